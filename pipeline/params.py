@@ -1,0 +1,190 @@
+"""params.yaml -> frozen, self-validating settings.
+
+The file is read with the parser and the YAML version DVC itself uses (1.2: `1e-3` is a number), so that both see the
+same values. An unknown key is an error that names the known ones.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ParamsError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", description="letters, digits, - and _")]
+"""A name that becomes a folder and a DVC stage key."""
+
+
+class Section(BaseModel):
+    """One section of params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunParams(Section):
+    """How to run. Changes no result beyond rounding, so no stage is re-run for it."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    workers: Annotated[int, Field(ge=0)] = 2
+
+
+class ClipParams(Section):
+    """The frozen CLIP: its image tower sees the faces, its text tower reads the prompts."""
+
+    name: Name
+    model: str
+    weights: str = "pretrained"
+    preprocess: Literal["reference", "clip"] = "reference"
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+
+
+class LlmParams(Section):
+    """The frozen BLIP-2 or InstructBLIP with a T5, whose encoder states are the targets."""
+
+    name: Name
+    model: str
+    weights: Literal["pretrained", "random"] = "pretrained"
+    revision: str | None = None
+    instruction: str
+    mode: Literal["eval", "dropout"] = "eval"
+    preprocess: Literal["reference", "clip"] = "reference"
+    precision: Literal["fp32", "reference"] = "fp32"
+
+
+class CacheParams(Section):
+    """How features are stored."""
+
+    shard_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
+    dtype: Literal["float16", "float32"] = "float16"
+    on_bad_image: Literal["skip", "fail"] = "skip"
+    on_mismatch: Literal["refuse", "replace"] = "refuse"
+
+
+class DatasetParams(Section):
+    """One dataset: what DVC watches for it, how it lies on disk, how clips are sampled."""
+
+    source: str
+    layout: str
+    classes: tuple[str, ...] = ()
+    labelled: bool = True
+    frames: Annotated[int, Field(ge=1)] = 16
+    short_clip: Literal["first", "edge"] = "edge"
+
+
+class DemoSetParams(Section):
+    """One rendered set of demo faces."""
+
+    count: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)]
+    style: Literal["clean", "grey", "occluded", "drawing"] = "clean"
+    kind: Literal["images", "clips"] = "images"
+    labelled: bool = True
+
+
+class PromptParams(Section):
+    """Which prompts describe the classes."""
+
+    set: Literal["reference", "clean"] = "reference"
+    types: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (2, 5)
+    aggregation: Literal["mean", "renorm_mean", "nearest"] = "mean"
+
+
+class TrainParams(Section):
+    """The projection head's recipe; the defaults are the reference's."""
+
+    dataset: Name
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    epochs: Annotated[int, Field(ge=1)] = 5
+    batch_size: Annotated[int, Field(ge=2)] = 512
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
+
+
+class ScoreParams(Section):
+    """Which datasets are scored."""
+
+    datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class Params(Section):
+    """The whole file."""
+
+    run: RunParams = RunParams()
+    clip: ClipParams
+    llm: LlmParams
+    cache: CacheParams = CacheParams()
+    prompts: PromptParams = PromptParams()
+    train: TrainParams
+    score: ScoreParams
+    datasets: dict[Name, DatasetParams]
+    demo: dict[Name, DemoSetParams] = {}
+
+    @model_validator(mode="after")
+    def _names_refer_to_datasets(self) -> Self:
+        for where, name in [("train.dataset", self.train.dataset)] + [("score.datasets", n) for n in self.score.datasets]:
+            if name not in self.datasets:
+                raise ValueError(f"{where} names {name!r}, which is not in datasets: {', '.join(self.datasets)}")
+        return self
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and validate a params file.
+
+    Raises:
+        ParamsError: the file is missing or no YAML, or a key is unknown, missing or out of range. All findings are
+            listed, each with its place.
+    """
+    from ruamel.yaml import YAML, YAMLError
+
+    path = Path(path)
+    try:
+        tree = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(
+            f"{path}: cannot be read ({error.strerror}). Copy a preset there, for example configs/demo.yaml."
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: is not valid YAML: {error}") from None
+    return parse_params(tree, where=str(path))
+
+
+def parse_params(tree: object, where: str = "params") -> Params:
+    """Validate an already parsed tree; `where` is named in errors.
+
+    Raises:
+        ParamsError: see `load_params`.
+    """
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        findings = [_finding(item) for item in error.errors()]
+        raise ParamsError("\n".join(f"{where}: {finding}" for finding in findings)) from None
+
+
+def _finding(item: dict) -> str:
+    """One pydantic finding as a sentence with the place, what was found and what is known there."""
+    place = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "extra_forbidden":
+        *parents, key = item["loc"]
+        known = _known_keys(tuple(parents))
+        close = difflib.get_close_matches(str(key), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return f"{place}: unknown key.{hint} Known here: {', '.join(known)}."
+    if item["type"] == "missing":
+        return f"{place}: is required and missing."
+    if item["type"] == "value_error":
+        return f"{place}: {item['ctx']['error']}"
+    return f"{place}: {item['msg']}, found {item['input']!r}."
+
+
+def _known_keys(parents: tuple[str | int, ...]) -> list[str]:
+    """The keys allowed under a place such as ("datasets", "rafdb")."""
+    model: type[BaseModel] = Params
+    for part in parents:
+        if part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            model = annotation.__args__[-1] if hasattr(annotation, "__args__") else annotation
+    return list(model.model_fields)
