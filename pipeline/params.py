@@ -86,7 +86,7 @@ class DemoSetParams(Section):
 class PromptParams(Section):
     """Which prompts describe the classes."""
 
-    set: Literal["reference", "clean"] = "reference"
+    set: Annotated[str, Field(pattern=r"^(reference|clean|.+\.ya?ml)$")] = "reference"
     types: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (2, 5)
     aggregation: Literal["mean", "renorm_mean", "nearest"] = "mean"
 
