@@ -1,0 +1,1 @@
+"""The embedded demonstration: rendered faces and the weights of two tiny encoders."""
