@@ -2,7 +2,7 @@
 
 The unit numbers and what each does are those of the Facial Action Coding System (Ekman & Friesen 1978; Ekman,
 Friesen & Hager 2002). Which units make an expression follows, simplified, the prototypes and variants of
-EMFACS (Friesen & Ekman 1983) and of the FACS Investigator's Guide (2002): happiness 6+12, sadness 1+4+15 (17),
+EMFACS (Friesen & Ekman 1983) and the FACS Investigator's Guide (2002): happiness 6+12, sadness 1+4+15 (17),
 surprise 1+2+5+26, fear 1+2+4+5+20 (25, 26), anger 4+5+7+23 (24, 10, 25), disgust 9 or 10, with 15, 16 or 17.
 """
 

@@ -1,7 +1,7 @@
 """Draw a demo face: deterministic from its seed, about a millisecond each, no photograph of anybody.
 
 Shapes are joined by Catmull-Rom curves, turned on a ball-shaped head, filled at twice the size and averaged
-down. Coordinates are rounded to 1/16 pixel before drawing, and what follows is integer arithmetic, so that the
+down. Coordinates are rounded to 1/16 pixel before drawing, and what follows is integer arithmetic, so the
 last digit of a machine's sine does not reach the pixels.
 """
 
