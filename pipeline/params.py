@@ -39,6 +39,14 @@ class ClipParams(Section):
     preprocess: Literal["reference", "clip"] = "reference"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
+    def image_settings(self) -> dict[str, str]:
+        """What of this changes an image feature; the name of the folder does not."""
+        return {"encoder": "clip-image", **self.model_dump(exclude={"name"})}
+
+    def text_settings(self) -> dict[str, str]:
+        """What of this changes a text feature."""
+        return {"encoder": "clip-text", **self.model_dump(exclude={"name", "preprocess"})}
+
 
 class LlmParams(Section):
     """The frozen BLIP-2 or InstructBLIP with a T5, whose encoder states are the targets."""
@@ -52,6 +60,10 @@ class LlmParams(Section):
     preprocess: Literal["reference", "clip"] = "reference"
     precision: Literal["fp32", "reference"] = "fp32"
 
+    def settings(self) -> dict[str, str | None]:
+        """What of this changes a target; the name of the folder does not."""
+        return {"encoder": "llm-target", **self.model_dump(exclude={"name"})}
+
 
 class CacheParams(Section):
     """How features are stored."""
@@ -63,14 +75,41 @@ class CacheParams(Section):
 
 
 class DatasetParams(Section):
-    """One dataset: what DVC watches for it, how it lies on disk, how clips are sampled."""
+    """One dataset: what DVC watches for it, how it lies on disk, how clips are sampled.
 
-    source: str
-    layout: str
+    `source` is a folder of pictures, whose `layout` stands here, or a dataset definition (a .yaml file, see
+    `pipeline.datasets.definition`), which brings layout, classes and published counts; the pictures' own folder
+    then comes from the environment or from roots.yaml, so that no machine's path enters this file.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    layout: Literal["image-folders", "frame-folders", "clip-list", "ferplus-csv"] | None = None
     classes: tuple[str, ...] = ()
     labelled: bool = True
+    fold: Annotated[int, Field(ge=1)] | None = None
     frames: Annotated[int, Field(ge=1)] = 16
     short_clip: Literal["first", "edge"] = "edge"
+
+    @property
+    def is_definition(self) -> bool:
+        """Whether `source` names a definition rather than a folder."""
+        return self.source.endswith((".yaml", ".yml"))
+
+    @model_validator(mode="after")
+    def _folders_need_a_layout(self) -> Self:
+        if self.classes and not self.labelled:
+            raise ValueError("classes are given, but labelled is false; drop one of the two")
+        if self.is_definition:
+            return self
+        if self.layout not in ("image-folders", "frame-folders"):
+            found = "none" if self.layout is None else self.layout
+            raise ValueError(
+                f"a source that is a folder needs layout: image-folders or frame-folders, found {found}; "
+                "anything else needs a definition file as its source"
+            )
+        if self.fold is not None:
+            raise ValueError(f"fold {self.fold} is given, but only a definition file can have folds")
+        return self
 
 
 class DemoSetParams(Section):
@@ -127,6 +166,10 @@ class Params(Section):
         for where, name in [("train.dataset", self.train.dataset)] + [("score.datasets", n) for n in self.score.datasets]:
             if name not in self.datasets:
                 raise ValueError(f"{where} names {name!r}, which is not in datasets: {', '.join(self.datasets)}")
+        if self.clip.name == self.llm.name:
+            raise ValueError(f"clip.name and llm.name are both {self.clip.name!r}; their features need two folders")
+        if "prompts" in self.datasets:
+            raise ValueError("datasets: 'prompts' is the folder of the prompt embeddings; choose another name")
         return self
 
 

@@ -1,0 +1,101 @@
+"""Decode rows of a manifest in worker processes, ahead of the encoder."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from pipeline.errors import DataError
+from pipeline.images import Preprocess, read_pixels
+from pipeline.manifest import Manifest
+
+STALL_SECONDS = 300
+"""A worker that gives nothing for this long is taken for hung (a dead network share, say)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded rows.
+
+    Attributes:
+        rows: n consecutive manifest rows.
+        pixels: (n, f, 3, size, size) uint8; zeros where a row could not be read.
+        errors: n reasons, empty where the row is good.
+    """
+
+    rows: range
+    pixels: torch.Tensor
+    errors: tuple[str, ...]
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory (called by torch's loader)."""
+        return Batch(self.rows, self.pixels.pin_memory(), self.errors)
+
+
+class _Decoder(Dataset):
+    """Maps the position of a batch to its decoded rows; runs inside the workers."""
+
+    def __init__(self, manifest: Manifest, root: Path, how: Preprocess, batches: Sequence[range]):
+        self.manifest, self.root, self.how, self.batches = manifest, root, how, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, position: int) -> Batch:
+        rows, size = self.batches[position], self.how.size
+        pixels = np.zeros((len(rows), self.manifest.frames, 3, size, size), dtype=np.uint8)
+        errors = []
+        for place, row_id in enumerate(rows):
+            errors.append(self._decode(row_id, pixels[place]))
+        return Batch(rows, torch.from_numpy(pixels), tuple(errors))
+
+    def _decode(self, row_id: int, pixels: np.ndarray) -> str:
+        """Fill (f, 3, size, size) with the row's frames; returns the reason when one cannot be read."""
+        decoded: dict[str, np.ndarray] = {}
+        for frame, name in enumerate(self.manifest.rows[row_id].files):
+            try:
+                if name not in decoded:
+                    decoded[name] = read_pixels(self.root / name, self.how)
+            except DataError as error:
+                pixels[:] = 0
+                return str(error) if len(pixels) == 1 else f"{name}: {error}"
+            pixels[frame] = decoded[name]
+        return ""
+
+
+def decode_batches(
+    manifest: Manifest, root: Path, how: Preprocess, batches: Sequence[range], *, workers: int, pin: bool
+) -> Iterator[Batch]:
+    """Decode batches in order, `workers` processes ahead (0: in this process).
+
+    Raises:
+        DataError: a worker died or hung; the message says which and what to do.
+    """
+    decoder = _Decoder(manifest, root, how, batches)
+    options = {"prefetch_factor": 2, "timeout": STALL_SECONDS} if workers else {}
+    loader = DataLoader(decoder, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin, **options)
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader" not in str(error):
+            raise
+        raise DataError(
+            f"{root}: a decoding worker died or gave nothing for {STALL_SECONDS} s ({str(error).splitlines()[0]}). "
+            "If memory ran out, use fewer workers or smaller batches; finished shards are kept."
+        ) from None
+
+
+def plan_batches(parts: Sequence[range], rows_per_batch: int) -> tuple[range, ...]:
+    """Cut each part (the rows of one shard) into batches; none crosses a border.
+
+    >>> plan_batches([range(0, 5), range(5, 7)], 3)
+    (range(0, 3), range(3, 5), range(5, 7))
+    """
+    return tuple(
+        range(start, min(start + rows_per_batch, part.stop))
+        for part in parts
+        for start in range(part.start, part.stop, rows_per_batch)
+    )

@@ -1,0 +1,54 @@
+"""One decoded batch through a frozen encoder, in halves if the device runs out of memory."""
+
+import numpy as np
+import torch
+
+from pipeline.errors import EncoderError
+from pipeline.progress import Reporter
+
+
+def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporter) -> np.ndarray:
+    """Encode the good rows of a batch; a clip is the mean of its frames' raw features (the head is linear).
+
+    Args:
+        encoder: see `pipeline.extract.Encoder`.
+        pixels: (n, f, 3, h, w) uint8.
+        good: (n,) bool.
+
+    Returns:
+        (number of good rows, w) float32, raw.
+
+    Raises:
+        EncoderError: not even one picture fits into memory.
+    """
+    if not good.all():
+        pixels = pixels[torch.from_numpy(good)]
+    n, frames = pixels.shape[:2]
+    if n == 0:
+        return np.empty((0, encoder.width), dtype=np.float32)
+    flat = pixels.flatten(0, 1).to(encoder.device, non_blocking=True)
+    features = _encode_halving(encoder, flat, report)
+    return features.view(n, frames, -1).mean(dim=1).cpu().numpy()
+
+
+def _encode_halving(encoder, pixels: torch.Tensor, report: Reporter) -> torch.Tensor:
+    try:
+        return encoder.encode_images(pixels)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+    n = len(pixels)
+    if n == 1:
+        raise EncoderError(
+            f"{encoder.device}: out of memory with a single picture. Use a device with more, or a smaller model."
+        )
+    report.say(f"{encoder.device}: out of memory with {n} pictures at once; trying {n // 2}. Lower run.batch_size.")
+    if encoder.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = n // 2
+    return torch.cat([_encode_halving(encoder, part, report) for part in (pixels[:half], pixels[half:])])
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch raises its own type on an accelerator and a bare RuntimeError from the CPU's allocator."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

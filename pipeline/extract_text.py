@@ -1,0 +1,68 @@
+"""Cache the text tower's embeddings of prompts, in the same format as pictures: one row a distinct text."""
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.atomic import remove_temporaries
+from pipeline.lock import writing
+from pipeline.params import CacheParams
+from pipeline.shards.reader import FeatureCache
+from pipeline.shards.schema import INDEX, Block, Identity, Json, canonical_json, shard_name
+from pipeline.shards.writer import file_digest, write_index, write_shard
+
+
+class TextEncoder(Protocol):
+    """A frozen text encoder, loaded."""
+
+    def describe(self) -> dict[str, Json]:
+        """What only loading tells."""
+
+    def encode_texts(self, texts: list[str]) -> "torch.Tensor":  # noqa: F821
+        """P texts -> (p, d) float32, raw."""
+
+
+def extract_texts(
+    texts: tuple[str, ...], encoder: TextEncoder, settings: dict[str, Json], out: Path, cache: CacheParams
+) -> FeatureCache:
+    """Encode distinct texts and write them as a cache of one shard, replacing what is there.
+
+    Args:
+        texts: without repeats; a row's path is its text.
+
+    Returns:
+        The cache: (p, d) features, raw.
+    """
+    described = encoder.describe()
+    made_with = {"library": described.pop("library")}
+    digest = hashlib.sha256(canonical_json(texts)).hexdigest()
+    identity = Identity(settings | {"dtype": cache.dtype, "manifest": digest}, described)
+    names = tuple(text.encode() for text in texts)
+    features = encoder.encode_texts(list(texts)).cpu().numpy().astype(cache.dtype)
+    block = Block(0, 0, features, np.full(len(texts), -1, dtype=np.int32), names, (b"",) * len(texts))
+    with writing(out):
+        remove_temporaries(out)
+        (out / INDEX).unlink(missing_ok=True)
+        path = write_shard(out, block, identity)
+        record = {"name": shard_name(0), "first_row": 0, "rows": len(texts)}
+        record |= {"bytes": path.stat().st_size, "xxh3_128": file_digest(path)}
+        write_index(
+            out,
+            identity,
+            [record],
+            [],
+            rows=len(texts),
+            shard_rows=len(texts),
+            classes=(),
+            made_with=made_with,
+        )
+    return FeatureCache(out)
+
+
+def embeddings_by_text(prompts: FeatureCache) -> dict[str, np.ndarray]:
+    """Text -> (d,) float32 embedding, raw."""
+    rows = np.arange(prompts.rows)
+    features = prompts.features(rows).astype(np.float32)
+    return {path.decode(): feature for path, feature in zip(prompts.paths(rows), features, strict=True)}

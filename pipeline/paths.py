@@ -1,0 +1,46 @@
+"""Where the stages keep things; dvc.yaml says the same, and a test compares the two."""
+
+from pathlib import Path
+
+
+def rendered_faces(dataset: str) -> Path:
+    """The pictures of a rendered demo set."""
+    return Path("data") / dataset
+
+
+def manifest_file(dataset: str) -> Path:
+    """The manifest of a dataset."""
+    return Path("manifests") / f"{dataset}.jsonl"
+
+
+def image_features(clip: str, dataset: str) -> Path:
+    """The image features of a dataset under the CLIP called `clip` in params."""
+    return Path("features") / clip / dataset
+
+
+def prompt_features(clip: str) -> Path:
+    """The prompt embeddings of the CLIP called `clip`."""
+    return Path("features") / clip / "prompts"
+
+
+def target_features(llm: str, dataset: str) -> Path:
+    """The targets of a dataset under the LLM called `llm`."""
+    return Path("features") / llm / dataset
+
+
+def head_file(seed: int) -> Path:
+    """The head of one seed."""
+    return Path("heads") / f"seed-{seed}.safetensors"
+
+
+def training_results() -> Path:
+    """Metrics and loss curve of the training."""
+    return Path("results") / "train"
+
+
+def score_results(dataset: str) -> Path:
+    """Scores and confusion matrices of one test set."""
+    return Path("results") / "score" / dataset
+
+
+REPORT = Path("report")

@@ -1,0 +1,81 @@
+"""Zero-shot scores of one dataset: plain CLIP and every head, under every prompt type, from cached features alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import CacheError, DataError
+from pipeline.index import Aggregation, PromptIndex
+from pipeline.metrics import confusion
+from pipeline.prompts import Prompt
+from pipeline.shards.reader import FeatureCache
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What was predicted for one dataset.
+
+    Attributes:
+        classes: c names that numbers refer to.
+        rows: (n,) manifest ids of the scored rows; skipped rows are not among them.
+        truth: (n,) int64.
+        clip: prompt type -> (n,) int64 predictions of plain CLIP.
+        expclip: prompt type -> seed -> (n,) int64 predictions of that seed's head.
+    """
+
+    classes: tuple[str, ...]
+    rows: np.ndarray
+    truth: np.ndarray
+    clip: dict[int, np.ndarray]
+    expclip: dict[int, dict[int, np.ndarray]]
+
+    def confusion(self, predicted: np.ndarray) -> np.ndarray:
+        """(c, c) int64 counts of one set of predictions, rows = truth."""
+        return confusion(self.truth, predicted, len(self.classes))
+
+
+def predict_dataset(
+    images: FeatureCache,
+    embeddings: Mapping[str, np.ndarray],
+    prompts: Sequence[Prompt],
+    heads: Mapping[int, np.ndarray],
+    aggregation: Aggregation,
+) -> Predictions:
+    """Find the nearest prompts of every labelled row.
+
+    Args:
+        images: (n, d) cache of a labelled dataset.
+        embeddings: text -> (d,) raw text feature.
+        prompts: of this dataset's classes, see `pipeline.prompts.prompt_table`.
+        heads: seed -> W (t, d).
+
+    Raises:
+        DataError: the dataset has no labels.
+        CacheError: a prompt has no embedding, or heads and features are not equally wide.
+    """
+    rows = images.good_rows
+    truth = images.labels(rows).astype(np.int64)
+    if not images.classes or (truth < 0).any():
+        raise DataError(f"{images.folder}: has rows without a label, so there is nothing to score against.")
+    missing = [prompt.text for prompt in prompts if prompt.text not in embeddings]
+    if missing:
+        raise CacheError(f"no embedding of the prompt {missing[0]!r} in the cache ({len(missing)} missing). Encode the prompts again.")
+    for seed, head in heads.items():
+        if head.shape[1] != images.width:
+            raise CacheError(
+                f"the head of seed {seed} takes features of width {head.shape[1]}, {images.folder} has {images.width}. "
+                "Train the head on features of the same CLIP."
+            )
+    features = images.features(rows).astype(np.float32)
+    types = sorted({prompt.type for prompt in prompts})
+    clip, expclip = {}, {}
+    for kind in types:
+        chosen = [prompt for prompt in prompts if prompt.type == kind]
+        texts = np.stack([embeddings[prompt.text] for prompt in chosen])
+        owner = np.array([images.classes.index(prompt.class_name) for prompt in chosen])
+        clip[kind] = PromptIndex(texts, owner, None, aggregation).classify(features)
+        expclip[kind] = {
+            seed: PromptIndex(texts, owner, head, aggregation).classify(features) for seed, head in heads.items()
+        }
+    return Predictions(images.classes, rows, truth, clip, expclip)

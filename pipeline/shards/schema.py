@@ -1,0 +1,115 @@
+"""What a feature cache is made of: the names, types and rules that writer and reader share.
+
+A cache is a folder: `index.json`, written last, and `shard-00000.h5`, `shard-00001.h5`, ... Shard k holds the rows
+[k * shard_rows, ...) of one manifest, every row of them: a row whose input could not be read has NaN features and its
+reason in `error`, so positions never shift. See docs/cache-format.md.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import CacheError
+
+FORMAT = "expclip-cache shard"
+VERSION = 1
+INDEX = "index.json"
+
+Json = Any
+"""A value that JSON can hold."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the numbers of a cache depend on.
+
+    Attributes:
+        settings: everything that was asked for and changes a number (model, preprocess, instruction, dtype,
+            manifest hash ...), known without loading anything.
+        encoder: what only loading the encoder tells (hash of the weights, width, image size, logit scale).
+    """
+
+    settings: Mapping[str, Json]
+    encoder: Mapping[str, Json]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the canonical JSON of both parts, hex."""
+        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
+
+
+@dataclass(frozen=True)
+class Block:
+    """The content of one shard in memory: n rows, w wide.
+
+    Attributes:
+        number: of the shard.
+        first_row: manifest id of its first row; the others follow without a gap.
+        features: (n, w) float16 or float32, raw, not L2-normalised; NaN where `errors` has a reason.
+        labels: (n,) int32, -1 where there is none.
+        paths: n file system encoded names, or prompt texts.
+        errors: n reasons, empty where the row is good.
+    """
+
+    number: int
+    first_row: int
+    features: np.ndarray
+    labels: np.ndarray
+    paths: tuple[bytes, ...]
+    errors: tuple[bytes, ...]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The datasets of the shard by name, in the order in which they are written and hashed."""
+        rows = np.arange(self.first_row, self.first_row + len(self.features), dtype=np.int64)
+        return {
+            "features": self.features,
+            "row": rows,
+            "label": self.labels.astype(np.int32),
+            "path": _fixed_width(self.paths),
+            "error": _fixed_width(self.errors),
+        }
+
+
+DATASETS = ("features", "row", "label", "path", "error")
+
+
+def shard_name(number: int) -> str:
+    """File name of shard `number`."""
+    return f"shard-{number:05d}.h5"
+
+
+def plan_shards(rows: int, shard_rows: int) -> tuple[range, ...]:
+    """The manifest rows of each shard: consecutive, every row exactly once, all full but the last.
+
+    >>> plan_shards(5, 2)
+    (range(0, 2), range(2, 4), range(4, 5))
+    """
+    return tuple(range(start, min(start + shard_rows, rows)) for start in range(0, rows, shard_rows))
+
+
+def canonical_json(value: Json) -> bytes:
+    """The one byte string that stands for a JSON value: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def differences(cached: Mapping[str, Json], asked: Mapping[str, Json]) -> list[str]:
+    """One phrase for each setting in which two mappings differ."""
+    missing = "(not set)"
+    return [
+        f"{key} differs: cached {cached.get(key, missing)!r}, asked {asked.get(key, missing)!r}"
+        for key in sorted(cached.keys() | asked.keys())
+        if cached.get(key, missing) != asked.get(key, missing)
+    ]
+
+
+def _fixed_width(values: tuple[bytes, ...]) -> np.ndarray:
+    """(n,) fixed-width byte strings: contiguous on disk, readable by every HDF5 tool, no heap."""
+    for value in values:
+        if b"\0" in value:
+            raise CacheError(f"{value!r} holds a NUL byte, which a fixed-width string cannot keep.")
+    width = max((len(value) for value in values), default=0)
+    return np.array(values, dtype=f"S{max(width, 1)}")

@@ -1,0 +1,63 @@
+"""Score one test set with plain CLIP and every head: python -m stages.score NAME."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.console import orderly
+from pipeline.extract_text import embeddings_by_text
+from pipeline.head_file import read_head
+from pipeline.params import load_params
+from pipeline.paths import head_file, image_features, prompt_features, score_results
+from pipeline.prompts import prompt_table
+from pipeline.report import rows_of, summary
+from pipeline.score import Predictions, predict_dataset
+from pipeline.shards.reader import FeatureCache
+
+
+def main(name: str) -> None:
+    """Write results/score/NAME: metrics.json, confusion.json and the two tables for confusion plots."""
+    params = load_params()
+    images = FeatureCache(image_features(params.clip.name, name))
+    embeddings = embeddings_by_text(FeatureCache(prompt_features(params.clip.name)))
+    prompts = prompt_table(params.prompts.set, params.prompts.types, images.classes)
+    heads = {seed: read_head(head_file(seed)) for seed in params.train.seeds}
+    predictions = predict_dataset(images, embeddings, prompts, heads, params.prompts.aggregation)
+    out = score_results(name)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = rows_of(name, predictions, skipped=len(images.skipped))
+    (out / "metrics.json").write_text(json.dumps(summary(rows)[name], indent=2) + "\n")
+    (out / "confusion.json").write_text(json.dumps(confusions(predictions)) + "\n")
+    kind = max(predictions.clip)
+    first = params.train.seeds[0]
+    write_pairs(out / "clip.csv", predictions, predictions.clip[kind])
+    write_pairs(out / "expclip.csv", predictions, predictions.expclip[kind][first])
+
+
+def confusions(predictions: Predictions) -> dict:
+    """Every confusion matrix as nested lists, rows = truth."""
+    return {
+        "classes": predictions.classes,
+        "clip": {kind: predictions.confusion(found).tolist() for kind, found in predictions.clip.items()},
+        "expclip": {
+            kind: {seed: predictions.confusion(found).tolist() for seed, found in by_seed.items()}
+            for kind, by_seed in predictions.expclip.items()
+        },
+    }
+
+
+def write_pairs(path: Path, predictions: Predictions, predicted: np.ndarray) -> None:
+    """One line an item, which is what DVC's confusion plots count."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["actual", "predicted"])
+        names = predictions.classes
+        table.writerows((names[a], names[b]) for a, b in zip(predictions.truth, predicted, strict=True))
+
+
+if __name__ == "__main__":
+    with orderly():
+        main(sys.argv[1])
