@@ -53,6 +53,4 @@ def canonical_order(names: Iterable[str]) -> tuple[str, ...]:
     ('happiness', 'fear', 'boredom')
     """
     distinct = dict.fromkeys(names)
-    return tuple(name for name in CANONICAL if name in distinct) + tuple(
-        n for n in distinct if n not in CANONICAL
-    )
+    return tuple(name for name in CANONICAL if name in distinct) + tuple(n for n in distinct if n not in CANONICAL)

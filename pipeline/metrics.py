@@ -1,8 +1,8 @@
 """Confusion matrix, UAR and WAR of zero-shot predictions. NumPy only.
 
 WAR is the share of items named correctly. UAR is the mean over classes of the recall, so every class weighs
-the same. Both are in percent. A class without a single test item has no recall and does not enter UAR's mean, as
-in scikit-learn's `balanced_accuracy_score`; predictions that name such a class still count as errors.
+the same. Both are in percent. A class without a single test item has no recall and does not enter UAR's mean
+(the convention of scikit-learn's `balanced_accuracy_score`); naming such a class is still an error elsewhere.
 
 Five-fold sets: the reference reports the unweighted mean of the folds' scores (`fold_mean`). Pooling sums the
 confusion matrices first (`pooled`), which weighs every clip the same.
@@ -47,9 +47,7 @@ def confusion(truth: ArrayLike, predicted: ArrayLike, c: int) -> Confusion:
     truth = _labels(truth, "truth", c)
     predicted = _labels(predicted, "predicted", c)
     if len(truth) != len(predicted):
-        raise DataError(
-            f"confusion: truth has {len(truth)} rows and predicted {len(predicted)}; expected as many."
-        )
+        raise DataError(f"confusion: truth has {len(truth)} rows and predicted {len(predicted)}; expected as many.")
     return np.bincount(truth * c + predicted, minlength=c * c).reshape(c, c).astype(np.int64, copy=False)
 
 
@@ -145,8 +143,7 @@ def _labels(labels: ArrayLike, name: str, c: int) -> NDArray[np.int64]:
         row, label = int(wrong[0]), int(array[wrong[0]])
         hint = " A label of -1 marks an unlabelled row, which cannot be scored." if label == -1 else ""
         raise DataError(
-            f"confusion: {name} has {label} at row {row}, expected 0 to {c - 1} ({wrong.size} such rows)."
-            f"{hint}"
+            f"confusion: {name} has {label} at row {row}, expected 0 to {c - 1} ({wrong.size} such rows).{hint}"
         )
     return array.astype(np.int64)
 
@@ -159,7 +156,5 @@ def _counts(matrix: ArrayLike) -> NDArray[np.int64]:
     if counts.min(initial=0) < 0:
         raise DataError(f"confusion matrix: expected counts, found {counts.min()}.")
     if counts.sum() == 0:
-        raise DataError(
-            "confusion matrix: has no test item, so there is nothing to score. Is the dataset empty?"
-        )
+        raise DataError("confusion matrix: has no test item, so there is nothing to score. Is the dataset empty?")
     return counts

@@ -51,9 +51,7 @@ def read_prompt_file(path: str | Path, classes: Sequence[str]) -> dict[str, tupl
 
 def _by_class(path: str | Path, tree: object, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     if not isinstance(tree, Mapping):
-        raise ParamsError(
-            f"{path}: classes: expected class names, each with a list of prompts, found {tree!r}."
-        )
+        raise ParamsError(f"{path}: classes: expected class names, each with a list of prompts, found {tree!r}.")
     missing = [name for name in classes if name not in tree]
     if missing:
         raise ParamsError(
@@ -68,9 +66,7 @@ def _by_template(
 ) -> dict[str, tuple[str, ...]]:
     templates = _prompts(f"{path}: templates", templates)
     if not isinstance(adjectives, Mapping) or not all(isinstance(word, str) for word in adjectives.values()):
-        raise ParamsError(
-            f"{path}: adjectives: expected class names, each with a word, found {adjectives!r}."
-        )
+        raise ParamsError(f"{path}: adjectives: expected class names, each with a word, found {adjectives!r}.")
     words = ADJECTIVES | dict(adjectives)
     wants_adjective = False
     for template in templates:
@@ -112,8 +108,8 @@ def _load(path: Path) -> object:
         return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(
-            f"{path}: the prompt file cannot be read ({error.strerror}). prompts.set is reference, clean or the "
-            "path of a YAML file."
+            f"{path}: the prompt file cannot be read ({error.strerror}). prompts.set is reference, clean or "
+            "the path of a YAML file."
         ) from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: is not valid YAML: {error}") from None

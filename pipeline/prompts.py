@@ -1,8 +1,8 @@
 """Prompts that describe the expression classes, in a stable order.
 
-The texts are data (`TEMPLATES`, `_REFERENCE_EXCEPTIONS`), the table that joins them with class names is logic.
-Set `reference` is byte for byte what the reference feeds to CLIP, the places where it leaves its own templates
-included. Set `clean` follows the templates without exception, so that classes differ in their name alone.
+The texts are data (`TEMPLATES`, `_REFERENCE_EXCEPTIONS`), the table that joins them with class names is
+logic. Set `reference` is byte for byte what the reference feeds to CLIP, the places where it leaves its own
+templates included. Set `clean` follows the templates without exception: classes differ in their name alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -77,9 +77,7 @@ def prompt_table(set: str, types: Iterable[int], classes: Sequence[str]) -> tupl
     if set not in ("reference", "clean"):
         from pipeline.prompt_file import read_prompt_file
 
-        return tuple(
-            Prompt(0, name, text) for name, texts in read_prompt_file(set, classes).items() for text in texts
-        )
+        return tuple(Prompt(0, name, text) for name, texts in read_prompt_file(set, classes).items() for text in texts)
     unknown = [name for name in classes if name not in CANONICAL]
     if unknown:
         raise ParamsError(
@@ -96,6 +94,4 @@ def _texts(set: str, type_: int, name: str) -> list[str]:
     """The texts of one class and type of a built-in set, in template order."""
     exceptions = _REFERENCE_EXCEPTIONS.get(name, {}) if set == "reference" and type_ in _ENSEMBLES else {}
     templates = enumerate(_TEMPLATES_OF_TYPE[type_], start=1)
-    return [
-        exceptions.get(number, template).format(n=name, a=ADJECTIVES[name]) for number, template in templates
-    ]
+    return [exceptions.get(number, template).format(n=name, a=ADJECTIVES[name]) for number, template in templates]

@@ -1,0 +1,88 @@
+"""Layout ferplus-csv: FER+ as its makers publish it, a table of ten people's votes beside folders of images.
+
+The images are FER2013's; `pipeline.datasets.ferplus_images` writes them from FER2013's own table.
+"""
+
+import csv
+from pathlib import Path
+
+from pipeline.datasets.definition import Definition
+from pipeline.datasets.labels import Labels
+from pipeline.datasets.listing import UNLABELLED, Listing, Row, in_path_order, some
+from pipeline.errors import DataError
+from pipeline.params import DatasetParams
+
+NO_CLASS = ("unknown", "NF")
+"""Columns for faces nobody could name and pictures without a face."""
+
+
+def read_ferplus_csv(root: Path, definition: Definition, params: DatasetParams) -> Listing:
+    """One row for each image whose voters agree.
+
+    Raises:
+        DataError: the table is missing or is none, or its images are.
+    """
+    part = definition.ferplus_csv
+    votes, removed = read_votes(root / part.votes, part.usage)
+    words = next(iter(votes.values())).keys() if votes else ()
+    labels = Labels(definition, [word for word in words if word not in NO_CLASS], str(root / part.votes))
+    rows, undecided = [], 0
+    for name, counts in votes.items():
+        winner = majority(counts)
+        label = None if winner in (None, *NO_CLASS) else labels.label(winner)
+        if label is None:
+            undecided += 1
+        else:
+            path = f"{part.images}/{name}"
+            rows.append(Row(path, label if params.labelled else UNLABELLED, (path,)))
+    missing = [row.path for row in rows if not (root / row.path).exists()]
+    if len(missing) == len(rows):
+        raise DataError(
+            f"{root / part.images}: expected {len(rows)} images of {part.votes}, found none of them. Write "
+            "them from FER2013's table with pipeline.datasets.ferplus_images.write_images."
+        )
+    notes = [
+        f"{undecided} of {len(votes)} images are left out: no class has the majority of votes",
+        f"{removed} entries are left out: the table names no image for them",
+    ]
+    if missing:
+        notes.append(f"{len(missing)} images are missing and will fail to decode: {some(missing)}")
+    return Listing(in_path_order(rows), labels.classes if params.labelled else (), tuple(notes))
+
+
+def majority(votes: dict[str, int]) -> str | None:
+    """The column most people chose, by the rule of the FER+ authors.
+
+    A single vote does not count; of the others, one column must have more than half.
+
+    >>> majority({"neutral": 4, "anger": 3, "fear": 1}), majority({"neutral": 4, "anger": 4, "fear": 1})
+    ('neutral', None)
+    """
+    counted = {column: number for column, number in votes.items() if number > 1}
+    column = max(counted, key=counted.__getitem__, default=None)
+    return column if column is not None and 2 * counted[column] > sum(counted.values()) else None
+
+
+def read_votes(file: Path, usage: str) -> tuple[dict[str, dict[str, int]], int]:
+    """(image name -> votes by column, number of entries without an image) of one part of the table.
+
+    Raises:
+        DataError: the file is missing, lacks the columns, or holds something that is no number of votes.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            table = list(csv.DictReader(lines))
+    except OSError as error:
+        raise DataError(
+            f"{file}: the vote table of FER+ cannot be read ({error.strerror}). It is fer2013new.csv of the "
+            "FER+ repository; put it into this folder."
+        ) from None
+    columns = [name for name in (table[0] if table else {}) if name not in ("Usage", "Image name")]
+    if not {"Usage", "Image name", *NO_CLASS} <= set(table[0] if table else {}):
+        raise DataError(f"{file}: expected the columns Usage, Image name, classes, unknown, NF; found {columns}.")
+    entries = [entry for entry in table if entry["Usage"] == usage]
+    try:
+        named = {e["Image name"]: {c: int(e[c]) for c in columns} for e in entries if e["Image name"]}
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: expected numbers of votes in {', '.join(columns)}: {error}.") from None
+    return named, sum(not entry["Image name"] for entry in entries)

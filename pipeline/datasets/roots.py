@@ -1,0 +1,88 @@
+"""Where a dataset's files lie on this machine: never part of params.yaml or of DVC's lock file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.datasets.definition import definition_of
+from pipeline.errors import DataError
+from pipeline.params import DatasetParams
+
+ROOTS_FILE = Path("roots.yaml")
+"""Optional, not tracked: dataset name -> folder."""
+
+
+def resolve_root(name: str, params: DatasetParams, env: Mapping[str, str], roots_file: Path = ROOTS_FILE) -> Path:
+    """The folder of a dataset.
+
+    A source that is a folder is the root. For a definition, the first of these counts: the environment
+    variable of the dataset's name in params.yaml, that of the definition's name (so five folds need one
+    variable), and the same two names in `roots_file`.
+
+    Args:
+        name: the dataset's key in params.yaml.
+        params: its settings.
+        env: the environment, usually `os.environ`.
+        roots_file: YAML, dataset name -> folder.
+
+    Returns:
+        An existing folder, not resolved.
+
+    Raises:
+        ParamsError: the definition cannot be used.
+        DataError: no place names the root, or it is no folder; the message says what to set.
+    """
+    definition = definition_of(params)
+    if not params.is_definition:
+        return _folder(
+            params.source,
+            f"datasets.{name}.source",
+            "Render or copy the pictures there, or correct the source.",
+        )
+    names = list(dict.fromkeys((name, definition.name)))
+    for variable in map(variable_of, names):
+        if env.get(variable):
+            return _folder(env[variable], f"the environment variable {variable}", "Correct it.")
+    roots = _read_roots(roots_file)
+    for key in names:
+        if key in roots:
+            return _folder(roots[key], f"{roots_file}, {key}", "Correct it.")
+    variables = " or ".join(map(variable_of, names))
+    raise DataError(
+        f"datasets.{name}: the folder of {definition.title} is not known on this machine. Set the "
+        f"environment variable {variables}, or write `{names[-1]}: /the/folder` into {roots_file}."
+    )
+
+
+def variable_of(name: str) -> str:
+    """The environment variable that names a dataset's root.
+
+    >>> variable_of("raf-db")
+    'EXPCLIP_DATA_RAF_DB'
+    """
+    return f"EXPCLIP_DATA_{name.upper().replace('-', '_')}"
+
+
+def _folder(path: str, where: str, advice: str) -> Path:
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    found = "a file" if folder.exists() else "nothing"
+    raise DataError(f"{where}: expected a folder at {path}, found {found}. {advice}")
+
+
+def _read_roots(file: Path) -> dict[str, str]:
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        tree = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: is not valid YAML: {error}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, Mapping) or not all(isinstance(path, str) for path in tree.values()):
+        raise DataError(f"{file}: expected lines `dataset: /its/folder`, found {tree!r}.")
+    return {str(name): path for name, path in tree.items()}
