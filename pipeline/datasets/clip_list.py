@@ -1,6 +1,7 @@
 """Layout clip-list: a text file names each clip's folder and class, as the video sets are published."""
 
 import os
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from pipeline.datasets.clips import Clip, clip_rows
@@ -37,7 +38,7 @@ def read_clip_list(root: Path, definition: Definition, params: DatasetParams) ->
         if outside:
             notes.append(f"{outside} listed clips are ignored: their class is not among {', '.join(classes)}")
     paths = [path for path, *_ in entries]
-    twice = [path for path, number in _counts(paths).items() if number > 1]
+    twice = [path for path, number in Counter(paths).items() if number > 1]
     if twice:
         notes.append(f"{len(twice)} clips are listed more than once, each time as a row: {some(twice)}")
     clips = [
@@ -55,10 +56,8 @@ def _list_file(root: Path, lists: ClipLists, fold: int | None) -> Path:
         if file.is_file():
             return file
     raise DataError(
-        f"{root}: expected the clip list {' or '.join(file.name for file in files)}, found neither there. "
-        "Put it into this folder, beside the clips."
-        if root.is_dir()
-        else f"{root}: expected a folder with the clips and their list, found none."
+        f"{root}: expected the clip list {' or '.join(file.name for file in files)} in this folder, found "
+        f"{'none' if root.is_dir() else 'no such folder'}. Put the list there, beside the clips."
     )
 
 
@@ -68,12 +67,6 @@ def _parse(line: str, where: str, lists: ClipLists) -> tuple[str, int | None, st
     form = "folder frame_count class" if lists.columns == 3 else "folder class"
     if len(fields) != lists.columns or (lists.columns == 3 and not fields[1].isdecimal()):
         raise DataError(f"{where}: expected `{form}`, found {line.strip()!r}.")
-    path = "/".join(PurePosixPath(fields[0]).parts[-lists.folder_parts :])
+    parts = [part for part in PurePosixPath(fields[0]).parts if part != "/"]
+    path = "/".join(parts[-lists.folder_parts :])
     return path, int(fields[1]) if lists.columns == 3 else None, fields[-1]
-
-
-def _counts(paths: list[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for path in paths:
-        counts[path] = counts.get(path, 0) + 1
-    return counts

@@ -23,9 +23,9 @@ def read_ferplus_csv(root: Path, definition: Definition, params: DatasetParams) 
         DataError: the table is missing or is none, or its images are.
     """
     part = definition.ferplus_csv
-    votes, removed = read_votes(root / part.votes, part.usage)
-    words = next(iter(votes.values())).keys() if votes else ()
-    labels = Labels(definition, [word for word in words if word not in NO_CLASS], str(root / part.votes))
+    votes, nameless = read_votes(root / part.votes, part.usage)
+    columns = next(iter(votes.values()))
+    labels = Labels(definition, [column for column in columns if column not in NO_CLASS], str(root / part.votes))
     rows, undecided = [], 0
     for name, counts in votes.items():
         winner = majority(counts)
@@ -41,10 +41,9 @@ def read_ferplus_csv(root: Path, definition: Definition, params: DatasetParams) 
             f"{root / part.images}: expected {len(rows)} images of {part.votes}, found none of them. Write "
             "them from FER2013's table with pipeline.datasets.ferplus_images.write_images."
         )
-    notes = [
-        f"{undecided} of {len(votes)} images are left out: no class has the majority of votes",
-        f"{removed} entries are left out: the table names no image for them",
-    ]
+    notes = [f"{undecided} of {len(votes)} images are left out: no class has the majority of their votes"]
+    if nameless:
+        notes.append(f"{nameless} entries are left out: the table names no image for them")
     if missing:
         notes.append(f"{len(missing)} images are missing and will fail to decode: {some(missing)}")
     return Listing(in_path_order(rows), labels.classes if params.labelled else (), tuple(notes))
@@ -71,18 +70,20 @@ def read_votes(file: Path, usage: str) -> tuple[dict[str, dict[str, int]], int]:
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            table = list(csv.DictReader(lines))
+            table = csv.DictReader(lines)
+            entries = [entry for entry in table if entry.get("Usage") == usage]
+        columns = [name for name in table.fieldnames or () if name not in ("Usage", "Image name")]
+        named = {e["Image name"]: {c: int(e[c]) for c in columns} for e in entries if e["Image name"]}
     except OSError as error:
         raise DataError(
-            f"{file}: the vote table of FER+ cannot be read ({error.strerror}). It is fer2013new.csv of the "
-            "FER+ repository; put it into this folder."
+            f"{file}: the vote table of FER+ cannot be read ({error.strerror}). It is fer2013new.csv of the FER+ "
+            "repository; put it into this folder."
         ) from None
-    columns = [name for name in (table[0] if table else {}) if name not in ("Usage", "Image name")]
-    if not {"Usage", "Image name", *NO_CLASS} <= set(table[0] if table else {}):
-        raise DataError(f"{file}: expected the columns Usage, Image name, classes, unknown, NF; found {columns}.")
-    entries = [entry for entry in table if entry["Usage"] == usage]
-    try:
-        named = {e["Image name"]: {c: int(e[c]) for c in columns} for e in entries if e["Image name"]}
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{file}: expected numbers of votes in {', '.join(columns)}: {error}.") from None
-    return named, sum(not entry["Image name"] for entry in entries)
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: expected columns Usage, Image name and numbers of votes: {error!r}.") from None
+    if not named or not set(NO_CLASS) <= set(columns):
+        raise DataError(
+            f"{file}: expected rows of Usage {usage} with columns Usage, Image name, classes, unknown and NF, found "
+            f"{len(named)} such rows and the columns {', '.join(columns) or 'none'}."
+        )
+    return named, len(entries) - len(named)

@@ -25,43 +25,46 @@ def read_image_folders(root: Path, definition: Definition, params: DatasetParams
             folder means nothing.
     """
     tree = read_tree(root)
-    labels, classes, notes = _labelled(root, definition, params, tree.images)
-    if not labels:
+    depth = 1 if params.labelled else 0
+    inside = [path for path in tree.images if path.count("/") >= depth]
+    if not inside:
         raise DataError(_nothing(root, tree, "<class>/<image>" if params.labelled else "images"))
+    labels, classes, notes = _labelled(root, definition, params, inside)
     rows = tuple(Row(path, label, (path,)) for path, label in labels.items())
-    return Listing(rows, classes, (*notes, *tree.notes()))
+    return Listing(rows, classes, (*notes, *_outside(tree, depth, "class folders"), *tree.notes()))
 
 
 def read_frame_folders(root: Path, definition: Definition, params: DatasetParams) -> Listing:
     """One row for each folder that holds frames.
 
     Raises:
-        DataError: as for `read_image_folders`.
+        DataError: as for `read_image_folders`, or no clip has a frame.
     """
     tree = read_tree(root)
-    frames: dict[str, list[str]] = {path: [] for path in tree.bare}
+    depth = 2 if params.labelled else 1
+    frames: dict[str, list[str]] = {path: [] for path in tree.bare if path.count("/") >= depth - 1}
     for image in tree.images:
-        folder, _, name = image.rpartition("/")
-        frames.setdefault(folder, []).append(name)
-    loose = frames.pop("", [])
-    labels, classes, notes = _labelled(root, definition, params, frames)
-    if loose:
-        notes.append(f"{len(loose)} images lie beside the folders and are ignored: {some(loose)}")
-    clips = [Clip(path, label, frames[path]) for path, label in labels.items()]
-    if not clips:
+        if image.count("/") >= depth:
+            folder, _, name = image.rpartition("/")
+            frames.setdefault(folder, []).append(name)
+    if not frames:
         raise DataError(_nothing(root, tree, "<class>/<clip>/<frame>" if params.labelled else "<clip>/<frame>"))
-    rows, clip_notes = clip_rows(root, clips, params)
-    return Listing(rows, classes, (*notes, *clip_notes, *tree.notes()))
+    labels, classes, notes = _labelled(root, definition, params, frames)
+    rows, clip_notes = clip_rows(root, [Clip(path, label, frames[path]) for path, label in labels.items()], params)
+    return Listing(rows, classes, (*notes, *clip_notes, *_outside(tree, depth, "clip folders"), *tree.notes()))
 
 
 def _labelled(
     root: Path, definition: Definition, params: DatasetParams, paths: Iterable[str]
 ) -> tuple[dict[str, int], tuple[str, ...], list[str]]:
-    """(path -> label, classes, notes) of items that lie in class folders, in the paths' order."""
+    """(path -> label, classes, notes); the first part of a path names its class.
+
+    Raises:
+        DataError: a class folder has a name that means nothing, or none of the classes wanted is there.
+    """
     if not params.labelled:
         return dict.fromkeys(paths, UNLABELLED), (), []
-    word_of = {path: path.split("/", 1)[0] for path in paths if "/" in path}
-    beside = [path for path in paths if "/" not in path]
+    word_of = {path: path.split("/", 1)[0] for path in paths}
     labels = Labels(definition, dict.fromkeys(word_of.values()), str(root))
     found = {path: labels.label(word) for path, word in word_of.items()}
     others = Counter(word_of[path] for path, label in found.items() if label is None)
@@ -69,9 +72,16 @@ def _labelled(
         f"{count} items in {word!r} are ignored: not among the classes {', '.join(labels.classes)}"
         for word, count in others.items()
     ]
-    if beside:
-        notes.append(f"{len(beside)} items lie beside the class folders and are ignored: {some(beside)}")
-    return {path: label for path, label in found.items() if label is not None}, labels.classes, notes
+    chosen = {path: label for path, label in found.items() if label is not None}
+    if not chosen:
+        raise DataError(f"{root}: expected folders of {', '.join(labels.classes)}, found only {some(others)}.")
+    return chosen, labels.classes, notes
+
+
+def _outside(tree: Tree, depth: int, place: str) -> list[str]:
+    """A note on images too high up in the tree to belong to anything."""
+    high = [path for path in tree.images if path.count("/") < depth]
+    return [f"{len(high)} images lie outside the {place} and are ignored: {some(high)}"] if high else []
 
 
 def _nothing(root: Path, tree: Tree, expected: str) -> str:

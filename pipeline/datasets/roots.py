@@ -1,5 +1,6 @@
 """Where a dataset's files lie on this machine: never part of params.yaml or of DVC's lock file."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,9 @@ ROOTS_FILE = Path("roots.yaml")
 """Optional, not tracked: dataset name -> folder."""
 
 
-def resolve_root(name: str, params: DatasetParams, env: Mapping[str, str], roots_file: Path = ROOTS_FILE) -> Path:
+def resolve_root(
+    name: str, params: DatasetParams, env: Mapping[str, str] = os.environ, roots_file: Path = ROOTS_FILE
+) -> Path:
     """The folder of a dataset.
 
     A source that is a folder is the root. For a definition, the first of these counts: the environment
@@ -21,7 +24,7 @@ def resolve_root(name: str, params: DatasetParams, env: Mapping[str, str], roots
     Args:
         name: the dataset's key in params.yaml.
         params: its settings.
-        env: the environment, usually `os.environ`.
+        env: the environment.
         roots_file: YAML, dataset name -> folder.
 
     Returns:

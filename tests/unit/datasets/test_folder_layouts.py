@@ -81,7 +81,7 @@ def test_an_unknown_class_folder_is_an_error_that_names_the_known_ones(tmp_path,
 
 
 def test_order_is_by_bytes_not_by_file_system(tmp_path):
-    names = ["é.png", "z.png", "Z.png", "10.png", "9.png", "a b.png", "日本.png", "new\nline.png", "-.png"]
+    names = ["é.png", "z.png", "Y.png", "10.png", "9.png", "a b.png", "日本.png", "new\nline.png", "-.png"]
     plant(tmp_path, *(f"fear/{name}" for name in names), "fear-x/1.png", "fear/a/1.png")
     (tmp_path / "fear-x").rename(tmp_path / "anger")
     listing = images(tmp_path)
@@ -104,7 +104,7 @@ def test_what_is_no_image_is_counted_and_hidden_files_are_not_looked_at(tmp_path
     listing = images(tmp_path)
     assert [row.path for row in listing.rows] == ["fear/1.png"]
     assert listing.notes == (
-        "1 items lie beside the class folders and are ignored: 'stray.png'",
+        "1 images lie outside the class folders and are ignored: 'stray.png'",
         "files ignored because they are no images: 1 without suffix, 1 .db, 1 .gif, 2 .txt",
     )
 
@@ -131,6 +131,7 @@ def test_a_link_upwards_is_an_error_not_an_endless_walk(tmp_path):
         images(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_no_image(tmp_path):
     plant(tmp_path, "fear/1.png")
     os.mkfifo(tmp_path / "fear" / "pipe.png")
@@ -192,7 +193,7 @@ def test_unlabelled_clips(tmp_path):
     plant(tmp_path, "c1/0.png", "deep/c2/0.png", "stray.png")
     listing = clips(tmp_path, labelled=False, frames=2)
     assert [(row.path, row.label, len(row.files)) for row in listing.rows] == [("c1", -1, 2), ("deep/c2", -1, 2)]
-    assert "1 images lie beside the folders and are ignored: 'stray.png'" in listing.notes
+    assert "1 images lie outside the clip folders and are ignored: 'stray.png'" in listing.notes
 
 
 def test_a_clip_without_frames_keeps_its_row_and_says_so(tmp_path):
@@ -206,7 +207,25 @@ def test_a_clip_without_frames_keeps_its_row_and_says_so(tmp_path):
         ("happy/3", ("happy/3",) * 2),
     ]
     assert "2 of 3 clips have no frames and will fail to decode: 'happy/2', 'happy/3'" in listing.notes
-    assert "classes without an item: fear" in listing.notes
+    assert listing.notes[0] == "classes without an item: fear"
+    assert not any("outside" in note for note in listing.notes)
+
+
+def test_only_clips_without_frames(tmp_path):
+    (tmp_path / "happy" / "1").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"found no image in any of 1 clips, for example 'happy/1'"):
+        clips(tmp_path)
+
+
+def test_only_classes_that_are_not_wanted(tmp_path):
+    with pytest.raises(DataError, match=r"expected folders of anger, fear, found only 'happy'"):
+        images(plant(tmp_path, "happy/1.png"), classes=["anger", "fear"])
+
+
+def test_frames_in_a_class_folder_are_no_clip(tmp_path):
+    listing = clips(plant(tmp_path, "happy/1.png", "happy/clip/1.png"))
+    assert [row.path for row in listing.rows] == ["happy/clip"]
+    assert "1 images lie outside the clip folders and are ignored: 'happy/1.png'" in listing.notes
 
 
 def test_images_where_clips_belong(tmp_path):

@@ -1,0 +1,133 @@
+"""What the definitions say, against the datasets' own documentation, written out here a second time."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.classes import CANONICAL
+from pipeline.datasets import read_rows
+from pipeline.datasets.definition import builtin_definitions, load_definition
+from pipeline.errors import ParamsError
+from pipeline.params import DatasetParams
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "golden_confusions.json").read_text())["matrices"]["B/32"]
+FILES = builtin_definitions()
+
+NATIVE_FOLDERS = {
+    "caer-s": "Anger=anger Disgust=disgust Fear=fear Happy=happiness Neutral=neutral Sad=sadness Surprise=surprise",
+    "raf-db": "1=surprise 2=fear 3=disgust 4=happiness 5=sadness 6=anger 7=neutral",
+    "affectnet-7": "0=neutral 1=happiness 2=sadness 3=surprise 4=fear 5=disgust 6=anger",
+    "affectnet-8": "0=neutral 1=happiness 2=sadness 3=surprise 4=fear 5=disgust 6=anger 7=contempt",
+    "ferplus": "Neutral=neutral Happiness=happiness Surprise=surprise Sadness=sadness Anger=anger Disgust=disgust "
+    "Fear=fear Contempt=contempt",
+    "fer2013": "angry=anger disgust=disgust fear=fear happy=happiness neutral=neutral sad=sadness surprise=surprise",
+}
+LISTED_CLIPS = {
+    "dfew": ("DFEW_set_1_test.txt", "/d/DFEW_Frame_Face/{}", CANONICAL[:7]),
+    "mafw": ("MAFW_set_1_test.txt", "/d/MAFW/data/faces/{}", CANONICAL),
+    "ferv39k": ("FERV39K_test.txt", "/d/FERV39K/2_ClipsforFaceCrop/Daily/Happy/{}", CANONICAL[:7]),
+    "afew": ("AFEW_validation.txt", "/d/AFEW_Face/validation/Sadness/{}", CANONICAL[:7]),
+}
+
+
+def test_all_definitions_are_covered_here():
+    assert set(FILES) == {*NATIVE_FOLDERS, *LISTED_CLIPS, "ferplus-csv"}
+    assert all(load_definition(file).name == name for name, file in FILES.items())
+
+
+@pytest.mark.parametrize("name", NATIVE_FOLDERS)
+def test_native_folders_get_the_right_labels(tmp_path, name):
+    expected = dict(pair.split("=") for pair in NATIVE_FOLDERS[name].split())
+    for folder in expected:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.jpg").touch()
+    listing = read_rows(tmp_path, DatasetParams(source=str(FILES[name])))
+    assert listing.classes == tuple(n for n in CANONICAL if n in expected.values())
+    assert {row.path.split("/")[0]: listing.classes[row.label] for row in listing.rows} == expected
+
+
+@pytest.mark.parametrize("name", LISTED_CLIPS)
+def test_the_reference_lists_number_classes_in_canonical_order(tmp_path, name):
+    file, folder, classes = LISTED_CLIPS[name]
+    parts = load_definition(FILES[name]).clip_list.folder_parts
+    lines = []
+    for number, _ in enumerate(classes):
+        path = folder.format(f"{number:05}")
+        kept = tmp_path / "/".join(path.split("/")[-parts:])
+        kept.mkdir(parents=True)
+        (kept / "1.jpg").touch()
+        lines.append(f"{path} 1 {number}\n")
+    (tmp_path / file).write_text("".join(lines))
+    listing = read_rows(
+        tmp_path, DatasetParams(source=str(FILES[name]), fold=1 if "{fold}" in str(LISTS[name]) else None)
+    )
+    assert listing.classes == classes
+    assert [(row.path[-5:], row.label) for row in listing.rows] == [(f"{n:05}", n) for n in range(len(classes))]
+
+
+LISTS = {name: load_definition(FILES[name]).clip_list.files for name in LISTED_CLIPS}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_published_counts_are_the_row_sums_of_the_published_matrices(name):
+    definition = load_definition(FILES[name])
+    c = len(definition.classes)
+    sums = [tuple(np.reshape(fold, (c, c)).sum(axis=1).tolist()) for fold in GOLDEN[name]["1"]]
+    if definition.folds:
+        assert definition.folds == (1, 2, 3, 4, 5)
+        assert [definition.published_counts(fold) for fold in definition.folds] == sums
+    else:
+        assert [definition.published_counts(None)] == sums
+
+
+def test_ferplus_counts_are_the_same_in_both_forms():
+    assert load_definition(FILES["ferplus"]).counts == load_definition(FILES["ferplus-csv"]).counts
+
+
+def test_contempt_is_passed_over_in_affectnet_7(tmp_path):
+    for folder in ("0", "7"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.jpg").touch()
+    listing = read_rows(tmp_path, DatasetParams(source=str(FILES["affectnet-7"])))
+    assert [row.path for row in listing.rows] == ["0/1.jpg"]
+    assert any(note.startswith("1 items in '7' are ignored") for note in listing.notes)
+    assert listing.notes[1].startswith(
+        "1 items instead of the published 3499, so scores compare only roughly: happiness 0"
+    )
+
+
+def test_no_note_when_the_published_counts_are_met(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("{name: mine, title: M, layout: image-folders, classes: [happiness, fear], counts: [2, 1]}")
+    for path in ("fear/1.png", "happy/1.png", "happy/2.png"):
+        (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / path).touch()
+    assert read_rows(tmp_path / "data", DatasetParams(source=str(file))).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", "not valid YAML"),
+        ("name: x", r"title: Field required"),
+        ("{name: x, title: X, layout: folders}", r"layout: Input should be"),
+        ("{name: x, title: X, layout: image-folders, native: {0: fear}, klasses: []}", r"klasses: Extra inputs"),
+        ("{name: x, title: X, layout: image-folders, classes: [fear, anger]}", r"canonical order: \['anger', 'fear'\]"),
+        ("{name: x, title: X, layout: image-folders, classes: [fear], counts: [1, 2]}", r"each of the 1 classes"),
+        ("{name: x, title: X, layout: clip-list}", r"clip_list belongs to layout clip-list"),
+        ("{name: x, title: X, layout: image-folders, clip_list: {files: [a], folder_parts: 1}}", r"clip_list belongs"),
+    ],
+)
+def test_definitions_that_cannot_be_used(tmp_path, text, message):
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    with pytest.raises(ParamsError, match=message) as caught:
+        load_definition(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_missing_definition_names_those_there_are(tmp_path):
+    with pytest.raises(ParamsError, match=r"cannot be read \(No such file.*afew, affectnet-7.*raf-db"):
+        load_definition(tmp_path / "x.yaml")
