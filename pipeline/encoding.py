@@ -50,5 +50,5 @@ def _encode_halving(encoder, pixels: torch.Tensor, report: Reporter) -> torch.Te
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """torch raises its own type on an accelerator and a bare RuntimeError from the CPU's allocator."""
+    """Torch raises its own type on an accelerator and a bare RuntimeError from the CPU's allocator."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

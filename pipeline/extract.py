@@ -263,7 +263,8 @@ def _refuse_other_weights(path: Path, identity: Identity) -> None:
     changed = differences(open_shard(path).identity.encoder, identity.encoder)
     if changed:
         raise CacheError(
-            f"{path}: was made with another encoder; nothing was changed.\n  " + "\n  ".join(changed)
+            f"{path}: was made with another encoder; nothing was changed.\n  "
+            + "\n  ".join(changed)
             + "\nChoose another output folder or delete this one."
         )
 
@@ -271,4 +272,3 @@ def _refuse_other_weights(path: Path, identity: Identity) -> None:
 def _present(out: Path, record: Json) -> bool:
     path = out / record["name"]
     return path.is_file() and path.stat().st_size == record["bytes"]
-

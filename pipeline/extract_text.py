@@ -59,10 +59,3 @@ def extract_texts(
             made_with=made_with,
         )
     return FeatureCache(out)
-
-
-def embeddings_by_text(prompts: FeatureCache) -> dict[str, np.ndarray]:
-    """Text -> (d,) float32 embedding, raw."""
-    rows = np.arange(prompts.rows)
-    features = prompts.features(rows).astype(np.float32)
-    return {path.decode(): feature for path, feature in zip(prompts.paths(rows), features, strict=True)}

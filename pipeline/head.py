@@ -94,9 +94,7 @@ def fit_heads(
     y = F.normalize(torch.from_numpy(np.ascontiguousarray(targets)).to(device, torch.float32), dim=1)
     start = [initial_weights(seed, x.shape[1], y.shape[1]) for seed in params.seeds]
     weights = torch.stack(start).to(device).requires_grad_()
-    optimiser = torch.optim.SGD(
-        [weights], lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay
-    )
+    optimiser = torch.optim.SGD([weights], lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay)
     shufflers = [torch.Generator().manual_seed(seed) for seed in params.seeds]
     losses = torch.empty(len(params.seeds), params.epochs * steps, device=device)
     for epoch in range(params.epochs):

@@ -59,6 +59,9 @@ def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before it refuses them; we set our own limit below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # A FIFO or a device named x.jpg would block for ever when opened.
+            if not Path(path).is_file():
+                raise DataError("is not a file" if Path(path).exists() else "does not exist")
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(

@@ -6,7 +6,7 @@ same values. An unknown key is an error that names the known ones.
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +20,9 @@ class Section(BaseModel):
     """One section of params.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Section)
 
 
 class RunParams(Section):
@@ -78,8 +81,8 @@ class DatasetParams(Section):
     """One dataset: what DVC watches for it, how it lies on disk, how clips are sampled.
 
     `source` is a folder of pictures, whose `layout` stands here, or a dataset definition (a .yaml file, see
-    `pipeline.datasets.definition`), which brings layout, classes and published counts; the pictures' own folder
-    then comes from the environment or from roots.yaml, so that no machine's path enters this file.
+    `pipeline.datasets.definition`), which brings layout, classes and published counts. The pictures' folder
+    then comes from the environment or from roots.yaml: no machine's path enters this file.
     """
 
     source: Annotated[str, Field(min_length=1)]
@@ -163,7 +166,9 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_refer_to_datasets(self) -> Self:
-        for where, name in [("train.dataset", self.train.dataset)] + [("score.datasets", n) for n in self.score.datasets]:
+        for where, name in [("train.dataset", self.train.dataset)] + [
+            ("score.datasets", n) for n in self.score.datasets
+        ]:
             if name not in self.datasets:
                 raise ValueError(f"{where} names {name!r}, which is not in datasets: {', '.join(self.datasets)}")
         if self.clip.name == self.llm.name:
@@ -171,6 +176,15 @@ class Params(Section):
         if "prompts" in self.datasets:
             raise ValueError("datasets: 'prompts' is the folder of the prompt embeddings; choose another name")
         return self
+
+
+def build(section: type[S], **values: object) -> S:
+    """One section from single values, such as command line options.
+
+    Raises:
+        ParamsError: see `load_params`.
+    """
+    return _validated(section, values, "settings")
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -200,19 +214,23 @@ def parse_params(tree: object, where: str = "params") -> Params:
     Raises:
         ParamsError: see `load_params`.
     """
+    return _validated(Params, tree, where)
+
+
+def _validated(section: type[S], tree: object, where: str) -> S:
     try:
-        return Params.model_validate(tree)
+        return section.model_validate(tree)
     except ValidationError as error:
-        findings = [_finding(item) for item in error.errors()]
+        findings = [_finding(item, section) for item in error.errors()]
         raise ParamsError("\n".join(f"{where}: {finding}" for finding in findings)) from None
 
 
-def _finding(item: dict) -> str:
+def _finding(item: dict, section: type[Section]) -> str:
     """One pydantic finding as a sentence with the place, what was found and what is known there."""
     place = ".".join(str(part) for part in item["loc"]) or "the file"
     if item["type"] == "extra_forbidden":
         *parents, key = item["loc"]
-        known = _known_keys(tuple(parents))
+        known = _known_keys(tuple(parents), section)
         close = difflib.get_close_matches(str(key), known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return f"{place}: unknown key.{hint} Known here: {', '.join(known)}."
@@ -223,9 +241,8 @@ def _finding(item: dict) -> str:
     return f"{place}: {item['msg']}, found {item['input']!r}."
 
 
-def _known_keys(parents: tuple[str | int, ...]) -> list[str]:
+def _known_keys(parents: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
     """The keys allowed under a place such as ("datasets", "rafdb")."""
-    model: type[BaseModel] = Params
     for part in parents:
         if part in model.model_fields:
             annotation = model.model_fields[part].annotation

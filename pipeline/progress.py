@@ -48,7 +48,12 @@ class TerminalReporter:
         """Show a bar with rate and time left."""
         seconds = 0.1 if self._stream.isatty() else 10.0
         with tqdm(
-            total=total, desc=title, unit=f" {unit}s", file=self._stream, mininterval=seconds, dynamic_ncols=True
+            total=total,
+            desc=title,
+            unit=f" {unit}s",
+            file=self._stream,
+            mininterval=seconds,
+            dynamic_ncols=True,
         ) as bar:
             yield _TqdmBar(bar)
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from pipeline.errors import CacheError, DataError
 from pipeline.index import Aggregation, PromptIndex
-from pipeline.metrics import confusion
+from pipeline.metrics import confusion, scores
 from pipeline.prompts import Prompt
+from pipeline.results import Row
 from pipeline.shards.reader import FeatureCache
 
 
@@ -60,7 +61,10 @@ def predict_dataset(
         raise DataError(f"{images.folder}: has rows without a label, so there is nothing to score against.")
     missing = [prompt.text for prompt in prompts if prompt.text not in embeddings]
     if missing:
-        raise CacheError(f"no embedding of the prompt {missing[0]!r} in the cache ({len(missing)} missing). Encode the prompts again.")
+        raise CacheError(
+            f"the cache has no embedding of the prompt {missing[0]!r} ({len(missing)} are missing). "
+            "Encode the prompts again."
+        )
     for seed, head in heads.items():
         if head.shape[1] != images.width:
             raise CacheError(
@@ -79,3 +83,36 @@ def predict_dataset(
             seed: PromptIndex(texts, owner, head, aggregation).classify(features) for seed, head in heads.items()
         }
     return Predictions(images.classes, rows, truth, clip, expclip)
+
+
+def rows_of(dataset: str, predictions: Predictions, skipped: int) -> list[Row]:
+    """The scores of one test set, one row per prompt type."""
+    rows = []
+    for kind, predicted in predictions.clip.items():
+        clip = scores(predictions.confusion(predicted))
+        heads = [scores(predictions.confusion(found)) for found in predictions.expclip[kind].values()]
+        uar, war = (np.array([getattr(head, name) for head in heads]) for name in ("uar", "war"))
+        spread = 1 if len(heads) > 1 else 0
+        rows.append(
+            Row(
+                dataset,
+                kind,
+                len(predictions.rows),
+                skipped,
+                len(heads),
+                clip.uar,
+                clip.war,
+                float(uar.mean()),
+                float(uar.std(ddof=spread)),
+                float(war.mean()),
+                float(war.std(ddof=spread)),
+            )
+        )
+    return rows
+
+
+def embeddings_by_text(prompts: FeatureCache) -> dict[str, np.ndarray]:
+    """Text -> (d,) float32 embedding, raw, from the cache of the prompts."""
+    rows = np.arange(prompts.rows)
+    features = prompts.features(rows).astype(np.float32)
+    return {path.decode(): feature for path, feature in zip(prompts.paths(rows), features, strict=True)}

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.console import orderly
-from pipeline.extract_text import embeddings_by_text
 from pipeline.head_file import read_head
 from pipeline.params import load_params
 from pipeline.paths import head_file, image_features, prompt_features, score_results
 from pipeline.prompts import prompt_table
-from pipeline.report import rows_of, summary
-from pipeline.score import Predictions, predict_dataset
+from pipeline.results import summary
+from pipeline.score import Predictions, embeddings_by_text, predict_dataset, rows_of
 from pipeline.shards.reader import FeatureCache
 
 

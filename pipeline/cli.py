@@ -1,0 +1,128 @@
+"""`expclip-cache`: one thin command per library call. Heavy imports wait until a command runs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(
+    help="Zero-shot facial expression recognition by Exp-CLIP from cached features.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+INSTRUCTION = (
+    "Please play the role of a facial action describer. "
+    "Objectively describe the detailed facial actions of the person in the image."
+)
+
+
+class EncoderKind(StrEnum):
+    """Which frozen encoder runs."""
+
+    clip = "clip"
+    llm = "llm"
+
+
+@app.callback()
+def main() -> None:
+    """Zero-shot facial expression recognition by Exp-CLIP from cached features.
+
+    The whole pipeline runs with `dvc repro`; the commands here do one step on their own.
+    """
+
+
+@app.command()
+def extract(
+    images: Annotated[Path, typer.Argument(help="Folder of images (or of clips as frame folders), at any depth.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the cache: shards and index.json.")],
+    encoder: Annotated[
+        EncoderKind, typer.Option(help="clip: image features; llm: T5 encoder targets.")
+    ] = EncoderKind.clip,
+    model: Annotated[
+        str, typer.Option(help="demo, an open_clip or Hugging Face model name, or a local model folder.")
+    ] = "demo",
+    weights: Annotated[
+        str,
+        typer.Option(help="pretrained, an open_clip tag such as openai, a .safetensors file, or random."),
+    ] = "pretrained",
+    revision: Annotated[str | None, typer.Option(help="Revision of a Hugging Face model.")] = None,
+    instruction: Annotated[str, typer.Option(help="What the LLM is asked, for --encoder llm.")] = INSTRUCTION,
+    preprocess: Annotated[
+        Literal["reference", "clip"],
+        typer.Option(help="reference: stretch, no mean/std; clip: crop and normalise."),
+    ] = "reference",
+    precision: Annotated[
+        str, typer.Option(help="clip: fp32, fp16 or bf16; llm: fp32 or reference (per module).")
+    ] = "fp32",
+    layout: Annotated[
+        Literal["images", "image-folders", "frame-folders"],
+        typer.Option(
+            help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>."
+        ),
+    ] = "images",
+    dtype: Annotated[Literal["float16", "float32"], typer.Option(help="Of the stored features.")] = "float16",
+    shard_rows: Annotated[int, typer.Option(min=1, help="Rows in a shard, the unit of resume.")] = 2048,
+    on_bad_image: Annotated[
+        Literal["skip", "fail"], typer.Option(help="skip: record the row and its reason; fail: stop.")
+    ] = "skip",
+    on_mismatch: Annotated[
+        Literal["refuse", "replace"], typer.Option(help="If OUT holds features made with other settings.")
+    ] = "refuse",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 256,
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes.")] = 2,
+) -> None:
+    """Run a frozen encoder over a folder of images once and cache its features.
+
+    Resumes by itself: finished shards are kept, whatever ended the last run.
+
+    Example: expclip-cache extract photos/ features/photos --model demo
+    """
+    from pipeline.console import orderly
+
+    with orderly():
+        from pipeline.clip_job import clip_job
+        from pipeline.datasets import read_rows
+        from pipeline.extract import extract as run_extraction
+        from pipeline.llm_job import llm_job
+        from pipeline.manifest import build_manifest, write_manifest
+        from pipeline.params import CacheParams, ClipParams, DatasetParams, LlmParams, RunParams, build
+        from pipeline.progress import TerminalReporter
+
+        run = build(RunParams, device=device, batch_size=batch_size, workers=workers)
+        cache = build(
+            CacheParams,
+            shard_rows=shard_rows,
+            dtype=dtype,
+            on_bad_image=on_bad_image,
+            on_mismatch=on_mismatch,
+        )
+        asked = {"name": encoder.value, "model": model, "weights": weights}
+        asked |= {"preprocess": preprocess, "precision": precision}
+        report = TerminalReporter()
+        labelled = layout != "images"
+        dataset = build(
+            DatasetParams,
+            source=str(images),
+            layout="image-folders" if layout == "images" else layout,
+            labelled=labelled,
+        )
+        listing = read_rows(images, dataset)
+        with report.bar(f"hashing {images}", len(listing.rows), "row") as bar:
+            manifest = build_manifest(images.name, images, listing, bar.advance)
+        for note in manifest.notes:
+            report.say(note)
+        if encoder is EncoderKind.clip:
+            job = clip_job(manifest, lambda: images, build(ClipParams, **asked), device, out)
+        else:
+            params = build(LlmParams, **asked, revision=revision, instruction=instruction)
+            job = llm_job(manifest, lambda: images, params, device, out)
+        finished = run_extraction(job, cache, run, report)
+        write_manifest(manifest, out / "manifest.jsonl")
+        report.say(
+            f"{out}: {len(finished.good_rows)} of {finished.rows} rows, {finished.width} wide, {finished.dtype}, "
+            f"weights {finished.identity.encoder['weights_sha256'][:16]}"
+        )

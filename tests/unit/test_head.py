@@ -1,0 +1,105 @@
+"""The head against an independent implementation in plain NumPy float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import ParamsError
+from pipeline.head import contrastive_loss, fit_heads, initial_weights
+from pipeline.params import TrainParams
+
+CPU = torch.device("cpu")
+
+
+def numpy_loss_and_gradient(W, X, Y, s):
+    """Loss and dW for one batch; X (b, d) raw, Y (b, t) raw; everything float64."""
+    Z = X @ W.T
+    lengths = np.linalg.norm(Z, axis=1, keepdims=True)
+    U = Z / lengths
+    V = Y / np.linalg.norm(Y, axis=1, keepdims=True)
+    L = s * U @ V.T
+    b = len(X)
+    rows = np.exp(L - L.max(axis=1, keepdims=True))
+    rows /= rows.sum(axis=1, keepdims=True)
+    columns = np.exp(L - L.max(axis=0, keepdims=True))
+    columns /= columns.sum(axis=0, keepdims=True)
+    diagonal = np.arange(b)
+    loss = -(np.log(rows[diagonal, diagonal]).mean() + np.log(columns[diagonal, diagonal]).mean()) / 2
+    dL = (rows + columns - 2 * np.eye(b)) / (2 * b)
+    dU = s * dL @ V
+    dZ = (dU - U * (U * dU).sum(axis=1, keepdims=True)) / lengths
+    return loss, dZ.T @ X
+
+
+def numpy_sgd(W, batches, s, lr, momentum, weight_decay):
+    """SGD with momentum and weight decay as PyTorch defines it; yields (loss, W) after each step."""
+    velocity = None
+    for X, Y in batches:
+        loss, gradient = numpy_loss_and_gradient(W, X, Y, s)
+        gradient = gradient + weight_decay * W
+        velocity = gradient if velocity is None else momentum * velocity + gradient
+        W = W - lr * velocity
+        yield loss, W
+
+
+@pytest.fixture(scope="module")
+def data():
+    random = np.random.default_rng(0)
+    return random.normal(size=(200, 12)).astype(np.float32), random.normal(size=(200, 20)).astype(np.float32)
+
+
+def test_fifty_steps_follow_the_numpy_witness(data):
+    X, Y = data
+    params = TrainParams(dataset="x", lr=0.05, epochs=10, batch_size=40, weight_decay=1e-2, seeds=(7,))
+    heads = fit_heads(X, Y, 20.0, params, CPU)
+    shuffler = torch.Generator().manual_seed(7)
+    orders = [torch.randperm(200, generator=shuffler).numpy() for _ in range(10)]
+    chosen = [order[k * 40 : (k + 1) * 40] for order in orders for k in range(5)]
+    W = initial_weights(7, 12, 20).double().numpy()
+    batches = [(X[rows].astype(np.float64), Y[rows].astype(np.float64)) for rows in chosen]
+    path = list(numpy_sgd(W, batches, 20.0, 0.05, 0.9, 1e-2))
+    assert len(path) == 50
+    np.testing.assert_allclose(heads.batch_losses[0], [loss for loss, _ in path], rtol=1e-6)
+    np.testing.assert_allclose(heads.weights[0], path[-1][1], atol=1e-5)
+    assert path[-1][0] < path[0][0]
+
+
+def test_loss_of_perfect_and_of_swapped_partners():
+    Y = torch.eye(4)[None]
+    aligned = contrastive_loss(torch.eye(4)[None], torch.eye(4)[None], Y, 100.0)
+    swapped = contrastive_loss(torch.eye(4)[None], torch.eye(4)[None].flip(1), Y, 100.0)
+    assert aligned.item() == pytest.approx(0, abs=1e-6)
+    assert swapped.item() == pytest.approx(100, abs=1e-3)
+
+
+def test_a_seed_gives_the_same_head_alone_and_in_company(data):
+    X, Y = data
+    together = fit_heads(X, Y, 10.0, TrainParams(dataset="x", batch_size=50, seeds=(1, 2, 3)), CPU)
+    alone = fit_heads(X, Y, 10.0, TrainParams(dataset="x", batch_size=50, seeds=(2,)), CPU)
+    np.testing.assert_allclose(together.weights[1], alone.weights[0], atol=1e-6)
+    assert np.abs(together.weights[0] - together.weights[1]).max() > 0.1
+
+
+def test_two_runs_are_bit_identical(data):
+    X, Y = data
+    params = TrainParams(dataset="x", batch_size=50, seeds=(1, 2))
+    assert fit_heads(X, Y, 10.0, params, CPU).weights.tobytes() == fit_heads(X, Y, 10.0, params, CPU).weights.tobytes()
+
+
+def test_the_last_partial_batch_is_dropped(data):
+    X, Y = data
+    heads = fit_heads(X, Y, 10.0, TrainParams(dataset="x", batch_size=150, epochs=3, seeds=(1,)), CPU)
+    assert heads.batch_losses.shape == (1, 3)
+
+
+def test_too_few_rows_for_one_batch(data):
+    X, Y = data
+    with pytest.raises(ParamsError, match="batch_size is 512, but only 200 images"):
+        fit_heads(X, Y, 10.0, TrainParams(dataset="x"), CPU)
+
+
+def test_the_start_is_that_of_a_linear_layer():
+    W = initial_weights(1, 100, 50)
+    assert W.abs().max() <= 0.1
+    assert W.abs().max() > 0.099
+    assert abs(W.std().item() - 0.1 / 3**0.5) < 0.002

@@ -1,0 +1,63 @@
+"""FAISS scoring in CLIP's width against plain NumPy in the LLM's width."""
+
+import numpy as np
+import pytest
+
+from pipeline.index import PromptIndex
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    random = np.random.default_rng(0)
+    classes = np.repeat(np.arange(5), 4)
+    return {
+        "images": random.normal(size=(300, 16)).astype(np.float32),
+        "texts": random.normal(size=(20, 16)).astype(np.float32),
+        "classes": random.permutation(classes),
+        "head": random.normal(size=(64, 16)).astype(np.float32),
+        "narrow": random.normal(size=(9, 16)).astype(np.float32),
+    }
+
+
+def naive(parts, head, aggregation):
+    """(n, c) similarities by the definition: everything projected to t, then compared prompt by prompt."""
+    W = np.eye(16) if head is None else parts[head].astype(np.float64)
+    x, t = unit(parts["images"] @ W.T), unit(parts["texts"] @ W.T)
+    columns = []
+    for label in range(5):
+        own = t[parts["classes"] == label]
+        if aggregation == "mean":
+            columns.append((x @ own.T).mean(axis=1))
+        elif aggregation == "renorm_mean":
+            columns.append(x @ unit(own.mean(axis=0)))
+        else:
+            columns.append((x @ own.T).max(axis=1))
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "renorm_mean", "nearest"])
+@pytest.mark.parametrize("head", [None, "head", "narrow"])
+def test_equals_the_definition(parts, head, aggregation):
+    expected = naive(parts, head, aggregation)
+    index = PromptIndex(parts["texts"], parts["classes"], head and parts[head], aggregation)
+    np.testing.assert_allclose(index.similarities(parts["images"]), expected, atol=2e-6)
+    np.testing.assert_array_equal(index.classify(parts["images"]), expected.argmax(axis=1))
+
+
+def test_the_aggregations_are_three_different_answers(parts):
+    answers = [
+        PromptIndex(parts["texts"], parts["classes"], parts["head"], kind).classify(parts["images"]).tolist()
+        for kind in ("mean", "renorm_mean", "nearest")
+    ]
+    assert answers[0] != answers[1]
+    assert answers[1] != answers[2]
+    assert answers[0] != answers[2]
+
+
+def test_length_of_a_feature_does_not_matter(parts):
+    index = PromptIndex(parts["texts"], parts["classes"], parts["head"])
+    np.testing.assert_array_equal(index.classify(parts["images"]), index.classify(7 * parts["images"]))

@@ -1,0 +1,68 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.errors import CacheError
+from pipeline.lock import writing
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.lock import writing
+with writing(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_writer_is_refused_and_told_who_holds_it(tmp_path, holder):
+    with pytest.raises(CacheError, match=f"process {holder.pid} on .* since 20"), writing(tmp_path):
+        pass
+
+
+def test_the_lock_ends_with_kill_9(tmp_path, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    with writing(tmp_path):
+        pass
+
+
+def test_a_forked_worker_does_not_keep_the_lock(tmp_path):
+    context = multiprocessing.get_context("fork")
+    stop = context.Event()
+    with writing(tmp_path):
+        worker = context.Process(target=stop.wait)
+        worker.start()
+    try:
+        probe = [sys.executable, "-c", HOLD.replace("time.sleep(60)", "pass"), str(tmp_path)]
+        assert subprocess.run(probe, capture_output=True, text=True, check=False).stdout == "held\n"
+    finally:
+        stop.set()
+        worker.join()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(CacheError, match="cannot be written to"), writing(tmp_path / "new"):
+        pass
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CacheError, match="cannot be written to"), writing(tmp_path / "file"):
+        pass

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ParamsError
+from pipeline.params import CacheParams, build, load_params
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def edited(tmp_path):
+    def edit(old: str, new: str) -> Path:
+        text = (ROOT / "configs/demo.yaml").read_text()
+        assert old in text
+        path = tmp_path / "params.yaml"
+        path.write_text(text.replace(old, new))
+        return path
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "path", ["params.yaml", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("configs/*"))]
+)
+def test_shipped_settings_are_valid(path):
+    load_params(ROOT / path)
+
+
+def test_an_unknown_key_names_the_known_ones_and_the_closest(edited):
+    with pytest.raises(ParamsError, match=r"train\.learning_rate: unknown key.*Known here: dataset, lr, momentum"):
+        load_params(edited("  lr: 0.01", "  learning_rate: 0.01"))
+    with pytest.raises(ParamsError, match="Did you mean 'epochs'"):
+        load_params(edited("  epochs: 20", "  epoch: 20"))
+
+
+def test_all_findings_are_listed(edited):
+    path = edited("  epochs: 20", "  epochs: 0\n  speed: 1")
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    assert "train.epochs" in str(caught.value)
+    assert "train.speed" in str(caught.value)
+
+
+def test_a_small_number_in_scientific_notation_is_a_number(edited):
+    assert load_params(edited("  lr: 0.01", "  lr: 1e-3")).train.lr == 0.001
+
+
+def test_a_name_that_is_no_dataset(edited):
+    with pytest.raises(ParamsError, match="train.dataset names 'demo-trian', which is not in datasets: demo-train"):
+        load_params(edited("  dataset: demo-train", "  dataset: demo-trian"))
+
+
+def test_features_of_two_encoders_never_share_a_folder(edited):
+    with pytest.raises(ParamsError, match="need two folders"):
+        load_params(edited("  name: demo-llm", "  name: demo-clip"))
+
+
+def test_a_missing_file_says_what_to_copy(tmp_path):
+    with pytest.raises(ParamsError, match=r"Copy a preset there, for example configs/demo\.yaml"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_broken_yaml(tmp_path):
+    (tmp_path / "params.yaml").write_text("clip: [")
+    with pytest.raises(ParamsError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_an_option_out_of_range():
+    with pytest.raises(ParamsError, match=r"dtype: .*'float16' or 'float32', found 'int8'"):
+        build(CacheParams, dtype="int8")
