@@ -20,14 +20,17 @@ Against the published code (LAVIS, Exp-CLIP):
   The folder's config.json is taken as it is, and `describe` reports both values.
 """
 
+import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import transformers
 from transformers import AutoTokenizer
 
 from pipeline.encoders.llm_source import llm_source
-from pipeline.encoders.sources import Source
+from pipeline.encoders.files import Source
 from pipeline.encoders.t5_targets import InstructBlipTargets, TargetModel, load_targets
 from pipeline.errors import EncoderError
 from pipeline.images import Preprocess, preprocess, to_float
@@ -80,23 +83,22 @@ class Blip2T5Encoder:
             "vision_layer_norm_eps": config.vision_config.layer_norm_eps,
             "t5_activation": config.text_config.dense_act_fn,
             "dropout": self._dropout_rates(),
-            "library": f"transformers {transformers.__version__}",
-            "torch": torch.__version__,
+            "library": f"transformers {transformers.__version__}, torch {torch.__version__}",
         }
 
-    def encode_images(self, pixels: torch.Tensor, seed: int | None = None) -> torch.Tensor:
+    def encode_images(self, pixels: torch.Tensor, seed: int = 0) -> torch.Tensor:
         """Pooled states of the T5 encoder.
 
         Args:
             pixels: (b, 3, h, w) uint8, h = w = `image_size`, as `read_pixels(path, self.preprocess)` makes them.
-            seed: of the dropout masks. Mode dropout requires it: the same batch and seed give the same states on the
-                same device. Mode eval has no randomness and takes no notice of it.
+            seed: of the dropout masks in mode dropout, together with the batch's own pixels: the same batch and seed
+                give the same states on the same device, another batch or seed other masks. Mode eval has no randomness.
 
         Returns:
             (b, t) float32 on `device`, raw: the mean over query and instruction positions.
 
         Raises:
-            ValueError: pixels of another shape or dtype, or no seed in mode dropout.
+            ValueError: pixels of another shape or dtype.
         """
         side = self.image_size
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, side, side):
@@ -104,14 +106,9 @@ class Blip2T5Encoder:
             raise ValueError(f"pixels: expected (b, 3, {side}, {side}) uint8, found {found}")
         if self._mode == "eval":
             return self._encode(pixels)
-        if seed is None:
-            raise ValueError("seed: mode dropout needs one for every batch, found None")
-        cuda = self.device.type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if cuda else []):
-            torch.default_generator.manual_seed(seed)
-            if cuda:
-                with torch.cuda.device(self.device):
-                    torch.cuda.manual_seed(seed)
+        # Torch's CPU generator takes 32 bits of a seed: mix, rather than shift, the two numbers into them.
+        mixed = hashlib.blake2b(f"{seed}:{int(pixels.sum(dtype=torch.int64))}".encode(), digest_size=4)
+        with _seeded(int.from_bytes(mixed.digest()), self.device):
             return self._encode(pixels)
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -184,6 +181,18 @@ def _token_ids(source: Source, subfolder: str, text: str) -> torch.Tensor:
     if unknown:
         logger.warning("%d of the instruction's %d tokens are unknown to the tokenizer", unknown, ids.numel())
     return ids
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the generators of the CPU and of `device`, and put them back afterwards."""
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _side(size: int | list[int] | tuple[int, ...]) -> int:

@@ -6,7 +6,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from safetensors import safe_open
 
 from pipeline.encoders.clip_source import clip_source
-from pipeline.encoders.sources import Source
+from pipeline.encoders.files import Source
 from pipeline.errors import EncoderError
 from pipeline.images import Preprocess, preprocess, to_float
 from pipeline.params import ClipParams
@@ -51,8 +51,7 @@ class ClipEncoder:
             "context_length": self.context_length,
             "logit_scale": self.logit_scale,
             "activation": self._activation,
-            "library": f"open_clip {open_clip.__version__}",
-            "torch": torch.__version__,
+            "library": f"open_clip {open_clip.__version__}, torch {torch.__version__}",
         }
 
     def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:

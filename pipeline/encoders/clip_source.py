@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pipeline.encoders.sources import TOKENIZER_FILES, Source, existing, hub_folder, local_folder, unreachable
+from pipeline.encoders.files import TOKENIZER_FILES, Source, existing, hub_folder, local_folder, unreachable
 from pipeline.errors import EncoderError
 from pipeline.params import ClipParams
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pipeline.encoders.sources import TOKENIZER_FILES, Source, existing, hub_folder, local_folder
+from pipeline.encoders.files import TOKENIZER_FILES, Source, existing, hub_folder, local_folder
 from pipeline.errors import EncoderError
 from pipeline.params import LlmParams
 

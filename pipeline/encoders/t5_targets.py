@@ -19,7 +19,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from pipeline.encoders.sources import Source
+from pipeline.encoders.files import Source
 from pipeline.errors import EncoderError
 
 FULL_PRECISION = ["vision_model", "query_tokens", "qformer", "language_projection"]
