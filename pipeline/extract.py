@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.atomic import remove_temporaries
-from pipeline.errors import CacheError, DataError
+from pipeline.errors import CacheError, DataError, EncoderError
 from pipeline.images import Preprocess
 from pipeline.lock import writing
 from pipeline.manifest import Manifest
@@ -86,6 +86,8 @@ def extract(job: Job, cache: CacheParams, run: RunParams, report: Reporter) -> F
         said = encoder.describe()
         made_with = {"library": said.pop("library")}
         identity = Identity(settings, said)
+        if job.settings["weights"] == "random":
+            report.say(f"{job.out}: the weights are random, as asked: these features mean nothing")
         for number in kept:
             _refuse_other_weights(job.out / shard_name(number), identity)
         todo = [k for k in range(len(plan)) if k not in kept]
@@ -107,6 +109,7 @@ def _encode_shards(
     report: Reporter,
 ) -> None:
     from pipeline.decoding import decode_batches, plan_batches
+    from pipeline.encoders.device import device_name
     from pipeline.encoding import encode_rows
 
     manifest, frames = job.manifest, job.manifest.frames
@@ -120,7 +123,7 @@ def _encode_shards(
         pin=encoder.device.type == "cuda",
     )
     total = sum(len(rows) for _, rows in parts)
-    with report.bar(f"{job.out} on {encoder.device}", total, "clip" if frames > 1 else "image") as bar:
+    with report.bar(f"{job.out} on {device_name(encoder.device)}", total, "clip" if frames > 1 else "image") as bar:
         for number, rows in parts:
             features = np.full((len(rows), identity.encoder["width"]), np.nan, dtype=cache.dtype)
             errors: list[bytes] = []
@@ -130,6 +133,7 @@ def _encode_shards(
                 good = np.array([not error for error in batch.errors])
                 place = len(errors) + np.flatnonzero(good)
                 features[place] = encode_rows(encoder, batch.pixels, good, report)
+                _refuse_overflow(features[place], manifest, place + rows.start, cache)
                 errors += [os.fsencode(error) for error in batch.errors]
                 bar.advance(len(batch.rows))
             members = [manifest.rows[row] for row in rows]
@@ -151,6 +155,16 @@ def _apply_policy(batch, manifest: Manifest, cache: CacheParams) -> None:
                 f"{manifest.name}: {manifest.rows[row].path!r} (row {row}) cannot be read: {error}. Mend or remove it, "
                 "or set cache.on_bad_image: skip to record it and go on; finished shards are kept."
             )
+
+
+def _refuse_overflow(features: np.ndarray, manifest: Manifest, rows: np.ndarray, cache: CacheParams) -> None:
+    wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if wrong.size:
+        path = manifest.rows[rows[wrong[0]]].path
+        raise EncoderError(
+            f"{manifest.name}: the features of {path!r} are not finite in {cache.dtype} ({wrong.size} such rows in this "
+            "batch). Use precision: fp32, or cache.dtype: float32 if they are only too large for half precision."
+        )
 
 
 def _finish(

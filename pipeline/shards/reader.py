@@ -47,9 +47,7 @@ class Shard:
         Raises:
             CacheError: they are not.
         """
-        block = Block(
-            self.number, self.first_row, self.features, self.labels, tuple(self.paths), tuple(self.errors)
-        )
+        block = Block(self.number, self.first_row, self.features, self.labels, tuple(self.paths), tuple(self.errors))
         attributes = shard_attributes(self.number, self.first_row, self.identity)
         if content_digest(attributes, block.arrays()) != self.content_digest:
             raise CacheError(f"{path}: the content does not match its checksum: the file is damaged.")
@@ -138,7 +136,7 @@ class FeatureCache:
         return found
 
     def paths(self, rows: np.ndarray) -> list[bytes]:
-        """m paths (file system encoded) or prompt texts of the given row ids."""
+        """Paths (file system encoded) or prompt texts of the given row ids."""
         rows = self._checked(rows)
         found: list[bytes] = [b""] * len(rows)
         for number, places in self._by_shard(rows):
@@ -198,12 +196,15 @@ def read_index(folder: Path) -> Json:
         body = {key: value for key, value in index.items() if key != "xxh3_128"}
         intact = index_bytes(body) == raw
     except (ValueError, AttributeError, RecursionError) as error:
-        raise CacheError(f"{path}: is damaged ({type(error).__name__}). Delete it and run the extraction again.") from None
+        raise CacheError(
+            f"{path}: is damaged ({type(error).__name__}). Delete it and run the extraction again."
+        ) from None
     if not intact:
         raise CacheError(f"{path}: does not match its own checksum. Delete it and run the extraction again.")
     if (body.get("format"), body.get("version")) != (FORMAT, VERSION):
         raise CacheError(
-            f"{path}: expected {FORMAT!r} version {VERSION}, found {body.get('format')!r} version {body.get('version')!r}."
+            f"{path}: expected {FORMAT!r} version {VERSION}, "
+            f"found {body.get('format')!r} version {body.get('version')!r}."
         )
     _check_plan(path, body)
     return body
@@ -273,8 +274,15 @@ def _map_dataset(file: h5py.File, name: str, path: Path) -> np.ndarray:
 
 def _check_columns(path: Path, features, row, label, names, errors, first_row: int) -> None:
     if features.ndim != 2 or features.dtype not in FEATURE_TYPES:
-        raise CacheError(f"{path}: features must be (n, w) float16 or float32, found {features.shape} {features.dtype}.")
-    for name, values, kind in (("row", row, "i8"), ("label", label, "i4"), ("path", names, "S"), ("error", errors, "S")):
+        raise CacheError(
+            f"{path}: features must be (n, w) float16 or float32, found {features.shape} {features.dtype}."
+        )
+    for name, values, kind in (
+        ("row", row, "i8"),
+        ("label", label, "i4"),
+        ("path", names, "S"),
+        ("error", errors, "S"),
+    ):
         right = values.dtype.kind == "S" if kind == "S" else values.dtype == np.dtype(kind)
         if values.ndim != 1 or not right:
             raise CacheError(f"{path}: {name} must be (n,) {kind}, found {values.shape} {values.dtype}.")
