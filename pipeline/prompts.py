@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.classes import ADJECTIVES, CANONICAL, canonical_order
 from pipeline.errors import ParamsError
+from pipeline.prompt_file import read_prompt_file
 
 TYPES = (1, 2, 3, 4, 5)
 """The reference's five prompt types: three single prompts, an ensemble of five, an ensemble of ten."""
@@ -75,8 +76,6 @@ def prompt_table(set: str, types: Iterable[int], classes: Sequence[str]) -> tupl
     """
     classes = canonical_order(classes)
     if set not in ("reference", "clean"):
-        from pipeline.prompt_file import read_prompt_file
-
         return tuple(Prompt(0, name, text) for name, texts in read_prompt_file(set, classes).items() for text in texts)
     unknown = [name for name in classes if name not in CANONICAL]
     if unknown:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.classes import canonical_order
+from pipeline.classes import CANONICAL, canonical_order
 from pipeline.errors import ParamsError
 from pipeline.params import DatasetParams
 
@@ -93,6 +93,9 @@ class Definition(_Part):
     def _fits_together(self) -> Self:
         if self.classes != canonical_order(self.classes):
             raise ValueError(f"classes must be distinct and in canonical order: {list(canonical_order(self.classes))}")
+        strange = [name for name in self.native.values() if name not in (*self.classes, *CANONICAL)]
+        if strange:
+            raise ValueError(f"native must lead to classes, found {', '.join(strange)}; known: {', '.join(CANONICAL)}")
         for part, layout in ((self.clip_list, "clip-list"), (self.ferplus_csv, "ferplus-csv")):
             if (part is not None) != (self.layout == layout):
                 raise ValueError(f"{layout.replace('-', '_')} belongs to layout {layout}, and layout is {self.layout}")

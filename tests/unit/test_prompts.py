@@ -98,12 +98,8 @@ def test_clean_follows_the_templates_without_exception(name):
 
 
 def test_reference_and_clean_differ_in_the_seven_listed_places_only():
-    pairs = zip(
-        prompt_table("reference", (5,), CANONICAL), prompt_table("clean", (5,), CANONICAL), strict=True
-    )
-    different = [
-        (ours.class_name, number % 10 + 1) for number, (ours, other) in enumerate(pairs) if ours != other
-    ]
+    pairs = zip(prompt_table("reference", (5,), CANONICAL), prompt_table("clean", (5,), CANONICAL), strict=True)
+    different = [(ours.class_name, number % 10 + 1) for number, (ours, other) in enumerate(pairs) if ours != other]
     places = {"happiness": (6, 10), "sadness": (2, 3, 9, 10), "neutral": (8,)}
     assert different == [(name, number) for name, numbers in places.items() for number in numbers]
     singles = (1, 2, 3)
@@ -147,9 +143,7 @@ def write(path, text):
 
 
 def test_a_prompt_file_by_class(tmp_path):
-    file = write(
-        tmp_path / "p.yaml", "classes:\n  boredom: ['yawn.', 'so bored.']\n  fear: ['aah!']\n  anger: ['x']\n"
-    )
+    file = write(tmp_path / "p.yaml", "classes:\n  boredom: ['yawn.', 'so bored.']\n  fear: ['aah!']\n  anger: ['x']\n")
     assert prompt_table(file, (2, 5), ["boredom", "fear"]) == (
         Prompt(0, "fear", "aah!"),
         Prompt(0, "boredom", "yawn."),

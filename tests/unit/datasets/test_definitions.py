@@ -15,15 +15,19 @@ from pipeline.params import DatasetParams
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "golden_confusions.json").read_text())["matrices"]["B/32"]
 FILES = builtin_definitions()
 
-NATIVE_FOLDERS = {
-    "caer-s": "Anger=anger Disgust=disgust Fear=fear Happy=happiness Neutral=neutral Sad=sadness Surprise=surprise",
-    "raf-db": "1=surprise 2=fear 3=disgust 4=happiness 5=sadness 6=anger 7=neutral",
-    "affectnet-7": "0=neutral 1=happiness 2=sadness 3=surprise 4=fear 5=disgust 6=anger",
-    "affectnet-8": "0=neutral 1=happiness 2=sadness 3=surprise 4=fear 5=disgust 6=anger 7=contempt",
-    "ferplus": "Neutral=neutral Happiness=happiness Surprise=surprise Sadness=sadness Anger=anger Disgust=disgust "
-    "Fear=fear Contempt=contempt",
-    "fer2013": "angry=anger disgust=disgust fear=fear happy=happiness neutral=neutral sad=sadness surprise=surprise",
-}
+NATIVE_FOLDERS = [
+    ("caer-s", "Anger=anger Disgust=disgust Fear=fear Happy=happiness Neutral=neutral Sad=sadness Surprise=surprise"),
+    ("raf-db", "1=surprise 2=fear 3=disgust 4=happiness 5=sadness 6=anger 7=neutral"),
+    ("affectnet-7", "0=neutral 1=happiness 2=sadness 3=surprise 4=fear 5=disgust 6=anger"),
+    ("affectnet-8", "0=neutral 1=happiness 2=sadness 3=surprise 4=fear 5=disgust 6=anger 7=contempt"),
+    (
+        "ferplus",
+        "Neutral=neutral Happiness=happiness Surprise=surprise Sadness=sadness Anger=anger Disgust=disgust "
+        "Fear=fear Contempt=contempt",
+    ),
+    ("fer2013", "0=anger 1=disgust 2=fear 3=happiness 4=sadness 5=surprise 6=neutral"),
+    ("fer2013", "angry=anger disgust=disgust fear=fear happy=happiness neutral=neutral sad=sadness surprise=surprise"),
+]
 LISTED_CLIPS = {
     "dfew": ("DFEW_set_1_test.txt", "/d/DFEW_Frame_Face/{}", CANONICAL[:7]),
     "mafw": ("MAFW_set_1_test.txt", "/d/MAFW/data/faces/{}", CANONICAL),
@@ -33,13 +37,13 @@ LISTED_CLIPS = {
 
 
 def test_all_definitions_are_covered_here():
-    assert set(FILES) == {*NATIVE_FOLDERS, *LISTED_CLIPS, "ferplus-csv"}
+    assert set(FILES) == {*(name for name, _ in NATIVE_FOLDERS), *LISTED_CLIPS, "ferplus-csv"}
     assert all(load_definition(file).name == name for name, file in FILES.items())
 
 
-@pytest.mark.parametrize("name", NATIVE_FOLDERS)
-def test_native_folders_get_the_right_labels(tmp_path, name):
-    expected = dict(pair.split("=") for pair in NATIVE_FOLDERS[name].split())
+@pytest.mark.parametrize(("name", "meaning"), NATIVE_FOLDERS)
+def test_native_folders_get_the_right_labels(tmp_path, name, meaning):
+    expected = dict(pair.split("=") for pair in meaning.split())
     for folder in expected:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").touch()
@@ -116,6 +120,10 @@ def test_no_note_when_the_published_counts_are_met(tmp_path):
         ("{name: x, title: X, layout: image-folders, native: {0: fear}, klasses: []}", r"klasses: Extra inputs"),
         ("{name: x, title: X, layout: image-folders, classes: [fear, anger]}", r"canonical order: \['anger', 'fear'\]"),
         ("{name: x, title: X, layout: image-folders, classes: [fear], counts: [1, 2]}", r"each of the 1 classes"),
+        (
+            "{name: x, title: X, layout: image-folders, native: {1: suprise}}",
+            r"lead to classes, found suprise; known: hap",
+        ),
         ("{name: x, title: X, layout: clip-list}", r"clip_list belongs to layout clip-list"),
         ("{name: x, title: X, layout: image-folders, clip_list: {files: [a], folder_parts: 1}}", r"clip_list belongs"),
     ],

@@ -189,6 +189,13 @@ def test_frames_are_sorted_by_the_bytes_of_their_names(tmp_path):
     assert [file.rsplit("/")[-1] for file in files] == ["10.png", "2.png", "B.png", "a.png", "é.png"]
 
 
+def test_clips_are_sorted_by_the_bytes_of_their_paths(tmp_path):
+    plant(tmp_path, *(f"happy/{clip}/0.png" for clip in ("é", "a", "B", "10", "9", "a-1", "a/x")))
+    (tmp_path / "happy" / "A").mkdir()
+    paths = [row.path.removeprefix("happy/") for row in clips(tmp_path).rows]
+    assert paths == ["10", "9", "A", "B", "a", "a-1", "a/x", "é"]
+
+
 def test_unlabelled_clips(tmp_path):
     plant(tmp_path, "c1/0.png", "deep/c2/0.png", "stray.png")
     listing = clips(tmp_path, labelled=False, frames=2)
