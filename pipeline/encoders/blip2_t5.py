@@ -29,8 +29,8 @@ import torch
 import transformers
 from transformers import AutoTokenizer
 
+from pipeline.encoders.files import Source, reason
 from pipeline.encoders.llm_source import llm_source
-from pipeline.encoders.files import Source
 from pipeline.encoders.t5_targets import InstructBlipTargets, TargetModel, load_targets
 from pipeline.errors import EncoderError
 from pipeline.images import Preprocess, preprocess, to_float
@@ -106,9 +106,7 @@ class Blip2T5Encoder:
             raise ValueError(f"pixels: expected (b, 3, {side}, {side}) uint8, found {found}")
         if self._mode == "eval":
             return self._encode(pixels)
-        # Torch's CPU generator takes 32 bits of a seed: mix, rather than shift, the two numbers into them.
-        mixed = hashlib.blake2b(f"{seed}:{int(pixels.sum(dtype=torch.int64))}".encode(), digest_size=4)
-        with _seeded(int.from_bytes(mixed.digest()), self.device):
+        with _seeded(mask_seed(seed, pixels), self.device):
             return self._encode(pixels)
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -175,12 +173,19 @@ def _token_ids(source: Source, subfolder: str, text: str) -> torch.Tensor:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise EncoderError(f"llm.model: the tokenizer in {folder} cannot be loaded: {error}") from error
+        raise EncoderError(f"llm.model: the tokenizer in {folder} cannot be loaded: {reason(error)}.") from error
     ids = tokenizer(text, return_tensors="pt").input_ids
     unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     if unknown:
         logger.warning("%d of the instruction's %d tokens are unknown to the tokenizer", unknown, ids.numel())
     return ids
+
+
+def mask_seed(seed: int, pixels: torch.Tensor) -> int:
+    """Seed of a batch's dropout masks, 32 bits: from the caller's seed and the sum of the batch's pixels."""
+    # Torch's CPU generator looks at 32 bits of a seed only, so the two numbers are mixed rather than joined.
+    both = f"{seed}:{int(pixels.sum(dtype=torch.int64))}"
+    return int.from_bytes(hashlib.blake2b(both.encode(), digest_size=4).digest(), "big")
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """The frozen CLIP: its image tower sees the faces, its text tower reads the prompts (open_clip)."""
 
+from pathlib import Path
+
 import open_clip
 import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from pipeline.encoders.clip_source import clip_source
-from pipeline.encoders.files import Source
+from pipeline.encoders.files import Source, reason
 from pipeline.errors import EncoderError
 from pipeline.images import Preprocess, preprocess, to_float
 from pipeline.params import ClipParams
@@ -149,10 +151,9 @@ def _build(name: str, source: Source, precision: str) -> torch.nn.Module:
                 pretrained_text=False,
                 precision=precision,
             )
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, AssertionError) as error:
-            raise EncoderError(
-                f"clip.model: {name} with {file or 'random weights'} cannot be built: {error}"
-            ) from error
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, AssertionError, SafetensorError) as error:
+            weights = Path(file).name if file else "random weights"
+            raise EncoderError(f"clip.model: {name} cannot be built with {weights}: {reason(error)}.") from error
 
 
 def _check_positions(model: torch.nn.Module, source: Source) -> None:
@@ -176,7 +177,7 @@ def _tokenizer(name: str) -> HFTokenizer | SimpleTokenizer:
         return open_clip.get_tokenizer(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EncoderError(
-            f"clip.model: the tokenizer of {name} cannot be loaded ({error}). A folder whose "
+            f"clip.model: the tokenizer of {name} cannot be loaded ({reason(error)}). A folder whose "
             "open_clip_config.json has hf_tokenizer_name holds tokenizer.json and tokenizer_config.json too."
         ) from error
 

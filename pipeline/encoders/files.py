@@ -98,12 +98,17 @@ def hub_folder(repo: str, revision: str | None, patterns: list[str], section: st
 
 def unreachable(section: str, what: str, error: Exception) -> EncoderError:
     """The error for something that is neither here nor to be had."""
-    reason = " ".join(str(error).split()).rstrip(".")
     return EncoderError(
         f"{section}.model: {what} is no folder, is not in the cache, and could not be fetched from the Hugging "
-        f"Face hub ({reason}). Without a network, copy it here and give its folder as {section}.model; "
+        f"Face hub ({reason(error)}). Without a network, copy it here and give its folder as {section}.model; "
         f"{section}.weights: random builds it untrained."
     )
+
+
+def reason(error: Exception) -> str:
+    """What a library said, on one line; it may list every tensor of a model."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= 300 else f"{text[:300]} ..."
 
 
 def existing(file: Path, section: str) -> Path:

@@ -5,6 +5,7 @@ decoder's tensors in it are left unread.
 """
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -19,7 +20,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from pipeline.encoders.files import Source
+from pipeline.encoders.files import Source, reason
 from pipeline.errors import EncoderError
 
 FULL_PRECISION = ["vision_model", "query_tokens", "qformer", "language_projection"]
@@ -93,7 +94,7 @@ def _config(source: Source) -> Blip2Config | InstructBlipConfig:
     try:
         config = AutoConfig.from_pretrained(source.folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderError(f"llm.model: {source.folder}/config.json cannot be read: {error}") from error
+        raise EncoderError(f"llm.model: {source.folder}/config.json cannot be read: {reason(error)}.") from error
     text = getattr(getattr(config, "text_config", None), "model_type", "none")
     if not isinstance(config, Blip2Config | InstructBlipConfig) or text != "t5":
         raise EncoderError(
@@ -114,10 +115,11 @@ def _read(
             dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
             use_safetensors=True,
             local_files_only=True,
+            key_mapping=_renamed_table(source),
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise EncoderError(f"llm.model: the weights in {source.folder} cannot be loaded: {error}") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise EncoderError(f"llm.model: the weights in {source.folder} cannot be loaded: {reason(error)}.") from error
     for what in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(str(key) for key in report[what])
         if names:
@@ -126,6 +128,17 @@ def _read(
                 f"{what.replace('_', ' ')}, {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}. Fetch it again."
             )
     return model
+
+
+def _renamed_table(source: Source) -> dict[str, str] | None:
+    """T5's token table is shared by encoder and decoder; files that store it once may do so as the decoder's."""
+    stored: set[str] = set()
+    for file in source.weights:
+        with safe_open(file, framework="pt") as tensors:
+            stored.update(tensors.keys())
+    if stored & {"language_model.shared.weight", "language_model.encoder.embed_tokens.weight"}:
+        return None
+    return {r"^language_model\.decoder\.embed_tokens\.": "language_model.shared."}
 
 
 def _random(kind: type[TargetModel], config: Blip2Config | InstructBlipConfig) -> TargetModel:

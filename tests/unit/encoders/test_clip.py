@@ -1,0 +1,240 @@
+import json
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tiny_encoders import CLIP_MODEL, SIZE, pictures, write_clip
+from transformers import CLIPConfig, CLIPModel
+
+from pipeline.encoders.clip import load_clip
+from pipeline.errors import EncoderError
+from pipeline.images import read_pixels
+from pipeline.params import ClipParams
+
+CPU = torch.device("cpu")
+TEXTS = ["a photo of happiness .", "anger", "an expression of the face in the image ."]
+
+
+@pytest.fixture(scope="module")
+def params(tmp_path_factory):
+    return write_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def encoder(params):
+    return load_clip(params, CPU)
+
+
+def as_transformers(weights: dict[str, torch.Tensor]) -> CLIPModel:
+    """The same CLIP in another implementation: names and layouts changed, numbers kept."""
+    vision, text = CLIP_MODEL["vision_cfg"], CLIP_MODEL["text_cfg"]
+    model = CLIPModel(
+        CLIPConfig(
+            projection_dim=CLIP_MODEL["embed_dim"],
+            vision_config={
+                "hidden_size": vision["width"],
+                "intermediate_size": 4 * vision["width"],
+                "num_hidden_layers": vision["layers"],
+                "num_attention_heads": vision["width"] // vision["head_width"],
+                "image_size": SIZE,
+                "patch_size": vision["patch_size"],
+                "hidden_act": "quick_gelu",
+            },
+            text_config={
+                "hidden_size": text["width"],
+                "intermediate_size": 4 * text["width"],
+                "num_hidden_layers": text["layers"],
+                "num_attention_heads": text["heads"],
+                "vocab_size": text["vocab_size"],
+                "max_position_embeddings": text["context_length"],
+                "hidden_act": "quick_gelu",
+                "eos_token_id": text["vocab_size"] - 1,
+            },
+        )
+    ).eval()
+    renamed = {
+        "logit_scale": weights["logit_scale"],
+        "visual_projection.weight": weights["visual.proj"].T,
+        "text_projection.weight": weights["text_projection"].T,
+        "vision_model.embeddings.class_embedding": weights["visual.class_embedding"],
+        "vision_model.embeddings.patch_embedding.weight": weights["visual.conv1.weight"],
+        "vision_model.embeddings.position_embedding.weight": weights["visual.positional_embedding"],
+        "text_model.embeddings.token_embedding.weight": weights["token_embedding.weight"],
+        "text_model.embeddings.position_embedding.weight": weights["positional_embedding"],
+    }
+    for kind in ("weight", "bias"):
+        renamed[f"vision_model.pre_layrnorm.{kind}"] = weights[f"visual.ln_pre.{kind}"]
+        renamed[f"vision_model.post_layernorm.{kind}"] = weights[f"visual.ln_post.{kind}"]
+        renamed[f"text_model.final_layer_norm.{kind}"] = weights[f"ln_final.{kind}"]
+    inside = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
+    inside["attn.out_proj"] = "self_attn.out_proj"
+    for old, new, layers in (("visual.", "vision_model", vision["layers"]), ("", "text_model", text["layers"])):
+        for number in range(layers):
+            block, layer = f"{old}transformer.resblocks.{number}", f"{new}.encoder.layers.{number}"
+            for kind in ("weight", "bias"):
+                for ours, theirs in inside.items():
+                    renamed[f"{layer}.{theirs}.{kind}"] = weights[f"{block}.{ours}.{kind}"]
+                for part, name in zip(weights[f"{block}.attn.in_proj_{kind}"].chunk(3), "qkv", strict=True):
+                    renamed[f"{layer}.self_attn.{name}_proj.{kind}"] = part
+    model.load_state_dict(renamed, strict=True)
+    return model
+
+
+def test_features_equal_those_of_transformers(params, encoder, tmp_path):
+    other = as_transformers(load_file(f"{params.model}/open_clip_model.safetensors"))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 40, 31, 3), dtype=np.uint8)
+    ours, theirs = [], []
+    for number, values in enumerate(noise):
+        file = tmp_path / f"{number}.png"
+        Image.fromarray(values).save(file)
+        ours.append(torch.from_numpy(read_pixels(file, encoder.preprocess)))
+        plain = Image.open(file).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        theirs.append(torch.from_numpy(np.asarray(plain, dtype=np.float32).transpose(2, 0, 1) / 255))
+    tokens = open_clip.get_tokenizer(f"local-dir:{params.model}")(TEXTS)
+    with torch.no_grad():
+        images = other.visual_projection(other.vision_model(torch.stack(theirs)).pooler_output)
+        texts = other.text_projection(other.text_model(tokens).pooler_output)
+    torch.testing.assert_close(encoder.encode_images(torch.stack(ours)), images, rtol=0, atol=1e-5)
+    torch.testing.assert_close(encoder.encode_texts(TEXTS), texts, rtol=0, atol=1e-5)
+    assert images.std() > 0.1
+    assert texts.std() > 0.1
+    assert encoder.logit_scale == pytest.approx(float(other.logit_scale.detach().exp()))
+
+
+def test_frozen_raw_and_fit_for_training(encoder):
+    model = encoder._model
+    assert not any(module.training for module in model.modules())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    features = encoder.encode_images(pictures())
+    assert features.dtype == torch.float32
+    assert (features.norm(dim=1) - 1).abs().min() > 0.1
+    head = torch.nn.Linear(encoder.width, 2)
+    head(features).sum().backward()
+    assert head.weight.grad is not None
+
+
+def test_a_batch_is_its_rows(encoder):
+    together, rows = encoder.encode_images(pictures(3)), [encoder.encode_images(row[None]) for row in pictures(3)]
+    torch.testing.assert_close(together, torch.cat(rows), rtol=1e-5, atol=1e-6)
+    assert encoder.encode_texts([]).shape == (0, encoder.width)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 2e-2), ("bf16", 2e-1)])
+def test_half_precision_gives_float32_near_full(params, encoder, precision, tolerance):
+    half = load_clip(params.model_copy(update={"precision": precision}), CPU)
+    images, texts = half.encode_images(pictures()), half.encode_texts(TEXTS)
+    assert images.dtype == texts.dtype == torch.float32
+    assert 0 < (images - encoder.encode_images(pictures())).abs().max() < tolerance
+    assert 0 < (texts - encoder.encode_texts(TEXTS)).abs().max() < tolerance
+    assert half.logit_scale == pytest.approx(encoder.logit_scale, rel=1e-3)
+
+
+def test_preprocess_clip_normalises(params, encoder):
+    other = load_clip(params.model_copy(update={"preprocess": "clip"}), CPU)
+    assert (other.encode_images(pictures()) - encoder.encode_images(pictures())).abs().max() > 0.1
+
+
+def test_random_weights_are_asked_for_repeat_and_leave_the_generator_alone(params, encoder):
+    random = params.model_copy(update={"weights": "random"})
+    before = torch.random.get_rng_state()
+    first = load_clip(random, CPU)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(99)
+    second = load_clip(random, CPU)
+    assert torch.equal(first.encode_images(pictures()), second.encode_images(pictures()))
+    assert not torch.equal(first.encode_images(pictures()), encoder.encode_images(pictures()))
+    assert first.describe()["weights_sha256"] == "random:seed=0"
+
+
+def test_describe_is_json_and_says_the_weights(encoder):
+    said = json.loads(json.dumps(encoder.describe()))
+    assert len(said["weights_sha256"]) == 64
+    assert (said["width"], said["image_size"], said["context_length"]) == (24, SIZE, 12)
+    assert said["activation"] == "quick_gelu"
+    assert said["library"].startswith(f"open_clip {open_clip.__version__}")
+
+
+@pytest.fixture(scope="module")
+def architecture(tmp_path_factory):
+    """A tiny architecture known to open_clip by name, as ViT-B-32 is."""
+    folder = tmp_path_factory.mktemp("architecture")
+    text = {key: value for key, value in CLIP_MODEL["text_cfg"].items() if key != "hf_tokenizer_name"}
+    config = CLIP_MODEL | {"text_cfg": text | {"vocab_size": 49408, "context_length": 77, "width": 8, "heads": 2}}
+    (folder / "expclip-tiny-test.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    return "expclip-tiny-test"
+
+
+def test_a_named_architecture_with_a_weights_file(architecture, tmp_path):
+    random = load_clip(ClipParams(name="a", model=architecture, weights="random"), CPU)
+    file = tmp_path / "mine.safetensors"
+    save_file({name: value * 2 for name, value in random._model.state_dict().items()}, file)
+    loaded = load_clip(ClipParams(name="a", model=architecture, weights=str(file)), CPU)
+    assert torch.equal(loaded._model.visual.proj, random._model.visual.proj * 2)
+    assert not torch.equal(loaded.encode_texts(TEXTS), random.encode_texts(TEXTS))
+
+
+def test_weights_for_another_image_size_are_refused_not_resampled(architecture, tmp_path):
+    weights = load_clip(ClipParams(name="a", model=architecture, weights="random"), CPU)._model.state_dict()
+    weights["visual.positional_embedding"] = torch.zeros(26, 32)
+    save_file(weights, tmp_path / "larger.safetensors")
+    with pytest.raises(EncoderError, match=r"positional_embedding.*\(26, 32\).*\(17, 32\).*another image size"):
+        load_clip(ClipParams(name="a", model=architecture, weights=str(tmp_path / "larger.safetensors")), CPU)
+
+
+def test_weights_that_do_not_fit_are_refused(params, tmp_path):
+    broken = tmp_path / "folder"
+    write_clip(broken)
+    weights = load_file(broken / "open_clip_model.safetensors")
+    del weights["visual.proj"]
+    save_file(weights, broken / "open_clip_model.safetensors")
+    with pytest.raises(EncoderError, match=r"cannot be built.*visual\.proj"):
+        load_clip(params.model_copy(update={"model": str(broken)}), CPU)
+
+
+def test_a_truncated_file_is_an_error(tmp_path):
+    params, file = write_clip(tmp_path), tmp_path / "open_clip_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(EncoderError, match="cannot be built with open_clip_model.safetensors"):
+        load_clip(params, CPU)
+
+
+def test_a_prompt_that_would_be_cut_is_an_error(encoder):
+    fits = " ".join(["anger"] * 10)
+    assert encoder.encode_texts([fits]).shape == (1, 24)
+    with pytest.raises(EncoderError, match=r"'anger anger.*more than the 12 tokens"):
+        encoder.encode_texts(["anger", f"{fits} anger"])
+
+
+def test_a_tokenizer_of_another_model_is_an_error(tmp_path):
+    text = {key: value for key, value in CLIP_MODEL["text_cfg"].items() if key != "hf_tokenizer_name"}
+    encoder = load_clip(write_clip(tmp_path, CLIP_MODEL | {"text_cfg": text}), CPU)
+    with pytest.raises(EncoderError, match=r"tokenizer gives token \d+, its text tower knows 64"):
+        encoder.encode_texts(["anger"])
+
+
+def test_a_missing_tokenizer_is_an_error(tmp_path):
+    params = write_clip(tmp_path)
+    for file in tmp_path.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(EncoderError, match=r"tokenizer of .* cannot be loaded.*tokenizer\.json"):
+        load_clip(params, CPU)
+
+
+def test_pixels_of_another_size_or_type_are_a_mistake_of_the_caller(encoder):
+    with pytest.raises(ValueError, match=r"expected \(b, 3, 28, 28\) uint8, found \(5, 3, 28, 27\) torch.uint8"):
+        encoder.encode_images(pictures()[..., 1:])
+    with pytest.raises(ValueError, match=r"found \(5, 3, 28, 28\) torch.float32"):
+        encoder.encode_images(pictures().float())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-2), ("fp16", 5e-2)])
+def test_cuda_agrees_with_the_cpu(params, encoder, precision, tolerance):
+    cuda = load_clip(params.model_copy(update={"precision": precision}), torch.device("cuda", 0))
+    assert (cuda.encode_images(pictures()).cpu() - encoder.encode_images(pictures())).abs().max() < tolerance
+    assert (cuda.encode_texts(TEXTS).cpu() - encoder.encode_texts(TEXTS)).abs().max() < tolerance
