@@ -29,10 +29,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Delete what killed runs left in a folder that nobody else is writing to."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+def remove_temporaries(path: Path) -> None:
+    """Delete what killed runs left behind while writing `path`, which nobody else may be writing now."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.atomic import remove_temporaries
-from pipeline.errors import CacheError, DataError, EncoderError
+from pipeline.errors import CacheError, DataError, EncoderError, ParamsError
 from pipeline.images import Preprocess
 from pipeline.lock import writing
 from pipeline.manifest import Manifest
@@ -54,55 +54,78 @@ class Job:
     out: Path
 
 
-def extract(job: Job, cache: CacheParams, run: RunParams, report: Reporter) -> FeatureCache:
+def extract(
+    job: Job, cache: CacheParams, run: RunParams, report: Reporter, only: range | None = None
+) -> FeatureCache | None:
     """Fill the missing shards of a cache, then write its index; nothing to do if it is complete.
 
     Neither the raw data nor the encoder is touched for a complete cache. A run that ends early, however it ends,
-    loses at most the shard in flight; the same call goes on from there.
+    loses at most the shard in flight; the same call goes on from there. Processes and machines that share the folder
+    may each do their part (`only`); the one that finds every shard finished writes the index.
+
+    Args:
+        only: the numbers of the shards to make here; all by default.
 
     Returns:
-        The complete cache.
+        The complete cache, or None while shards of other parts are missing.
 
     Raises:
-        CacheError: the folder is locked by another run, or holds features made with other settings and
+        CacheError: another run writes the same shards; or the folder holds features made with other settings and
             `cache.on_mismatch` is `refuse`.
         DataError: a picture cannot be read and `cache.on_bad_image` is `fail`; or a decoding worker died.
         EncoderError: the encoder cannot be loaded or run.
     """
     settings = job.settings | {"dtype": cache.dtype, "manifest": job.manifest.sha256}
     plan = plan_shards(len(job.manifest.rows), cache.shard_rows)
-    with writing(job.out):
-        remove_temporaries(job.out)
+    mine = _part(only, plan)
+    with writing(job.out, mine):
+        for name in [INDEX, *map(shard_name, mine)]:
+            remove_temporaries(job.out / name)
         complete = _open_index(job.out, report)
         if _settle_mismatch(job, complete, settings, cache, report) and complete is not None:
             if all(_present(job.out, record) for record in complete.index["shards"]):
                 report.say(f"{job.out}: complete, {complete.rows} rows; nothing to do")
                 return complete
             (job.out / INDEX).unlink()
-        kept = [k for k in range(len(plan)) if _is_whole(job.out / shard_name(k), k, plan[k], settings, report)]
-        if kept:
-            report.say(f"{job.out}: {len(kept)} of {len(plan)} shards are there already")
-        encoder = job.load()
-        said = encoder.describe()
-        made_with = {"library": said.pop("library")}
-        identity = Identity(settings, said)
-        if job.settings["weights"] == "random":
-            report.say(f"{job.out}: the weights are random, as asked: these features mean nothing")
-        for number in kept:
-            _refuse_other_weights(job.out / shard_name(number), identity)
-        todo = [k for k in range(len(plan)) if k not in kept]
-        _encode_shards(job, encoder, identity, [(k, plan[k]) for k in todo], cache, run, report)
-        _finish(job.out, identity, plan, job.manifest, cache.shard_rows, made_with)
+
+        def is_whole(number: int) -> bool:
+            return _is_whole(job.out / shard_name(number), number, plan[number], settings, report)
+
+        todo = [number for number in mine if not is_whole(number)]
+        if len(todo) < len(mine):
+            report.say(f"{job.out}: {len(mine) - len(todo)} of {len(mine)} shards are there already")
+        if todo:
+            encoder = job.load()
+            said = encoder.describe()
+            identity, library = Identity(settings, {k: v for k, v in said.items() if k != "library"}), said["library"]
+            if job.settings["weights"] == "random":
+                report.say(f"{job.out}: the weights are random, as asked: these features mean nothing")
+            _refuse_other_weights(job.out, identity)
+            _encode_shards(job, encoder, identity, library, [(k, plan[k]) for k in todo], cache, run, report)
+        missing = [number for number in range(len(plan)) if number not in mine and not is_whole(number)]
+        if missing:
+            report.say(f"{job.out}: this part is done; {len(missing)} of {len(plan)} shards are still to be made")
+            return None
+        _finish(job, plan, cache.shard_rows)
     finished = FeatureCache(job.out)
     if finished.skipped:
         report.say(f"{job.out}: {len(finished.skipped)} of {finished.rows} rows could not be read; see {INDEX}")
     return finished
 
 
+def _part(only: range | None, plan: Sequence[range]) -> range:
+    if only is None:
+        return range(len(plan))
+    if not 0 <= only.start < only.stop <= len(plan):
+        raise ParamsError(f"shards {only.start}:{only.stop}: expected a part of 0:{len(plan)}, which is all there are.")
+    return only
+
+
 def _encode_shards(
     job: Job,
     encoder: Encoder,
     identity: Identity,
+    library: str,
     parts: Sequence[tuple[int, range]],
     cache: CacheParams,
     run: RunParams,
@@ -145,7 +168,7 @@ def _encode_shards(
                 tuple(os.fsencode(row.path) for row in members),
                 tuple(errors),
             )
-            write_shard(job.out, block, identity)
+            write_shard(job.out, block, identity, library)
 
 
 def _apply_policy(batch, manifest: Manifest, cache: CacheParams) -> None:
@@ -162,19 +185,19 @@ def _refuse_overflow(features: np.ndarray, manifest: Manifest, rows: np.ndarray,
     if wrong.size:
         path = manifest.rows[rows[wrong[0]]].path
         raise EncoderError(
-            f"{manifest.name}: the features of {path!r} are not finite in {cache.dtype} ({wrong.size} such rows in this "
-            "batch). Use precision: fp32, or cache.dtype: float32 if they are only too large for half precision."
+            f"{manifest.name}: the features of {path!r} are not finite in {cache.dtype} ({wrong.size} rows of this batch). "
+            "Use precision: fp32, or cache.dtype: float32 if they are only too large for half precision."
         )
 
 
-def _finish(
-    out: Path, identity: Identity, plan: Sequence[range], manifest: Manifest, shard_rows: int, made_with: Json
-) -> None:
+def _finish(job: Job, plan: Sequence[range], shard_rows: int) -> None:
     """Collect what the shards say about themselves and write the index."""
-    records, skipped = [], []
+    manifest, records, skipped, libraries = job.manifest, [], [], set()
     for number, rows in enumerate(plan):
-        path = out / shard_name(number)
+        path = job.out / shard_name(number)
         shard = open_shard(path)
+        identity = shard.identity
+        libraries.add(shard.library)
         records.append(
             {
                 "name": path.name,
@@ -185,9 +208,12 @@ def _finish(
             }
         )
         skipped += [
-            {"row": rows.start + int(place), "path": manifest.rows[rows.start + place].path, "reason": reason}
+            {
+                "row": rows.start + int(place),
+                "path": manifest.rows[rows.start + place].path,
+                "reason": bytes(shard.errors[place]).decode("utf-8", "replace"),
+            }
             for place in np.flatnonzero(shard.errors != b"")
-            for reason in [bytes(shard.errors[place]).decode("utf-8", "replace")]
         ]
     if len(skipped) == len(manifest.rows):
         raise DataError(
@@ -195,14 +221,14 @@ def _finish(
             f"{skipped[0]['path']!r}: {skipped[0]['reason']}."
         )
     write_index(
-        out,
+        job.out,
         identity,
         records,
         skipped,
         rows=len(manifest.rows),
         shard_rows=shard_rows,
         classes=manifest.classes,
-        made_with=made_with,
+        libraries=sorted(libraries),
     )
 
 
@@ -273,11 +299,13 @@ def _is_whole(path: Path, number: int, rows: range, settings: dict[str, Json], r
     return True
 
 
-def _refuse_other_weights(path: Path, identity: Identity) -> None:
-    changed = differences(open_shard(path).identity.encoder, identity.encoder)
+def _refuse_other_weights(out: Path, identity: Identity) -> None:
+    """Finished shards of the same settings must come from the same weights."""
+    found = _identity_of_shards(out)
+    changed = differences(found.encoder, identity.encoder) if found else []
     if changed:
         raise CacheError(
-            f"{path}: was made with another encoder; nothing was changed.\n  "
+            f"{out}: holds shards made with another encoder; nothing was changed.\n  "
             + "\n  ".join(changed)
             + "\nChoose another output folder or delete this one."
         )

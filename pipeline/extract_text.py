@@ -36,16 +36,17 @@ def extract_texts(
         The cache: (p, d) features, raw.
     """
     described = encoder.describe()
-    made_with = {"library": described.pop("library")}
+    library = described.pop("library")
     digest = hashlib.sha256(canonical_json(texts)).hexdigest()
     identity = Identity(settings | {"dtype": cache.dtype, "manifest": digest}, described)
     names = tuple(text.encode() for text in texts)
     features = encoder.encode_texts(list(texts)).cpu().numpy().astype(cache.dtype)
     block = Block(0, 0, features, np.full(len(texts), -1, dtype=np.int32), names, (b"",) * len(texts))
-    with writing(out):
-        remove_temporaries(out)
+    with writing(out, range(1)):
+        for name in (INDEX, shard_name(0)):
+            remove_temporaries(out / name)
         (out / INDEX).unlink(missing_ok=True)
-        path = write_shard(out, block, identity)
+        path = write_shard(out, block, identity, library)
         record = {"name": shard_name(0), "first_row": 0, "rows": len(texts)}
         record |= {"bytes": path.stat().st_size, "xxh3_128": file_digest(path)}
         write_index(
@@ -56,6 +57,6 @@ def extract_texts(
             rows=len(texts),
             shard_rows=len(texts),
             classes=(),
-            made_with=made_with,
+            libraries=[library],
         )
     return FeatureCache(out)

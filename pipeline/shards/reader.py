@@ -35,6 +35,7 @@ class Shard:
     number: int
     first_row: int
     identity: Identity
+    library: str
     features: np.ndarray
     labels: np.ndarray
     paths: np.ndarray
@@ -48,7 +49,7 @@ class Shard:
             CacheError: they are not.
         """
         block = Block(self.number, self.first_row, self.features, self.labels, tuple(self.paths), tuple(self.errors))
-        attributes = shard_attributes(self.number, self.first_row, self.identity)
+        attributes = shard_attributes(self.number, self.first_row, self.identity, self.library)
         if content_digest(attributes, block.arrays()) != self.content_digest:
             raise CacheError(f"{path}: the content does not match its checksum: the file is damaged.")
         finite = np.isfinite(self.features).all(axis=1)
@@ -239,6 +240,7 @@ def open_shard(path: Path) -> Shard:
             int(attributes["shard"]),
             first_row,
             identity,
+            str(attributes["library"]),
             features,
             label,
             names,

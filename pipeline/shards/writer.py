@@ -12,14 +12,17 @@ from pipeline.atomic import replacing, write_atomically
 from pipeline.shards.schema import FORMAT, INDEX, VERSION, Block, Identity, Json, canonical_json, shard_name
 
 
-def write_shard(folder: Path, block: Block, identity: Identity) -> Path:
+def write_shard(folder: Path, block: Block, identity: Identity, library: str) -> Path:
     """Write one shard. The same content gives the same bytes, on every run.
+
+    Args:
+        library: names and versions of what made the features; said, but no part of the identity.
 
     Returns:
         The path of the shard, which exists only if it is complete and on the disk.
     """
     arrays = block.arrays()
-    attributes = shard_attributes(block.number, block.first_row, identity)
+    attributes = shard_attributes(block.number, block.first_row, identity, library)
     path = folder / shard_name(block.number)
     # No time stamps and the default library version keep the bytes a function of the content.
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
@@ -39,14 +42,14 @@ def write_index(
     rows: int,
     shard_rows: int,
     classes: Sequence[str],
-    made_with: Json,
+    libraries: Sequence[str],
 ) -> None:
     """Write `index.json`, which declares the cache complete.
 
     Args:
         shards: one record for each shard, in order: name, first_row, rows, bytes, xxh3_128 of the file.
         skipped: one record for each row without features: row, path, reason.
-        made_with: library versions; said, but no part of the identity.
+        libraries: every `library` of the shards.
     """
     body = {
         "format": FORMAT,
@@ -58,7 +61,7 @@ def write_index(
         "classes": list(classes),
         "shards": list(shards),
         "skipped": list(skipped),
-        "made_with": made_with,
+        "libraries": list(libraries),
     }
     write_atomically(folder / INDEX, index_bytes(body))
 
@@ -69,7 +72,7 @@ def index_bytes(body: Json) -> bytes:
     return canonical_json(body | {"xxh3_128": digest}) + b"\n"
 
 
-def shard_attributes(number: int, first_row: int, identity: Identity) -> dict[str, Json]:
+def shard_attributes(number: int, first_row: int, identity: Identity, library: str) -> dict[str, Json]:
     """The attributes of a shard, without its checksum."""
     return {
         "format": FORMAT,
@@ -77,6 +80,7 @@ def shard_attributes(number: int, first_row: int, identity: Identity) -> dict[st
         "fingerprint": identity.fingerprint,
         "settings": canonical_json(dict(identity.settings)).decode(),
         "encoder": canonical_json(dict(identity.encoder)).decode(),
+        "library": library,
         "shard": number,
         "first_row": first_row,
         "l2_normalized": False,

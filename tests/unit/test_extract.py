@@ -15,7 +15,7 @@ from pipeline.clip_job import clip_job
 from pipeline.datasets import Listing, Row
 from pipeline.encoders.clip import load_clip
 from pipeline.encoding import encode_rows
-from pipeline.errors import CacheError, DataError, EncoderError
+from pipeline.errors import CacheError, DataError, EncoderError, ParamsError
 from pipeline.extract import extract
 from pipeline.extract_text import extract_texts
 from pipeline.images import read_pixels
@@ -113,7 +113,7 @@ def test_resume_makes_only_what_is_missing_and_ends_in_the_same_bytes(job, monke
     written = []
     monkeypatch.setattr(
         "pipeline.extract.write_shard",
-        lambda out, block, who: written.append(block.number) or write_shard(out, block, who),
+        lambda out, block, *who: written.append(block.number) or write_shard(out, block, *who),
     )
     extract(job, CACHE, RUN, notes := Notes())
     assert written == [1]
@@ -136,6 +136,26 @@ def test_a_damaged_shard_is_made_again(job, damage):
         path.unlink()
     (job.out / INDEX).unlink()
     extract(job, CACHE, RUN, SilentReporter())
+    assert contents(job.out) == whole
+
+
+def test_parts_made_apart_are_the_whole(job, tmp_path):
+    extract(job, CACHE, RUN, SilentReporter())
+    parts = replace(job, out=tmp_path / "parts")
+    assert extract(parts, CACHE, RUN, notes := Notes(), only=range(1, 3)) is None
+    assert "1 of 3 shards are still to be made" in notes.lines[-1]
+    assert not (parts.out / INDEX).exists()
+    assert extract(parts, CACHE, RUN, SilentReporter(), only=range(1)).rows == 10
+    assert contents(parts.out) == contents(job.out)
+    with pytest.raises(ParamsError, match="shards 2:4: expected a part of 0:3"):
+        extract(parts, CACHE, RUN, SilentReporter(), only=range(2, 4))
+
+
+def test_a_merge_is_just_the_index(job):
+    extract(job, CACHE, RUN, SilentReporter())
+    whole = contents(job.out)
+    (job.out / INDEX).unlink()
+    extract(replace(job, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
     assert contents(job.out) == whole
 
 

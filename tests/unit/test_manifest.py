@@ -64,7 +64,7 @@ def test_changed_files_are_found(root):
 
 
 @pytest.mark.parametrize(
-    "old, new", [(b'"label":1', b'"label":0'), (b'"rows":2', b'"rows":3'), (b"{", b"["), (b"\n", b"")]
+    ("old", "new"), [(b'"label":1', b'"label":0'), (b'"rows":2', b'"rows":3'), (b"{", b"["), (b"\n", b"")]
 )
 def test_a_changed_manifest_is_refused(root, tmp_path, old, new):
     path = tmp_path / "m.jsonl"

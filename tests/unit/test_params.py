@@ -47,7 +47,7 @@ def test_a_small_number_in_scientific_notation_is_a_number(edited):
 
 
 def test_a_name_that_is_no_dataset(edited):
-    with pytest.raises(ParamsError, match="train.dataset names 'demo-trian', which is not in datasets: demo-train"):
+    with pytest.raises(ParamsError, match=r"train\.dataset names 'demo-trian', which is not in datasets: demo-train"):
         load_params(edited("  dataset: demo-train", "  dataset: demo-trian"))
 
 

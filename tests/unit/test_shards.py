@@ -35,13 +35,20 @@ def make_cache(folder: Path, rows: int = 10, shard_rows: int = 4, bad: tuple[int
     folder.mkdir(exist_ok=True)
     records = []
     for number, part in enumerate(plan_shards(rows, shard_rows)):
-        path = write_shard(folder, make_block(number, part, tuple(r for r in bad if r in part)), identity)
+        path = write_shard(folder, make_block(number, part, tuple(r for r in bad if r in part)), identity, "test 1.0")
         size = path.stat().st_size
         records.append({"name": path.name, "first_row": part.start, "rows": len(part), "bytes": size})
         records[-1]["xxh3_128"] = file_digest(path)
     skipped = [{"row": row, "path": f"é/{row}.jpg", "reason": "truncated"} for row in bad]
     write_index(
-        folder, identity, records, skipped, rows=rows, shard_rows=shard_rows, classes=["a", "b", "c"], made_with={}
+        folder,
+        identity,
+        records,
+        skipped,
+        rows=rows,
+        shard_rows=shard_rows,
+        classes=["a", "b", "c"],
+        libraries=["test 1.0"],
     )
     return folder
 
