@@ -147,6 +147,8 @@ def _random(kind: type[TargetModel], config: Blip2Config | InstructBlipConfig) -
     Built from scratch, the library gives the vision model weights of 1e-10 and the query tokens zeros: every picture
     would look the same. Both are drawn again here, linear layers and the patches' with variance 1 / fan-in.
     """
+    for section in (config, config.vision_config, config.qformer_config, config.text_config):
+        section.dtype = torch.float32  # else each part takes the type its published weights happen to be stored in
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(0)
         model = kind(config)

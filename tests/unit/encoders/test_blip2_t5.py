@@ -1,3 +1,4 @@
+import copy
 import json
 import shutil
 
@@ -203,6 +204,19 @@ def test_random_weights_tell_pictures_apart_repeat_and_leave_the_generator_alone
     assert first.describe()["weights_sha256"] == "random:seed=0"
 
 
+@pytest.mark.parametrize("weights", ["pretrained", "random"])
+def test_a_folder_stored_in_half_precision_is_computed_in_full(both, tmp_path, weights):
+    params, complete = both
+    shutil.copytree(params.model, tmp_path, dirs_exist_ok=True)
+    copy.deepcopy(complete).half().save_pretrained(tmp_path)
+    assert "float16" in (tmp_path / "config.json").read_text()
+    encoder = load_blip2_t5(params.model_copy(update={"model": str(tmp_path), "weights": weights}), CPU)
+    assert {parameter.dtype for parameter in encoder._model.parameters()} == {torch.float32}
+    expected = load_blip2_t5(params.model_copy(update={"weights": weights}), CPU).encode_images(pictures())
+    tolerance = 2e-2 if weights == "pretrained" else 0.0
+    torch.testing.assert_close(encoder.encode_images(pictures()), expected, rtol=0, atol=tolerance)
+
+
 def test_random_weights_need_only_config_and_tokenizer(blip2, tmp_path):
     shutil.copytree(blip2.model, tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
     bare = blip2.model_copy(update={"model": str(tmp_path / "bare"), "weights": "random"})
@@ -227,7 +241,7 @@ def test_a_truncated_file_is_an_error(tmp_path):
     params, _ = write_blip2(tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(EncoderError, match="weights in .* cannot be loaded"):
+    with pytest.raises(EncoderError, match=r"weights in .* cannot be loaded"):
         load_blip2_t5(params, CPU)
 
 

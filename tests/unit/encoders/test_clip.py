@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import open_clip
@@ -195,10 +196,19 @@ def test_weights_that_do_not_fit_are_refused(params, tmp_path):
         load_clip(params.model_copy(update={"model": str(broken)}), CPU)
 
 
+def test_a_folder_stored_in_half_precision_is_computed_in_full(params, encoder, tmp_path):
+    shutil.copytree(params.model, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "open_clip_model.safetensors"
+    save_file({name: value.half() for name, value in load_file(file).items()}, file)
+    stored = load_clip(params.model_copy(update={"model": str(tmp_path)}), CPU)
+    assert {parameter.dtype for parameter in stored._model.parameters()} == {torch.float32}
+    torch.testing.assert_close(stored.encode_images(pictures()), encoder.encode_images(pictures()), rtol=0, atol=1e-2)
+
+
 def test_a_truncated_file_is_an_error(tmp_path):
     params, file = write_clip(tmp_path), tmp_path / "open_clip_model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(EncoderError, match="cannot be built with open_clip_model.safetensors"):
+    with pytest.raises(EncoderError, match=r"cannot be built with open_clip_model.safetensors"):
         load_clip(params, CPU)
 
 
