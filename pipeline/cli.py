@@ -126,3 +126,7 @@ def extract(
             f"{out}: {len(finished.good_rows)} of {finished.rows} rows, {finished.width} wide, {finished.dtype}, "
             f"weights {finished.identity.encoder['weights_sha256'][:16]}"
         )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,126 @@
+"""From a fresh clone to the table, as a newcomer does it; then the edits a researcher makes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from end_to_end.conftest import stages_run
+
+SETS = ["demo-clean", "demo-grey", "demo-occluded", "demo-drawing", "demo-clips"]
+SCORES = {f"score@{name}" for name in SETS}
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_first_run_ends_in_the_table(clone, first_run):
+    table = first_run[first_run.index("Zero-shot facial expression recognition") :]
+    for word in [*SETS, "CLIP", "Exp-CLIP", "type 2", "type 5", "gain in UAR"]:
+        assert word in table
+    summary = json.loads((clone.folder / "report/summary.json").read_text())
+    assert list(summary) == SETS
+    for name, kinds in summary.items():
+        assert list(kinds) == ["prompt_type_2", "prompt_type_5"]
+        for row in kinds.values():
+            assert row["n"] == (21 if name == "demo-clips" else 84)
+            assert row["seeds"] == 2
+            assert 0 <= row["clip_uar"] <= 100
+            assert 0 <= row["expclip_uar"] <= 100
+            assert row["expclip_uar_std"] >= 0
+
+
+def test_a_second_run_does_nothing_and_says_so(clone, first_run):
+    output = clone.repro()
+    assert not stages_run(output)
+    assert "Data and pipelines are up to date." in output
+
+
+def test_git_sees_only_small_results(clone, first_run):
+    new = clone.run("git", "status", "--porcelain", "--untracked-files=all").stdout.split("\n")
+    allowed = ("results/", "report/", "dvc.lock", "params.yaml")
+    assert not [line for line in new if line and not line[3:].startswith(allowed)]
+
+
+def test_dvc_knows_the_metrics_and_plots(clone, first_run):
+    metrics = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    assert metrics["report/summary.json"]["data"]["demo-clean"]["prompt_type_2"]["n"] == 84
+    plots = clone.run("dvc", "plots", "show", "-o", "plots-page").stdout
+    assert "index.html" in plots
+
+
+def test_another_learning_rate_runs_train_score_and_report_only(clone, first_run):
+    before = clone.results()
+    clone.edit(r"lr: \S+", "lr: 0.5")
+    assert stages_run(clone.repro()) == {"train", "report"} | SCORES
+    assert clone.results() != before
+    clone.edit(r"lr: \S+", "lr: 0.01")
+    clone.repro()
+    assert clone.results() == before
+
+
+def test_other_prompts_run_no_image_encoder(clone, first_run):
+    clone.edit(r"set: \w+ ", "set: clean ")
+    assert stages_run(clone.repro()) == {"encode-prompts", "report"} | SCORES
+    clone.edit(r"set: \w+ ", "set: reference ")
+    clone.repro()
+
+
+def test_an_edit_of_an_encoder_source_recomputes_nothing(clone, first_run):
+    shards = sorted(clone.folder.glob("features/*/*/shard-*.h5"))
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in shards if "prompts" not in str(path)]
+    source = clone.folder / "pipeline/encoding.py"
+    text = source.read_text()
+    source.write_text(text + "\n# an edit\n")
+    output = clone.run("dvc", "repro")
+    assert "encode-targets" in stages_run(output.stdout)
+    assert "nothing to do" in output.stderr + output.stdout
+    assert "train" not in stages_run(output.stdout)
+    source.write_text(text)
+    clone.repro()
+    after = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in shards if "prompts" not in str(path)]
+    assert len(after) == len(before)
+
+
+def test_kill_9_in_an_encode_stage_keeps_finished_shards(clone, first_run):
+    clone.edit(r"shard_rows: \d+", "shard_rows: 16")
+    clone.edit(r"batch_size: \d+ +# pictures", "batch_size: 8     # pictures")
+    folder = clone.folder / "features/demo-clip/demo-train"
+    run = subprocess.Popen(
+        ["dvc", "repro", "encode-images@demo-train"],
+        cwd=clone.folder,
+        env=clone.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "shard-00003.h5").exists():
+        assert run.poll() is None, "the stage ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    kept = {path.name: path.stat().st_ino for path in folder.glob("shard-*.h5")}
+    assert 4 <= len(kept) < 38
+    assert not (folder / "index.json").exists()
+    output = clone.run("dvc", "repro", "encode-images@demo-train")
+    assert f"{len(kept)} of 38 shards are there already" in output.stdout + output.stderr
+    resumed = {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
+    for path in folder.glob("*"):
+        path.unlink()
+    clone.repro("-f", "-s", "encode-images@demo-train")
+    assert {path.name: path.read_bytes() for path in folder.glob("[!.]*")} == resumed
+    assert len(resumed) == 39
+
+
+def test_two_clean_runs_give_the_same_bytes(clone, first_run):
+    clone.edit(r"shard_rows: \d+", "shard_rows: 2048")
+    clone.edit(r"batch_size: \d+ +# pictures", "batch_size: 256   # pictures")
+    clone.repro()
+    before = clone.results()
+    clone.run("git", "clean", "-qfdx")
+    assert not (clone.folder / "features").exists()
+    clone.run("dvc", "repro", "--no-run-cache")
+    assert clone.results() == before
