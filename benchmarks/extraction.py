@@ -1,0 +1,96 @@
+"""Does the encoder ever wait? python -m benchmarks.extraction [--model ViT-B-32-quickgelu] [--device cuda]."""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.measure import Figure, own_peak_memory, show, timed
+from pipeline.clip_job import clip_job
+from pipeline.datasets import Listing, Row
+from pipeline.decoding import decode_batches, plan_batches
+from pipeline.encoders.clip import load_clip
+from pipeline.encoders.device import device_name, resolve_device
+from pipeline.extract import extract
+from pipeline.manifest import build_manifest
+from pipeline.params import CacheParams, ClipParams, RunParams
+from pipeline.progress import TerminalReporter
+
+
+def write_photos(folder: Path, count: int, side: int) -> Listing:
+    """JPEGs of smooth random colours, about as hard to decode as photos of that size."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        coarse = random.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+        name = f"{number:06d}.jpg"
+        image.save(folder / name, quality=90)
+        rows.append(Row(name, -1, (name,)))
+    return Listing(tuple(rows), ())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="ViT-B-32-quickgelu")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--images", type=int, default=2_000)
+    parser.add_argument("--side", type=int, default=250)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--workers", type=int, default=2)
+    asked = parser.parse_args()
+    device = resolve_device(asked.device)
+    params = ClipParams(name="bench", model=asked.model, weights="random", precision=asked.precision)
+    run = RunParams(device=asked.device, batch_size=asked.batch_size, workers=asked.workers)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "photos").mkdir()
+        listing = write_photos(folder / "photos", asked.images, asked.side)
+        manifest = build_manifest("photos", folder / "photos", listing)
+        encoder = load_clip(params, device)
+        size = encoder.image_size
+        pixels = torch.randint(0, 256, (asked.batch_size, 3, size, size), dtype=torch.uint8).to(device)
+        batches = -(-asked.images // asked.batch_size)
+
+        def forward() -> None:
+            for _ in range(batches):
+                encoder.encode_images(pixels)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        def decode() -> None:
+            plan = plan_batches([range(asked.images)], asked.batch_size)
+            for _ in decode_batches(
+                manifest, folder / "photos", encoder.preprocess, plan, workers=asked.workers, pin=False
+            ):
+                pass
+
+        alone, decoding = timed(forward, repeats=1), timed(decode, repeats=1)
+        job = clip_job(manifest, lambda: folder / "photos", params, asked.device, folder / "cache")
+        job = type(job)(job.manifest, job.root, job.settings, job.weights, lambda: encoder, job.out)
+        start = time.perf_counter()
+        extract(job, CacheParams(shard_rows=512), run, TerminalReporter())
+        wall = time.perf_counter() - start
+    if device.type == "cuda":
+        limit, bound = max(alone, decoding), "<= 1.05"
+    else:
+        limit, bound = alone + decoding, "<= 1.10"
+    rate = asked.images
+    show(
+        f"{asked.model}, random weights, {asked.images:,} JPEGs of {asked.side} x {asked.side}, {device_name(device)}",
+        [
+            Figure("forward pass alone", alone, None, "", f"{rate / alone:.1f} images/s"),
+            Figure("decoding alone", decoding, None, "", f"{rate / decoding:.0f} images/s, {asked.workers} workers"),
+            Figure("extract, to the finished cache", wall, wall / limit, bound, f"{rate / wall:.1f} images/s"),
+            Figure("peak memory of the encoding process", None, None, "", f"{own_peak_memory():.0f} MB"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
