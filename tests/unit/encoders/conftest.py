@@ -4,11 +4,14 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """Encoders in folders need none; a test that reaches for it must fail, on every machine alike."""
+def network_attempts(monkeypatch):
+    """Encoders in folders need no network: it is closed, on every machine alike, and attempts to use it are listed."""
+    attempts = []
 
     def refuse(*args, **kwargs):
+        attempts.append(args)
         raise OSError("the network is closed in this test")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
+    return attempts

@@ -188,14 +188,23 @@ def test_reference_precision_keeps_a_type_per_part(both):
     assert 1e-4 < (states - full).abs().max() < 0.1
 
 
-def test_random_weights_tell_pictures_apart_repeat_and_leave_the_generator_alone(both):
+def test_random_weights_tell_pictures_apart_repeat_and_leave_the_generator_alone(both, tmp_path):
     params, _ = both
-    random = params.model_copy(update={"weights": "random"})
+    shutil.copytree(params.model, tmp_path, dirs_exist_ok=True)
+    # As published: from scratch the library gives vision weights of 1e-10, and each part its stored type.
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["vision_config"] |= {"initializer_range": 1e-10, "dtype": "bfloat16"}
+    config["text_config"]["dtype"] = "bfloat16"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    random = params.model_copy(update={"model": str(tmp_path), "weights": "random"})
+    torch.manual_seed(4)
     before = torch.random.get_rng_state()
     first = load_blip2_t5(random, CPU)
     assert torch.equal(before, torch.random.get_rng_state())
     torch.manual_seed(5)
     second = load_blip2_t5(random, CPU)
+    assert {parameter.dtype for parameter in first._model.parameters()} == {torch.float32}
+    assert first._model.query_tokens.std() > 0.01
     extremes = torch.stack([torch.zeros(3, SIZE, SIZE), torch.full((3, SIZE, SIZE), 255.0)]).to(torch.uint8)
     states = first.encode_images(extremes)
     assert torch.equal(states, second.encode_images(extremes))

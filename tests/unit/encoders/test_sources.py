@@ -103,12 +103,14 @@ ADVICE = r".*is not in the cache, and could not be fetched.*give its folder as {
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_without_network_a_repository_that_is_not_cached_is_said(hub, monkeypatch, offline):
+def test_without_network_a_repository_that_is_not_cached_is_said(hub, monkeypatch, network_attempts, offline):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
     params = llm("Salesforce/blip2-flan-t5-xxl", revision="abc")
+    assert weights_identity(params) is None
+    assert not network_attempts
     with pytest.raises(EncoderError, match="Salesforce/blip2-flan-t5-xxl@abc" + ADVICE.format("llm")):
         llm_source(params)
-    assert weights_identity(params) is None
+    assert bool(network_attempts) != offline
 
 
 def test_offline_a_tag_that_is_not_cached_is_said(hub, monkeypatch):
