@@ -133,6 +133,26 @@ class PromptParams(Section):
     aggregation: Literal["mean", "renorm_mean", "nearest"] = "mean"
 
 
+Fit = Literal["contrastive", "ridge"]
+
+
+class RidgeParams(Section):
+    """The head in closed form. Every lambda is relative to the mean eigenvalue of X'X."""
+
+    lambdas: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = tuple(
+        round(10 ** (quarter / 4 - 4), 6) for quarter in range(20)
+    )
+    choose: Literal["held_out", "fixed"] = "held_out"
+    fixed: Annotated[float, Field(gt=0)] = 0.1
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    tolerance: Annotated[float, Field(ge=0)] = 0.02
+
+    @property
+    def held_out_share(self) -> float:
+        """Share of the rows that only choose lambda; a fixed lambda needs none."""
+        return self.held_out if self.choose == "held_out" else 0.0
+
+
 class TrainParams(Section):
     """The projection head's recipe; the defaults are the reference's."""
 
@@ -143,6 +163,17 @@ class TrainParams(Section):
     epochs: Annotated[int, Field(ge=1)] = 5
     batch_size: Annotated[int, Field(ge=2)] = 512
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
+    fit: Annotated[tuple[Fit, ...], Field(min_length=1)] = ("contrastive",)
+    ridge: RidgeParams = RidgeParams()
+
+    @property
+    def heads(self) -> dict[Fit, tuple[str, ...]]:
+        """The names of the heads each fit makes: a seed each, or one where nothing is random."""
+        names: dict[Fit, tuple[str, ...]] = {
+            "contrastive": tuple(f"seed-{seed}" for seed in self.seeds),
+            "ridge": ("ridge",),
+        }
+        return {fit: names[fit] for fit in self.fit}
 
 
 class ScoreParams(Section):

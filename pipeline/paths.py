@@ -28,9 +28,13 @@ def target_features(llm: str, dataset: str) -> Path:
     return Path("features") / llm / dataset
 
 
-def head_file(seed: int) -> Path:
-    """The head of one seed."""
-    return Path("heads") / f"seed-{seed}.safetensors"
+def head_file(name: str) -> Path:
+    """A head by its name, see `TrainParams.heads`."""
+    return Path("heads") / f"{name}.safetensors"
+
+
+MOMENTS = Path("moments")
+"""The sums that ridge heads are made from: kept between runs, no output of any stage, made again when missing."""
 
 
 def training_results() -> Path:

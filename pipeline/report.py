@@ -12,7 +12,9 @@ from pipeline.results import Row
 def to_csv(rows: Sequence[Row]) -> str:
     """The table as csv, scores in percent."""
     text = io.StringIO()
-    records = [{"dataset": row.dataset, "prompt_type": row.prompt_type} | row.to_json() for row in rows]
+    records = [
+        {"dataset": row.dataset, "prompt_type": row.prompt_type, "head": row.head} | row.to_json() for row in rows
+    ]
     writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
@@ -22,7 +24,7 @@ def to_csv(rows: Sequence[Row]) -> str:
 def to_terminal(rows: Sequence[Row]) -> Table:
     """The table for a terminal."""
     table = Table(title="Zero-shot facial expression recognition, UAR / WAR in percent")
-    for name in ("test set", "prompts", "items", "CLIP", "Exp-CLIP", "gain in UAR"):
+    for name in ("test set", "prompts", "items", "CLIP", "head", "Exp-CLIP", "gain in UAR"):
         table.add_column(name, justify="left" if name == "test set" else "right", no_wrap=True)
     previous = None
     for row in rows:
@@ -33,10 +35,11 @@ def to_terminal(rows: Sequence[Row]) -> Table:
             f"type {row.prompt_type}",
             f"{row.n}" if not row.skipped else f"{row.n} (+{row.skipped} unreadable)",
             f"{row.clip_uar:.1f} / {row.clip_war:.1f}",
+            row.head,
             f"{row.expclip_uar:.1f} ±{row.expclip_uar_std:.1f} / {row.expclip_war:.1f} ±{row.expclip_war_std:.1f}",
             f"{row.uar_gain:+.1f}",
         )
         previous = row.dataset
-    seeds = rows[0].seeds
+    seeds = max(row.seeds for row in rows)
     table.caption = f"Exp-CLIP: mean ± standard deviation over {seeds} seed{'s' * (seeds != 1)} of the projection head"
     return table

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -22,14 +23,14 @@ class Predictions:
         rows: (n,) manifest ids of the scored rows; skipped rows are not among them.
         truth: (n,) int64.
         clip: prompt type -> (n,) int64 predictions of plain CLIP.
-        expclip: prompt type -> seed -> (n,) int64 predictions of that seed's head.
+        expclip: prompt type -> name of a head -> (n,) int64 predictions under that head.
     """
 
     classes: tuple[str, ...]
     rows: np.ndarray
     truth: np.ndarray
     clip: dict[int, np.ndarray]
-    expclip: dict[int, dict[int, np.ndarray]]
+    expclip: dict[int, dict[str, np.ndarray]]
 
     def confusion(self, predicted: np.ndarray) -> np.ndarray:
         """(c, c) int64 counts of one set of predictions, rows = truth."""
@@ -40,7 +41,7 @@ def predict_dataset(
     images: FeatureCache,
     embeddings: Mapping[str, np.ndarray],
     prompts: Sequence[Prompt],
-    heads: Mapping[int, np.ndarray],
+    heads: Mapping[str, np.ndarray],
     aggregation: Aggregation,
 ) -> Predictions:
     """Find the nearest prompts of every labelled row.
@@ -49,7 +50,7 @@ def predict_dataset(
         images: (n, d) cache of a labelled dataset.
         embeddings: text -> (d,) raw text feature.
         prompts: of this dataset's classes, see `pipeline.prompts.prompt_table`.
-        heads: seed -> W (t, d).
+        heads: name -> W (t, d).
 
     Raises:
         DataError: the dataset has no labels.
@@ -65,10 +66,10 @@ def predict_dataset(
             f"the cache has no embedding of the prompt {missing[0]!r} ({len(missing)} are missing). "
             "Encode the prompts again."
         )
-    for seed, head in heads.items():
+    for name, head in heads.items():
         if head.shape[1] != images.width:
             raise CacheError(
-                f"the head of seed {seed} takes features of width {head.shape[1]}, {images.folder} has {images.width}. "
+                f"the head {name} takes features of width {head.shape[1]}, {images.folder} has {images.width}. "
                 "Train the head on features of the same CLIP."
             )
     features = images.features(rows).astype(np.float32)
@@ -80,23 +81,28 @@ def predict_dataset(
         owner = np.array([images.classes.index(prompt.class_name) for prompt in chosen])
         clip[kind] = PromptIndex(texts, owner, None, aggregation).classify(features)
         expclip[kind] = {
-            seed: PromptIndex(texts, owner, head, aggregation).classify(features) for seed, head in heads.items()
+            name: PromptIndex(texts, owner, head, aggregation).classify(features) for name, head in heads.items()
         }
     return Predictions(images.classes, rows, truth, clip, expclip)
 
 
-def rows_of(dataset: str, predictions: Predictions, skipped: int) -> list[Row]:
-    """The scores of one test set, one row per prompt type."""
+def rows_of(dataset: str, predictions: Predictions, skipped: int, fits: Mapping[str, Sequence[str]]) -> list[Row]:
+    """The scores of one test set, one row per prompt type and fit.
+
+    Args:
+        fits: how heads were fitted -> their names, see `TrainParams.heads`.
+    """
     rows = []
-    for kind, predicted in predictions.clip.items():
-        clip = scores(predictions.confusion(predicted))
-        heads = [scores(predictions.confusion(found)) for found in predictions.expclip[kind].values()]
+    for kind, fit in product(predictions.clip, fits):
+        clip = scores(predictions.confusion(predictions.clip[kind]))
+        heads = [scores(predictions.confusion(predictions.expclip[kind][name])) for name in fits[fit]]
         uar, war = (np.array([getattr(head, name) for head in heads]) for name in ("uar", "war"))
         spread = 1 if len(heads) > 1 else 0
         rows.append(
             Row(
                 dataset,
                 kind,
+                fit,
                 len(predictions.rows),
                 skipped,
                 len(heads),

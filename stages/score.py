@@ -23,15 +23,16 @@ def main(name: str) -> None:
     images = FeatureCache(image_features(params.clip.name, name))
     embeddings = embeddings_by_text(FeatureCache(prompt_features(params.clip.name)))
     prompts = prompt_table(params.prompts.set, params.prompts.types, images.classes)
-    heads = {seed: read_head(head_file(seed)) for seed in params.train.seeds}
+    fits = params.train.heads
+    heads = {name: read_head(head_file(name)) for names in fits.values() for name in names}
     predictions = predict_dataset(images, embeddings, prompts, heads, params.prompts.aggregation)
     out = score_results(name)
     out.mkdir(parents=True, exist_ok=True)
-    rows = rows_of(name, predictions, skipped=len(images.skipped))
+    rows = rows_of(name, predictions, len(images.skipped), fits)
     (out / "metrics.json").write_text(json.dumps(summary(rows)[name], indent=2) + "\n")
     (out / "confusion.json").write_text(json.dumps(confusions(predictions)) + "\n")
     kind = max(predictions.clip)
-    first = params.train.seeds[0]
+    first = next(iter(heads))
     write_pairs(out / "clip.csv", predictions, predictions.clip[kind])
     write_pairs(out / "expclip.csv", predictions, predictions.expclip[kind][first])
 
@@ -42,8 +43,8 @@ def confusions(predictions: Predictions) -> dict:
         "classes": predictions.classes,
         "clip": {kind: predictions.confusion(found).tolist() for kind, found in predictions.clip.items()},
         "expclip": {
-            kind: {seed: predictions.confusion(found).tolist() for seed, found in by_seed.items()}
-            for kind, by_seed in predictions.expclip.items()
+            kind: {head: predictions.confusion(found).tolist() for head, found in by_head.items()}
+            for kind, by_head in predictions.expclip.items()
         },
     }
 

@@ -2,24 +2,50 @@
 
 import csv
 import json
+from collections.abc import Mapping
+
+import numpy as np
 
 from pipeline.console import orderly
 from pipeline.encoders.device import resolve_device
 from pipeline.head import fit_heads
 from pipeline.head_file import write_head
-from pipeline.params import load_params
-from pipeline.paths import head_file, image_features, target_features, training_results
-from pipeline.progress import TerminalReporter
+from pipeline.params import Params, load_params
+from pipeline.paths import MOMENTS, head_file, image_features, target_features, training_results
+from pipeline.progress import Reporter, TerminalReporter
+from pipeline.ridge_fit import cached_moments, fit_ridge
 from pipeline.shards.reader import FeatureCache, paired_rows
 
 
 def main() -> None:
-    """Write heads/seed-*.safetensors and results/train."""
+    """Write heads/*.safetensors and results/train."""
     params, report = load_params(), TerminalReporter()
     train = params.train
     images = FeatureCache(image_features(params.clip.name, train.dataset))
     targets = FeatureCache(target_features(params.llm.name, train.dataset))
     rows = paired_rows(images, targets)
+    metrics: dict = {"rows": len(rows)}
+    losses = np.empty((0, 0))
+    if "contrastive" in train.fit:
+        more, losses = contrastive(params, images, targets, rows, report)
+        metrics |= more
+    if "ridge" in train.fit:
+        metrics["ridge"] = ridge(params, images, targets, report)
+    out = training_results()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    with (out / "loss.csv").open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["seed", "epoch", "loss"])
+        for seed, path in zip(train.seeds, losses, strict=False):
+            table.writerows([seed, epoch, f"{loss:.6f}"] for epoch, loss in enumerate(path, start=1))
+
+
+def contrastive(
+    params: Params, images: FeatureCache, targets: FeatureCache, rows: np.ndarray, report: Reporter
+) -> tuple[dict, np.ndarray]:
+    """One head per seed by gradient descent; metrics, and (s, epochs) losses."""
+    train = params.train
     steps = train.epochs * (len(rows) // train.batch_size)
     device = resolve_device(params.run.device)
     with report.bar(f"training {len(train.seeds)} heads on {device}", steps, "step") as bar:
@@ -31,21 +57,40 @@ def main() -> None:
             device,
             bar.advance,
         )
-    sources = {"images": images.identity.fingerprint, "targets": targets.identity.fingerprint}
-    for seed, weights in zip(train.seeds, heads.weights, strict=True):
-        settings = train.model_dump(exclude={"seeds"}) | {"seed": seed, "fingerprints": sources}
-        write_head(head_file(seed), weights, settings)
-    out = training_results()
-    out.mkdir(parents=True, exist_ok=True)
-    final = heads.losses[:, -1]
-    metrics = {"rows": len(rows), "steps": steps, "final_loss": round(float(final.mean()), 6)}
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    with (out / "loss.csv").open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["seed", "epoch", "loss"])
-        for seed, losses in zip(train.seeds, heads.losses, strict=True):
-            table.writerows([seed, epoch, f"{loss:.6f}"] for epoch, loss in enumerate(losses, start=1))
-    report.say(f"final loss {metrics['final_loss']:.4f} on {len(rows)} images, mean of {len(train.seeds)} seeds")
+    for seed, name, weights in zip(train.seeds, train.heads["contrastive"], heads.weights, strict=True):
+        settings = train.model_dump(exclude={"fit", "seeds", "ridge"}) | {"seed": seed}
+        write_head(head_file(name), weights, settings | sources(images, targets))
+    final = round(float(heads.losses[:, -1].mean()), 6)
+    report.say(f"final loss {final:.4f} on {len(rows)} images, mean of {len(train.seeds)} seeds")
+    return {"steps": steps, "final_loss": final}, heads.losses
+
+
+def ridge(params: Params, images: FeatureCache, targets: FeatureCache, report: Reporter) -> dict:
+    """One head in closed form; metrics."""
+    train = params.train
+    moments = cached_moments(MOMENTS, images, targets, train.ridge.held_out_share, report)
+    head = fit_ridge(moments, images, targets, images.identity.encoder["logit_scale"], train)
+    (name,) = train.heads["ridge"]
+    settings = {
+        "dataset": train.dataset,
+        "fit": "ridge",
+        "lambda": head.relative_lambda,
+        "held_out_losses": head.losses,
+    }
+    settings |= {"batch_size": train.batch_size, **train.ridge.model_dump(exclude={"lambdas"})}
+    write_head(head_file(name), head.weights, settings | sources(images, targets))
+    metrics = {"rows": head.rows, "held_out": head.held_out, "lambda": head.relative_lambda}
+    how = "fixed"
+    if head.losses:
+        metrics["held_out_loss"] = round(head.losses[head.relative_lambda], 6)
+        how = f"loss {metrics['held_out_loss']:.4f} on {head.held_out} held-out images"
+    report.say(f"ridge: lambda {head.relative_lambda:g} ({how}), fitted on {head.rows} images")
+    return metrics
+
+
+def sources(images: FeatureCache, targets: FeatureCache) -> Mapping:
+    """What the heads were made from."""
+    return {"fingerprints": {"images": images.identity.fingerprint, "targets": targets.identity.fingerprint}}
 
 
 if __name__ == "__main__":

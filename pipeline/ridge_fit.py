@@ -1,0 +1,101 @@
+"""Fit the ridge head on two feature caches: moments, lambda, W. Sees caches; the arithmetic is in `pipeline.ridge`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import CacheError, DataError, ParamsError
+from pipeline.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
+from pipeline.moments import Moments
+from pipeline.moments_cache import missing_shards, moments_fingerprint, read_moments, sum_moments, write_moments
+from pipeline.params import TrainParams
+from pipeline.progress import Reporter
+from pipeline.ridge import RidgePath
+from pipeline.shards.reader import FeatureCache, paired_rows
+
+
+@dataclass(frozen=True)
+class RidgeHead:
+    """A ridge head and how its lambda came about.
+
+    Attributes:
+        weights: W (t, d) float32.
+        relative_lambda: relative to the mean eigenvalue of X'X.
+        losses: lambda -> held-out contrastive loss in nats; empty for a fixed lambda.
+        rows: faces W was fitted on.
+        held_out: faces that chose lambda.
+    """
+
+    weights: np.ndarray
+    relative_lambda: float
+    losses: dict[float, float]
+    rows: int
+    held_out: int
+
+
+def fit_ridge(
+    moments: Moments, images: FeatureCache, targets: FeatureCache, logit_scale: float, params: TrainParams
+) -> RidgeHead:
+    """Solve for W, its lambda chosen or fixed as the params say.
+
+    Args:
+        moments: complete, of these caches, without the rows held out.
+        logit_scale: s, the factor itself.
+
+    Raises:
+        DataError: a shard is missing from the moments.
+        ParamsError: there are too few faces to hold any out.
+    """
+    missing = missing_shards(moments, images)
+    if missing:
+        raise DataError(
+            f"the moments hold {len(moments.shards)} shards of {images.folder}, {len(missing)} are missing, the first "
+            f"is {missing[0]}. Sum those too and merge."
+        )
+    path, ridge = RidgePath(moments), params.ridge
+    if ridge.choose == "fixed":
+        return RidgeHead(np.float32(path.head(ridge.fixed)), ridge.fixed, {}, moments.rows, 0)
+    rows = paired_rows(images, targets)
+    held_out = rows[is_held_out(rows, ridge.held_out)]
+    if len(held_out) < 2:
+        raise ParamsError(
+            f"train.ridge.held_out is {ridge.held_out}, which leaves {len(held_out)} of {len(rows)} faces of "
+            f"{params.dataset} to choose lambda; at least 2 are needed. Hold out more, or use choose: fixed."
+        )
+    batches = even_batches(held_out, params.batch_size)
+    losses = held_out_losses(
+        path, ridge.lambdas, ((images.features(b), targets.features(b)) for b in batches), logit_scale
+    )
+    chosen = choose_lambda(ridge.lambdas, losses, ridge.tolerance)
+    found = dict(zip(ridge.lambdas, losses.tolist(), strict=True))
+    return RidgeHead(np.float32(path.head(chosen)), chosen, found, moments.rows, len(held_out))
+
+
+def cached_moments(
+    folder: Path, images: FeatureCache, targets: FeatureCache, held_out: float, report: Reporter
+) -> Moments:
+    """The complete moments of two caches: read what the folder holds of them, sum the rest, keep the whole.
+
+    The folder may hold parts that other processes or machines summed (`write_moments`); what belongs to other
+    features or settings is removed. The result is the same to the last bit in every case.
+    """
+    fingerprint = moments_fingerprint(images, targets, held_out)
+    moments, found = Moments(images.width, targets.width), sorted(folder.glob("*.safetensors"))
+    for path in found:
+        try:
+            moments.merge(read_moments(path, fingerprint))
+        except (CacheError, DataError) as error:
+            report.say(f"{error} Not used.")
+    missing = missing_shards(moments, images)
+    if missing:
+        rows = min(images.rows, len(missing) * images.index["shard_rows"])
+        with report.bar("moments", rows, "face") as bar:
+            moments.merge(sum_moments(images, targets, held_out, missing, bar.advance))
+    whole = folder / "moments.safetensors"
+    if missing or found != [whole]:
+        write_moments(whole, moments, fingerprint)
+        for path in found:
+            if path != whole:
+                path.unlink()
+    return moments

@@ -1,0 +1,81 @@
+"""The held-out loss in width d against the loss of the contrastive fit in width t; the rule; who is held out."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError
+from pipeline.head import contrastive_loss
+from pipeline.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
+from pipeline.moments import Moments
+from pipeline.ridge import RidgePath
+
+LAMBDAS = [1e-4, 1e-2, 0.1, 1.0, 5.0]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 8)) + 2 * random.normal(size=8)
+    Y = X @ random.normal(size=(8, 20)) + 2 * random.normal(size=(300, 20))
+    X, Y = X.astype("f2"), Y.astype("f2")
+    moments = Moments(8, 20)
+    moments.add_shard(0, X[:200], Y[:200])
+    return RidgePath(moments), X[200:], Y[200:]
+
+
+def test_it_is_the_loss_of_the_contrastive_fit(fitted):
+    path, X, Y = fitted
+    found = held_out_losses(path, LAMBDAS, [(X[:60], Y[:60]), (X[60:], Y[60:])], 20.0)
+    y = torch.nn.functional.normalize(torch.from_numpy(Y).double(), dim=1)
+    x = torch.from_numpy(X).double()
+    for value, loss in zip(LAMBDAS, found, strict=True):
+        W = torch.from_numpy(path.head(value))[None]
+        parts = [
+            contrastive_loss(W, x[None, rows], y[None, rows], 20.0).item() for rows in (slice(0, 60), slice(60, 100))
+        ]
+        assert loss == pytest.approx(0.6 * parts[0] + 0.4 * parts[1], abs=1e-5)
+
+
+def test_targets_of_others_are_found_out(fitted):
+    path, X, Y = fitted
+    right = held_out_losses(path, LAMBDAS, [(X, Y)], 20.0)
+    wrong = held_out_losses(path, LAMBDAS, [(X, np.roll(Y, 1, axis=0))], 20.0)
+    assert (wrong > right + 0.3).all()
+    assert wrong[0] > right[0] + 4
+
+
+def test_nobody_held_out(fitted):
+    with pytest.raises(DataError, match="no row is held out"):
+        held_out_losses(fitted[0], LAMBDAS, [], 20.0)
+
+
+def test_the_rule():
+    losses = np.array([3.1, 3.0, 3.015, 3.02, 3.5])
+    assert choose_lambda(LAMBDAS, losses, 0.0) == 1e-2
+    assert choose_lambda(LAMBDAS, losses, 0.018) == 0.1
+    assert choose_lambda(LAMBDAS, losses, 0.02) == 1.0
+    assert choose_lambda(LAMBDAS[::-1], losses[::-1], 0.02) == 1.0
+
+
+@given(rows=st.integers(1, 5000), share=st.floats(0.01, 0.9))
+def test_the_held_out_are_a_share_of_any_run_of_rows(rows, share):
+    mask = is_held_out(np.arange(rows), share)
+    assert abs(mask.sum() - rows * share) <= 1
+    half = is_held_out(np.arange(rows // 2, rows), share)
+    assert (half == mask[rows // 2 :]).all()
+
+
+def test_nobody_is_held_out_at_share_zero():
+    assert not is_held_out(np.arange(1000), 0.0).any()
+
+
+@given(rows=st.integers(2, 2000), size=st.integers(2, 300))
+def test_batches_hold_every_row_once_and_are_even(rows, size):
+    batches = even_batches(np.arange(rows), size)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(rows))
+    lengths = [len(batch) for batch in batches]
+    assert max(lengths) - min(lengths) <= 1
+    assert min(lengths) >= min(rows, 2 * size / 3 - 1)
