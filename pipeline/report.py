@@ -23,11 +23,12 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def to_terminal(rows: Sequence[Row]) -> Table:
     """The table for a terminal."""
-    table = Table(title="Zero-shot facial expression recognition, UAR / WAR in percent")
+    table = Table(title="Zero-shot facial expression recognition, UAR / WAR in percent", pad_edge=False)
     for name in ("test set", "prompts", "items", "CLIP", "head", "Exp-CLIP", "gain in UAR"):
         table.add_column(name, justify="left" if name == "test set" else "right", no_wrap=True)
     previous = None
     for row in rows:
+        spread = [f" ±{value:.1f}" * (row.seeds > 1) for value in (row.expclip_uar_std, row.expclip_war_std)]
         if previous not in (None, row.dataset):
             table.add_section()
         table.add_row(
@@ -36,7 +37,7 @@ def to_terminal(rows: Sequence[Row]) -> Table:
             f"{row.n}" if not row.skipped else f"{row.n} (+{row.skipped} unreadable)",
             f"{row.clip_uar:.1f} / {row.clip_war:.1f}",
             row.head,
-            f"{row.expclip_uar:.1f} ±{row.expclip_uar_std:.1f} / {row.expclip_war:.1f} ±{row.expclip_war_std:.1f}",
+            f"{row.expclip_uar:.1f}{spread[0]} / {row.expclip_war:.1f}{spread[1]}",
             f"{row.uar_gain:+.1f}",
         )
         previous = row.dataset
