@@ -1,0 +1,191 @@
+"""The tiny BLIP-2: a real Blip2ForConditionalGeneration with a small ViT, Q-Former and T5."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from demo_captions import APPEARANCE, BACKGROUND, INSTRUCTION, answer
+from demo_regression import Readout, learn_actions, schedule, set_rate, unexplained
+from demo_tokenizers import save_tokenizer, t5_tokenizer
+from demo_training_faces import TrainingFaces, augmented
+from safetensors.torch import save_file
+from torch import nn
+from transformers import Blip2Config, Blip2ForConditionalGeneration, PreTrainedTokenizerFast
+
+from pipeline.demo.dice import Dice
+from pipeline.demo.sets import plan_face
+
+MERGES = 330
+TASKS = {INSTRUCTION: 0.6, APPEARANCE: 0.15, BACKGROUND: 0.1, "": 0.15}
+"""Instruction -> how often it is asked. Without one the answer is a plain caption."""
+
+
+@dataclass(frozen=True)
+class Blip2Recipe:
+    """How the BLIP-2 is trained.
+
+    Attributes:
+        action_steps: batches of the vision model's first lesson, 64 faces each.
+        answer_steps: batches of answering instructions, 64 faces each.
+        unit_weight: weight of the action unit loss on the averaged encoder states, under the reference's instruction.
+    """
+
+    action_steps: int = 9000
+    answer_steps: int = 2500
+    unit_weight: float = 1.0
+
+
+def build_blip2(folder: Path, seed: int) -> tuple[Blip2ForConditionalGeneration, PreTrainedTokenizerFast]:
+    """Write the folder's config and tokenizer, and build the model of random weights that they describe."""
+    folder.mkdir(parents=True, exist_ok=True)
+    faces = [plan_face(1, index) for index in range(3000)]
+    corpus = [answer(face, task, Dice(1, index)) for index, face in enumerate(faces) for task in TASKS]
+    tokenizer = t5_tokenizer([*corpus, *[task for task in TASKS if task] * 100], MERGES)
+    save_tokenizer(tokenizer, folder)
+    width = 192
+    config = Blip2Config(
+        vision_config={
+            "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": 4, "num_attention_heads": 4,
+            "image_size": 64, "patch_size": 16, "attention_dropout": 0.0,
+        },
+        qformer_config={
+            "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "cross_attention_frequency": 1, "encoder_hidden_size": width, "vocab_size": len(tokenizer),
+            "max_position_embeddings": 64, "hidden_dropout_prob": 0.05, "attention_probs_dropout_prob": 0.05,
+        },
+        text_config={
+            "model_type": "t5", "d_model": width, "d_ff": 2 * width, "d_kv": 48, "num_layers": 2,
+            "num_decoder_layers": 1, "num_heads": 4, "vocab_size": len(tokenizer), "dropout_rate": 0.05,
+            "feed_forward_proj": "gated-gelu", "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0,
+        },
+        num_query_tokens=8,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    model = Blip2ForConditionalGeneration(config)
+    config.architectures = ["Blip2ForConditionalGeneration"]
+    config.save_pretrained(folder)
+    _wake(model)
+    return model, tokenizer
+
+
+def train_blip2(
+    model: Blip2ForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    faces: TrainingFaces,
+    held_out: TrainingFaces,
+    recipe: Blip2Recipe,
+    seed: int,
+    log: Callable[[str], None],
+) -> dict[str, float]:
+    """First lesson of the vision model, then answers of the whole; returns the figures for the model card."""
+    generator = torch.Generator().manual_seed(seed)
+    device = model.query_tokens.device
+    vision = model.vision_model
+
+    def tower(pixels: torch.Tensor) -> torch.Tensor:
+        return vision(pixels).last_hidden_state.mean(dim=1)
+
+    readout = Readout(model.config.vision_config.hidden_size, faces).to(device)
+    figures = {
+        "action loss": learn_actions(
+            tower, nn.ModuleList([vision]), readout, faces, recipe.action_steps, 64, 1e-3, generator, log
+        )
+    }
+    readout = Readout(model.config.text_config.d_model, faces).to(device)
+    figures["answer loss"] = _answers(model, tokenizer, readout, faces, recipe, seed, generator, log)
+    model.eval()
+    readout.eval()
+    ids = instruction_ids(tokenizer, INSTRUCTION).to(device)
+    figures["units missed"], figures["traits missed"] = unexplained(
+        lambda pixels: encoder_states(model, pixels, ids).mean(dim=1), readout, held_out
+    )
+    return figures
+
+
+def save_blip2(model: Blip2ForConditionalGeneration, folder: Path) -> None:
+    """Write the weights in half precision, without the decoder, which is never run."""
+    left_out = ("language_model.decoder.", "language_model.lm_head.", "language_model.encoder.embed_tokens.")
+    tensors = {
+        name: tensor.half().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(left_out)
+    }
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def encoder_states(model: Blip2ForConditionalGeneration, pixels: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Query and instruction positions behind the T5 encoder.
+
+    Args:
+        pixels: (b, 3, h, w) float32 in [0, 1].
+        ids: (k,) the instruction's tokens.
+
+    Returns:
+        (b, q + k, t).
+    """
+    seen = model.vision_model(pixels).last_hidden_state
+    queries = model.qformer(
+        query_embeds=model.query_tokens.expand(len(pixels), -1, -1), encoder_hidden_states=seen
+    ).last_hidden_state
+    words = model.language_model.shared(ids).expand(len(pixels), -1, -1)
+    inputs = torch.cat([model.language_projection(queries), words], dim=1)
+    return model.language_model.encoder(inputs_embeds=inputs).last_hidden_state
+
+
+def instruction_ids(tokenizer: PreTrainedTokenizerFast, instruction: str) -> torch.Tensor:
+    """(k,) tokens of an instruction, closed by </s>."""
+    return torch.tensor(tokenizer(instruction).input_ids)
+
+
+def _answers(
+    model: Blip2ForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    readout: Readout,
+    faces: TrainingFaces,
+    recipe: Blip2Recipe,
+    seed: int,
+    generator: torch.Generator,
+    log: Callable[[str], None],
+) -> float:
+    device = model.query_tokens.device
+    model.train()
+    vision = set(model.vision_model.parameters())
+    groups = [
+        {"params": list(vision), "factor": 0.2},
+        {"params": [p for p in model.parameters() if p not in vision] + list(readout.parameters()), "factor": 1.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
+    trainable = [p for group in groups for p in group["params"]]
+    dice, losses = Dice(seed, 77), []
+    for step in range(recipe.answer_steps):
+        set_rate(optimiser, schedule(step, recipe.answer_steps, 1.5e-3, warm=100))
+        rows = torch.randint(len(faces.pixels), (64,), generator=generator)
+        pixels = augmented(faces.pixels[rows].to(device).float() / 255, generator)
+        task = dice.choose(tuple(TASKS), tuple(TASKS.values()))
+        written = tokenizer([answer(faces.faces[row], task, dice) for row in rows.tolist()], padding=True)
+        labels = torch.tensor(written.input_ids, device=device)
+        labels = labels.masked_fill(labels == tokenizer.pad_token_id, -100)
+        states = encoder_states(model, pixels, instruction_ids(tokenizer, task).to(device))
+        words = model.language_model(encoder_outputs=(states,), labels=labels).loss
+        loss = words
+        if task == INSTRUCTION:
+            loss = loss + recipe.unit_weight * readout.loss(states.mean(dim=1), faces, rows, units_only=True)
+            losses.append(words.item())
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(trainable, 1.0)
+        optimiser.step()
+        if (step + 1) % max(1, recipe.answer_steps // 20) == 0 and losses:
+            log(f"  answers: step {step + 1}/{recipe.answer_steps} loss {sum(losses[-60:]) / len(losses[-60:]):.3f}")
+    return sum(losses[-60:]) / max(1, len(losses[-60:]))
+
+
+def _wake(model: Blip2ForConditionalGeneration) -> None:
+    """Draw the vision weights and query tokens again: the library starts them at 1e-10 and at zero."""
+    with torch.no_grad():
+        model.query_tokens.normal_(0.0, 0.5)
+        for name, parameter in model.vision_model.named_parameters():
+            if parameter.ndim > 1:
+                wide = "embedding" in name and "patch" not in name
+                parameter.normal_(0.0, 0.02 if wide else (2.0 / sum(parameter.flatten(1).shape)) ** 0.5)

@@ -1,0 +1,88 @@
+"""What a pair of demo encoders can do: zero-shot with and without the head, linear probes, controls.
+
+Everything goes through the project's own encoders, head and index, on faces drawn in memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.demo.action_units import EXPRESSIONS
+from pipeline.encoders.blip2_t5 import load_blip2_t5
+from pipeline.encoders.clip import load_clip
+from pipeline.head import fit_heads
+from pipeline.index import PromptIndex
+from pipeline.metrics import confusion, uar
+from pipeline.params import ClipParams, LlmParams, TrainParams
+from pipeline.prompts import prompt_table
+
+PROMPT_TYPES = (2, 5)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Prompt features: (p, d), the class of each, per prompt type."""
+
+    features: dict[int, np.ndarray]
+    classes: dict[int, np.ndarray]
+
+
+def clip_features(
+    folder: Path, sets: dict[str, torch.Tensor], clips: Sequence[str]
+) -> tuple[dict[str, np.ndarray], Texts, float]:
+    """Image features of every set (frame means for `clips`), prompt features, logit scale."""
+    encoder = load_clip(ClipParams(name="demo", model=str(folder)), torch.device("cpu"))
+    images = {name: _encode(encoder.encode_images, pixels, name in clips) for name, pixels in sets.items()}
+    features, classes = {}, {}
+    for kind in PROMPT_TYPES:
+        prompts = prompt_table("reference", [kind], EXPRESSIONS)
+        features[kind] = encoder.encode_texts([prompt.text for prompt in prompts]).numpy()
+        classes[kind] = np.array([EXPRESSIONS.index(prompt.class_name) for prompt in prompts])
+    return images, Texts(features, classes), encoder.logit_scale
+
+
+def blip2_features(folder: Path, pixels: torch.Tensor, instruction: str) -> np.ndarray:
+    """(n, t) averaged encoder states under an instruction."""
+    params = LlmParams(name="demo", model=str(folder), instruction=instruction)
+    return _encode(load_blip2_t5(params, torch.device("cpu")).encode_images, pixels, False)
+
+
+def _encode(encode, pixels: torch.Tensor, mean_of_frames: bool) -> np.ndarray:
+    found = torch.cat([encode(part) for part in pixels.split(250)]).numpy()
+    return found.reshape(-1, 16, found.shape[1]).mean(axis=1) if mean_of_frames else found
+
+
+def truth(count: int) -> np.ndarray:
+    """Classes of the first `count` items of any set."""
+    return np.arange(count) % len(EXPRESSIONS)
+
+
+def zero_shot(images: np.ndarray, texts: Texts, head: np.ndarray | None) -> dict[int, float]:
+    """UAR in percent per prompt type."""
+    scores = {}
+    for kind in PROMPT_TYPES:
+        index = PromptIndex(texts.features[kind], texts.classes[kind], head)
+        counts = confusion(truth(len(images)), index.classify(images), len(EXPRESSIONS))
+        scores[kind] = float(uar(counts))
+    return scores
+
+
+def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, params: TrainParams) -> np.ndarray:
+    """(s, t, d) heads by the project's recipe."""
+    return fit_heads(images, targets, scale, params, torch.device("cpu")).weights
+
+
+def probe(train: np.ndarray, test: dict[str, np.ndarray]) -> dict[str, float]:
+    """UAR of a ridge regression to the classes, fitted on one set and applied to others: what the features hold."""
+    mean, spread = train.mean(axis=0), train.std(axis=0) + 1e-6
+    x = np.c_[(train - mean) / spread, np.ones(len(train))]
+    weights = np.linalg.solve(x.T @ x + 3.0 * np.eye(x.shape[1]), x.T @ np.eye(len(EXPRESSIONS))[truth(len(train))])
+    scores = {}
+    for name, features in test.items():
+        found = np.c_[(features - mean) / spread, np.ones(len(features))] @ weights
+        counts = confusion(truth(len(features)), found.argmax(axis=1), len(EXPRESSIONS))
+        scores[name] = float(uar(counts))
+    return scores
