@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Figure, show, timed
+from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import Block, Identity, plan_shards
-from pipeline.shards.writer import file_digest, write_index, write_shard
+from pipeline.shards.shard import open_shard
+from pipeline.shards.writer import write_shard
 
 
 def write_cache(folder: Path, features: np.ndarray, shard_rows: int) -> None:
@@ -23,9 +25,7 @@ def write_cache(folder: Path, features: np.ndarray, shard_rows: int) -> None:
         names = tuple(f"{row:08d}.jpg".encode() for row in rows)
         labels = np.full(len(part), -1, dtype=np.int32)
         block = Block(number, rows.start, part, labels, names, (b"",) * len(part))
-        path = write_shard(folder, block, identity, "random")
-        record = {"name": path.name, "first_row": rows.start, "rows": len(part)}
-        records.append(record | {"bytes": path.stat().st_size, "xxh3_128": file_digest(path)})
+        records.append(open_shard(write_shard(folder, block, identity, "random")).entry().record)
     write_index(folder, identity, records, [], rows=n, shard_rows=shard_rows, classes=(), libraries=["random"])
 
 

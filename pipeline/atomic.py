@@ -1,32 +1,39 @@
 """Files that are there whole or not at all."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
 from pathlib import Path
 
+from pipeline.errors import CacheError
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success make it durable and rename it into place.
 
-    After the block the bytes are on disk (fsync of file and folder) before and after the rename, so a crash at any
-    moment leaves either the old file or the new one. The temporary name starts with a dot and ends in `.tmp`.
+def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
+    """Write the parts, one after the other, to `path` in one durable step.
+
+    The bytes are on the disk before the file gets its name, and the name is before this returns: a crash at any
+    moment leaves the old file or the new one. The temporary name starts with a dot and ends in `.tmp`.
+
+    Raises:
+        CacheError: the disk is full, the folder cannot be written to, or a limit is reached; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Machines that share a folder may share a process id as well.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` in one step."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+        try:
+            with temporary.open("xb") as file:
+                for part in parts:
+                    file.write(part)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)  # noqa: PTH105 - the call the fault tests break off at
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"{path.parent}: {path.name} cannot be written ({error.strerror}). Free some space or choose another "
+            "folder, then run the same command again: what was finished is kept."
+        ) from None
 
 
 def remove_temporaries(path: Path) -> None:
@@ -35,9 +42,8 @@ def remove_temporaries(path: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,6 +1,10 @@
 """Decode rows of a manifest in worker processes, ahead of the encoder."""
 
+import multiprocessing
+import signal
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +70,13 @@ class _Decoder(Dataset):
         return ""
 
 
-def decode_batches(
+@contextmanager
+def decoding(
     manifest: Manifest, root: Path, how: Preprocess, batches: Sequence[range], *, workers: int, pin: bool
-) -> Iterator[Batch]:
-    """Decode batches in order, `workers` processes ahead (0: in this process).
+) -> Iterator[Iterator[Batch]]:
+    """Decode batches in order, `workers` processes ahead (0: in this process), while the block runs.
+
+    However the block ends, no worker outlives it.
 
     Raises:
         DataError: a worker died or hung; the message says which and what to do.
@@ -77,15 +84,32 @@ def decode_batches(
     decoder = _Decoder(manifest, root, how, batches)
     options = {"prefetch_factor": 2, "timeout": STALL_SECONDS} if workers else {}
     loader = DataLoader(decoder, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin, **options)
+    before = set(multiprocessing.active_children())
     try:
-        yield from loader
+        yield iter(loader)
     except RuntimeError as error:
+        # Torch notices a dead worker by signal, so this can come out of any line of the block.
         if "DataLoader" not in str(error):
             raise
         raise DataError(
             f"{root}: a decoding worker died or gave nothing for {STALL_SECONDS} s ({str(error).splitlines()[0]}). "
             "If memory ran out, use fewer workers or smaller batches; finished shards are kept."
         ) from None
+    finally:
+        _kill([child for child in multiprocessing.active_children() if child not in before])
+
+
+def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    """End workers that may be stopped or stuck: they only read, so there is nothing to lose, and a join could hang."""
+    main = threading.current_thread() is threading.main_thread()
+    # Torch's handler would take their end for a failure and raise in the midst of whatever is under way.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main else None
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.join()
+    if main:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 def plan_batches(parts: Sequence[range], rows_per_batch: int) -> tuple[range, ...]:

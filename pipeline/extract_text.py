@@ -9,9 +9,11 @@ import numpy as np
 from pipeline.atomic import remove_temporaries
 from pipeline.lock import writing
 from pipeline.params import CacheParams
+from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import INDEX, Block, Identity, Json, canonical_json, shard_name
-from pipeline.shards.writer import file_digest, write_index, write_shard
+from pipeline.shards.shard import open_shard
+from pipeline.shards.writer import write_shard
 
 
 class TextEncoder(Protocol):
@@ -42,18 +44,16 @@ def extract_texts(
     names = tuple(text.encode() for text in texts)
     features = encoder.encode_texts(list(texts)).cpu().numpy().astype(cache.dtype)
     block = Block(0, 0, features, np.full(len(texts), -1, dtype=np.int32), names, (b"",) * len(texts))
-    with writing(out, range(1)):
+    with writing(out):
         for name in (INDEX, shard_name(0)):
             remove_temporaries(out / name)
         (out / INDEX).unlink(missing_ok=True)
-        path = write_shard(out, block, identity, library)
-        record = {"name": shard_name(0), "first_row": 0, "rows": len(texts)}
-        record |= {"bytes": path.stat().st_size, "xxh3_128": file_digest(path)}
+        entry = open_shard(write_shard(out, block, identity, library)).entry()
         write_index(
             out,
             identity,
-            [record],
-            [],
+            [entry.record],
+            entry.skipped,
             rows=len(texts),
             shard_rows=len(texts),
             classes=(),

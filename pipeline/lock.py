@@ -1,30 +1,59 @@
 """One writer per shard: locks that die with their process and say who holds them."""
 
+import errno
 import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.errors import CacheError
 
 NAME = ".lock"
+INDEX_BYTE = 1 << 40
+"""Byte k of the lock file stands for shard k, and this one for the index."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write some shards of a folder, or all of it."""
+
+    file: TextIO
+    whole: bool
+
+    @contextmanager
+    def index(self) -> Iterator[None]:
+        """Hold the right to write the index as well, after whoever has it now."""
+        if self.whole:
+            yield
+            return
+        fcntl.lockf(self.file, fcntl.LOCK_EX, 1, INDEX_BYTE)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self.file, fcntl.LOCK_UN, 1, INDEX_BYTE)
 
 
 @contextmanager
-def writing(folder: Path, shards: range) -> Iterator[None]:
+def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
     """Hold the right to write some shards of a folder for the block; other shards are free for other processes.
 
-    The locks are the kernel's (POSIX record locks, byte k of one file for shard k): they end with the process, also
-    by `kill -9`, and worker processes do not inherit them.
+    The locks are the kernel's (POSIX record locks on one file): they end with the process, also by `kill -9`, and
+    worker processes do not inherit them.
+
+    Args:
+        shards: None for all there are or could be, and the index.
 
     Raises:
         CacheError: another process holds one of them; the message names it. Or the folder cannot be written to.
     """
     path = folder / NAME
+    claimed = range(INDEX_BYTE + 1) if shards is None else shards
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
@@ -32,25 +61,39 @@ def writing(folder: Path, shards: range) -> Iterator[None]:
         raise CacheError(f"{folder}: cannot be written to ({error.strerror}). Choose another output folder.") from None
     with file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, max(len(shards), 1), shards.start)
-        except OSError:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, len(claimed), claimed.start)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise CacheError(
+                    f"{folder}: cannot be locked ({error.strerror}), so a second run could write there unnoticed. "
+                    "Choose a folder on a file system that has locks."
+                ) from None
             raise CacheError(
-                f"{folder}: another extraction is writing here ({_holder(path, shards)}). "
+                f"{folder}: another extraction is writing here ({_holder(path, claimed)}). "
                 "Wait for it to end, or stop it; what it has finished is kept."
             ) from None
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        who = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
-        file.write(json.dumps(who | {"shards": [shards.start, shards.stop]}) + "\n")
-        file.flush()
-        yield
+        _sign(file, claimed)
+        yield Claim(file, shards is None)
 
 
-def _holder(path: Path, shards: range) -> str:
+def _sign(file: TextIO, claimed: range) -> None:
+    """Say who holds the lock. The lock holds without it too, so a full disk is left for the first shard to report."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    who = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
+    line = json.dumps(who | {"shards": [claimed.start, claimed.stop]}) + "\n"
+    try:
+        os.write(file.fileno(), line.encode())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+
+
+def _holder(path: Path, claimed: range) -> str:
     """The last to have signed for one of these shards and still be there to hold them."""
     try:
         for line in reversed(path.read_text(encoding="utf-8").splitlines()):
             who = json.loads(line)
-            overlap = range(max(who["shards"][0], shards.start), min(who["shards"][1], shards.stop))
+            overlap = range(max(who["shards"][0], claimed.start), min(who["shards"][1], claimed.stop))
             if overlap and _may_live(who["pid"], who["host"]):
                 return f"process {who['pid']} on {who['host']} since {who['started']}"
     except (OSError, ValueError, KeyError, TypeError):

@@ -7,7 +7,7 @@ reason in `error`, so positions never shift. See docs/cache-format.md.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -66,15 +66,16 @@ class Block:
         """The datasets of the shard by name, in the order in which they are written and hashed."""
         rows = np.arange(self.first_row, self.first_row + len(self.features), dtype=np.int64)
         return {
-            "features": self.features,
-            "row": rows,
-            "label": self.labels.astype(np.int32),
+            "features": self.features.astype(self.features.dtype.newbyteorder("<"), copy=False),
+            "row": rows.astype("<i8", copy=False),
+            "label": self.labels.astype("<i4", copy=False),
             "path": _fixed_width(self.paths),
             "error": _fixed_width(self.errors),
         }
 
 
 DATASETS = ("features", "row", "label", "path", "error")
+FEATURE_TYPES = ("float16", "float32")
 
 
 def shard_name(number: int) -> str:
@@ -94,6 +95,17 @@ def plan_shards(rows: int, shard_rows: int) -> tuple[range, ...]:
 def canonical_json(value: Json) -> bytes:
     """The one byte string that stands for a JSON value: sorted keys, no spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def unlike(rows: range, features: np.ndarray, errors: Sequence[bytes]) -> int | None:
+    """The first row that does not have exactly one of finite features and an error; None if all have."""
+    for start in range(0, len(rows), 4096):
+        part = slice(start, start + 4096)
+        finite = np.isfinite(features[part]).all(axis=1)
+        wrong = np.flatnonzero(finite != np.array([not error for error in errors[part]]))
+        if wrong.size:
+            return rows.start + start + int(wrong[0])
+    return None
 
 
 def differences(cached: Mapping[str, Json], asked: Mapping[str, Json]) -> list[str]:

@@ -1,0 +1,137 @@
+"""What earlier runs left in a cache folder: keep it, refuse it by name, or have it made again."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import CacheError
+from pipeline.progress import Reporter
+from pipeline.shards.reader import FeatureCache
+from pipeline.shards.schema import INDEX, Identity, Json, differences, shard_name
+from pipeline.shards.shard import ShardEntry, open_shard
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a cache must have been made with to be kept.
+
+    Attributes:
+        weights: SHA-256, where known without loading the encoder.
+        plan: the rows of each shard.
+    """
+
+    settings: Mapping[str, Json]
+    weights: str | None
+    plan: Sequence[range]
+    shard_rows: int
+
+
+def open_index(out: Path, report: Reporter) -> FeatureCache | None:
+    """The cache, if its index is there and sound. A damaged index is removed: the shards prove themselves."""
+    if not (out / INDEX).exists():
+        return None
+    try:
+        return FeatureCache(out)
+    except CacheError as error:
+        report.say(f"{error} Checking every shard instead.")
+        (out / INDEX).unlink()
+        return None
+
+
+def has_every_shard(cache: FeatureCache) -> bool:
+    """Whether all files are there and as long as recorded; their bytes are checked by readers and by `verify`."""
+    for record in cache.index["shards"]:
+        path = cache.folder / record["name"]
+        if not path.is_file() or path.stat().st_size != record["bytes"]:
+            return False
+    return True
+
+
+def whole_shards(out: Path, numbers: Iterable[int], report: Reporter) -> dict[int, ShardEntry]:
+    """The finished shards among `numbers`, each read once and proved whole."""
+    found = {}
+    for number in numbers:
+        path = out / shard_name(number)
+        if not path.exists():
+            continue
+        try:
+            shard = open_shard(path)
+            shard.check_rows()
+        except CacheError as error:
+            report.say(f"{error} Making it again.")
+            continue
+        if shard.header.number == number:
+            found[number] = shard.entry()
+        else:
+            report.say(f"{path}: is shard {shard.header.number} by its content. Making it again.")
+    return found
+
+
+def any_shard(out: Path) -> ShardEntry | None:
+    """The first readable shard, whatever its number."""
+    for path in sorted(out.glob("shard-*.h5")):
+        try:
+            return open_shard(path).entry()
+        except CacheError:
+            continue
+    return None
+
+
+def mismatch_of_index(cache: FeatureCache, asked: Asked) -> list[str]:
+    """In what a complete cache differs from what is asked for, in words."""
+    return _mismatch(cache.identity, cache.index["shard_rows"], asked)
+
+
+def mismatch_of_shard(entry: ShardEntry, asked: Asked) -> list[str]:
+    """In what a single shard differs from what is asked for, in words."""
+    number, rows = entry.number, entry.rows
+    fits = number < len(asked.plan) and asked.plan[number] == rows
+    # All shards but the last are full, so the place of any of them tells how the rows were cut.
+    cut = rows.start // number if number else len(rows)
+    return _mismatch(entry.identity, asked.shard_rows if fits else cut, asked)
+
+
+def refuse(out: Path, changed: Sequence[str]) -> None:
+    """Raise the error for a folder that holds something else.
+
+    Raises:
+        CacheError: always.
+    """
+    raise CacheError(
+        f"{out}: holds features made with other settings; nothing was changed.\n  "
+        + "\n  ".join(changed)
+        + "\nChoose another output folder (or name), delete this one, or set cache.on_mismatch: replace."
+    )
+
+
+def refuse_other_encoder(out: Path, entries: Iterable[ShardEntry], identity: Identity) -> None:
+    """Shards of one cache must come from the same weights.
+
+    Raises:
+        CacheError: one of them does not.
+    """
+    for entry in entries:
+        changed = differences(entry.identity.encoder, identity.encoder)
+        if changed:
+            raise CacheError(
+                f"{out}: {shard_name(entry.number)} was made with another encoder; nothing was changed.\n  "
+                + "\n  ".join(changed)
+                + "\nChoose another output folder, or delete this one."
+            )
+
+
+def remove_all(out: Path) -> None:
+    """Delete the index and every shard."""
+    for path in [out / INDEX, *sorted(out.glob("shard-*.h5"))]:
+        path.unlink(missing_ok=True)
+
+
+def _mismatch(found: Identity, shard_rows: int, asked: Asked) -> list[str]:
+    cached, wanted = dict(found.settings), dict(asked.settings)
+    if asked.weights is not None:
+        cached["weights_sha256"], wanted["weights_sha256"] = found.encoder.get("weights_sha256"), asked.weights
+    changed = differences(cached, wanted)
+    # With other pictures the cut says nothing.
+    if cached.get("manifest") == wanted.get("manifest") and shard_rows != asked.shard_rows:
+        changed.append(f"shard_rows differs: cached {shard_rows}, asked {asked.shard_rows}")
+    return changed

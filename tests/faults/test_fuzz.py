@@ -1,0 +1,42 @@
+"""Ten seconds of the fuzzing; EXPCLIP_FUZZ_SECONDS=1800 gives the half hour that docs/cache-format.md reports."""
+
+import os
+import sys
+import time
+
+import pytest
+from fuzzing import fuzz
+
+SECONDS = float(os.environ.get("EXPCLIP_FUZZ_SECONDS", "8"))
+
+
+def say(line):
+    sys.stdout.write(line + "\n")
+
+
+def test_no_mutant_crashes_hangs_or_passes(tmp_path):
+    first = int(time.time()) * 1_000_000 if SECONDS > 60 else 0
+    tally = fuzz(tmp_path, SECONDS, first)
+    say(f"{tally.cases} cases from {first} in {SECONDS:.0f} s, slowest {tally.slowest:.3f} s of CPU time")
+    say("\n".join(f"  {count:9d} {outcome}" for outcome, count in sorted(tally.outcomes.items())))
+    assert not tally.failures, "\n".join(tally.failures[:20])
+    assert tally.cases > 100
+    # Mutants that no checksum gives away must have come as far as the checks behind it, and some through them.
+    assert tally.outcomes["sealed shard: read"]
+    assert tally.outcomes["head: refused"]
+    assert tally.outcomes["sealed index: refused"]
+
+
+def test_a_crash_would_be_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr("fuzzing.attack", lambda samples, case: os.kill(os.getpid(), 9) if case == 3 else "fine")
+    tally = fuzz(tmp_path, 0.5)
+    assert "case 3" in tally.failures[0]
+
+
+@pytest.mark.parametrize("mistake", ["took", "passed"])
+def test_a_failure_would_be_noticed(tmp_path, monkeypatch, mistake):
+    def fail(samples, case):
+        raise AssertionError(mistake)
+
+    monkeypatch.setattr("fuzzing.attack", fail)
+    assert mistake in fuzz(tmp_path, 0.2).failures[0]

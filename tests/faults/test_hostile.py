@@ -1,0 +1,219 @@
+"""Files made to harm: refused at once, whatever their checksum says, and nothing outside is touched."""
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from caches import head_of, make_cache, sealed, with_head
+
+from pipeline.errors import CacheError
+from pipeline.shards.reader import FeatureCache
+from pipeline.shards.schema import INDEX, Identity, shard_name
+from pipeline.shards.shard import open_shard
+
+
+@pytest.fixture
+def path(tmp_path):
+    return make_cache(tmp_path / "c") / shard_name(0)
+
+
+@pytest.fixture
+def trap(tmp_path):
+    """Whoever opens this waits for ever."""
+    os.mkfifo(tmp_path / "trap.h5")
+    return tmp_path / "trap.h5"
+
+
+def replace_dataset(name, **options):
+    def change(file, trap):
+        del file[name]
+        file.create_dataset(name, **options)
+
+    return change
+
+
+def external_link(file, trap):
+    del file["features"]
+    file["features"] = h5py.ExternalLink(str(trap), "/features")
+
+
+def link_loop(file, trap):
+    del file["features"]
+    file["features"] = h5py.SoftLink("/features")
+
+
+def external_storage(file, trap):
+    del file["features"]
+    file.create_dataset("features", shape=(4, 4), dtype="f2", external=[(str(trap), 0, 32)])
+
+
+HOSTILE_HDF5 = {
+    "external link": external_link,
+    "soft link loop": link_loop,
+    "external storage": external_storage,
+    "group": lambda file, trap: (file.pop("features"), file.create_group("features")),
+    "huge declared shape": replace_dataset("features", shape=(1 << 40, 4), dtype="f2"),
+    "compressed": replace_dataset("features", shape=(4, 4), dtype="f2", chunks=(4, 4), compression="gzip"),
+    "wrong type": replace_dataset("features", shape=(4, 4), dtype="f8"),
+    "compound type": replace_dataset("label", shape=(4,), dtype=[("a", "i4"), ("b", "i4")]),
+    "object references": replace_dataset("path", shape=(4,), dtype=h5py.ref_dtype),
+    "variable-length strings": replace_dataset("path", shape=(4,), dtype=h5py.string_dtype()),
+    "differing lengths": replace_dataset("label", data=np.zeros(3, dtype=np.int32)),
+    "missing dataset": lambda file, trap: file.pop("error"),
+    "missing attribute": lambda file, trap: file.attrs.pop("settings"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_HDF5)
+def test_a_shard_rewritten_with_hdf5_is_refused(path, trap, kind):
+    with h5py.File(path, "r+") as file:
+        HOSTILE_HDF5[kind](file, trap)
+    with pytest.raises(CacheError, match="does not match its checksum"):
+        open_shard(path)
+
+
+@pytest.mark.parametrize("kind", HOSTILE_HDF5)
+def test_hdf5_structures_are_never_followed_even_with_a_checksum_that_fits(path, trap, kind):
+    with h5py.File(path, "r+") as file:
+        HOSTILE_HDF5[kind](file, trap)
+    raw = sealed(path.read_bytes())
+    path.write_bytes(with_head(raw, head_of(raw) | {"bytes": len(raw)}))
+    try:
+        shard = open_shard(path)
+    except CacheError:
+        return
+    # The columns lie where the head says; what HDF5 makes of the rest is not asked.
+    assert shard.features.shape == (4, 4)
+    with pytest.raises(CacheError, match="not the shard that"):
+        FeatureCache(path.parent).features(np.array([0]))
+
+
+def test_the_reader_does_not_load_the_hdf5_library():
+    code = "import pipeline.shards.reader, sys; print('h5py' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"no hdf5 at all" * 100, b"expclip-cache shard 1"])
+def test_files_that_are_no_shard_are_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(CacheError, match="is no shard"):
+        open_shard(path)
+
+
+def test_any_other_hdf5_file_is_refused(path):
+    with h5py.File(path, "w") as file:
+        file["features"] = np.zeros((4, 4), dtype=np.float16)
+    with pytest.raises(CacheError, match="is no shard"):
+        open_shard(path)
+
+
+def columns(**changes):
+    return lambda head: head | {"columns": head["columns"] | changes}
+
+
+HOSTILE_HEADS = {
+    "huge shape": columns(features=["<f2", [1 << 40, 4], 8192]),
+    "shape beyond all integers": columns(features=["<f2", [1 << 61, 1 << 61], 8192]),
+    "negative shape": columns(features=["<f2", [-4, -4], 8192]),
+    "empty shape": columns(features=["<f2", [0, 4], 8192]),
+    "shape of booleans": columns(features=["<f2", [True, True], 8192]),
+    "fractional shape": columns(features=["<f2", [4.0, 4.0], 8192]),
+    "wrong rank": columns(features=["<f2", [16], 8192]),
+    "offset in the head": columns(features=["<f2", [4, 4], 0]),
+    "negative offset": columns(features=["<f2", [4, 4], -32]),
+    "offset beyond the end": columns(features=["<f2", [4, 4], 1 << 40]),
+    "columns over each other": columns(row=["<i8", [4], 8192], features=["<f2", [4, 4], 8200]),
+    "objects": columns(path=["|O", [4], 8192]),
+    "records": columns(label=[[["a", "<i4"]], [4], 8192]),
+    "endless strings": columns(path=["|S999999999", [4], 8192]),
+    "big endian": columns(features=[">f2", [4, 4], 8192]),
+    "double precision": columns(features=["<f8", [4, 4], 8192]),
+    "other lengths": columns(label=["<i4", [3], 8192]),
+    "one column more": columns(more=["<i4", [4], 8192]),
+    "no column": lambda head: head | {"columns": {}},
+    "columns as a list": lambda head: head | {"columns": ["features"]},
+    "other version": lambda head: head | {"version": 2},
+    "other format": lambda head: head | {"format": "zip"},
+    "other fingerprint": lambda head: head | {"fingerprint": "0" * 64},
+    "other length": lambda head: head | {"bytes": head["bytes"] + 1},
+    "other head": lambda head: head | {"head": 8192},
+    "no head": lambda head: head | {"head": 0},
+    "negative shard": lambda head: head | {"shard": -1},
+    "rows from elsewhere": lambda head: head | {"first_row": 4},
+    "one entry more": lambda head: head | {"more": 1},
+    "normalised": lambda head: head | {"l2_normalized": True},
+    "settings as a list": lambda head: head | {"settings": []},
+    "only a list": lambda head: [],
+    "only a number": lambda head: 7,
+    "depth": lambda head: json.loads("[" * 90 + "]" * 90),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_HEADS)
+def test_hostile_heads_are_refused_though_their_checksum_fits(path, kind):
+    raw = path.read_bytes()
+    path.write_bytes(with_head(raw, HOSTILE_HEADS[kind](head_of(raw))))
+    with pytest.raises(CacheError):
+        open_shard(path)
+
+
+def test_the_attack_itself_is_sound(path):
+    raw = path.read_bytes()
+    assert with_head(raw, head_of(raw)) == raw
+    assert open_shard(path).features.shape == (4, 4)
+
+
+def test_settings_changed_together_with_every_checksum_are_refused_by_the_index(path):
+    raw = path.read_bytes()
+    head = head_of(raw)
+    head["settings"]["model"] = "other"
+    head["fingerprint"] = Identity(head["settings"], head["encoder"]).fingerprint
+    path.write_bytes(with_head(raw, head))
+    assert open_shard(path).identity.settings["model"] == "other"
+    with pytest.raises(CacheError, match="not the shard that"):
+        FeatureCache(path.parent).features(np.array([0]))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling link", "link to a device"])
+def test_what_is_no_file_is_refused_at_once(path, kind):
+    path.unlink()
+    make = {
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "dangling link": lambda: path.symlink_to("/nowhere/at/all"),
+        "link to a device": lambda: path.symlink_to("/dev/tty"),
+    }
+    make[kind]()
+    with pytest.raises(CacheError, match=r"not a plain file|cannot be read"):
+        open_shard(path)
+    with pytest.raises(CacheError, match="verify --repair"):
+        FeatureCache(path.parent).features(np.array([0]))
+
+
+def test_a_link_to_a_shard_is_followed_as_dvc_may_link_what_it_keeps(path, tmp_path):
+    path.rename(tmp_path / "kept")
+    path.symlink_to(tmp_path / "kept")
+    assert FeatureCache(path.parent).features(np.array([3]))[0, 0] == 3
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[]", b"7", b"null", b"{" * 100_000, b"[" * 100_000, b"\xff\xfe", b'{"rows": 1e999}']
+)
+def test_hostile_indexes_are_refused(path, content):
+    (path.parent / INDEX).write_bytes(content)
+    with pytest.raises(CacheError, match=r"is damaged|own checksum"):
+        FeatureCache(path.parent)
+
+
+def test_an_index_that_is_no_file_is_refused_at_once(path):
+    index = path.parent / INDEX
+    index.unlink()
+    os.mkfifo(index)
+    with pytest.raises(CacheError, match="no complete feature cache"):
+        FeatureCache(path.parent)
