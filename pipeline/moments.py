@@ -46,13 +46,15 @@ class Moments:
         """Width t of the targets."""
         return self.xy.coarse.shape[1]
 
-    def add_shard(self, number: int, images: np.ndarray, targets: np.ndarray) -> None:
+    def add_shard(self, number: int, images: np.ndarray, targets: np.ndarray, chosen: np.ndarray | None = None) -> None:
         """Add one shard, block by block.
 
         Args:
             number: of the shard.
             images: (n, d) raw, any float type.
             targets: (n, t) raw, any float type; brought to unit length here, as the contrastive fit does.
+            chosen: (m,) positions of the rows to add, all by default. Arrays mapped from a file are copied strip by
+                strip only.
 
         Raises:
             DataError: the shard is in already, the shapes do not fit, or the sums leave their range.
@@ -61,8 +63,9 @@ class Moments:
         expected = (len(images), self.width), (len(images), self.target_width)
         if (images.shape, targets.shape) != expected:
             raise DataError(f"shard {number}: expected shapes {expected}, found {(images.shape, targets.shape)}.")
-        for start in range(0, len(images), BLOCK):
-            self._add_block(images[start : start + BLOCK], targets[start : start + BLOCK])
+        chosen = np.arange(len(images)) if chosen is None else chosen
+        for start in range(0, len(chosen), BLOCK):
+            self._add_block(images, targets, chosen[start : start + BLOCK])
         self.shards |= {number}
 
     def merge(self, other: "Moments") -> None:
@@ -80,18 +83,17 @@ class Moments:
         self.rows += other.rows
         self.shards |= other.shards
 
-    def _add_block(self, images: np.ndarray, targets: np.ndarray) -> None:
+    def _add_block(self, images: np.ndarray, targets: np.ndarray, chosen: np.ndarray) -> None:
         if self._space is None:
             shapes = (BLOCK, self.width), (BLOCK, self.target_width), (BLOCK, 1), self.xx.coarse.shape
             self._space = *(np.empty(shape) for shape in shapes), np.empty(self.xy.coarse.shape)
         x, y, lengths, xx, xy = self._space
-        n = len(images)
+        n = len(chosen)
         x, y, lengths = x[:n], y[:n], lengths[:n]
-        x[:] = images
         for start in range(0, n, _STRIP):
-            strip = y[start : start + _STRIP]
-            strip[:] = targets[start : start + _STRIP]
-            lengths[start : start + _STRIP, 0] = (strip[:, None, :] @ strip[:, :, None])[:, 0, 0]
+            strip, rows = slice(start, start + _STRIP), chosen[start : start + _STRIP]
+            x[strip], y[strip] = images[rows], targets[rows]
+            lengths[strip, 0] = (y[strip, None, :] @ y[strip, :, None])[:, 0, 0]
         self.xx.add(np.matmul(x.T, x, out=xx))
         # X'Y with y at unit length is X' diag(1 / |y|) Y: dividing the narrow side is the cheap way.
         x /= np.maximum(np.sqrt(lengths), 1e-12)

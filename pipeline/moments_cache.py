@@ -56,10 +56,15 @@ def sum_moments(
     rows = paired_rows(images, targets)
     rows = rows[~is_held_out(rows, held_out)]
     size = images.index["shard_rows"]
+    same_cut = targets.index["shard_rows"] == size
     for number in shards:
         first, last = np.searchsorted(rows, [number * size, (number + 1) * size])
         chosen = rows[first:last]
-        moments.add_shard(number, images.features(chosen), targets.features(chosen))
+        if same_cut:
+            mapped = images.shard(number).features, targets.shard(number).features
+            moments.add_shard(number, *mapped, chosen - number * size)
+        else:
+            moments.add_shard(number, images.features(chosen), targets.features(chosen))
         advance(len(chosen))
     return moments
 
