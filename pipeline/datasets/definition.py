@@ -58,6 +58,7 @@ class Definition(_Part):
 
     Attributes:
         name: lower case; published numbers are looked up by it.
+        published_as: the name to look them up by instead, for another form of the same set.
         title: for people.
         layout: which reader reads it.
         classes: in canonical order; empty: the classes found.
@@ -78,6 +79,7 @@ class Definition(_Part):
     counts: tuple[int, ...] | dict[int, tuple[int, ...]] | None = None
     clip_list: ClipLists | None = None
     ferplus_csv: FerPlusVotes | None = None
+    published_as: str = ""
     about: str = ""
 
     @property
