@@ -74,6 +74,9 @@ def extract(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 256,
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes.")] = 2,
+    shards: Annotated[
+        str | None, typer.Option(help="Make only this part, such as 0:8; other processes or machines make the others.")
+    ] = None,
 ) -> None:
     """Run a frozen encoder over a folder of images once and cache its features.
 
@@ -91,7 +94,9 @@ def extract(
         from pipeline.manifest import build_manifest, write_manifest
         from pipeline.params import CacheParams, ClipParams, DatasetParams, LlmParams, RunParams, build
         from pipeline.progress import TerminalReporter
+        from pipeline.shards.schema import MANIFEST, parse_part
 
+        only = None if shards is None else parse_part(shards)
         run = build(RunParams, device=device, batch_size=batch_size, workers=workers)
         cache = build(
             CacheParams,
@@ -120,12 +125,83 @@ def extract(
         else:
             params = build(LlmParams, **asked, revision=revision, instruction=instruction)
             job = llm_job(manifest, lambda: images, params, device, out)
-        finished = run_extraction(job, cache, run, report)
-        write_manifest(manifest, out / "manifest.jsonl")
+        finished = run_extraction(job, cache, run, report, only)
+        if finished is None:
+            return
+        write_manifest(manifest, out / MANIFEST)
         report.say(
             f"{out}: {len(finished.good_rows)} of {finished.rows} rows, {finished.width} wide, {finished.dtype}, "
             f"weights {finished.identity.encoder['weights_sha256'][:16]}"
         )
+
+
+@app.command()
+def verify(
+    cache: Annotated[Path, typer.Argument(help="Folder with shards and index.json.")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="What the cache was made from; by default its own manifest.jsonl.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the raw images: read them too and compare them with the manifest.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Read only so many rows of the raw images, spread evenly.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Delete what is broken; the next extract makes only that.")
+    ] = False,
+) -> None:
+    """Read every byte of a cache and say what is broken; the exit code is 1 if anything is.
+
+    Example: expclip-cache verify features/photos --images photos/
+    """
+    from pipeline.console import orderly
+
+    with orderly():
+        from rich.console import Console
+
+        from pipeline.inspection import verdict_to_terminal
+        from pipeline.manifest import read_manifest
+        from pipeline.progress import TerminalReporter
+        from pipeline.verify import repair as remove_broken
+        from pipeline.verify import verify_cache
+
+        given = read_manifest(manifest) if manifest else None
+        verdict = verify_cache(cache, TerminalReporter(), given, images, sample)
+        Console().print(verdict_to_terminal(verdict))
+        if not verdict.broken:
+            typer.echo(f"{cache}: sound")
+            return
+        typer.echo(f"{cache}: {len(verdict.broken)} of {len(verdict.findings)} parts are broken or missing")
+        if repair:
+            gone = remove_broken(verdict)
+            typer.echo(f"deleted: {', '.join(gone) or 'nothing'}. Run the extraction again: it makes what is missing.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    cache: Annotated[Path, typer.Argument(help="Folder with shards and index.json.")],
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what is in a cache: settings, encoder, rows, labels, shards, unreadable pictures.
+
+    Example: expclip-cache inspect features/photos --json
+    """
+    from pipeline.console import orderly
+
+    with orderly():
+        from json import dumps
+
+        from rich.console import Console
+
+        from pipeline.inspection import description_to_terminal, inspect_cache
+
+        found = inspect_cache(cache)
+        if json:
+            typer.echo(dumps(found, indent=2))
+        else:
+            Console().print(description_to_terminal(found))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import xxhash
 
 from pipeline.atomic import write_atomically
-from pipeline.datasets import Listing
+from pipeline.datasets import UNLABELLED, Listing
 from pipeline.errors import DataError
 
 FORMAT = "expclip-cache manifest 1"
@@ -73,6 +73,9 @@ def build_manifest(
 
     Args:
         advance: called with 1 after each row.
+
+    Raises:
+        DataError: the listing is empty or contradicts itself.
     """
 
     def measure(row) -> ManifestRow:
@@ -84,7 +87,10 @@ def build_manifest(
         for row in pool.map(measure, listing.rows):
             rows.append(row)
             advance(1)
-    return Manifest(name, tuple(listing.classes), tuple(rows), tuple(listing.notes))
+    manifest = Manifest(name, tuple(listing.classes), tuple(rows), tuple(listing.notes))
+    if found := contradiction(manifest):
+        raise DataError(f"{root}: {found}.")
+    return manifest
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -105,7 +111,8 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest and prove it whole.
 
     Raises:
-        DataError: the file is missing, no manifest, or its rows do not give the hash in its header.
+        DataError: the file is missing, no manifest, its rows do not give the hash in its header, or they contradict
+            each other.
     """
     try:
         header, *lines = path.read_bytes().splitlines()
@@ -113,14 +120,58 @@ def read_manifest(path: Path) -> Manifest:
         if head["format"] != FORMAT:
             raise DataError(f"{path}: expected the format {FORMAT!r}, found {head['format']!r}.")
         rows = tuple(_row_from_json(json.loads(line)) for line in lines)
-        manifest = Manifest(head["name"], tuple(head["classes"]), rows, tuple(head["notes"]))
-        if (len(rows), manifest.sha256) == (head["rows"], head["sha256"]):
-            return manifest
+        manifest = Manifest(str(head["name"]), tuple(head["classes"]), rows, tuple(head["notes"]))
+        whole = (len(rows), manifest.sha256) == (head["rows"], head["sha256"])
+        found = contradiction(manifest) if whole else None
     except OSError as error:
         raise DataError(f"{path}: the manifest cannot be read ({error.strerror}). Make it first.") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: is no manifest ({error!r}). Delete it and make it again.") from None
-    raise DataError(f"{path}: the rows do not match the hash in its first line. Delete it and make it again.")
+    if not whole:
+        raise DataError(f"{path}: the rows do not match the hash in its first line. Delete it and make it again.")
+    if found:
+        raise DataError(f"{path}: {found}. Mend the dataset and make it again.")
+    return manifest
+
+
+def contradiction(manifest: Manifest) -> str | None:
+    """What cannot be true of a dataset, in words; None if all can.
+
+    A path may be listed twice, as some published clip lists do, but not with two labels or two contents.
+    """
+    if not manifest.rows:
+        return "there are no rows"
+    if len(set(manifest.classes)) != len(manifest.classes) or not all(isinstance(c, str) for c in manifest.classes):
+        return f"the classes {manifest.classes} are not different names"
+    seen: dict[str, int] = {}
+    classes = len(manifest.classes)
+    for number, row in enumerate(manifest.rows):
+        if type(row.label) is not int or not UNLABELLED <= row.label < classes:
+            return f"row {number} ({row.path!r}) has the label {row.label!r}, and there are {classes} classes"
+        if len(row.files) != manifest.frames or not row.files:
+            return f"row {number} ({row.path!r}) has {len(row.files)} frames, others have {manifest.frames}"
+        for name in {row.path, *row.files}:
+            if reason := _impossible(name):
+                return f"row {number}: the path {name!r} {reason}"
+        first = seen.setdefault(row.path, number)
+        if manifest.rows[first] != row:
+            return f"rows {first} and {number} are both {row.path!r}, with different labels or contents"
+    return None
+
+
+def _impossible(name: str) -> str | None:
+    """Why a name cannot be a file below the dataset's root."""
+    if not isinstance(name, str) or not name:
+        return "is no name"
+    if "\0" in name:
+        return "holds a NUL character"
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        return "leads out of the dataset's folder"
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return "is no file name on this system"
+    return None
 
 
 def changed_rows(

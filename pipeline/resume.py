@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.errors import CacheError
 from pipeline.progress import Reporter
 from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, Identity, Json, differences, shard_name
+from pipeline.shards.schema import INDEX, MANIFEST, Identity, Json, differences, shard_name
 from pipeline.shards.shard import ShardEntry, open_shard
 
 
@@ -121,8 +121,8 @@ def refuse_other_encoder(out: Path, entries: Iterable[ShardEntry], identity: Ide
 
 
 def remove_all(out: Path) -> None:
-    """Delete the index and every shard."""
-    for path in [out / INDEX, *sorted(out.glob("shard-*.h5"))]:
+    """Delete the index, the manifest and every shard."""
+    for path in [out / INDEX, out / MANIFEST, *sorted(out.glob("shard-*.h5"))]:
         path.unlink(missing_ok=True)
 
 

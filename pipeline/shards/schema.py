@@ -7,17 +7,20 @@ reason in `error`, so positions never shift. See docs/cache-format.md.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, ParamsError
 
 FORMAT = "expclip-cache shard"
 VERSION = 1
 INDEX = "index.json"
+MANIFEST = "manifest.jsonl"
+"""What `expclip-cache extract` calls the manifest it leaves in a finished cache."""
 
 Json = Any
 """A value that JSON can hold."""
@@ -90,6 +93,22 @@ def plan_shards(rows: int, shard_rows: int) -> tuple[range, ...]:
     (range(0, 2), range(2, 4), range(4, 5))
     """
     return tuple(range(start, min(start + shard_rows, rows)) for start in range(0, rows, shard_rows))
+
+
+def parse_part(text: str) -> range:
+    """The shards named by `first:end`.
+
+    >>> parse_part("0:8")
+    range(0, 8)
+
+    Raises:
+        ParamsError: it is no such text, or no shard is named.
+    """
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)
+    part = range(int(found[1]), int(found[2])) if found else range(0)
+    if not part:
+        raise ParamsError(f"shards: expected first:end, such as 0:8 for shards 0 to 7, found {text!r}.")
+    return part
 
 
 def canonical_json(value: Json) -> bytes:

@@ -6,7 +6,7 @@ import xxhash
 
 from pipeline.datasets import Listing, Row
 from pipeline.errors import DataError
-from pipeline.manifest import build_manifest, changed_rows, read_manifest, write_manifest
+from pipeline.manifest import Manifest, ManifestRow, build_manifest, changed_rows, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -74,6 +74,52 @@ def test_a_changed_manifest_is_refused(root, tmp_path, old, new):
     path.write_bytes(content.replace(old, new))
     with pytest.raises(DataError, match="Delete it and make it again"):
         read_manifest(path)
+
+
+def row(path="a.jpg", label=0, files=None, size=3, digest="0" * 32):
+    return ManifestRow(path, label, files or (path,), size, digest)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((), "no rows"),
+        ((row(label=2),), r"row 0 \('a.jpg'\) has the label 2, and there are 2 classes"),
+        ((row(label=-2),), "has the label -2"),
+        ((row(label=True),), "has the label True"),
+        ((row(), row("b", files=("b/1.jpg", "b/2.jpg"))), "row 1 .* has 2 frames, others have 1"),
+        ((row(), row(label=1)), "rows 0 and 1 are both 'a.jpg', with different labels or contents"),
+        ((row(), row(digest="1" * 32)), "rows 0 and 1 are both 'a.jpg'"),
+        ((row("/etc/passwd"),), "'/etc/passwd' leads out of the dataset's folder"),
+        ((row("a/../../b.jpg"),), "leads out of"),
+        ((row("clip", files=("../b.jpg",)),), "leads out of"),
+        ((row("a\0b.jpg"),), "NUL"),
+        ((row("\ud800.jpg"),), "is no file name"),
+        ((row(""),), "is no name"),
+    ],
+)
+def test_a_manifest_that_cannot_be_true_is_refused_though_its_hash_holds(tmp_path, rows, message):
+    write_manifest(Manifest("d", ("x", "y"), rows), tmp_path / "m.jsonl")
+    with pytest.raises(DataError, match=message):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_the_same_row_twice_is_kept_as_some_lists_have_it(tmp_path):
+    write_manifest(Manifest("d", ("x",), (row(), row())), tmp_path / "m.jsonl")
+    assert len(read_manifest(tmp_path / "m.jsonl").rows) == 2
+
+
+def test_classes_of_the_same_name_are_refused(tmp_path):
+    write_manifest(Manifest("d", ("x", "x"), (row(),)), tmp_path / "m.jsonl")
+    with pytest.raises(DataError, match="not different names"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"7\n", b"\xff", b"[" * 100_000, b'{"format": 1}'])
+def test_what_is_no_manifest_is_refused(tmp_path, content):
+    (tmp_path / "m.jsonl").write_bytes(content)
+    with pytest.raises(DataError):
+        read_manifest(tmp_path / "m.jsonl")
 
 
 def test_a_missing_manifest(tmp_path):
