@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 
+from pipeline.changed_faces import shares
 from pipeline.errors import CacheError, DataError
 from pipeline.index import Aggregation, PromptIndex
 from pipeline.metrics import confusion, scores
@@ -76,14 +77,42 @@ def predict_dataset(
     types = sorted({prompt.type for prompt in prompts})
     clip, expclip = {}, {}
     for kind in types:
-        chosen = [prompt for prompt in prompts if prompt.type == kind]
-        texts = np.stack([embeddings[prompt.text] for prompt in chosen])
-        owner = np.array([images.classes.index(prompt.class_name) for prompt in chosen])
+        texts, owner = _described([prompt for prompt in prompts if prompt.type == kind], images.classes, embeddings)
         clip[kind] = PromptIndex(texts, owner, None, aggregation).classify(features)
         expclip[kind] = {
             name: PromptIndex(texts, owner, head, aggregation).classify(features) for name, head in heads.items()
         }
     return Predictions(images.classes, rows, truth, clip, expclip)
+
+
+def class_shares(
+    images: FeatureCache,
+    embeddings: Mapping[str, np.ndarray],
+    prompts: Sequence[Prompt],
+    head: np.ndarray | None,
+    aggregation: Aggregation,
+) -> np.ndarray:
+    """How strongly each good row answers to each class.
+
+    Args:
+        prompts: of one type.
+        head: W (t, d), or None for plain CLIP.
+
+    Returns:
+        (n, c) float64 percent, see `pipeline.changed_faces.shares`.
+    """
+    texts, owner = _described(prompts, images.classes, embeddings)
+    features = images.features(images.good_rows).astype(np.float32)
+    similarities = PromptIndex(texts, owner, head, aggregation).similarities(features)
+    return shares(similarities, images.identity.encoder["logit_scale"])
+
+
+def _described(
+    prompts: Sequence[Prompt], classes: Sequence[str], embeddings: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(p, d) raw text features and (p,) the class each describes."""
+    texts = np.stack([embeddings[prompt.text] for prompt in prompts])
+    return texts, np.array([classes.index(prompt.class_name) for prompt in prompts])
 
 
 def rows_of(dataset: str, predictions: Predictions, skipped: int, fits: Mapping[str, Sequence[str]]) -> list[Row]:

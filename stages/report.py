@@ -1,32 +1,62 @@
 """Put the results of all test sets side by side: python -m stages.report."""
 
 import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from rich.console import Console
 
 from pipeline.comparison import compare
 from pipeline.comparison_table import comparison_csv, comparison_table
 from pipeline.console import orderly
-from pipeline.params import load_params
+from pipeline.datasets import resolve_root
+from pipeline.errors import DataError
+from pipeline.page import read_page, render_page
+from pipeline.params import DatasetParams, load_params
 from pipeline.paths import REPORT, score_results
 from pipeline.report import to_csv, to_terminal
-from pipeline.results import rows_from_summary, summary
+from pipeline.results import summary
+
+LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
 
 def main() -> None:
-    """Write report: summary.json, table.csv and comparison.csv; print what the tables say."""
+    """Write report: index.html, summary.json, table.csv and comparison.csv; print what the tables say."""
     params = load_params()
-    tree = {name: json.loads((score_results(name) / "metrics.json").read_text()) for name in params.score.datasets}
-    rows = rows_from_summary(tree)
+    roots = {name: pictures(name, params.datasets[name]) for name in params.score.datasets}
+    page = read_page(params, roots, versions())
     REPORT.mkdir(exist_ok=True)
-    (REPORT / "summary.json").write_text(json.dumps(summary(rows), indent=2) + "\n")
-    (REPORT / "table.csv").write_text(to_csv(rows))
+    (REPORT / "summary.json").write_text(json.dumps(summary(page.rows), indent=2) + "\n")
+    (REPORT / "table.csv").write_text(to_csv(page.rows))
     found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in params.score.datasets}
     compared = compare(params, found)
     (REPORT / "comparison.csv").write_text(comparison_csv(compared))
-    Console(width=100).print(to_terminal(rows))
+    (REPORT / "index.html").write_bytes(render_page(page))
+    console = Console(width=100)
+    console.print(to_terminal(page.rows))
     if any(row.is_published for row in compared):
         Console(width=132).print(comparison_table(compared))
+    console.print(f"{REPORT}/index.html has the confusion matrices, the faces and the settings behind this table")
+
+
+def pictures(name: str, params: DatasetParams) -> Path | None:
+    """Where a dataset's pictures are; None on a machine without them, where the page shows their paths."""
+    try:
+        return resolve_root(name, params)
+    except DataError:
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that are installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 if __name__ == "__main__":

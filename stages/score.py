@@ -2,23 +2,26 @@
 
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.changed_faces import changed_faces
 from pipeline.console import orderly
 from pipeline.head_file import read_head
 from pipeline.params import load_params
 from pipeline.paths import head_file, image_features, prompt_features, score_results
 from pipeline.prompts import prompt_table
+from pipeline.provenance import provenance
 from pipeline.results import summary
-from pipeline.score import Predictions, embeddings_by_text, predict_dataset, rows_of
+from pipeline.score import Predictions, class_shares, embeddings_by_text, predict_dataset, rows_of
 from pipeline.shards.reader import FeatureCache
 
 
 def main(name: str) -> None:
-    """Write results/score/NAME: metrics.json, confusion.json and the two tables for confusion plots."""
+    """Write results/score/NAME: metrics, confusion matrices, details for the page, two tables for confusion plots."""
     params = load_params()
     images = FeatureCache(image_features(params.clip.name, name))
     embeddings = embeddings_by_text(FeatureCache(prompt_features(params.clip.name)))
@@ -33,6 +36,14 @@ def main(name: str) -> None:
     (out / "confusion.json").write_text(json.dumps(confusions(predictions)) + "\n")
     kind = max(predictions.clip)
     first = next(iter(heads))
+    chosen = [prompt for prompt in prompts if prompt.type == kind]
+    clip, expclip = (
+        class_shares(images, embeddings, chosen, head, params.prompts.aggregation) for head in (None, heads[first])
+    )
+    paths = [os.fsdecode(path) for path in images.paths(predictions.rows)]
+    faces = changed_faces(predictions.truth, clip, expclip, paths)
+    details = {"prompt_type": kind, "head": first, "images": provenance(images), "faces": faces}
+    (out / "details.json").write_text(json.dumps(details, indent=1) + "\n")
     write_pairs(out / "clip.csv", predictions, predictions.clip[kind])
     write_pairs(out / "expclip.csv", predictions, predictions.expclip[kind][first])
 

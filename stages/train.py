@@ -13,6 +13,7 @@ from pipeline.head_file import write_head
 from pipeline.params import Params, load_params
 from pipeline.paths import MOMENTS, head_file, image_features, target_features, training_results
 from pipeline.progress import Reporter, TerminalReporter
+from pipeline.provenance import provenance
 from pipeline.ridge_fit import cached_moments, fit_ridge
 from pipeline.shards.reader import FeatureCache, paired_rows
 
@@ -34,6 +35,8 @@ def main() -> None:
     out = training_results()
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    details = {"images": provenance(images), "targets": provenance(targets)}
+    (out / "details.json").write_text(json.dumps(details, indent=1) + "\n")
     with (out / "loss.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["seed", "epoch", "loss"])
