@@ -9,6 +9,7 @@ Several seeds train at once as one batched problem; each follows the path it wou
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -61,13 +62,26 @@ def contrastive_loss(
     return (rows + columns).mean(dim=1) / 2
 
 
+class Features(Protocol):
+    """(n, w) raw features of any float type: a NumPy array, or rows of a cache that are read when asked for."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, w)."""
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(k,) int64 -> (k, w)."""
+
+
 def fit_heads(
-    images: np.ndarray,
-    targets: np.ndarray,
+    images: Features,
+    targets: Features,
     logit_scale: float,
     params: TrainParams,
     device: torch.device,
     advance: Callable[[int], None] = lambda _: None,
+    *,
+    resident: bool = True,
 ) -> Heads:
     """Train one head per seed by the reference's recipe: SGD with momentum, shuffled, last partial batch dropped.
 
@@ -75,33 +89,40 @@ def fit_heads(
     the rounding of batched products).
 
     Args:
-        images: (n, d) raw CLIP features, any float type.
-        targets: (n, t) raw LLM targets, any float type; row i describes the picture of images row i.
+        images: (n, d) raw CLIP features.
+        targets: (k n, t) raw LLM targets: k draws of them, one after the other; row i of a draw describes the picture
+            of images row i. Epoch e learns from draw e modulo k. Without dropout in the targets k is 1.
         logit_scale: s, the factor itself (CLIP's 100, not its logarithm).
         advance: called with 1 after each step.
+        resident: copy all rows to the device once; otherwise every batch is gathered when its turn comes, and memory
+            does not depend on n. Both give the same heads.
 
     Raises:
         ParamsError: there are fewer rows than one batch.
     """
-    rows, batch = len(images), params.batch_size
+    (rows, width), (all_targets, target_width) = images.shape, targets.shape
+    batch, draws = params.batch_size, all_targets // max(rows, 1)
     steps = rows // batch
     if steps == 0:
         raise ParamsError(
             f"train.batch_size is {batch}, but only {rows} images of {params.dataset} have features: not one full "
             "batch. Use a smaller batch or more images."
         )
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(device, torch.float32)
-    y = F.normalize(torch.from_numpy(np.ascontiguousarray(targets)).to(device, torch.float32), dim=1)
-    start = [initial_weights(seed, x.shape[1], y.shape[1]) for seed in params.seeds]
-    weights = torch.stack(start).to(device).requires_grad_()
+    if draws * rows != all_targets:
+        raise ValueError(f"{all_targets} targets are no whole number of draws for {rows} images")
+    take_images = _gather(images, device, resident, lambda x: x)
+    take_targets = _gather(targets, device, resident, lambda y: F.normalize(y, dim=-1))
+    weights = torch.stack([initial_weights(seed, width, target_width) for seed in params.seeds])
+    weights = weights.to(device).requires_grad_()
     optimiser = torch.optim.SGD([weights], lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay)
     shufflers = [torch.Generator().manual_seed(seed) for seed in params.seeds]
     losses = torch.empty(len(params.seeds), params.epochs * steps, device=device)
     for epoch in range(params.epochs):
-        order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers]).to(device)
+        order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers])
+        first = (epoch % draws) * rows
         for step in range(steps):
             chosen = order[:, step * batch : (step + 1) * batch]
-            loss = contrastive_loss(weights, x[chosen], y[chosen], logit_scale)
+            loss = contrastive_loss(weights, take_images(chosen), take_targets(first + chosen), logit_scale)
             optimiser.zero_grad()
             loss.sum().backward()
             optimiser.step()
@@ -110,3 +131,18 @@ def fit_heads(
     batch_losses = losses.cpu().numpy()
     means = batch_losses.reshape(len(params.seeds), params.epochs, steps).mean(axis=2, dtype=np.float64)
     return Heads(weights.detach().cpu().numpy(), means, batch_losses)
+
+
+def _gather(
+    features: Features, device: torch.device, resident: bool, prepare: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function (s, b) row numbers -> (s, b, w) float32 on the device, prepared."""
+
+    def read(rows: np.ndarray) -> torch.Tensor:
+        values = np.ascontiguousarray(features[rows])
+        return prepare(torch.from_numpy(values).to(device, torch.float32))
+
+    if resident:
+        everything = read(np.arange(features.shape[0]))
+        return lambda chosen: everything[chosen.to(device)]
+    return lambda chosen: read(chosen.flatten().numpy()).unflatten(0, chosen.shape)

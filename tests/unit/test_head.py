@@ -103,3 +103,28 @@ def test_the_start_is_that_of_a_linear_layer():
     assert W.abs().max() <= 0.1
     assert W.abs().max() > 0.099
     assert abs(W.std().item() - 0.1 / 3**0.5) < 0.002
+
+
+def test_streamed_rows_give_the_same_head(data):
+    X, Y = data
+    params = TrainParams(dataset="x", batch_size=50, epochs=2, seeds=(1, 2))
+    resident = fit_heads(X, Y, 10.0, params, CPU)
+    streamed = fit_heads(X, Y, 10.0, params, CPU, resident=False)
+    assert resident.weights.tobytes() == streamed.weights.tobytes()
+
+
+def test_an_epoch_learns_from_its_own_draw(data):
+    X, Y = data
+    other = Y[::-1].copy()
+    params = TrainParams(dataset="x", batch_size=50, epochs=2, seeds=(1,))
+    draws = fit_heads(X, np.concatenate([Y, other]), 10.0, params, CPU)
+    first, second = fit_heads(X, Y, 10.0, params, CPU), fit_heads(X, other, 10.0, params, CPU)
+    assert draws.losses[0, 0] == first.losses[0, 0]
+    assert draws.losses[0, 0] != second.losses[0, 0]
+    assert draws.losses[0, 1] != first.losses[0, 1]
+
+
+def test_targets_that_are_no_whole_draws(data):
+    X, Y = data
+    with pytest.raises(ValueError, match="150 targets are no whole number of draws for 200"):
+        fit_heads(X, Y[:150], 10.0, TrainParams(dataset="x", batch_size=50), CPU)
