@@ -1,4 +1,9 @@
-"""The tiny CLIP: an open_clip ModifiedResNet and text transformer that its config.json alone describes."""
+"""The tiny CLIP: an open_clip ModifiedResNet and text transformer that its config.json alone describes.
+
+Two lessons. First the image tower learns action units and traits. Then, the tower locked, its last projection and the
+text tower learn from captions by contrast (locked-image tuning). So the image features know the expression, while
+the words for it are learnt from few and unreliable captions.
+"""
 
 import json
 import math
@@ -10,14 +15,15 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from demo_captions import web_caption
-from demo_regression import Readout, learn_actions, schedule, set_rate, unexplained
+from demo_regression import Readout, schedule, set_rate
 from demo_tokenizers import clip_tokenizer, save_tokenizer
-from demo_training_faces import TrainingFaces, augmented
+from demo_training_faces import TrainingFaces
 from safetensors.torch import save_file
 from torch import nn
 
 from pipeline.classes import CANONICAL
 from pipeline.demo.dice import Dice
+from pipeline.demo.sets import plan_face
 from pipeline.images import CLIP_MEAN, CLIP_STD
 from pipeline.prompts import TYPES, prompt_table
 
@@ -33,31 +39,28 @@ class ClipRecipe:
         action_steps: batches of the first lesson, 64 faces each.
         contrast_steps: batches of contrast.
         batch: faces per contrast batch.
+        captions: captions written per face, each in other words.
         mood_share: share of captions that name a mood.
         mood_truth: share of these that name the face's own.
-        unit_weight: weight of the action unit loss that stays on during contrast.
-        captions: captions written per face, each with other words.
     """
 
-    action_steps: int = 4000
-    contrast_steps: int = 1200
-    batch: int = 256
-    mood_share: float = 0.3
-    mood_truth: float = 0.6
-    unit_weight: float = 0.05
-    captions: int = 4
+    action_steps: int = 3000
+    contrast_steps: int = 600
+    batch: int = 128
+    captions: int = 2
+    mood_share: float = 0.2
+    mood_truth: float = 0.5
 
 
 def build_clip(folder: Path, seed: int) -> nn.Module:
     """Write the folder's config and tokenizer, and build the model of random weights that they describe."""
     folder.mkdir(parents=True, exist_ok=True)
-    faces_words = _corpus()
-    tokenizer = clip_tokenizer(faces_words, MERGES)
+    tokenizer = clip_tokenizer(_corpus(), MERGES)
     save_tokenizer(tokenizer, folder)
     config = {
         "model_cfg": {
             "embed_dim": 128,
-            "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 64},
+            "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 12, "head_width": 48},
             "text_cfg": {
                 "context_length": CONTEXT,
                 "vocab_size": len(tokenizer),
@@ -74,90 +77,71 @@ def build_clip(folder: Path, seed: int) -> nn.Module:
     return open_clip.create_model(f"local-dir:{folder}", load_weights=False)
 
 
-def train_clip(
+def learn_captions(
     model: nn.Module,
     tokenizer: Callable[..., torch.Tensor],
+    readout: Readout,
     faces: TrainingFaces,
-    held_out: TrainingFaces,
     recipe: ClipRecipe,
     seed: int,
     log: Callable[[str], None],
-) -> dict[str, float]:
-    """First lesson, then image-text contrast; returns the figures for the model card."""
+) -> float:
+    """Second lesson: symmetric contrast of locked image features, newly projected, and captions.
+
+    The new projection is folded into the tower's own (and the readout is of no further use). The logit scale is led
+    from 14 to 100, where large CLIPs arrive.
+
+    Returns:
+        Mean loss of the last twentieth, in nats.
+    """
     generator = torch.Generator().manual_seed(seed)
     device = model.logit_scale.device
-    tower, readout = model.visual, Readout(model.visual.output_dim, faces).to(device)
-    figures = {
-        "action loss": learn_actions(
-            tower, nn.ModuleList([tower]), readout, faces, recipe.action_steps, 64, 2e-3, generator, log
-        )
-    }
-    tokens = torch.cat(
+    model.eval()
+    features = locked_features(model.visual, faces)
+    mean, spread = features.mean(dim=0), features.std(dim=0)
+    features = (features - mean) / spread
+    tokens = torch.stack(
         [tokenizer(_captions(faces, recipe, seed, number), context_length=CONTEXT) for number in range(recipe.captions)]
     )
-    tokens = tokens.view(recipe.captions, len(faces.pixels), CONTEXT)
-    figures["contrast loss"] = _contrast(model, readout, tokens, faces, recipe, generator, log)
-    model.eval()
-    readout.eval()
-    figures["units missed"], figures["traits missed"] = unexplained(tower, readout, held_out)
-    return figures
+    torch.manual_seed(seed)
+    projection = nn.Linear(features.shape[1], features.shape[1]).to(device)
+    text = [p for name, p in model.named_parameters() if not name.startswith("visual.") and name != "logit_scale"]
+    optimiser = torch.optim.AdamW([*text, *projection.parameters()], weight_decay=0.02)
+    losses: list[float] = []
+    for step in range(recipe.contrast_steps):
+        set_rate(optimiser, schedule(step, recipe.contrast_steps, 1.5e-3, warm=50))
+        scale = 14 * (100 / 14) ** min(1.0, 1.25 * step / recipe.contrast_steps)
+        rows = torch.randint(len(features), (recipe.batch,), generator=generator)
+        version = torch.randint(recipe.captions, (recipe.batch,), generator=generator)
+        images = projection(features[rows].to(device))
+        texts = encode_short(model, tokens[version, rows].to(device))
+        logits = scale * F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
+        partner = torch.arange(recipe.batch, device=device)
+        loss = (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        if (step + 1) % max(1, recipe.contrast_steps // 10) == 0:
+            log(f"captions: step {step + 1}/{recipe.contrast_steps} loss {sum(losses[-30:]) / len(losses[-30:]):.3f}")
+    _fold(model, projection, mean.to(device), spread.to(device))
+    return sum(losses[-30:]) / len(losses[-30:])
+
+
+@torch.no_grad()
+def locked_features(tower: nn.Module, faces: TrainingFaces) -> torch.Tensor:
+    """(n, d) on the CPU."""
+    device = next(tower.parameters()).device
+    return torch.cat([tower(part.to(device).float() / 255).cpu() for part in faces.pixels.split(250)])
 
 
 def save_clip(model: nn.Module, folder: Path) -> None:
-    """Write the weights in half precision."""
+    """Write the weights in half precision, the logit scale in full."""
     tensors = {
-        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()
+        name: (tensor.half() if tensor.is_floating_point() and name != "logit_scale" else tensor).cpu().contiguous()
+        for name, tensor in model.state_dict().items()
     }
-    tensors["logit_scale"] = model.logit_scale.detach().float()
-    save_file(
-        {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, folder / "open_clip_model.safetensors"
-    )
-
-
-def _contrast(
-    model: nn.Module,
-    readout: Readout,
-    tokens: torch.Tensor,
-    faces: TrainingFaces,
-    recipe: ClipRecipe,
-    generator: torch.Generator,
-    log: Callable[[str], None],
-) -> float:
-    """Symmetric contrast; the logit scale is led from 14 to 100, where large CLIPs arrive."""
-    device = model.logit_scale.device
-    model.train()
-    visual = set(model.visual.parameters())
-    rest = [p for p in model.parameters() if p not in visual and p is not model.logit_scale]
-    groups = [
-        {"params": [*model.visual.parameters(), *readout.parameters()], "factor": 0.4},
-        {"params": rest, "factor": 1.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
-    losses: list[float] = []
-    for step in range(recipe.contrast_steps):
-        set_rate(optimiser, schedule(step, recipe.contrast_steps, 1e-3, warm=50))
-        with torch.no_grad():
-            share = min(1.0, 1.25 * step / recipe.contrast_steps)
-            model.logit_scale.fill_(math.log(14) + (math.log(100) - math.log(14)) * share)
-        rows = torch.randint(len(faces.pixels), (recipe.batch,), generator=generator)
-        version = torch.randint(len(tokens), (recipe.batch,), generator=generator)
-        pixels = augmented(faces.pixels[rows].to(device).float() / 255, generator)
-        images = model.visual(pixels.contiguous(memory_format=torch.channels_last))
-        texts = encode_short(model, tokens[version, rows].to(device))
-        logits = model.logit_scale.exp().detach() * F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
-        partner = torch.arange(len(rows), device=device)
-        contrast = (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
-        loss = contrast + recipe.unit_weight * readout.loss(images, faces, rows, units_only=True)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        losses.append(contrast.item())
-        if (step + 1) % max(1, recipe.contrast_steps // 20) == 0:
-            recent = losses[-max(1, recipe.contrast_steps // 20) :]
-            log(f"  contrast: step {step + 1}/{recipe.contrast_steps} loss {sum(recent) / len(recent):.3f}")
-    recent = losses[-max(1, recipe.contrast_steps // 20) :]
-    return sum(recent) / len(recent)
+    save_file(tensors, folder / "open_clip_model.safetensors")
 
 
 def encode_short(model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
@@ -165,11 +149,20 @@ def encode_short(model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
 
     Attention is causal and the feature is read at `<end_of_text>`, so what follows it changes nothing.
     """
-    length = int(tokens.argmax(dim=1).max()) + 1
-    tokens = tokens[:, :length]
-    states = model.token_embedding(tokens) + model.positional_embedding[:length]
+    end = tokens.argmax(dim=1)
+    length = int(end.max()) + 1
+    states = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
     states = model.ln_final(model.transformer(states, attn_mask=model.attn_mask[:length, :length]))
-    return states[torch.arange(len(tokens)), tokens.argmax(dim=1)] @ model.text_projection
+    return states[torch.arange(len(tokens), device=tokens.device), end] @ model.text_projection
+
+
+@torch.no_grad()
+def _fold(model: nn.Module, projection: nn.Linear, mean: torch.Tensor, spread: torch.Tensor) -> None:
+    """Make `projection((x - mean) / spread)` part of the tower's own last layer."""
+    last = model.visual.attnpool.c_proj
+    last.bias.copy_(projection.weight @ ((last.bias - mean) / spread) + projection.bias)
+    last.weight.copy_(projection.weight @ (last.weight / spread[:, None]))
+    model.logit_scale.fill_(math.log(100))
 
 
 def _captions(faces: TrainingFaces, recipe: ClipRecipe, seed: int, number: int) -> list[str]:
@@ -181,8 +174,6 @@ def _captions(faces: TrainingFaces, recipe: ClipRecipe, seed: int, number: int) 
 
 def _corpus() -> list[str]:
     """Texts the tokenizer's merges are learnt from: captions of every kind and all prompts."""
-    from pipeline.demo.sets import plan_face
-
     captions = [web_caption(plan_face(1, index), Dice(1, index), 0.5, 1.0) for index in range(3000)]
     prompts = [prompt.text for kind in ("reference", "clean") for prompt in prompt_table(kind, TYPES, CANONICAL)]
     return captions + prompts * 10

@@ -5,10 +5,13 @@ Contrast or captions alone teach a small tower on a few cores next to nothing; t
 
 from collections.abc import Callable
 from math import cos, pi
+from typing import Literal
 
 import torch
 from demo_training_faces import TrainingFaces, augmented
 from torch import nn
+
+Part = Literal["all", "units", "traits"]
 
 
 class Readout(nn.Module):
@@ -30,12 +33,14 @@ class Readout(nn.Module):
         return self.linear(self.norm(features))
 
     def loss(
-        self, features: torch.Tensor, faces: TrainingFaces, rows: torch.Tensor, units_only: bool = False
+        self, features: torch.Tensor, faces: TrainingFaces, rows: torch.Tensor, part: Part = "all"
     ) -> torch.Tensor:
-        """Weighted squared error of the standardised truth."""
+        """Mean squared error of the standardised truth; of all of it, action units weigh more than traits."""
         truth = torch.cat([faces.units[rows], faces.traits[rows]], dim=1).to(features.device)
         error = (self(features) - (truth - self.mean) / self.spread) ** 2
-        return error[:, : self.units].mean() if units_only else (error * self.weight).mean()
+        if part == "units":
+            return error[:, : self.units].mean()
+        return error[:, self.units :].mean() if part == "traits" else (error * self.weight).mean()
 
 
 def schedule(step: int, steps: int, peak: float, warm: int) -> float:

@@ -104,5 +104,5 @@ def augmented(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     box = ((rows >= top) & (rows < top + tall))[:, None, :, None] & ((columns >= left) & (columns < left + wide))[
         :, None, None
     ]
-    box &= draw(count, 1, 1, 1) < 0.3
+    box &= draw(count, 1, 1, 1) < 0.4
     return torch.where(box, draw(count, 3, 1, 1), pixels).clamp(0, 1)

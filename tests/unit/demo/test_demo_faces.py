@@ -53,9 +53,7 @@ def test_corners_of_the_mouth_rise_with_au12_and_sink_with_au15():
 
     for who in _people(4):
         still, up, down = (
-            next(shape for shape in mouth_shapes(who, STILL | units, (0, 0, 0)) if shape.width == 0.6).points[
-                0
-            ]
+            next(shape for shape in mouth_shapes(who, STILL | units, (0, 0, 0)) if shape.width == 0.6).points[0]
             for units in ({}, {12: 1.0}, {15: 1.0})
         )
         assert up[1] < still[1] - 3 < still[1] + 3 < down[1]

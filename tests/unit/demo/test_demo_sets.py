@@ -30,9 +30,7 @@ def test_golden_faces(style):
 
 
 def test_styles_differ_and_grey_is_grey():
-    drawn = {
-        style: draw_item(DemoSetParams(count=1, seed=1, style=style), 0)[0].astype(int) for style in GOLDEN
-    }
+    drawn = {style: draw_item(DemoSetParams(count=1, seed=1, style=style), 0)[0].astype(int) for style in GOLDEN}
     for one in GOLDEN:
         for other in GOLDEN:
             assert one == other or np.abs(drawn[one] - drawn[other]).mean() > 3
@@ -77,9 +75,7 @@ def test_two_processes_write_what_one_writes(tmp_path, monkeypatch):
 
     def digest(folder):
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
-        return len(files), hashlib.sha256(
-            b"".join((folder / name).read_bytes() for name in files)
-        ).hexdigest()
+        return len(files), hashlib.sha256(b"".join((folder / name).read_bytes() for name in files)).hexdigest()
 
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
     assert digest(tmp_path / "one")[0] == 130

@@ -1,0 +1,101 @@
+"""The packaged weights load through the libraries' own classes, by config alone and without a network."""
+
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoTokenizer
+
+import pipeline.demo
+from pipeline.demo.action_units import EXPRESSIONS
+from pipeline.demo.sets import draw_item
+from pipeline.encoders.blip2_t5 import load_blip2_t5
+from pipeline.encoders.clip import load_clip
+from pipeline.params import ClipParams, DemoSetParams, LlmParams
+from pipeline.prompts import prompt_table
+
+FOLDER = Path(pipeline.demo.__file__).parent
+INSTRUCTION = (
+    "Please play the role of a facial action describer. "
+    "Objectively describe the detailed facial actions of the person in the image."
+)
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="module")
+def faces() -> torch.Tensor:
+    params = DemoSetParams(count=140, seed=999)
+    return torch.from_numpy(np.stack([draw_item(params, index)[0].transpose(2, 0, 1) for index in range(140)]))
+
+
+def test_open_clip_builds_the_packaged_clip_from_its_folder():
+    model = open_clip.create_model(f"local-dir:{FOLDER / 'clip'}", require_pretrained=True).eval()
+    assert isinstance(model, open_clip.CLIP)
+    assert model.logit_scale.exp().item() == pytest.approx(100, rel=1e-3)
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{FOLDER / 'clip'}")
+    tokens = tokenizer(["an expression of fear.", "quite unheard-of words: Schnäppchen!"])
+    assert tokens.shape == (2, model.context_length)
+    assert int(tokens.max()) == model.vocab_size - 1, "<end_of_text> is the largest token, where the feature is read"
+    ours = load_clip(ClipParams(name="demo", model="demo"), torch.device("cpu"))
+    with torch.no_grad():
+        assert torch.allclose(
+            model.encode_text(tokens),
+            ours.encode_texts(["an expression of fear.", "quite unheard-of words: Schnäppchen!"]),
+            atol=1e-4,
+        )
+
+
+def test_any_text_survives_the_tokenizers():
+    text = "quite unheard-of words: schnäppchen, 表情 🙂"
+    for folder in ("clip", "blip2"):
+        tokenizer = AutoTokenizer.from_pretrained(FOLDER / folder, local_files_only=True)
+        ids = tokenizer(text).input_ids
+        assert tokenizer.decode(ids, skip_special_tokens=True).strip() == text
+        assert tokenizer.unk_token_id not in ids
+
+
+def test_prompts_fit_the_context_and_differ():
+    encoder = load_clip(ClipParams(name="demo", model="demo"), torch.device("cpu"))
+    prompts = [prompt.text for prompt in prompt_table("reference", [1, 5], EXPRESSIONS)]
+    features = encoder.encode_texts(prompts)
+    assert features.shape == (len(prompts), encoder.width)
+    assert len(torch.unique(features, dim=0)) == len(set(prompts))
+
+
+def test_clip_features_tell_faces_apart(faces):
+    encoder = load_clip(ClipParams(name="demo", model="demo"), torch.device("cpu"))
+    assert encoder.image_size == 64
+    features = torch.nn.functional.normalize(encoder.encode_images(faces), dim=1)
+    assert torch.isfinite(features).all()
+    away = (features @ features.T)[~torch.eye(len(faces), dtype=torch.bool)]
+    assert away.max() < 0.999
+    assert away.mean() < 0.9
+
+
+def test_blip2_describes_actions_and_listens_to_its_instruction(faces):
+    def pooled(instruction: str) -> np.ndarray:
+        params = LlmParams(name="demo", model="demo", instruction=instruction)
+        return load_blip2_t5(params, torch.device("cpu")).encode_images(faces).numpy()
+
+    states = pooled(INSTRUCTION)
+    assert np.isfinite(states).all()
+    assert np.abs(states - pooled("Describe the background of the image.")).mean() > 0.1 * states.std()
+    labels = np.arange(len(faces)) % len(EXPRESSIONS)
+    half = len(faces) // 2
+    means = np.stack([states[:half][labels[:half] == label].mean(axis=0) for label in range(len(EXPRESSIONS))])
+    nearest = ((states[half:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (nearest == labels[half:]).mean() > 0.4, "chance is 0.14"
+
+
+def test_weights_are_small_half_precision_and_without_decoder():
+    files = [FOLDER / "clip" / "open_clip_model.safetensors", FOLDER / "blip2" / "model.safetensors"]
+    assert sum(file.stat().st_size for file in files) < 12e6
+    with safe_open(files[1], framework="pt") as weights:
+        assert not [key for key in weights.keys() if "decoder" in key or "lm_head" in key]  # noqa: SIM118

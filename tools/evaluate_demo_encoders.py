@@ -1,0 +1,87 @@
+"""Measure a pair of demo encoders: plain CLIP, the head, linear probes, controls.
+
+    uv run python tools/evaluate_demo_encoders.py --sets validation --try 0.03,20,256 --try 0.1,10,256
+    uv run python tools/evaluate_demo_encoders.py --sets test --try 0.03,20,256 --controls
+
+Settings are chosen on the validation sets (seeds 301 to 305); the test sets have the seeds of params.yaml.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from demo_captions import APPEARANCE, BACKGROUND, INSTRUCTION
+from demo_evaluation import PROMPT_TYPES, blip2_features, clip_features, probe, trained_heads, zero_shot
+from demo_training_faces import draw_pixels
+
+from pipeline.params import DemoSetParams, TrainParams
+
+FIRST_TEST_SEED = {"validation": 301, "test": 201}
+SEEDS = (1, 2, 3, 4, 5)
+
+
+def main(
+    folder: Annotated[Path, typer.Option(help="holds clip/ and blip2/")] = Path("pipeline/demo"),
+    sets: Annotated[str, typer.Option(help="validation or test")] = "validation",
+    tries: Annotated[list[str], typer.Option("--try", help="lr,epochs,batch of a head")] = ["0.03,20,256"],  # noqa: B006
+    controls: Annotated[bool, typer.Option(help="also shuffled targets, other instructions, untrained heads")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
+) -> None:
+    """Print UAR in percent, prompt type 2 / type 5, mean and spread (one standard deviation) over five heads."""
+    torch.set_num_threads(threads)
+    pixels = {name: draw_pixels(params) for name, params in _sets(FIRST_TEST_SEED[sets]).items()}
+    train = draw_pixels(DemoSetParams(count=10_000, seed=101))
+    images, texts, scale = clip_features(folder / "clip", {**pixels, "train": train}, clips=("clips",))
+    faces = images.pop("train")
+    targets = blip2_features(folder / "blip2", train, INSTRUCTION)
+    shown = {name: part for name, part in pixels.items() if name != "clips"}
+    seen = {name: blip2_features(folder / "blip2", part, INSTRUCTION) for name, part in shown.items()}
+    print(f"linear probe, CLIP:   {_line(probe(faces, images))}")
+    print(f"linear probe, BLIP-2: {_line(probe(targets, seen))}")
+
+    def show(name: str, heads: list[np.ndarray | None]) -> None:
+        columns = []
+        for set_name, features in images.items():
+            scores = [zero_shot(features, texts, head) for head in heads]
+            cells = []
+            for kind in PROMPT_TYPES:
+                values = [score[kind] for score in scores]
+                spread = f"±{np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+                cells.append(f"{np.mean(values):.1f}{spread}")
+            columns.append(f"{set_name} {' / '.join(cells)}")
+        print(f"{name:28s} {'   '.join(columns)}", flush=True)
+
+    show("plain CLIP", [None])
+    for setting in tries:
+        rate, epochs, batch = setting.split(",")
+        recipe = TrainParams(dataset="train", lr=float(rate), epochs=int(epochs), batch_size=int(batch), seeds=SEEDS)
+        show(f"head {setting}", list(trained_heads(faces, targets, scale, recipe)))
+    if not controls:
+        return
+    order = np.random.default_rng(0).permutation(len(targets))
+    show("targets shuffled", list(trained_heads(faces, targets[order], scale, recipe)))
+    for name, instruction in (("no instruction", ""), ("appearance", APPEARANCE), ("background", BACKGROUND)):
+        other = blip2_features(folder / "blip2", train, instruction)
+        show(f"instruction: {name}", list(trained_heads(faces, other, scale, recipe)))
+    untrained = [np.random.default_rng(seed).standard_normal((targets.shape[1], faces.shape[1])) for seed in SEEDS]
+    show("untrained head", untrained)
+
+
+def _sets(first_seed: int) -> dict[str, DemoSetParams]:
+    return {
+        "clean": DemoSetParams(count=1400, seed=first_seed),
+        "grey": DemoSetParams(count=1400, seed=first_seed + 1, style="grey"),
+        "occluded": DemoSetParams(count=1400, seed=first_seed + 2, style="occluded"),
+        "drawing": DemoSetParams(count=1400, seed=first_seed + 3, style="drawing"),
+        "clips": DemoSetParams(count=700, seed=first_seed + 4, kind="clips"),
+    }
+
+
+def _line(scores: dict[str, float]) -> str:
+    return "   ".join(f"{name} {score:.1f}" for name, score in scores.items())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,167 @@
+"""Train the demo's two tiny encoders, from faces drawn on the spot.
+
+    uv run python tools/train_demo_encoders.py                          # both, an hour on two cores
+    uv run python tools/train_demo_encoders.py --effort 0.02 --out /tmp/demo    # a run of minutes, to see it work
+
+Writes `clip/` and `blip2/` with config, tokenizer, weights (safetensors, half precision) and a model card. The same
+seeds give the same faces, captions and order; losses agree between machines up to rounding. After the first lesson
+of an encoder its state is kept under `--keep`, and a later run starts there.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import open_clip
+import torch
+import typer
+from demo_blip2_training import (
+    Blip2Recipe,
+    averaged_patches,
+    build_blip2,
+    encoder_states,
+    instruction_ids,
+    learn_answers,
+    save_blip2,
+)
+from demo_captions import INSTRUCTION
+from demo_card import write_blip2_card, write_clip_card
+from demo_clip_training import ClipRecipe, build_clip, learn_captions, save_clip
+from demo_regression import Readout, learn_actions, unexplained
+from demo_training_faces import FIRST_SEED, TrainingFaces, render_training_faces
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+CLIP_SEED, BLIP2_SEED, HELD_OUT_SEED = FIRST_SEED, FIRST_SEED + 1, FIRST_SEED + 2
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="where clip/ and blip2/ are written")] = Path("pipeline/demo"),
+    only: Annotated[str, typer.Option(help="clip, blip2 or both")] = "both",
+    effort: Annotated[float, typer.Option(help="number of steps and faces, times this")] = 1.0,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
+    keep: Annotated[Path | None, typer.Option(help="folder for the state after the first lesson")] = None,
+) -> None:
+    """Train the demo's encoders."""
+    torch.set_num_threads(threads)
+    clip_recipe, blip2_recipe = _scaled(ClipRecipe(), effort), _scaled(Blip2Recipe(), effort)
+    count = max(1000, round(32_000 * min(1.0, effort)))
+    held_out = render_training_faces(1400, HELD_OUT_SEED)
+    if only in ("clip", "both"):
+        faces = render_training_faces(count, CLIP_SEED)
+        figures = _clip(out / "clip", faces, held_out, clip_recipe, torch.device(device), keep)
+        write_clip_card(out / "clip", clip_recipe, figures, count, CLIP_SEED)
+    if only in ("blip2", "both"):
+        faces = render_training_faces(count, BLIP2_SEED)
+        figures = _blip2(out / "blip2", faces, held_out, blip2_recipe, torch.device(device), keep)
+        write_blip2_card(out / "blip2", blip2_recipe, figures, count, BLIP2_SEED)
+
+
+def _clip(
+    folder: Path,
+    faces: TrainingFaces,
+    held_out: TrainingFaces,
+    recipe: ClipRecipe,
+    device: torch.device,
+    keep: Path | None,
+) -> dict[str, float]:
+    model = build_clip(folder, CLIP_SEED).to(device, memory_format=torch.channels_last)
+    readout = Readout(model.visual.output_dim, faces).to(device)
+    log, start = _logger("clip"), time.perf_counter()
+    figures = _first_lesson(
+        model.visual, model.visual, readout, faces, recipe.action_steps, 2e-3, CLIP_SEED, log, keep, "clip"
+    )
+    figures |= _missed(model.visual, model.visual, readout, held_out)
+    log(str(figures))
+    figures["caption loss"] = learn_captions(
+        model, open_clip.get_tokenizer(f"local-dir:{folder}"), readout, faces, recipe, CLIP_SEED, log
+    )
+    save_clip(model, folder)
+    return figures | {"minutes": (time.perf_counter() - start) / 60}
+
+
+def _blip2(
+    folder: Path,
+    faces: TrainingFaces,
+    held_out: TrainingFaces,
+    recipe: Blip2Recipe,
+    device: torch.device,
+    keep: Path | None,
+) -> dict[str, float]:
+    model, tokenizer = build_blip2(folder, BLIP2_SEED)
+    model = model.to(device)
+    readout = Readout(model.config.vision_config.hidden_size, faces).to(device)
+    log, start = _logger("blip2"), time.perf_counter()
+
+    def tower(pixels: torch.Tensor) -> torch.Tensor:
+        return averaged_patches(model, pixels)
+
+    figures = _first_lesson(
+        tower, model.vision_model, readout, faces, recipe.action_steps, 1e-3, BLIP2_SEED, log, keep, "blip2"
+    )
+    log(str(_missed(tower, model, readout, held_out)))
+    torch.manual_seed(BLIP2_SEED)
+    readout = Readout(model.config.text_config.d_model, faces).to(device)
+    figures["answer loss"] = learn_answers(model, tokenizer, readout, faces, recipe, BLIP2_SEED, log)
+    ids = instruction_ids(tokenizer, INSTRUCTION).to(device)
+    missed = _missed(lambda pixels: encoder_states(model, pixels, ids).mean(dim=1), model, readout, held_out)
+    figures["units missed"] = missed["units missed"]
+    log(str(figures))
+    save_blip2(model, folder)
+    return figures | {"minutes": (time.perf_counter() - start) / 60}
+
+
+def _first_lesson(
+    tower: Callable[[torch.Tensor], torch.Tensor],
+    module: nn.Module,
+    readout: Readout,
+    faces: TrainingFaces,
+    steps: int,
+    rate: float,
+    seed: int,
+    log: Callable[[str], None],
+    keep: Path | None,
+    name: str,
+) -> dict[str, float]:
+    """Actions and traits, or the state kept of an earlier run."""
+    both = nn.ModuleDict({"module": module, "readout": readout})
+    file = keep / f"{name}-{steps}-{len(faces.pixels)}.safetensors" if keep else None
+    if file and file.is_file():
+        log(f"first lesson taken from {file.name}")
+        tensors = load_file(file)
+        figures = {"action loss": float(tensors.pop("action loss"))}
+        both.load_state_dict(tensors)
+        return figures
+    generator = torch.Generator().manual_seed(seed)
+    loss = learn_actions(tower, nn.ModuleList([module]), readout, faces, steps, 64, rate, generator, log)
+    if file:
+        keep.mkdir(parents=True, exist_ok=True)
+        tensors = {key: tensor.contiguous() for key, tensor in both.state_dict().items()}
+        save_file(tensors | {"action loss": torch.tensor(loss)}, file)
+    return {"action loss": loss}
+
+
+def _missed(
+    tower: Callable[[torch.Tensor], torch.Tensor], module: nn.Module, readout: Readout, held_out: TrainingFaces
+) -> dict[str, float]:
+    module.eval()
+    readout.eval()
+    units, traits = unexplained(tower, readout, held_out)
+    return {"units missed": units, "traits missed": traits}
+
+
+def _scaled(recipe: ClipRecipe | Blip2Recipe, effort: float):
+    steps = {name: max(20, round(value * effort)) for name, value in vars(recipe).items() if name.endswith("_steps")}
+    return replace(recipe, **steps)
+
+
+def _logger(name: str) -> Callable[[str], None]:
+    start = time.perf_counter()
+    return lambda line: print(f"{name} {time.perf_counter() - start:6.0f} s  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
