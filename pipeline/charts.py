@@ -10,6 +10,9 @@ from html import escape
 
 import numpy as np
 
+LETTER = 7.3
+"""Room for one letter: a little more than the widest of the usual fonts takes on average at 12 px."""
+
 
 def svg(width: float, height: float, label: str, body: Sequence[str]) -> str:
     """One SVG image that scales down with its column.
@@ -38,7 +41,7 @@ def gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
     Args:
         rows: name, CLIP's UAR, Exp-CLIP's UAR and its spread over seeds; all in percent.
     """
-    left, right, step = 16 + 7.2 * max(len(row[0]) for row in rows), 52, 32
+    left, right, step = 16 + LETTER * max(len(row[0]) for row in rows), 52, 32
     width, height = 480.0, step * len(rows) + 30.0
     top = _ceiling(max(max(row[1], row[2] + row[3]) for row in rows))
 
@@ -73,7 +76,7 @@ def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence
     """
     heads = np.asarray(expclip, dtype=float)
     mean, low, high = heads.mean(axis=0), heads.min(axis=0), heads.max(axis=0)
-    left, right, step = 14 + 7.2 * max(map(len, classes)), 44, 40
+    left, right, step = 14 + LETTER * max(map(len, classes)), 44, 40
     width, height = 480.0, step * len(classes) + 26.0
 
     def x(value: float) -> float:
@@ -114,9 +117,12 @@ def confusion(classes: Sequence[str], shares: np.ndarray, title: str, *, differe
         title: whose matrix it is.
         difference: colour gains and losses. On the diagonal a gain is good, beside it bad; the sign alone is shown.
     """
-    count, left, head = len(classes), 92.0, 74.0
+    count, longest = len(classes), LETTER * max(map(len, classes))
+    left, head = longest + 12, longest / math.sqrt(2) + 18
     cell = 36.0 if count <= 8 else 29.0
-    width, height = left + cell * count + 2, head + cell * count + 2
+    # The last name leans out over the right edge.
+    width = left + cell * (count - 0.5) + max(LETTER * len(classes[-1]) / math.sqrt(2) + 10, cell / 2 + 2)
+    height = head + cell * count + 2
     largest = max(float(np.nanmax(np.abs(shares))), 1.0) if difference else 100.0
     body = [text(left - 8, head - 8, "true", "end", "faint")]
     for number, name in enumerate(classes):

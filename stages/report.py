@@ -25,17 +25,17 @@ def main() -> None:
     """Write report: index.html, summary.json, table.csv and comparison.csv; print what the tables say."""
     params = load_params()
     roots = {name: pictures(name, params.datasets[name]) for name in params.score.datasets}
-    page = read_page(params, roots, versions())
+    found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in params.score.datasets}
+    compared = compare(params, found)
+    page = read_page(params, roots, compared, versions())
     REPORT.mkdir(exist_ok=True)
     (REPORT / "summary.json").write_text(json.dumps(summary(page.rows), indent=2) + "\n")
     (REPORT / "table.csv").write_text(to_csv(page.rows))
-    found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in params.score.datasets}
-    compared = compare(params, found)
     (REPORT / "comparison.csv").write_text(comparison_csv(compared))
     (REPORT / "index.html").write_bytes(render_page(page))
     console = Console(width=100)
     console.print(to_terminal(page.rows))
-    if any(row.is_published for row in compared):
+    if page.published:
         Console(width=132).print(comparison_table(compared))
     console.print(f"{REPORT}/index.html has the confusion matrices, the faces and the settings behind this table")
 

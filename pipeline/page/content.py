@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.comparison import Comparison
 from pipeline.errors import DataError
 from pipeline.metrics import recall
 from pipeline.page.thumbnails import thumbnail
@@ -98,6 +99,7 @@ class Page:
     """Everything on the page.
 
     Attributes:
+        published: our scores with those that others publish; empty where nobody does.
         losses: name of a head -> loss of each epoch; empty where no head was trained by gradient descent.
         training: figures of the training by name.
         settings: section of params.yaml -> setting -> value.
@@ -105,6 +107,7 @@ class Page:
     """
 
     sets: tuple[SetSection, ...]
+    published: tuple[Comparison, ...]
     losses: Mapping[str, Sequence[float]]
     training: Mapping[str, object]
     sources: tuple[Source, ...]
@@ -118,12 +121,18 @@ class Page:
         return tuple(row for section in self.sets for row in section.rows)
 
 
-def read_page(params: Params, roots: Mapping[str, Path | None], versions: Mapping[str, str]) -> Page:
+def read_page(
+    params: Params,
+    roots: Mapping[str, Path | None],
+    compared: Sequence[Comparison],
+    versions: Mapping[str, str],
+) -> Page:
     """Gather the page from results/.
 
     Args:
         params: what was run.
         roots: test set -> the folder of its pictures, None where they are not on this machine.
+        compared: our scores beside published ones.
         versions: library -> version, shown as they are.
 
     Raises:
@@ -149,6 +158,7 @@ def read_page(params: Params, roots: Mapping[str, Path | None], versions: Mappin
     }
     return Page(
         tuple(sets),
+        tuple(row for row in compared if row.is_published),
         _losses(training_results() / "loss.csv"),
         _flat(_json(training_results() / "metrics.json")),
         tuple(sources),

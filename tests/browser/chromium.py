@@ -1,0 +1,103 @@
+"""A real Chromium, driven over the WebDriver protocol with nothing but the standard library."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def programs() -> tuple[str, str] | None:
+    """Chromium and its driver, or None where they are not installed."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    return (browser, driver) if browser and driver else None
+
+
+class Chromium:
+    """One browser window of a given size; use it as a context manager."""
+
+    def __init__(self, profile: Path, width: int, height: int = 900, dark: bool = False):
+        self.browser, self.driver = programs()
+        self.profile = profile
+        self.size = width, height
+        self.dark = dark
+
+    def __enter__(self) -> "Chromium":
+        self.process = subprocess.Popen(
+            [self.driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        line = ""
+        while "on port" not in line or not line.strip().endswith("."):
+            line = self.process.stdout.readline()
+            assert line, "chromedriver ended before it listened"
+        self.root = f"http://127.0.0.1:{line.strip().rstrip('.').rsplit(' ', 1)[1]}/session"
+        options = {
+            "binary": self.browser,
+            "args": [*FLAGS, f"--user-data-dir={self.profile}"],
+            "perfLoggingPrefs": {"enableNetwork": True},
+        }
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
+        deadline = time.monotonic() + 60
+        found = self._ask("POST", "", {"capabilities": {"alwaysMatch": wanted}}, deadline - time.monotonic())
+        self.root += f"/{found['sessionId']}"
+        metrics = {"width": self.size[0], "height": self.size[1], "deviceScaleFactor": 1, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", **metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if self.dark else "light"}
+        self.devtools("Emulation.setEmulatedMedia", features=[scheme])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ask("DELETE", "")
+        self.process.terminate()
+        self.process.wait()
+
+    def open(self, url: str) -> None:
+        """Load a page and wait until it is there. What the browser's own start page did is forgotten."""
+        self._ask("POST", "/url", {"url": "about:blank"})
+        self.requested()
+        self.console()
+        self._ask("POST", "/url", {"url": url})
+
+    def run(self, script: str) -> object:
+        """The value of a script that ends in `return`."""
+        return self._ask("POST", "/execute/sync", {"script": script, "args": []})
+
+    def console(self) -> list[dict]:
+        """What the page, and the browser about the page, wrote on the console."""
+        return self._ask("POST", "/se/log", {"type": "browser"})
+
+    def requested(self) -> list[str]:
+        """Every address that was asked for since the last call."""
+        entries = [
+            json.loads(item["message"])["message"] for item in self._ask("POST", "/se/log", {"type": "performance"})
+        ]
+        return [e["params"]["request"]["url"] for e in entries if e["method"] == "Network.requestWillBeSent"]
+
+    def devtools(self, command: str, **parameters: object) -> dict:
+        """One command of the DevTools protocol."""
+        return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def screenshot(self, path: Path) -> None:
+        """The whole page, beyond the window too."""
+        shot = self.devtools("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def _ask(self, method: str, path: str, body: dict | None = None, timeout: float = 60) -> object:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.root + path, data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return json.loads(answer.read())["value"]

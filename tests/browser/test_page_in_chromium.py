@@ -1,0 +1,123 @@
+"""The page as a browser shows it: nothing on the console, nothing fetched, nothing wider than the window."""
+
+import os
+from pathlib import Path
+
+import pytest
+from browser.chromium import Chromium, programs
+from PIL import Image
+from sample_results import write_results
+
+from pipeline.comparison import Comparison, Pair
+from pipeline.page import read_page, render_page
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(programs() is None, reason="needs chromium and chromedriver (Debian: chromium chromium-driver)"),
+]
+PAIR = Pair(41.53, 50.27)
+PUBLISHED = [
+    Comparison("ferv39k", "whole", kind, "contrastive", "B/32", 7847, 7847, PAIR, PAIR, PAIR, PAIR, PAIR, PAIR)
+    for kind in (2, 5)
+]
+
+WIDER_THAN_THE_WINDOW = """
+const wide = [...document.querySelectorAll('body *')].filter(item => {
+  if (item.closest('.scroll')) return false;
+  const box = item.getBoundingClientRect();
+  return box.width && (box.right > innerWidth + 1 || box.left < -1);
+});
+return wide.map(item => item.outerHTML.slice(0, 120));
+"""
+# WCAG's contrast between the colour of every text and what lies behind it.
+LOW_CONTRAST = """
+const parse = text => { const v = text.match(/[\\d.]+/g).map(Number); return v.length < 4 ? [...v, 1] : v; };
+const over = (top, under) => [0, 1, 2].map(k => top[k] * top[3] + under[k] * (1 - top[3])).concat(1);
+const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+  .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+const behind = item => {
+  let colour = [0, 0, 0, 0];
+  for (let node = item; node; node = node.parentElement) {
+    const found = parse(getComputedStyle(node).backgroundColor);
+    if (found[3]) { colour = colour[3] ? over(colour, found) : found; if (colour[3] === 1) break; }
+  }
+  return colour[3] ? colour : [255, 255, 255, 1];
+};
+const low = [];
+for (const item of document.querySelectorAll('body *')) {
+  const own = [...item.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+  if (!own || item.tagName === 'title' || item.closest('style')) continue;
+  const style = getComputedStyle(item);
+  const ink = item.closest('svg') ? style.fill : style.color;
+  let under = behind(item);
+  if (item.classList.contains('cell')) {
+    const cell = item.previousElementSibling, paint = getComputedStyle(cell);
+    under = over([...parse(paint.fill).slice(0, 3), Number(paint.fillOpacity)], under);
+  }
+  const found = ratio(over(parse(ink), under), under);
+  if (found < 4.5) low.push([item.outerHTML.slice(0, 100), found]);
+}
+return low;
+"""
+UNNAMED_IMAGES = """
+return [...document.querySelectorAll('img, svg')].filter(item =>
+  !(item.getAttribute('alt') || item.getAttribute('aria-label'))).length;
+"""
+
+
+@pytest.fixture(scope="module", params=[7, 11], ids=["7 classes", "11 classes"])
+def page(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        long = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
+        params = write_results(folder, classes=request.param, items=330, path=long)
+        page = read_page(params, {}, PUBLISHED, {"python": "3.11.7"})
+        for face in page.sets[0].fixed[:6]:
+            (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (64, 64), "teal").save(folder / "faces" / face.path)
+        page = read_page(params, {page.sets[0].name: folder / "faces"}, PUBLISHED, {"python": "3.11.7"})
+    finally:
+        os.chdir(before)
+    (folder / "index.html").write_bytes(render_page(page))
+    return folder / "index.html"
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_is_quiet_self_contained_and_fits(page, width, tmp_path):
+    with Chromium(tmp_path / "profile", width) as browser:
+        browser.open(page.as_uri())
+        assert browser.run("return innerWidth") == width
+        assert browser.console() == []
+        assert [url for url in browser.requested() if not url.startswith("data:")] == [page.as_uri()]
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+        assert browser.run(WIDER_THAN_THE_WINDOW) == []
+        assert browser.run("return [...document.images].every(image => image.naturalWidth > 0)")
+        assert browser.run("return document.images.length") == 6
+        assert browser.run(UNNAMED_IMAGES) == 0
+        assert browser.run("return [...document.querySelectorAll('th')].every(cell => cell.scope)")
+        browser.screenshot(page.with_name(f"{width}.png"))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_text_can_be_read(page, dark, tmp_path):
+    with Chromium(tmp_path / "profile", 1400, dark=dark) as browser:
+        browser.open(page.as_uri())
+        assert browser.run(LOW_CONTRAST) == []
+
+
+def test_the_check_can_fail(tmp_path):
+    (tmp_path / "bad.html").write_text(
+        "<body style='color: #bbb'><p style='width: 900px'>pale</p><img src='other.png'>"
+        "<script>console.error('loud')</script>"
+    )
+    with Chromium(tmp_path / "profile", 400) as browser:
+        browser.open((tmp_path / "bad.html").as_uri())
+        assert any("loud" in entry["message"] for entry in browser.console())
+        assert (tmp_path / "other.png").as_uri() in browser.requested()
+        assert browser.run(WIDER_THAN_THE_WINDOW)
+        assert browser.run(LOW_CONTRAST)
+        assert browser.run(UNNAMED_IMAGES) == 1

@@ -1,0 +1,118 @@
+"""The page from result files: what stands on it, what is escaped, and that equal results give equal bytes."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+from sample_results import write_results
+
+from pipeline.comparison import Comparison, Pair
+from pipeline.errors import DataError
+from pipeline.page import read_page, render_page
+
+PUBLISHED = Comparison(
+    "raf-db", "whole", 2, "contrastive", "B/32", 3068, 3068, Pair(34.9, 30.1), Pair(41.5, 50.2),
+    Pair(34.97, 30.05), Pair(39.56, 42.14), Pair(42.00, 51.27), Pair(62.9, None),
+)  # fmt: skip
+VERSIONS = {"python": "3.11.7"}
+
+
+class Outline(HTMLParser):
+    """Tags in order, headings' levels, ids and what is linked or fetched."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.levels, self.ids, self.references, self.images = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if re.fullmatch(r"h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+        self.references += [value for key, value in attrs.items() if key in ("src", "href", "srcset", "data")]
+        if tag == "img":
+            self.images.append(attrs)
+        assert tag not in ("script", "link", "iframe", "object")
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_results(tmp_path)
+
+
+def html_of(params, roots=(), compared=()) -> str:
+    return render_page(read_page(params, dict(roots), compared, VERSIONS)).decode()
+
+
+def test_equal_results_give_equal_bytes(results):
+    assert html_of(results) == html_of(results)
+
+
+def test_headings_descend_by_one_and_links_lead_somewhere(results):
+    outline = Outline(html_of(results))
+    assert outline.levels[0] == 1
+    assert outline.levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in zip(outline.levels, outline.levels[1:], strict=False))
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert {f"#{name}" for name in outline.ids} >= set(outline.references)
+
+
+def test_names_with_markup_are_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = write_results(tmp_path, path="{name}/<script>alert('{item}')</script>\udcff&.png")
+    html = html_of(params)
+    Outline(html)
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(" in html
+    assert "\\xff&amp;.png" in html
+    assert "fear/&lt;b&gt;bold&lt;/b&gt;.png" in html
+    assert "is truncated &amp; bad" in html
+
+
+def test_pictures_are_embedded_where_they_are_and_named_where_not(results, tmp_path):
+    page = read_page(results, {}, (), VERSIONS)
+    first, second = page.sets[0].fixed[:2]
+    (tmp_path / "pictures" / first.path).parent.mkdir(parents=True)
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "pictures" / first.path)
+    outline = Outline(html := html_of(results, {page.sets[0].name: tmp_path / "pictures"}))
+    assert [image["title"] for image in outline.images] == [first.path]
+    assert outline.images[0]["src"].startswith("data:image/jpeg;base64,")
+    assert outline.images[0]["alt"] == f"A face labelled {first.truth}"
+    assert f'<div class="absent">{second.path}</div>' in html
+
+
+def test_a_clip_shows_its_middle_frame(results, tmp_path):
+    page = read_page(results, {}, (), VERSIONS)
+    clip = tmp_path / "clips" / page.sets[4].fixed[0].path
+    clip.mkdir(parents=True)
+    for number, colour in enumerate(["red", "lime", "blue"]):
+        Image.new("RGB", (40, 40), colour).save(clip / f"{number}.png")
+    html = html_of(results, {"demo-clips": tmp_path / "clips"})
+    (tmp_path / "clips").rename(tmp_path / "one")
+    for number in (0, 2):
+        Image.new("RGB", (40, 40), "black").save(tmp_path / "one" / page.sets[4].fixed[0].path / f"{number}.png")
+    assert html_of(results, {"demo-clips": tmp_path / "one"}) == html
+
+
+def test_published_results_stand_beside_ours(results):
+    assert "Beside the published results" not in html_of(results)
+    html = html_of(results, compared=[PUBLISHED])
+    table = html[html.index("Beside the published results") :]
+    for number in ("3,068", "34.9", "35.0", "41.5", "39.6", "42.0", "51.3", "62.9"):
+        assert number in table
+
+
+def test_the_settings_and_fingerprints_stand_there(results):
+    html = html_of(results)
+    for word in ("0123456789abcdef" * 4, "weight_decay", "describe the detailed facial actions", "source: data/demo-c"):
+        assert word in html
+
+
+def test_a_missing_result_names_the_file(results, tmp_path):
+    (tmp_path / "results/score/demo-grey/details.json").unlink()
+    with pytest.raises(DataError, match=r"demo-grey/details\.json.*dvc repro"):
+        html_of(results)
