@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.commands import heads, init
+
 app = typer.Typer(
     help="Zero-shot facial expression recognition by Exp-CLIP from cached features.",
     no_args_is_help=True,
@@ -202,6 +204,12 @@ def inspect(
             typer.echo(dumps(found, indent=2))
         else:
             Console().print(description_to_terminal(found))
+
+
+app.command()(init.init)
+app.command()(heads.score)
+app.command("import-head")(heads.import_head)
+app.command("export-head")(heads.export_head)
 
 
 if __name__ == "__main__":

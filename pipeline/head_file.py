@@ -36,7 +36,9 @@ def read_head(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise DataError(f"{path}: no such head. Train it first (dvc repro).") from None
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: is no safetensors file ({error}).") from None
+        raise DataError(
+            f"{path}: is no safetensors file ({error}). Torch checkpoints: `expclip-cache import-head`."
+        ) from None
     if set(tensors) != {KEY} or tensors[KEY].ndim != 2:
         found = ", ".join(f"{name} {tensor.shape}" for name, tensor in tensors.items())
         raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {found}.")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.datasets.definition import definition_of
+from pipeline.datasets.definition import Definition, definition_of
 from pipeline.errors import DataError
 from pipeline.params import DatasetParams
 
@@ -13,7 +13,11 @@ ROOTS_FILE = Path("roots.yaml")
 
 
 def resolve_root(
-    name: str, params: DatasetParams, env: Mapping[str, str] = os.environ, roots_file: Path = ROOTS_FILE
+    name: str,
+    params: DatasetParams,
+    env: Mapping[str, str] = os.environ,
+    roots_file: Path = ROOTS_FILE,
+    given: Mapping[str, str] | None = None,
 ) -> Path:
     """The folder of a dataset.
 
@@ -26,6 +30,7 @@ def resolve_root(
         params: its settings.
         env: the environment.
         roots_file: YAML, dataset name -> folder.
+        given: dataset or definition name -> folder; comes before all the others.
 
     Returns:
         An existing folder, not resolved.
@@ -34,18 +39,21 @@ def resolve_root(
         ParamsError: the definition cannot be used.
         DataError: no place names the root, or it is no folder; the message says what to set.
     """
-    definition = definition_of(params)
     if not params.is_definition:
         return _folder(
             params.source,
             f"datasets.{name}.source",
             "Render or copy the pictures there, or correct the source.",
         )
-    names = list(dict.fromkeys((name, definition.name)))
+    definition = definition_of(params)
+    names = root_names(name, definition)
+    for key in names:
+        if given and key in given:
+            return _folder(given[key], f"the folder given for {key}", "Correct it.")
     for variable in map(variable_of, names):
         if env.get(variable):
             return _folder(env[variable], f"the environment variable {variable}", "Correct it.")
-    roots = _read_roots(roots_file)
+    roots = read_roots(roots_file)
     for key in names:
         if key in roots:
             return _folder(roots[key], f"{roots_file}, {key}", "Correct it.")
@@ -54,6 +62,11 @@ def resolve_root(
         f"datasets.{name}: the folder of {definition.title} is not known on this machine. Set the "
         f"environment variable {variables}, or write `{names[-1]}: /the/folder` into {roots_file}."
     )
+
+
+def root_names(name: str, definition: Definition) -> tuple[str, ...]:
+    """The names a dataset's root goes by, the dataset's own first."""
+    return tuple(dict.fromkeys((name, definition.name)))
 
 
 def variable_of(name: str) -> str:
@@ -73,7 +86,12 @@ def _folder(path: str, where: str, advice: str) -> Path:
     raise DataError(f"{where}: expected a folder at {path}, found {found}. {advice}")
 
 
-def _read_roots(file: Path) -> dict[str, str]:
+def read_roots(file: Path = ROOTS_FILE) -> dict[str, str]:
+    """Dataset or definition name -> folder; empty without the file.
+
+    Raises:
+        DataError: the file cannot be read or holds something else.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     try:

@@ -1,0 +1,1 @@
+"""Commands of `expclip-cache` that come in families; `pipeline.cli` puts them together."""

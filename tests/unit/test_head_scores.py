@@ -1,0 +1,145 @@
+"""Any head, scored on cached features without a training stage."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import CacheError, ParamsError
+from pipeline.head_file import write_head
+from pipeline.head_scores import score_cache
+from pipeline.params import PromptParams
+from pipeline.prompts import prompt_table
+from pipeline.shards.index_file import write_index
+from pipeline.shards.schema import Block, Identity
+from pipeline.shards.shard import open_shard
+from pipeline.shards.writer import write_shard
+
+CLASSES = ("happiness", "sadness", "fear")
+TABLE = prompt_table("reference", (1, 2), CLASSES)
+TEXTS = list(dict.fromkeys(prompt.text for prompt in TABLE))
+RANDOM = np.random.default_rng(1)
+IMAGES = RANDOM.standard_normal((40, 6)).astype(np.float32)
+LABELS = RANDOM.integers(0, 3, 40)
+EMBEDDINGS = RANDOM.standard_normal((len(TEXTS), 6)).astype(np.float32)
+BAD = 7
+HEADS = {"a": RANDOM.standard_normal((9, 6)), "b": RANDOM.standard_normal((9, 6))}
+
+
+def write_cache(folder: Path, features, labels, paths, classes=(), bad=(), weights="w"):
+    folder.mkdir(parents=True)
+    identity = Identity({"dtype": "float32", "manifest": "m"}, {"width": 6, "weights_sha256": weights})
+    features = features.copy()
+    features[list(bad)] = np.nan
+    errors = tuple(b"truncated" if row in bad else b"" for row in range(len(features)))
+    names = tuple(path.encode() for path in paths)
+    entry = open_shard(
+        write_shard(folder, Block(0, 0, features, labels.astype(np.int32), names, errors), identity, "test")
+    ).entry()
+    rows = len(features)
+    write_index(
+        folder,
+        identity,
+        [entry.record],
+        list(entry.skipped),
+        rows=rows,
+        shard_rows=rows,
+        classes=classes,
+        libraries=["test"],
+    )
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Caches of 40 faces, one of them unreadable, and of the prompts of types 1 and 2; two heads."""
+    write_cache(tmp_path / "faces", IMAGES, LABELS, [f"{n}.png" for n in range(40)], CLASSES, bad=(BAD,))
+    write_cache(tmp_path / "prompts", EMBEDDINGS, np.full(len(TEXTS), -1), TEXTS)
+    for name, weights in HEADS.items():
+        write_head(tmp_path / f"{name}.safetensors", weights, {})
+    return tmp_path
+
+
+def plain_scores(kind: int, head: np.ndarray | None) -> tuple[float, float]:
+    """UAR and WAR by the formulas, one face at a time: cos(Wx, Wt), the best prompt of all (one prompt a class)."""
+    project = np.eye(6) if head is None else head
+    prompts = {prompt.class_name: EMBEDDINGS[TEXTS.index(prompt.text)] for prompt in TABLE if prompt.type == kind}
+    right = {0: [], 1: [], 2: []}
+    for row in range(40):
+        if row == BAD:
+            continue
+        x = project @ IMAGES[row]
+        likeness = {
+            name: (x @ (project @ t)) / np.linalg.norm(x) / np.linalg.norm(project @ t) for name, t in prompts.items()
+        }
+        right[LABELS[row]].append(max(likeness, key=likeness.get) == CLASSES[LABELS[row]])
+    hits = [hit for hits in right.values() for hit in hits]
+    return 100 * float(np.mean([np.mean(hits) for hits in right.values()])), 100 * float(np.mean(hits))
+
+
+def test_scores_against_the_formulas(place):
+    heads = [place / "a.safetensors", place / "b.safetensors"]
+    rows = score_cache(place / "faces", place / "prompts", heads, PromptParams(types=(1, 2)))
+    assert [row.prompt_type for row in rows] == [1, 2]
+    for row in rows:
+        assert (row.skipped, row.clip.items) == (1, 39)
+        assert (row.clip.uar, row.clip.war) == pytest.approx(plain_scores(row.prompt_type, None))
+        for name, head in HEADS.items():
+            assert (row.heads[name].uar, row.heads[name].war) == pytest.approx(plain_scores(row.prompt_type, head))
+
+
+def run(place, *arguments):
+    return CliRunner().invoke(
+        app, ["score", str(place / "faces"), "--prompts", str(place / "prompts"), *map(str, arguments)]
+    )
+
+
+def test_the_command_finds_the_types_that_are_encoded_and_speaks_json(place):
+    result = run(place, "--head", place / "a.safetensors", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["items"], found["skipped"]) == (39, 1)
+    assert list(found["prompt_types"]) == ["1", "2"]
+    uar, war = plain_scores(2, HEADS["a"])
+    assert found["prompt_types"]["2"]["heads"]["a"] == {"uar": round(uar, 3), "war": round(war, 3)}
+
+
+def test_the_command_shows_a_table_without_any_head_too(place):
+    result = run(place, "--types", "2")
+    assert result.exit_code == 0, result.output
+    uar, war = plain_scores(2, None)
+    assert f"{uar:.2f} / {war:.2f}" in result.stdout
+    assert "39 items, 1 unreadable" in result.stdout
+    assert "type 1" not in result.stdout
+
+
+def test_two_heads_of_one_name_go_by_their_paths(place):
+    write_head(place / "other/a.safetensors", HEADS["b"], {})
+    heads = [place / "a.safetensors", place / "other/a.safetensors"]
+    (row,) = score_cache(place / "faces", place / "prompts", heads, PromptParams(types=(2,)))
+    assert list(row.heads) == [str(head) for head in heads]
+
+
+def test_prompts_of_another_clip_are_refused(place):
+    write_cache(place / "other", EMBEDDINGS, np.full(len(TEXTS), -1), TEXTS, weights="v")
+    with pytest.raises(CacheError, match=r"different CLIPs.*\n.*weights_sha256 differs: cached 'w', asked 'v'"):
+        score_cache(place / "faces", place / "other", [], PromptParams())
+
+
+def test_prompts_that_are_not_encoded(place):
+    result = run(place, "--types", "5")
+    assert result.exit_code == 1
+    assert "the cache has no embedding of the prompt" in result.output
+    write_cache(place / "few", EMBEDDINGS[:1], np.full(1, -1), TEXTS[:1])
+    with pytest.raises(ParamsError, match="has not all prompts of any type of the set 'clean'"):
+        score_cache(place / "faces", place / "few", [], PromptParams(set="clean"), every_type=True)
+
+
+def test_a_head_of_another_width(place):
+    write_head(place / "wide.safetensors", np.ones((9, 8)), {})
+    result = run(place, "--head", place / "wide.safetensors")
+    assert result.exit_code == 1
+    assert "takes features of width 8" in result.output
