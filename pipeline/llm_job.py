@@ -8,8 +8,14 @@ from pipeline.manifest import Manifest
 from pipeline.params import LlmParams
 
 
-def llm_job(manifest: Manifest, root: Callable[[], Path], params: LlmParams, device: str, out: Path) -> Job:
-    """What to encode, with what, into which folder; nothing is loaded yet."""
+def llm_job(
+    manifest: Manifest, root: Callable[[], Path], params: LlmParams, device: str, out: Path, draw: int = 0
+) -> Job:
+    """What to encode, with what, into which folder; nothing is loaded yet.
+
+    Args:
+        draw: which draw of the dropout masks, in mode dropout.
+    """
 
     def weights() -> str | None:
         from pipeline.encoders.sources import weights_identity
@@ -20,6 +26,6 @@ def llm_job(manifest: Manifest, root: Callable[[], Path], params: LlmParams, dev
         from pipeline.encoders.blip2_t5 import load_blip2_t5
         from pipeline.encoders.device import resolve_device
 
-        return load_blip2_t5(params, resolve_device(device))
+        return load_blip2_t5(params, resolve_device(device), draw)
 
-    return Job(manifest, root, params.settings(), weights, load, out)
+    return Job(manifest, root, params.settings(draw), weights, load, out)

@@ -60,12 +60,20 @@ class LlmParams(Section):
     revision: str | None = None
     instruction: str
     mode: Literal["eval", "dropout"] = "eval"
+    draws: Annotated[int, Field(ge=1)] = 1
     preprocess: Literal["reference", "clip"] = "reference"
     precision: Literal["fp32", "reference"] = "fp32"
 
-    def settings(self) -> dict[str, str | None]:
-        """What of this changes a target; the name of the folder does not."""
-        return {"encoder": "llm-target", **self.model_dump(exclude={"name"})}
+    @model_validator(mode="after")
+    def _only_dropout_is_drawn(self) -> Self:
+        if self.draws > 1 and self.mode == "eval":
+            raise ValueError(f"draws is {self.draws}, but targets in mode eval are always the same; use mode: dropout")
+        return self
+
+    def settings(self, draw: int = 0) -> dict[str, str | int | None]:
+        """What of this changes a target; the name of the folder does not, nor how many draws there are."""
+        drawn = {"draw": draw} if self.mode == "dropout" else {}
+        return {"encoder": "llm-target", **self.model_dump(exclude={"name", "draws"}), **drawn}
 
 
 class CacheParams(Section):
@@ -145,7 +153,7 @@ class RidgeParams(Section):
     choose: Literal["held_out", "fixed"] = "held_out"
     fixed: Annotated[float, Field(gt=0)] = 0.1
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    tolerance: Annotated[float, Field(ge=0)] = 0.02
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.03
 
     @property
     def held_out_share(self) -> float:
@@ -204,6 +212,8 @@ class Params(Section):
                 raise ValueError(f"{where} names {name!r}, which is not in datasets: {', '.join(self.datasets)}")
         if self.clip.name == self.llm.name:
             raise ValueError(f"clip.name and llm.name are both {self.clip.name!r}; their features need two folders")
+        if "ridge" in self.train.fit and self.llm.draws > 1:
+            raise ValueError("train.fit ridge takes one target a picture, and llm.draws asks for more; set draws: 1")
         if "prompts" in self.datasets:
             raise ValueError("datasets: 'prompts' is the folder of the prompt embeddings; choose another name")
         return self

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.params import LlmParams
+
 
 def rendered_faces(dataset: str) -> Path:
     """The pictures of a rendered demo set."""
@@ -26,6 +28,14 @@ def prompt_features(clip: str) -> Path:
 def target_features(llm: str, dataset: str) -> Path:
     """The targets of a dataset under the LLM called `llm`."""
     return Path("features") / llm / dataset
+
+
+def target_draws(llm: LlmParams, dataset: str) -> tuple[Path, ...]:
+    """The caches of a dataset's targets: one, or with dropout one for each draw."""
+    folder = target_features(llm.name, dataset)
+    if llm.mode == "eval":
+        return (folder,)
+    return tuple(folder / f"draw-{draw}" for draw in range(llm.draws))
 
 
 def head_file(name: str) -> Path:

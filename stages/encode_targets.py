@@ -6,22 +6,25 @@ from pipeline.extract import extract
 from pipeline.llm_job import llm_job
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
-from pipeline.paths import manifest_file, target_features
+from pipeline.paths import manifest_file, target_draws
 from pipeline.progress import TerminalReporter
 
 
 def main() -> None:
-    """Fill features/<llm.name>/<train.dataset>."""
-    params = load_params()
+    """Fill features/<llm.name>/<train.dataset>, with dropout a folder for each draw."""
+    params, report = load_params(), TerminalReporter()
     name = params.train.dataset
-    job = llm_job(
-        read_manifest(manifest_file(name)),
-        lambda: resolve_root(name, params.datasets[name]),
-        params.llm,
-        params.run.device,
-        target_features(params.llm.name, name),
-    )
-    extract(job, params.cache, params.run, TerminalReporter())
+    manifest = read_manifest(manifest_file(name))
+    for draw, out in enumerate(target_draws(params.llm, name)):
+        job = llm_job(
+            manifest,
+            lambda: resolve_root(name, params.datasets[name]),
+            params.llm,
+            params.run.device,
+            out,
+            draw,
+        )
+        extract(job, params.cache, params.run, report)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,18 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.cached_rows import CachedRows
 from pipeline.console import orderly
 from pipeline.encoders.device import resolve_device
 from pipeline.head import fit_heads
 from pipeline.head_file import write_head
+from pipeline.memory import fits
 from pipeline.params import Params, load_params
-from pipeline.paths import MOMENTS, head_file, image_features, target_features, training_results
+from pipeline.paths import MOMENTS, head_file, image_features, target_draws, training_results
 from pipeline.progress import Reporter, TerminalReporter
 from pipeline.provenance import provenance
 from pipeline.ridge_fit import cached_moments, fit_ridge
@@ -23,12 +25,13 @@ def main() -> None:
     params, report = load_params(), TerminalReporter()
     train = params.train
     images = FeatureCache(image_features(params.clip.name, train.dataset))
-    targets = FeatureCache(target_features(params.llm.name, train.dataset))
-    rows = paired_rows(images, targets)
+    draws = [FeatureCache(folder) for folder in target_draws(params.llm, train.dataset)]
+    targets = draws[0]
+    rows = paired_rows(images, *draws)
     metrics: dict = {"rows": len(rows)}
     losses = np.empty((0, 0))
     if "contrastive" in train.fit:
-        more, losses = contrastive(params, images, targets, rows, report)
+        more, losses = contrastive(params, images, draws, rows, report)
         metrics |= more
     if "ridge" in train.fit:
         metrics["ridge"] = ridge(params, images, targets, report)
@@ -45,24 +48,29 @@ def main() -> None:
 
 
 def contrastive(
-    params: Params, images: FeatureCache, targets: FeatureCache, rows: np.ndarray, report: Reporter
+    params: Params, images: FeatureCache, draws: Sequence[FeatureCache], rows: np.ndarray, report: Reporter
 ) -> tuple[dict, np.ndarray]:
     """One head per seed by gradient descent; metrics, and (s, epochs) losses."""
     train = params.train
     steps = train.epochs * (len(rows) // train.batch_size)
     device = resolve_device(params.run.device)
+    x, y = CachedRows([images], rows), CachedRows(draws, rows)
+    resident = fits(4 * (x.shape[0] * x.shape[1] + y.shape[0] * y.shape[1]), device)
+    if not resident:
+        report.say(f"the training rows do not fit on {device}; reading each batch from the shards")
     with report.bar(f"training {len(train.seeds)} heads on {device}", steps, "step") as bar:
         heads = fit_heads(
-            images.features(rows),
-            targets.features(rows),
+            x,
+            y,
             images.identity.encoder["logit_scale"],
             train,
             device,
             bar.advance,
+            resident=resident,
         )
     for seed, name, weights in zip(train.seeds, train.heads["contrastive"], heads.weights, strict=True):
         settings = train.model_dump(exclude={"fit", "seeds", "ridge"}) | {"seed": seed}
-        write_head(head_file(name), weights, settings | sources(images, targets))
+        write_head(head_file(name), weights, settings | sources(images, draws[0]))
     final = round(float(heads.losses[:, -1].mean()), 6)
     report.say(f"final loss {final:.4f} on {len(rows)} images, mean of {len(train.seeds)} seeds")
     return {"steps": steps, "final_loss": final}, heads.losses
@@ -74,20 +82,16 @@ def ridge(params: Params, images: FeatureCache, targets: FeatureCache, report: R
     moments = cached_moments(MOMENTS, images, targets, train.ridge.held_out_share, report)
     head = fit_ridge(moments, images, targets, images.identity.encoder["logit_scale"], train)
     (name,) = train.heads["ridge"]
-    settings = {
-        "dataset": train.dataset,
-        "fit": "ridge",
-        "lambda": head.relative_lambda,
-        "held_out_losses": head.losses,
-    }
-    settings |= {"batch_size": train.batch_size, **train.ridge.model_dump(exclude={"lambdas"})}
-    write_head(head_file(name), head.weights, settings | sources(images, targets))
     metrics = {"rows": head.rows, "held_out": head.held_out, "lambda": head.relative_lambda}
     how = "fixed"
     if head.losses:
-        metrics["held_out_loss"] = round(head.losses[head.relative_lambda], 6)
-        how = f"loss {metrics['held_out_loss']:.4f} on {head.held_out} held-out images"
+        loss = head.losses.losses[head.losses.lambdas.index(head.relative_lambda)]
+        metrics |= {"held_out_loss": round(float(loss), 4), "chance": round(head.losses.chance, 4)}
+        how = f"loss {loss:.4f} on {head.held_out} held-out images, chance {head.losses.chance:.4f}"
     report.say(f"ridge: lambda {head.relative_lambda:g} ({how}), fitted on {head.rows} images")
+    settings = {"dataset": train.dataset, "fit": "ridge", "batch_size": train.batch_size, "found": metrics}
+    settings |= train.ridge.model_dump() | sources(images, targets)
+    write_head(head_file(name), head.weights, settings)
     return metrics
 
 

@@ -47,10 +47,12 @@ class Blip2T5Encoder:
         image_size: side of the square the vision model expects, in pixels.
         device: where it runs.
         preprocess: how a picture becomes the pixels that `encode_images` takes.
+        draw: which dropout masks are drawn, in mode dropout.
     """
 
-    def __init__(self, model: TargetModel, source: Source, params: LlmParams, device: torch.device):
+    def __init__(self, model: TargetModel, source: Source, params: LlmParams, device: torch.device, draw: int):
         self.device = device
+        self.draw = draw
         self.width = int(model.config.text_config.d_model)
         self.image_size = _side(model.config.vision_config.image_size)
         self.preprocess: Preprocess = preprocess(params.preprocess, self.image_size)
@@ -86,13 +88,13 @@ class Blip2T5Encoder:
             "library": f"transformers {transformers.__version__}, torch {torch.__version__}",
         }
 
-    def encode_images(self, pixels: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pooled states of the T5 encoder.
 
         Args:
             pixels: (b, 3, h, w) uint8, h = w = `image_size`, as `read_pixels(path, self.preprocess)` makes them.
-            seed: of the dropout masks in mode dropout, together with the batch's own pixels: the same batch and seed
-                give the same states on the same device, another batch or seed other masks. Mode eval has no randomness.
+                In mode dropout the masks depend on `draw` and on the batch's own pixels: the same batch and draw give
+                the same states on the same device. Mode eval has no randomness.
 
         Returns:
             (b, t) float32 on `device`, raw: the mean over query and instruction positions.
@@ -106,7 +108,7 @@ class Blip2T5Encoder:
             raise ValueError(f"pixels: expected (b, 3, {side}, {side}) uint8, found {found}")
         if self._mode == "eval":
             return self._encode(pixels)
-        with _seeded(mask_seed(seed, pixels), self.device):
+        with _seeded(mask_seed(self.draw, pixels), self.device):
             return self._encode(pixels)
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -148,13 +150,14 @@ class Blip2T5Encoder:
         }
 
 
-def load_blip2_t5(params: LlmParams, device: torch.device) -> Blip2T5Encoder:
+def load_blip2_t5(params: LlmParams, device: torch.device, draw: int = 0) -> Blip2T5Encoder:
     """Build the BLIP-2 or InstructBLIP that `params` names, without its decoder, and freeze it.
 
     Args:
         params: `model` is the packaged `demo`, a Hugging Face folder (`config.json`, tokenizer files, and
             `model.safetensors` or shards with their index) or a hub id, which `revision` pins.
         device: where it is to run.
+        draw: of the dropout masks, in mode dropout.
 
     Raises:
         EncoderError: files missing, not fitting or of another kind of model, no way to reach the hub, or dropout asked
@@ -162,7 +165,7 @@ def load_blip2_t5(params: LlmParams, device: torch.device) -> Blip2T5Encoder:
     """
     source = llm_source(params)
     model = load_targets(source, params.precision).to(device)
-    return Blip2T5Encoder(model, source, params, device)
+    return Blip2T5Encoder(model, source, params, device, draw)
 
 
 def _token_ids(source: Source, subfolder: str, text: str) -> torch.Tensor:
@@ -181,10 +184,10 @@ def _token_ids(source: Source, subfolder: str, text: str) -> torch.Tensor:
     return ids
 
 
-def mask_seed(seed: int, pixels: torch.Tensor) -> int:
-    """Seed of a batch's dropout masks, 32 bits: from the caller's seed and the sum of the batch's pixels."""
+def mask_seed(draw: int, pixels: torch.Tensor) -> int:
+    """Seed of a batch's dropout masks, 32 bits: from the draw and the sum of the batch's pixels."""
     # Torch's CPU generator looks at 32 bits of a seed only, so the two numbers are mixed rather than joined.
-    both = f"{seed}:{int(pixels.sum(dtype=torch.int64))}"
+    both = f"{draw}:{int(pixels.sum(dtype=torch.int64))}"
     return int.from_bytes(hashlib.blake2b(both.encode(), digest_size=4).digest(), "big")
 
 

@@ -148,16 +148,19 @@ class FeatureCache:
             yield self.shard(int(number)), np.flatnonzero(numbers == number)
 
 
-def paired_rows(images: FeatureCache, targets: FeatureCache) -> np.ndarray:
-    """(m,) int64, ids of the rows that have features in both caches.
+def paired_rows(images: FeatureCache, *targets: FeatureCache) -> np.ndarray:
+    """(m,) int64, ids of the rows that have features in every cache.
 
     Raises:
         CacheError: the caches were made from different manifests, so equal ids would not mean equal pictures.
     """
-    ours, theirs = (cache.identity.settings["manifest"] for cache in (images, targets))
-    if ours != theirs:
-        raise CacheError(
-            f"{images.folder} and {targets.folder} were made from different manifests ({ours[:12]}, {theirs[:12]}): "
-            "their rows are not the same pictures. Encode both from one manifest."
-        )
-    return np.intersect1d(images.good_rows, targets.good_rows, assume_unique=True)
+    rows, ours = images.good_rows, images.identity.settings["manifest"]
+    for cache in targets:
+        theirs = cache.identity.settings["manifest"]
+        if ours != theirs:
+            raise CacheError(
+                f"{images.folder} and {cache.folder} were made from different manifests ({ours[:12]}, {theirs[:12]}): "
+                "their rows are not the same pictures. Encode both from one manifest."
+            )
+        rows = np.intersect1d(rows, cache.good_rows, assume_unique=True)
+    return rows
