@@ -113,7 +113,7 @@ def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> 
         held_out = np.flatnonzero(is_held_out(np.arange(rows), 0.1))
         batches = ((caches[0].features(b), caches[1].features(b)) for b in even_batches(held_out, 512))
         losses = held_out_losses(path, LAMBDAS, batches, 100.0)
-        path.head(LAMBDAS[int(losses.argmin())])
+        path.head(LAMBDAS[int(losses.losses.argmin())])
 
     whole = timed(chosen)
     params = TrainParams(dataset="random")

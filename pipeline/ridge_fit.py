@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import CacheError, DataError, ParamsError
-from pipeline.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
+from pipeline.lambda_choice import HeldOutLosses, choose_lambda, even_batches, held_out_losses, is_held_out
 from pipeline.moments import Moments
 from pipeline.moments_cache import missing_shards, moments_fingerprint, read_moments, sum_moments, write_moments
 from pipeline.params import TrainParams
@@ -22,14 +22,14 @@ class RidgeHead:
     Attributes:
         weights: W (t, d) float32.
         relative_lambda: relative to the mean eigenvalue of X'X.
-        losses: lambda -> held-out contrastive loss in nats; empty for a fixed lambda.
+        losses: on the held-out faces; None for a fixed lambda.
         rows: faces W was fitted on.
         held_out: faces that chose lambda.
     """
 
     weights: np.ndarray
     relative_lambda: float
-    losses: dict[float, float]
+    losses: HeldOutLosses | None
     rows: int
     held_out: int
 
@@ -44,7 +44,7 @@ def fit_ridge(
         logit_scale: s, the factor itself.
 
     Raises:
-        DataError: a shard is missing from the moments.
+        DataError: a shard is missing from the moments, or no head tells the held-out faces apart.
         ParamsError: there are too few faces to hold any out.
     """
     missing = missing_shards(moments, images)
@@ -55,7 +55,7 @@ def fit_ridge(
         )
     path, ridge = RidgePath(moments), params.ridge
     if ridge.choose == "fixed":
-        return RidgeHead(np.float32(path.head(ridge.fixed)), ridge.fixed, {}, moments.rows, 0)
+        return RidgeHead(np.float32(path.head(ridge.fixed)), ridge.fixed, None, moments.rows, 0)
     rows = paired_rows(images, targets)
     held_out = rows[is_held_out(rows, ridge.held_out)]
     if len(held_out) < 2:
@@ -67,9 +67,8 @@ def fit_ridge(
     losses = held_out_losses(
         path, ridge.lambdas, ((images.features(b), targets.features(b)) for b in batches), logit_scale
     )
-    chosen = choose_lambda(ridge.lambdas, losses, ridge.tolerance)
-    found = dict(zip(ridge.lambdas, losses.tolist(), strict=True))
-    return RidgeHead(np.float32(path.head(chosen)), chosen, found, moments.rows, len(held_out))
+    chosen = choose_lambda(losses, ridge.tolerance)
+    return RidgeHead(np.float32(path.head(chosen)), chosen, losses, moments.rows, len(held_out))
 
 
 def cached_moments(

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.head import contrastive_loss
-from pipeline.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
+from pipeline.lambda_choice import (
+    HALVINGS,
+    HeldOutLosses,
+    choose_lambda,
+    even_batches,
+    held_out_losses,
+    is_held_out,
+)
 from pipeline.moments import Moments
 from pipeline.ridge import RidgePath
 
@@ -26,25 +33,41 @@ def fitted():
     return RidgePath(moments), X[200:], Y[200:]
 
 
-def test_it_is_the_loss_of_the_contrastive_fit(fitted):
+@pytest.mark.parametrize("logit_scale", [0.7, 160.0])
+def test_it_is_the_loss_of_the_contrastive_fit_at_the_best_of_its_scales(fitted, logit_scale):
     path, X, Y = fitted
-    found = held_out_losses(path, LAMBDAS, [(X[:60], Y[:60]), (X[60:], Y[60:])], 20.0)
+    found = held_out_losses(path, LAMBDAS, [(X[:60], Y[:60]), (X[60:], Y[60:])], logit_scale)
     y = torch.nn.functional.normalize(torch.from_numpy(Y).double(), dim=1)
     x = torch.from_numpy(X).double()
-    for value, loss in zip(LAMBDAS, found, strict=True):
-        W = torch.from_numpy(path.head(value))[None]
-        parts = [
-            contrastive_loss(W, x[None, rows], y[None, rows], 20.0).item() for rows in (slice(0, 60), slice(60, 100))
-        ]
-        assert loss == pytest.approx(0.6 * parts[0] + 0.4 * parts[1], abs=1e-5)
+    expected = {}
+    for scale in (logit_scale / 2**k for k in range(HALVINGS)):
+        losses = []
+        for value in LAMBDAS:
+            W = torch.from_numpy(path.head(value))[None]
+            first, second = (
+                contrastive_loss(W, x[None, rows], y[None, rows], scale).item()
+                for rows in (slice(0, 60), slice(60, 100))
+            )
+            losses.append(0.6 * first + 0.4 * second)
+        expected[scale] = losses
+    assert found.logit_scale == min(expected, key=lambda scale: min(expected[scale]))
+    np.testing.assert_allclose(found.losses, expected[found.logit_scale], atol=1e-4)
+    assert found.chance == pytest.approx(0.6 * np.log(60) + 0.4 * np.log(40))
+    assert found.lambdas == tuple(LAMBDAS)
 
 
 def test_targets_of_others_are_found_out(fitted):
     path, X, Y = fitted
     right = held_out_losses(path, LAMBDAS, [(X, Y)], 20.0)
     wrong = held_out_losses(path, LAMBDAS, [(X, np.roll(Y, 1, axis=0))], 20.0)
-    assert (wrong > right + 0.3).all()
-    assert wrong[0] > right[0] + 4
+    assert wrong.losses.min() > wrong.chance - 0.1
+    assert right.losses.min() < right.chance - 2
+
+
+def test_no_head_is_better_than_chance():
+    found = HeldOutLosses((0.1, 1.0), np.array([5.1, 5.0]), 12.5, 5.0)
+    with pytest.raises(DataError, match=r"the best loss is 5\.000 nats, chance 5\.000"):
+        choose_lambda(found, 0.03)
 
 
 def test_nobody_held_out(fitted):
@@ -53,11 +76,13 @@ def test_nobody_held_out(fitted):
 
 
 def test_the_rule():
+    """Chance is 5 nats, the best gain 2: of it a share of 0.01 is 0.02 nats."""
     losses = np.array([3.1, 3.0, 3.015, 3.02, 3.5])
-    assert choose_lambda(LAMBDAS, losses, 0.0) == 1e-2
-    assert choose_lambda(LAMBDAS, losses, 0.018) == 0.1
-    assert choose_lambda(LAMBDAS, losses, 0.02) == 1.0
-    assert choose_lambda(LAMBDAS[::-1], losses[::-1], 0.02) == 1.0
+    found = HeldOutLosses(tuple(LAMBDAS), losses, 12.5, 5.0)
+    assert choose_lambda(found, 0.0) == 1e-2
+    assert choose_lambda(found, 0.009) == 0.1
+    assert choose_lambda(found, 0.011) == 1.0
+    assert choose_lambda(HeldOutLosses(tuple(LAMBDAS[::-1]), losses[::-1], 12.5, 5.0), 0.011) == 1.0
 
 
 @given(rows=st.integers(1, 5000), share=st.floats(0.01, 0.9))

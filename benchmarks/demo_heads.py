@@ -1,0 +1,204 @@
+"""Contrastive heads, ridge heads and controls side by side: python -m benchmarks.demo_heads [--path].
+
+Reads the caches that `dvc repro` made for the params.yaml of the current folder, and encodes the training faces once
+more for each control instruction. With `--path` it prints the whole path of lambdas instead, held-out loss beside
+scores: for a params.yaml whose test sets have been replaced by validation sets, never to choose on test sets.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.head import fit_heads
+from pipeline.index import PromptIndex
+from pipeline.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
+from pipeline.llm_job import llm_job
+from pipeline.manifest import read_manifest
+from pipeline.metrics import confusion, uar
+from pipeline.moments import Moments
+from pipeline.params import Params, RidgeParams, TrainParams, load_params
+from pipeline.paths import image_features, manifest_file, prompt_features, rendered_faces, target_features
+from pipeline.progress import TerminalReporter
+from pipeline.prompts import prompt_table
+from pipeline.ridge import RidgePath, stack_heads
+from pipeline.score import embeddings_by_text
+from pipeline.shards.reader import FeatureCache, paired_rows
+
+FACES = (1_000, 3_000, 10_000)
+CONTROLS = {
+    "appearance": "Please describe the appearance of the person in the image.",
+    "background": "Please describe the background of the image.",
+}
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A labelled set with the prompts of its classes.
+
+    Attributes:
+        features: (n, d) float32.
+        truth: (n,).
+        texts: prompt type -> (p, d) and (p,) owners.
+    """
+
+    features: np.ndarray
+    truth: np.ndarray
+    texts: dict[int, tuple[np.ndarray, np.ndarray]]
+    classes: int
+
+    def uar(self, kind: int, head: np.ndarray | None) -> float:
+        """UAR in percent."""
+        found = PromptIndex(*self.texts[kind], head).classify(self.features)
+        return float(uar(confusion(self.truth, found, self.classes)))
+
+
+def load_sets(params: Params) -> dict[str, TestSet]:
+    """Every set of `score.datasets`."""
+    embeddings = embeddings_by_text(FeatureCache(prompt_features(params.clip.name)))
+    sets = {}
+    for name in params.score.datasets:
+        cache = FeatureCache(image_features(params.clip.name, name))
+        texts = {}
+        for kind in params.prompts.types:
+            prompts = prompt_table(params.prompts.set, [kind], cache.classes)
+            owners = np.array([cache.classes.index(prompt.class_name) for prompt in prompts])
+            texts[kind] = np.stack([embeddings[prompt.text] for prompt in prompts]), owners
+        rows = cache.good_rows
+        sets[name] = TestSet(np.float32(cache.features(rows)), cache.labels(rows), texts, len(cache.classes))
+    return sets
+
+
+def control_targets(params: Params, instruction: str, out: Path) -> FeatureCache:
+    """Targets of the training faces under another instruction; made once."""
+    from pipeline.extract import extract
+
+    name, report = params.train.dataset, TerminalReporter()
+    llm = params.llm.model_copy(update={"instruction": instruction})
+    job = llm_job(read_manifest(manifest_file(name)), lambda: rendered_faces(name), llm, params.run.device, out)
+    finished = extract(job, params.cache.model_copy(update={"on_mismatch": "replace"}), params.run, report)
+    assert finished is not None
+    return finished
+
+
+def ridge_path(x: np.ndarray, y: np.ndarray, ridge: RidgeParams, batch: int, scale: float):
+    """(path, held-out losses of all lambdas) for arrays."""
+    mask = is_held_out(np.arange(len(x)), ridge.held_out)
+    moments = Moments(x.shape[1], y.shape[1])
+    moments.add_shard(0, x, y, np.flatnonzero(~mask))
+    path = RidgePath(moments)
+    batches = ((x[rows], y[rows]) for rows in even_batches(np.flatnonzero(mask), batch))
+    return path, held_out_losses(path, ridge.lambdas, batches, scale)
+
+
+def chosen_head(x: np.ndarray, y: np.ndarray, train: TrainParams, scale: float) -> tuple[np.ndarray, float]:
+    """The ridge head by the rule, and its lambda."""
+    path, losses = ridge_path(x, y, train.ridge, train.batch_size, scale)
+    value = choose_lambda(losses, train.ridge.tolerance)
+    return path.head(value), value
+
+
+def fixed_head(x: np.ndarray, y: np.ndarray, value: float) -> np.ndarray:
+    """The ridge head of one lambda, fitted on all rows."""
+    moments = Moments(x.shape[1], y.shape[1])
+    moments.add_shard(0, x, y)
+    return RidgePath(moments).head(value)
+
+
+class Table:
+    """Prints rows of UARs, one column a set and prompt type."""
+
+    def __init__(self, sets: Mapping[str, TestSet], kinds: tuple[int, ...]):
+        self.sets, self.kinds = sets, kinds
+        names = [name.removeprefix("demo-") for name in sets]
+        print(f"\n| faces | head | {' | '.join(names)} | mean |\n| --- | --- {'| --- ' * (len(names) + 1)}|")
+
+    def row(self, faces: str, name: str, heads: list[np.ndarray | None]) -> None:
+        """One line: the mean over heads, in brackets the spread over them; one prompt / ten prompts."""
+        scores = np.array([[[s.uar(kind, h) for kind in self.kinds] for s in self.sets.values()] for h in heads])
+        cells = [
+            " / ".join(_cell(scores[:, place, k]) for k in range(len(self.kinds))) for place in range(len(self.sets))
+        ]
+        mean = " / ".join(_cell(scores.mean(axis=1)[:, k]) for k in range(len(self.kinds)))
+        print(f"| {faces} | {name} | {' | '.join(cells)} | {mean} |", flush=True)
+
+
+def _cell(values: np.ndarray) -> str:
+    return f"{values.mean():.1f}" + (f" ±{values.std(ddof=1):.1f}" if len(values) > 1 else "")
+
+
+def compare(params: Params) -> None:
+    """All heads and controls at every number of faces."""
+    train, sets = params.train, load_sets(params)
+    images = FeatureCache(image_features(params.clip.name, train.dataset))
+    targets = {"action": FeatureCache(target_features(params.llm.name, train.dataset))}
+    for name, instruction in CONTROLS.items():
+        out = target_features(params.llm.name + "-controls", name)
+        targets[name] = control_targets(params, instruction, out)
+    scale, device = images.identity.encoder["logit_scale"], torch.device("cpu")
+    rows = paired_rows(images, targets["action"])
+    order = np.random.default_rng(0).permutation(len(rows))
+    table = Table(sets, params.prompts.types)
+    table.row("0", "plain CLIP", [None])
+    for count in FACES:
+        part = rows[:count]
+        x = np.float32(images.features(part))
+        shuffled = order[order < len(part)]
+        ys = {name: np.float32(cache.features(part)) for name, cache in targets.items()}
+        ys["shuffled"] = ys["action"][shuffled]
+        faces = f"{len(part):,}"
+        equal = train.model_copy(update={"epochs": round(train.epochs * len(rows) / len(part))})
+        heads = {}
+        for name, y in ys.items():
+            heads[name], value = chosen_head(x, y, train, scale)
+            if name == "action":
+                table.row(faces, "contrastive, the recipe", list(fit_heads(x, y, scale, train, device).weights))
+                if equal != train:
+                    many = list(fit_heads(x, y, scale, equal, device).weights)
+                    table.row(faces, f"contrastive, {equal.epochs} epochs", many)
+                table.row(faces, "ridge 0.1, all faces", [fixed_head(x, y, 0.1)])
+                table.row(faces, f"**ridge, rule ({value:.2g})**", [heads[name]])
+            else:
+                table.row(faces, f"ridge, rule ({value:.2g}), {name} targets", [heads[name]])
+                if count == max(FACES):
+                    control = list(fit_heads(x, y, scale, train, device).weights)
+                    table.row(faces, f"contrastive, {name} targets", control)
+        for other in CONTROLS:
+            both = {name: heads[name] for name in ("action", other)}
+            table.row(faces, f"ridge, action + {other}", [stack_heads(both, dict.fromkeys(both, 1.0))])
+
+
+def study(params: Params) -> None:
+    """Held-out loss and scores along the path, at every number of faces."""
+    train, sets = params.train, load_sets(params)
+    images = FeatureCache(image_features(params.clip.name, train.dataset))
+    targets = FeatureCache(target_features(params.llm.name, train.dataset))
+    scale, rows = images.identity.encoder["logit_scale"], paired_rows(images, targets)
+    for count in FACES:
+        x, y = (np.float32(cache.features(rows[:count])) for cache in (images, targets))
+        path, found = ridge_path(x, y, train.ridge, train.batch_size, scale)
+        rule = choose_lambda(found, train.ridge.tolerance)
+        print(f"\n{len(x):,} faces; logit scale {found.logit_scale:.3g}, chance {found.chance:.3f} nats; ", end="")
+        print(f"the rule (tolerance {train.ridge.tolerance:g}) takes {rule:.2g}\n")
+        print("| lambda | held-out loss | share of the best gain | mean UAR, one prompt | ten prompts |\n", end="")
+        print("| --- " * 5 + "|")
+        best = found.chance - found.losses.min()
+        for value, loss in zip(found.lambdas, found.losses, strict=True):
+            head = path.head(value)
+            means = [np.mean([s.uar(kind, head) for s in sets.values()]) for kind in params.prompts.types]
+            cells = " | ".join(f"{mean:.1f}" for mean in means)
+            print(f"| {value:.2g} | {loss:.4f} | {(found.chance - loss) / best:.3f} | {cells} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--path", action="store_true", help="the whole path of lambdas, for validation sets")
+    params = load_params()
+    (study if parser.parse_args().path else compare)(params)
+
+
+if __name__ == "__main__":
+    main()
