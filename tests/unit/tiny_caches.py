@@ -12,9 +12,19 @@ from pipeline.shards.writer import write_shard
 
 
 def write_cache(
-    folder: Path, features: np.ndarray, shard_rows: int, bad: tuple[int, ...] = (), **encoder: object
+    folder: Path,
+    features: np.ndarray,
+    shard_rows: int,
+    bad: tuple[int, ...] = (),
+    *,
+    labels: np.ndarray | None = None,
+    classes: tuple[str, ...] = (),
+    paths: list[str] | None = None,
+    **encoder: object,
 ) -> FeatureCache:
     """A cache of (n, w) float16 or float32 features; the rows in `bad` have none."""
+    labels = np.full(len(features), -1) if labels is None else labels
+    paths = paths or [f"{row}.png" for row in range(len(features))]
     folder.mkdir(parents=True)
     settings = {"model": folder.name, "dtype": features.dtype.name, "manifest": "m1"}
     identity = Identity(settings, {"width": features.shape[1], "weights_sha256": "w", **encoder})
@@ -26,12 +36,12 @@ def write_cache(
             number,
             part.start,
             features[part.start : part.stop],
-            np.full(len(part), -1, dtype=np.int32),
-            tuple(f"{row}.png".encode() for row in part),
+            labels[part.start : part.stop].astype(np.int32),
+            tuple(paths[row].encode() for row in part),
             tuple(b"truncated" if row in bad else b"" for row in part),
         )
         records.append(open_shard(write_shard(folder, block, identity, "test 1.0")).entry().record)
-    skipped = [{"row": row, "path": f"{row}.png", "reason": "truncated"} for row in bad]
+    skipped = [{"row": row, "path": paths[row], "reason": "truncated"} for row in bad]
     write_index(
         folder,
         identity,
@@ -39,7 +49,7 @@ def write_cache(
         skipped,
         rows=len(features),
         shard_rows=shard_rows,
-        classes=(),
+        classes=classes,
         libraries=["test 1.0"],
     )
     return FeatureCache(folder)
