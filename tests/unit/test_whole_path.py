@@ -1,0 +1,230 @@
+"""The paper's path in miniature: init, then every stage, over every benchmark in its native form."""
+
+import csv
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_encoders
+import torch
+from native_trees import EIGHT, ELEVEN, SEVEN, plant
+from PIL import Image
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.encoders.clip import load_clip
+from pipeline.head_file import read_head
+from pipeline.params import load_params
+from pipeline.paths import head_file, image_features, score_results, target_features
+from pipeline.prompts import prompt_table
+from pipeline.shards.reader import FeatureCache
+from stages import encode_images, encode_prompts, encode_targets, manifest, report, score, train
+
+ROOT = Path(__file__).parents[2]
+ROOTS = {
+    name: name.replace("affectnet-7", "affectnet").replace("affectnet-8", "affectnet")
+    for name in (
+        *("caer-s", "raf-db", "affectnet-7", "affectnet-8", "ferplus", "ferplus-csv", "fer2013"),
+        *("dfew", "mafw", "ferv39k", "afew"),
+    )
+}
+CLASSES = {"affectnet-8": EIGHT, "ferplus": EIGHT, "ferplus-csv": EIGHT, "mafw": ELEVEN}
+SETTINGS = {
+    "weights: openai": "weights: pretrained",
+    "precision: fp16": "precision: fp32",
+    "precision: reference": "precision: fp32",
+    "batch_size: 512": "batch_size: 16",
+    "workers: 8": "workers: 0",
+    "device: auto": "device: cpu",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A repository after `init --preset paper-b32` and all stages; the hub's names are tiny local folders.
+
+    Yields (its folder, dataset of ROOTS -> fold -> truth).
+    """
+    top = tmp_path_factory.mktemp("whole")
+    truths = {name: plant(top / "data", name, 4 if name == "caer-s" else 2) for name in dict.fromkeys(ROOTS.values())}
+    place = top / "repository"
+    shutil.copytree(ROOT / "configs", place / "configs")
+    (place / "pipeline").symlink_to(ROOT / "pipeline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr(tiny_encoders, "WORDS", words())
+        for number, model in enumerate(("ViT-B-32-quickgelu", "ViT-B-16-quickgelu")):
+            config = {**tiny_encoders.CLIP_MODEL, "embed_dim": 24 + 8 * number}
+            config["text_cfg"] = {**config["text_cfg"], "context_length": 16}
+            tiny_encoders.write_clip(place / model, config)
+        tiny_encoders.write_blip2(place / "Salesforce/blip2-flan-t5-xxl")
+        start("paper-b32", top / "data", ROOTS)
+        run_all()
+        yield place, {name: truths[folder] for name, folder in ROOTS.items()}
+
+
+@pytest.fixture
+def copy(place, tmp_path, monkeypatch):
+    """The same again, to change."""
+    shutil.copytree(place[0], tmp_path / "repository", symlinks=True)
+    monkeypatch.chdir(tmp_path / "repository")
+    return tmp_path / "repository", place[0].parent / "data", place[1]
+
+
+def words() -> list[str]:
+    """Every word of every prompt, for the tiny tokenizer."""
+    texts = " ".join(prompt.text for prompt in prompt_table("reference", (1, 2, 3, 4, 5), ELEVEN))
+    return list(dict.fromkeys(texts.replace(".", " .").replace("'", " ' ").split()))
+
+
+def start(preset: str, data: Path, roots: dict[str, str]) -> None:
+    """Init by the command, then put sizes and precisions that suit tiny encoders on a CPU."""
+    given = [part for name, folder in roots.items() for part in ("--root", f"{name}={data / folder}")]
+    run = CliRunner().invoke(app, ["init", "--preset", preset, "--force", *given])
+    assert run.exit_code == 0, run.output
+    assert "no folder on this machine" not in run.output
+    text = Path("params.yaml").read_text()
+    for old, new in SETTINGS.items():
+        assert old in text
+        text = text.replace(old, new)
+    Path("params.yaml").write_text(text)
+
+
+def run_all() -> None:
+    params = load_params()
+    for name in params.datasets:
+        manifest.main(name)
+        encode_images.main(name)
+    encode_targets.main()
+    encode_prompts.main()
+    train.main()
+    for name in params.score.datasets:
+        score.main(name)
+    report.main()
+
+
+def frames_of(path: Path) -> list[Path]:
+    """The reference's 16 frames of a clip: int(N / 16 (k + 1/2)), or the first one 16 times."""
+    if path.is_file():
+        return [path]
+    files = sorted(path.iterdir())
+    n = len(files)
+    return [files[0]] * 16 if n <= 16 else [files[int(n / 16 * (k + 0.5))] for k in range(16)]
+
+
+def expected(truth: dict[str, str], root: Path, classes: tuple[str, ...], head: np.ndarray | None, kind: int):
+    """The confusion matrix by the paper's words, item by item: project each frame, mean, normalise; mean similarity."""
+    clip = load_clip(load_params().clip, torch.device("cpu"))
+    prompts = prompt_table("reference", (kind,), classes)
+    project = np.eye(clip.width) if head is None else head.astype(np.float64)
+    texts = clip.encode_texts([prompt.text for prompt in prompts]).numpy() @ project.T
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    matrix = np.zeros((len(classes), len(classes)), dtype=int)
+    for path, class_name in truth.items():
+        faces = [
+            np.asarray(Image.open(file).convert("RGB").resize((28, 28), Image.Resampling.BILINEAR))
+            for file in frames_of(root / path)
+        ]
+        pixels = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2).copy())
+        item = (clip.encode_images(pixels).numpy() @ project.T).mean(axis=0)
+        similar = texts @ (item / np.linalg.norm(item))
+        by_class = [np.mean([s for s, p in zip(similar, prompts, strict=True) if p.class_name == c]) for c in classes]
+        matrix[classes.index(class_name), int(np.argmax(by_class))] += 1
+    return matrix
+
+
+def check(name: str, truth: dict[str, str], root: Path, classes: tuple[str, ...]) -> None:
+    """One scored set against what its makers' words mean, and against the paper's formulas."""
+    cache = FeatureCache(image_features(load_params().clip.name, name))
+    assert cache.classes == classes
+    rows = cache.good_rows
+    found = {path.decode(): classes[label] for path, label in zip(cache.paths(rows), cache.labels(rows), strict=True)}
+    assert found == truth
+    results = json.loads((score_results(name) / "confusion.json").read_text())
+    head = read_head(head_file("seed-1"))
+    for kind in (1, 5):
+        assert results["clip"][str(kind)] == expected(truth, root, classes, None, kind).tolist()
+        assert results["expclip"][str(kind)]["seed-1"] == expected(truth, root, classes, head, kind).tolist()
+
+
+SETS = [name for name in ROOTS if name not in ("caer-s", "dfew", "mafw")] + [
+    f"{name}-{fold}" for name in ("dfew", "mafw") for fold in range(1, 6)
+]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_benchmark_in_its_native_form(place, name):
+    folder, truths = place
+    base, fold = (name[:4], int(name[-1])) if name[:4] in ("dfew", "mafw") else (name, None)
+    truth, classes = truths[base][fold], CLASSES.get(base, SEVEN)
+    if name == "affectnet-7":
+        truth = {path: class_name for path, class_name in truth.items() if class_name != "contempt"}
+    check(name, truth, folder.parent / "data" / ROOTS[base], classes)
+
+
+def test_all_test_sets_are_checked(place):
+    assert set(SETS) == set(load_params().score.datasets)
+
+
+def test_the_table_has_every_set_beside_the_published_scores(place):
+    rows = list(csv.DictReader(Path("report/comparison.csv").read_text().splitlines()))
+    parts = Counter(row["part"] for row in rows)
+    assert parts == {"whole": 8 * 5, "fold": 10 * 5, "fold mean": 2 * 5, "pooled": 2 * 5}
+    by_place = {(row["test_set"], row["part"], row["prompt_type"]): row for row in rows}
+    raf = by_place["raf-db", "whole", "2"]
+    assert (raf["items"], raf["published_items"], raf["log_uar"], raf["log_war"]) == ("14", "3068", "42.000", "51.270")
+    mafw = by_place["mafw", "fold mean", "5"]
+    assert (mafw["items"], mafw["log_uar"], mafw["paper_clip_war"]) == ("110", "18.750", "15.480")
+    folds = [float(by_place[f"mafw-{fold}", "fold", "5"]["expclip_uar"]) for fold in range(1, 6)]
+    assert float(mafw["expclip_uar"]) == pytest.approx(np.mean(folds), abs=0.001)
+    assert by_place["ferplus-csv", "whole", "1"]["log_uar"] == "25.750"
+    assert by_place["fer2013", "whole", "1"]["log_uar"] == ""
+
+
+@pytest.mark.parametrize(
+    ("definition", "right", "wrong"),
+    [
+        ("raf-db", "{1: surprise, 2: fear", "{1: fear, 2: surprise"),
+        ("ferv39k", "{0: happiness, 1: sadness", "{0: sadness, 1: happiness"),
+    ],
+)
+def test_a_wrong_class_mapping_fails_these_checks(copy, definition, right, wrong):
+    folder, data, truths = copy
+    text = (ROOT / f"pipeline/datasets/{definition}.yaml").read_text()
+    assert right in text
+    (folder / "wrong.yaml").write_text(text.replace(right, wrong))
+    params = (folder / "params.yaml").read_text()
+    entry = "  wrong: {source: wrong.yaml, short_clip: first}\n"
+    (folder / "params.yaml").write_text(params.replace("\ndemo: {}", f"{entry}\ndemo: {{}}"))
+    for stage in (manifest, encode_images, score):
+        stage.main("wrong")
+    with pytest.raises(AssertionError):
+        check("wrong", truths[definition][None], data / definition, SEVEN)
+    check(definition, truths[definition][None], data / definition, SEVEN)
+
+
+def test_a_second_backbone_does_not_encode_the_targets_again(copy):
+    folder, data, truths = copy
+    targets = target_features("blip2-flan-t5-xxl", "caer-s")
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in targets.glob("[!.]*")}
+    # Without its weights, the LLM could not say another word.
+    shutil.rmtree(folder / "Salesforce")
+    start("paper-b16", data, {})
+    params = load_params()
+    assert (params.clip.name, params.llm.name) == ("clip-b16", "blip2-flan-t5-xxl")
+    for name in ("caer-s", "raf-db"):
+        encode_images.main(name)
+    encode_targets.main()
+    encode_prompts.main()
+    train.main()
+    score.main("raf-db")
+    after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in targets.glob("[!.]*")}
+    assert after == before
+    assert read_head(head_file("seed-1")).shape == (40, 32)
+    check("raf-db", truths["raf-db"][None], data / "raf-db", SEVEN)
+    assert FeatureCache(image_features("clip-b32", "raf-db")).width == 24
