@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands import heads, init
+from pipeline.commands import heads, init, predict
 
 app = typer.Typer(
     help="Zero-shot facial expression recognition by Exp-CLIP from cached features.",
@@ -93,10 +93,10 @@ def extract(
         from pipeline.datasets import read_rows
         from pipeline.extract import extract as run_extraction
         from pipeline.llm_job import llm_job
-        from pipeline.manifest import build_manifest, write_manifest
+        from pipeline.manifest import build_manifest
         from pipeline.params import CacheParams, ClipParams, DatasetParams, LlmParams, RunParams, build
         from pipeline.progress import TerminalReporter
-        from pipeline.shards.schema import MANIFEST, parse_part
+        from pipeline.shards.schema import parse_part
 
         only = None if shards is None else parse_part(shards)
         run = build(RunParams, device=device, batch_size=batch_size, workers=workers)
@@ -130,7 +130,6 @@ def extract(
         finished = run_extraction(job, cache, run, report, only)
         if finished is None:
             return
-        write_manifest(manifest, out / MANIFEST)
         report.say(
             f"{out}: {len(finished.good_rows)} of {finished.rows} rows, {finished.width} wide, {finished.dtype}, "
             f"weights {finished.identity.encoder['weights_sha256'][:16]}"
@@ -208,6 +207,7 @@ def inspect(
 
 app.command()(init.init)
 app.command()(heads.score)
+app.command()(predict.predict)
 app.command("import-head")(heads.import_head)
 app.command("export-head")(heads.export_head)
 

@@ -4,12 +4,14 @@ Pixels stay 8-bit until they are on the encoder's device: a quarter of the bytes
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.errors import DataError
 
@@ -55,6 +57,23 @@ def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:
     Raises:
         DataError: with the reason in one line; nothing else is raised for a bad file.
     """
+    with _opened(path) as image:
+        return to_square(_rgb(image), how)
+
+
+def read_photo(path: str | Path) -> Image.Image:
+    """Decode one picture at full size, RGB, turned upright as its EXIF says.
+
+    Raises:
+        DataError: see `read_pixels`.
+    """
+    with _opened(path) as image:
+        return _rgb(ImageOps.exif_transpose(image))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """An open picture; whatever goes wrong with it inside the block becomes a DataError."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before it refuses them; we set our own limit below.
@@ -67,7 +86,7 @@ def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:
                     raise DataError(
                         f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded"
                     )
-                return _resize(_rgb(image), how)
+                yield image
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything for broken files
@@ -83,7 +102,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _resize(image: Image.Image, how: Preprocess) -> np.ndarray:
+def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
+    """(3, size, size) uint8 of an RGB picture."""
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
     size, resample = how.size, filters[how.interpolation]
     if how.resize == "stretch":

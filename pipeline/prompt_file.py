@@ -49,6 +49,17 @@ def read_prompt_file(path: str | Path, classes: Sequence[str]) -> dict[str, tupl
     return _by_template(path, tree["templates"], tree.get("adjectives", {}), classes)
 
 
+def classes_in(path: str | Path) -> tuple[str, ...] | None:
+    """The classes that a file describes one by one; None for templates, which fit any class.
+
+    Raises:
+        ParamsError: the file is missing or no YAML.
+    """
+    tree = _load(Path(path))
+    classes = tree.get("classes") if isinstance(tree, Mapping) else None
+    return tuple(map(str, classes)) if isinstance(classes, Mapping) else None
+
+
 def _by_class(path: str | Path, tree: object, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     if not isinstance(tree, Mapping):
         raise ParamsError(f"{path}: classes: expected class names, each with a list of prompts, found {tree!r}.")
