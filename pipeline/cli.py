@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands import heads, init, predict
+from pipeline.commands import compare, heads, init, predict
 
 app = typer.Typer(
     help="Zero-shot facial expression recognition by Exp-CLIP from cached features.",
@@ -208,6 +208,7 @@ def inspect(
 app.command()(init.init)
 app.command()(heads.score)
 app.command()(predict.predict)
+app.command("compare-results")(compare.compare_results)
 app.command("import-head")(heads.import_head)
 app.command("export-head")(heads.export_head)
 
