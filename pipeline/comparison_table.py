@@ -52,21 +52,23 @@ def _cells(pair: Pair | None) -> tuple[str, str]:
 
 
 def comparison_table(rows: Sequence[Comparison]) -> Table:
-    """The rows that others publish too, UAR / WAR in percent."""
-    backbones = {row.backbone for row in rows if row.is_published}
-    table = Table(title=f"Beside the published results for {', '.join(sorted(filter(None, backbones)))}, UAR / WAR")
-    for name in ("test set", "prompts", "head", "items", "CLIP", "paper", "Exp-CLIP", "paper", "log", "ours - log"):
-        table.add_column(name, justify="left" if name in ("test set", "head") else "right", no_wrap=True)
+    """The rows that others publish too, UAR/WAR in percent; how the heads were fitted only if that differs."""
+    shown = [row for row in rows if row.is_published]
+    backbones = ", ".join(sorted({row.backbone for row in shown if row.backbone}))
+    several = len({row.head for row in shown}) > 1
+    table = Table(title=f"Beside the published results for {backbones}, UAR/WAR in percent")
+    table.add_column("test set", no_wrap=True)
+    for name in ("type", "head", "items", "CLIP", "paper", "Exp-CLIP", "paper", "log", "ours - log"):
+        if name != "head" or several:
+            table.add_column(name, justify="right", no_wrap=True)
     previous = None
-    for row in rows:
-        if not row.is_published:
-            continue
+    for row in shown:
         if previous not in (None, row.test_set):
             table.add_section()
         table.add_row(
-            "" if previous == row.test_set else f"{row.test_set}{' (fold mean)' * (row.part == 'fold mean')}",
-            f"type {row.prompt_type}",
-            row.head,
+            "" if previous == row.test_set else f"{row.test_set}{', fold mean' * (row.part == 'fold mean')}",
+            f"{row.prompt_type}",
+            *([row.head] if several else []),
             f"{row.n}" if row.n == row.published_n else f"{row.n} of {row.published_n}",
             _words(row.clip),
             _words(row.paper_clip),
@@ -76,11 +78,11 @@ def comparison_table(rows: Sequence[Comparison]) -> Table:
             _words(_difference(row, "expclip", "log"), "+.2f"),
         )
         previous = row.test_set
-    table.caption = "items: scored, and of how many where that differs from the published number"
+    table.caption = "type: of the prompts; items: scored, and of how many where others scored another number"
     return table
 
 
 def _words(pair: Pair | None, form: str = ".2f") -> str:
     if pair is None:
         return "-"
-    return f"{pair.uar:{form}}" if pair.war is None else f"{pair.uar:{form}} / {pair.war:{form}}"
+    return f"{pair.uar:{form}}" if pair.war is None else f"{pair.uar:{form}}/{pair.war:{form}}"

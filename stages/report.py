@@ -36,7 +36,7 @@ def main() -> None:
     console = Console(width=100)
     console.print(to_terminal(page.rows))
     if page.published:
-        Console(width=132).print(comparison_table(compared))
+        Console(width=146).print(comparison_table(compared))
     console.print(f"{REPORT}/index.html has the confusion matrices, the faces and the settings behind this table")
 
 
