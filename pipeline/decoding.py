@@ -82,21 +82,66 @@ def decoding(
         DataError: a worker died or hung; the message says which and what to do.
     """
     decoder = _Decoder(manifest, root, how, batches)
-    options = {"prefetch_factor": 2, "timeout": STALL_SECONDS} if workers else {}
+    options = {"prefetch_factor": 2} if workers else {}
     loader = DataLoader(decoder, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin, **options)
     before = set(multiprocessing.active_children())
+    children: list[multiprocessing.process.BaseProcess] = []
     try:
-        yield iter(loader)
+        batches_in_order = iter(loader)
+        children += [child for child in multiprocessing.active_children() if child not in before]
+        yield _watched(batches_in_order, children)
+    except _StalledError:
+        raise _lost(root, f"gave nothing for {STALL_SECONDS} s") from None
     except RuntimeError as error:
         # Torch notices a dead worker by signal, so this can come out of any line of the block.
         if "DataLoader" not in str(error):
             raise
-        raise DataError(
-            f"{root}: a decoding worker died or gave nothing for {STALL_SECONDS} s ({str(error).splitlines()[0]}). "
-            "If memory ran out, use fewer workers or smaller batches; finished shards are kept."
-        ) from None
+        raise _lost(root, f"died ({str(error).splitlines()[0]})") from None
     finally:
-        _kill([child for child in multiprocessing.active_children() if child not in before])
+        _kill(children)
+
+
+def _lost(root: Path, how: str) -> DataError:
+    return DataError(
+        f"{root}: a decoding worker {how}. If memory ran out, use fewer workers or smaller batches; finished shards "
+        "are kept."
+    )
+
+
+class _StalledError(Exception):
+    """No batch came in time."""
+
+
+def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process.BaseProcess]) -> Iterator[Batch]:
+    """The batches, unless one does not come in time: then the workers are killed, which ends any wait for them.
+
+    Torch's own time limit does not cover the moment in which a tensor is handed over.
+    """
+    while True:
+        stalled = threading.Event()
+
+        def give_up(stalled: threading.Event = stalled) -> None:
+            stalled.set()
+            for worker in workers:
+                worker.kill()
+
+        timer = threading.Timer(STALL_SECONDS, give_up)
+        timer.daemon = True
+        if workers:
+            timer.start()
+        try:
+            batch = next(batches, None)
+        except (RuntimeError, OSError, EOFError) as error:
+            if stalled.is_set():
+                raise _StalledError from None
+            if isinstance(error, RuntimeError) or not workers:
+                raise
+            raise RuntimeError(f"DataLoader worker broke off: {error!r}") from None
+        finally:
+            timer.cancel()
+        if batch is None:
+            return
+        yield batch
 
 
 def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:

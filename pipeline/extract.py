@@ -6,6 +6,7 @@ from pipeline.atomic import remove_temporaries
 from pipeline.errors import CacheError, DataError, ParamsError
 from pipeline.job import Job
 from pipeline.lock import Claim, writing
+from pipeline.manifest import read_manifest, write_manifest
 from pipeline.params import CacheParams, RunParams
 from pipeline.progress import Reporter
 from pipeline.resume import (
@@ -22,7 +23,7 @@ from pipeline.resume import (
 )
 from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, Block, Identity, plan_shards, shard_name
+from pipeline.shards.schema import INDEX, MANIFEST, Block, Identity, plan_shards, shard_name
 from pipeline.shards.shard import ShardEntry, open_shard
 from pipeline.shards.writer import write_shard
 
@@ -57,12 +58,14 @@ def extract(
         for number in mine:
             remove_temporaries(job.out / shard_name(number))
         with claim.index():
-            remove_temporaries(job.out / INDEX)
+            for name in (INDEX, MANIFEST):
+                remove_temporaries(job.out / name)
             complete = _complete(job, asked, cache, claim, report)
-        if complete is not None:
+            done = {} if complete else _keep_or_replace(job, mine, asked, cache, claim, report)
+            _keep_manifest(job)
+        if complete:
             report.say(f"{job.out}: complete, {complete.rows} rows; nothing to do")
             return complete
-        done = _keep_or_replace(job, mine, asked, cache, claim, report)
         todo = [number for number in mine if number not in done]
         if len(todo) < len(mine):
             report.say(f"{job.out}: {len(mine) - len(todo)} of {len(mine)} shards are there already")
@@ -156,6 +159,17 @@ def _make(
         done[block.number] = open_shard(write_shard(job.out, block, identity, library)).entry()
 
     encode_shards(job, encoder, said["width"], parts, cache, run, report, keep)
+
+
+def _keep_manifest(job: Job) -> None:
+    """Put the manifest beside the shards, so that a cache, finished or not, can be verified on its own."""
+    path = job.out / MANIFEST
+    try:
+        if read_manifest(path).sha256 == job.manifest.sha256:
+            return
+    except DataError:
+        pass
+    write_manifest(job.manifest, path)
 
 
 def _finish(job: Job, entries: Sequence[ShardEntry], shard_rows: int) -> None:

@@ -20,7 +20,7 @@ FORMAT = "expclip-cache shard"
 VERSION = 1
 INDEX = "index.json"
 MANIFEST = "manifest.jsonl"
-"""What `expclip-cache extract` calls the manifest it leaves in a finished cache."""
+"""The copy of the manifest beside the shards; a cache of texts has none."""
 
 Json = Any
 """A value that JSON can hold."""

@@ -23,7 +23,7 @@ from pipeline.manifest import build_manifest
 from pipeline.params import CacheParams, RunParams
 from pipeline.progress import SilentReporter
 from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, shard_name
+from pipeline.shards.schema import INDEX, MANIFEST, shard_name
 from pipeline.shards.writer import write_shard
 
 CACHE = CacheParams(shard_rows=4, dtype="float32")
@@ -225,7 +225,7 @@ def test_a_bad_picture_fails_by_policy_and_keeps_what_is_done(faces, model, tmp_
     job = make_job(faces, model, tmp_path / "out")
     with pytest.raises(DataError, match=r"'9.png' \(row 9\) cannot be read"):
         extract(job, CACHE.model_copy(update={"on_bad_image": "fail"}), RUN, SilentReporter())
-    assert sorted(contents(job.out)) == [shard_name(0), shard_name(1)]
+    assert sorted(contents(job.out)) == [MANIFEST, shard_name(0), shard_name(1)]
 
 
 def test_not_one_readable_picture_is_an_error(faces, model, tmp_path):

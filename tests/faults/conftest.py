@@ -1,0 +1,23 @@
+import pytest
+from harness import Zygote, contents, draw_pictures
+from tiny_encoders import write_clip
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults")
+    write_clip(folder / "clip")
+    draw_pictures(folder)
+    process = Zygote(folder)
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(zygote, tmp_path_factory):
+    """(the files of a cache whose extraction nothing disturbed, how long that took)."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    zygote.extract(out / "warm")
+    run = zygote.extract(out / "measured")
+    assert run.status == 0, run.output
+    return contents(out / "measured"), run.seconds

@@ -1,0 +1,89 @@
+"""kill -9 at any moment: what was finished stays, nothing half-written counts, and the resume ends in the same bytes.
+
+EXPCLIP_KILLS=200 gives the run that docs/faults.md reports.
+"""
+
+import os
+import random
+import signal
+import sys
+
+import pytest
+from harness import contents, finished
+
+KILLS = int(os.environ.get("EXPCLIP_KILLS", "10"))
+STEPS_OF_A_FILE = ["fsync of file", "rename", "fsync of folder"]
+
+
+def check_and_resume(zygote, out, undisturbed):
+    """Hold what a killed run left against the undisturbed cache, then finish it; returns the shards made again."""
+    whole, _ = undisturbed
+    before = finished(out)
+    left = contents(out) if out.exists() else {}
+    for name, content in left.items():
+        assert name.endswith(".tmp") or content == whole[name], name
+    if "index.json" in left:
+        assert set(whole) <= set(left)
+    run = zygote.extract(out)
+    assert run.status == 0, run.output
+    assert contents(out) == whole
+    after = finished(out)
+    assert {name: after[name] for name in before} == before, "a finished shard was made again"
+    return len(after) - len(before)
+
+
+def test_kills_at_every_step_of_the_writer(zygote, undisturbed, tmp_path):
+    log = tmp_path / "steps.txt"
+    zygote.extract(tmp_path / "counted", fault={"count steps": str(log)})
+    steps = log.read_text().splitlines()
+    files = len(undisturbed[0])
+    assert steps == STEPS_OF_A_FILE * files
+    moments = [("before", step) for step in range(len(steps))]
+    # The files are the manifest, the shards and the index; half of one of each kind is enough.
+    moments += [("torn", 0), ("torn", 3), ("torn", len(steps) - 3), ("after", len(steps) - 1)]
+    for when, step in moments:
+        out = tmp_path / f"{when}-{step}"
+        run = zygote.extract(out, fault={"kill at step": {"step": step, "when": when}})
+        assert run.status == -signal.SIGKILL, run.output
+        # A file is there from its rename on.
+        named = step // 3 + (step % 3 == 2)
+        assert len(finished(out)) == min(max(named - 1, 0), files - 2)
+        check_and_resume(zygote, out, undisturbed)
+
+
+def test_kills_at_random_moments(zygote, undisturbed, tmp_path):
+    dice, seconds, again, hit = random.Random(KILLS), undisturbed[1], [], 0
+    for number in range(KILLS):
+        out = tmp_path / str(number)
+        workers = number % 2
+        after = dice.uniform(0, seconds * 1.2)
+        run = zygote.extract(out, workers, signal=int(signal.SIGKILL), after=after)
+        hit += run.status == -signal.SIGKILL
+        again.append(check_and_resume(zygote, out, undisturbed))
+    sys.stdout.write(f"{KILLS} kills within {seconds:.2f} s, {hit} before the end; shards left to make: {again}\n")
+    assert hit > KILLS // 3
+
+
+def test_an_extraction_that_is_killed_again_and_again_still_ends(zygote, undisturbed, tmp_path):
+    dice, seconds, out = random.Random(1), undisturbed[1], tmp_path / "out"
+    done = 0
+    for _ in range(40):
+        run = zygote.extract(out, signal=int(signal.SIGKILL), after=dice.uniform(seconds * 0.3, seconds))
+        assert len(finished(out)) >= done
+        done = len(finished(out))
+        if run.status == 0:
+            break
+    check_and_resume(zygote, out, undisturbed)
+
+
+@pytest.mark.parametrize("step", [6, 8])
+def test_damage_to_a_finished_shard_after_a_kill_is_noticed_on_resume(zygote, undisturbed, tmp_path, step):
+    out = tmp_path / "out"
+    zygote.extract(out, fault={"kill at step": {"step": step, "when": "before"}})
+    path = out / "shard-00000.h5"
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 4
+    path.write_bytes(raw)
+    run = zygote.extract(out)
+    assert "does not match its checksum: the file is damaged. Making it again." in run.output
+    assert contents(out) == undisturbed[0]

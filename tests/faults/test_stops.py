@@ -1,0 +1,151 @@
+"""Stopped, full, read-only, a worker lost: one clear last line, nothing half-written, no process left, resumable."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from harness import ROOT, contents, extraction, finished
+
+from pipeline.lock import writing
+
+KEPT = "what was finished is kept, the same command goes on from there"
+
+
+@pytest.mark.parametrize(
+    ("number", "group", "status", "word"),
+    [(signal.SIGTERM, False, 143, "terminated"), (signal.SIGINT, True, 130, "stopped")],
+)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stopped_run_ends_at_once_and_goes_on_later(
+    zygote, undisturbed, tmp_path, number, group, status, word, workers
+):
+    dice, seconds, out = random.Random(workers), undisturbed[1], tmp_path / "out"
+    for _ in range(2):
+        shutil.rmtree(out, ignore_errors=True)
+        after = dice.uniform(0.1, 0.6) * seconds
+        run = zygote.extract(out, workers, signal=int(number), after=after, group=group)
+        if "rows, 24 wide" in run.output:
+            continue
+        assert run.status == status, run.output
+        assert run.last_line == f"{word}; {KEPT}"
+        assert not run.hung
+        assert run.to_end < 10
+        assert run.left == []
+        assert not [name for name in contents(out) if name.endswith(".tmp")] if out.exists() else True
+    assert zygote.extract(out).status == 0
+    assert contents(out) == undisturbed[0]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(zygote, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    sizes = {name: len(content) for name, content in undisturbed[0].items()}
+    # The second shard holds the reason of the broken picture, so it is larger than the first.
+    limit = sizes["shard-00000.h5"] + 1
+    assert limit < sizes["shard-00001.h5"]
+    run = zygote.extract(out, fault={"largest file": limit})
+    assert run.status == 1
+    assert f"error: {out}: shard-00001.h5 cannot be written (File too large). Free some space" in run.last_line
+    assert sorted(contents(out)) == ["manifest.jsonl", "shard-00000.h5"]
+    before = finished(out)
+    assert zygote.extract(out).status == 0
+    assert contents(out) == undisturbed[0]
+    assert before.items() <= finished(out).items()
+
+
+def test_a_really_full_disk(zygote, undisturbed, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=36k", "tmpfs", disk]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs privileges that this machine does not give")
+    try:
+        run = zygote.extract(disk / "out")
+        assert run.status == 1
+        assert "cannot be written (No space left on device). Free some space" in run.last_line
+        assert sorted(contents(disk / "out")) == ["manifest.jsonl", "shard-00000.h5", "shard-00001.h5"]
+        subprocess.run(["mount", "-o", "remount,size=1m", disk], check=True)
+        assert zygote.extract(disk / "out").status == 0
+        assert contents(disk / "out") == undisturbed[0]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_read_only_folder(zygote, undisturbed, tmp_path, begun):
+    out = tmp_path / "out"
+    out.mkdir()
+    if begun:
+        assert zygote.extract(out).status == 0
+        (out / "index.json").unlink()
+        (out / "shard-00001.h5").unlink()
+    left = contents(out)
+    out.chmod(0o500)
+    try:
+        run = zygote.extract(out, fault={"no privileges": True})
+    finally:
+        out.chmod(0o700)
+    assert run.status == 1, run.output
+    assert str(out) in run.last_line
+    assert "cannot be written" in run.last_line
+    assert contents(out) == left
+
+
+@pytest.mark.parametrize(("it", "said"), [("dies", "died (DataLoader worker"), ("stalls", "gave nothing for 2 s.")])
+def test_a_lost_worker_is_noticed(zygote, undisturbed, tmp_path, it, said):
+    out = tmp_path / "out"
+    run = zygote.extract(out, 2, fault={"bad worker": {"picture": "09.png", "it": it}})
+    assert run.status == 1, run.output
+    assert not run.hung
+    assert run.left == []
+    assert f"error: faces: a decoding worker {said}" in run.last_line
+    assert "finished shards are kept" in run.last_line
+    assert "Traceback" not in run.output
+    before = finished(out)
+    assert zygote.extract(out).status == 0
+    assert contents(out) == undisturbed[0]
+    assert before.items() <= finished(out).items()
+
+
+def test_a_second_run_is_refused_and_told_who_is_writing(zygote, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    with writing(out):
+        run = zygote.extract(out)
+    assert run.status == 1
+    assert f"another extraction is writing here (process {os.getpid()} on " in run.last_line
+    assert zygote.extract(out).status == 0
+
+
+def test_parts_made_by_several_commands_are_the_whole(zygote, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    with writing(out, range(2, 3)):
+        run = zygote.run(*extraction(out), "--shards", "0:2")
+        assert run.status == 0, run.output
+        assert "1 of 3 shards are still to be made" in run.output
+        assert "another extraction is writing here" in zygote.run(*extraction(out), "--shards", "1:3").last_line
+    assert sorted(finished(out)) == ["shard-00000.h5", "shard-00001.h5"]
+    assert zygote.run(*extraction(out), "--shards", "2:3").status == 0
+    assert contents(out) == undisturbed[0]
+    for text in ("3:3", "a:b", "2:9"):
+        assert "error: shards" in zygote.run(*extraction(tmp_path / "none"), "--shards", text).last_line
+
+
+@pytest.mark.slow
+def test_the_command_as_a_process_of_its_own(zygote, undisturbed, tmp_path):
+    """The same without the zygote: started as from a shell, stopped in the middle, gone on with later."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline.cli", *extraction(out), "--workers=1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=zygote.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not finished(out):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert said.strip().splitlines()[-1] == f"terminated; {KEPT}"
+    assert zygote.extract(out).status == 0
+    assert contents(out) == undisturbed[0]
