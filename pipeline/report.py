@@ -1,4 +1,4 @@
-"""The results of all test sets side by side, for people: a csv and a table in the terminal."""
+"""The results of all test sets side by side: csv and terminal for people, a short list of numbers for DVC."""
 
 import csv
 import io
@@ -19,6 +19,40 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
+
+
+def headline(rows: Sequence[Row]) -> list[Row]:
+    """The row that stands for each test set: its highest prompt type, the first way of fitting."""
+    chosen: dict[str, Row] = {}
+    for row in rows:
+        if row.dataset not in chosen or row.prompt_type > chosen[row.dataset].prompt_type:
+            chosen[row.dataset] = row
+    return list(chosen.values())
+
+
+def to_metrics(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """What `dvc exp show` and `dvc metrics diff` compare: few enough numbers to fit a line.
+
+    Returns:
+        `mean` over the test sets (Exp-CLIP's UAR, its gain over CLIP, and the standard deviation over seeds), and
+        `uar` of each test set; in percent and points, rounded to a hundredth.
+    """
+    shown = headline(rows)
+    means = {
+        "uar": sum(row.expclip_uar for row in shown) / len(shown),
+        "gain": sum(row.uar_gain for row in shown) / len(shown),
+        "std": sum(row.expclip_uar_std for row in shown) / len(shown),
+    }
+    return {
+        "mean": {name: round(value, 2) for name, value in means.items()},
+        "uar": {row.dataset: round(row.expclip_uar, 2) for row in shown},
+    }
+
+
+def to_bars(rows: Sequence[Row]) -> str:
+    """Exp-CLIP's UAR of each test set as csv, for the bar plot of `dvc plots`."""
+    lines = [f"{row.dataset},{row.expclip_uar:.3f}\n" for row in headline(rows)]
+    return "".join(["test_set,uar\n", *lines])
 
 
 def to_terminal(rows: Sequence[Row]) -> Table:

@@ -15,14 +15,14 @@ from pipeline.errors import DataError
 from pipeline.page import read_page, render_page
 from pipeline.params import DatasetParams, load_params
 from pipeline.paths import REPORT, score_results
-from pipeline.report import to_csv, to_terminal
+from pipeline.report import to_bars, to_csv, to_metrics, to_terminal
 from pipeline.results import summary
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
 
 def main() -> None:
-    """Write report: index.html, summary.json, table.csv and comparison.csv; print what the tables say."""
+    """Write report/ (the page, csv and json) and print what its tables say."""
     params = load_params()
     roots = {name: pictures(name, params.datasets[name]) for name in params.score.datasets}
     found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in params.score.datasets}
@@ -30,6 +30,8 @@ def main() -> None:
     page = read_page(params, roots, compared, versions())
     REPORT.mkdir(exist_ok=True)
     (REPORT / "summary.json").write_text(json.dumps(summary(page.rows), indent=2) + "\n")
+    (REPORT / "metrics.json").write_text(json.dumps(to_metrics(page.rows), indent=2) + "\n")
+    (REPORT / "uar.csv").write_text(to_bars(page.rows))
     (REPORT / "table.csv").write_text(to_csv(page.rows))
     (REPORT / "comparison.csv").write_text(comparison_csv(compared))
     (REPORT / "index.html").write_bytes(render_page(page))

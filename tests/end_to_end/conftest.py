@@ -15,7 +15,7 @@ SMALLER = [
     (r"count: 1400", "count: 84"),
     (r"kind: clips", "kind: clips"),
     (r"demo-clips: {count: \d+", "demo-clips: {count: 21"),
-    (r"epochs: \d+ ", "epochs: 2 "),
+    (r"epochs: \d+", "epochs: 2"),
     (r"batch_size: \d+\n  seeds: .*", "batch_size: 100\n  seeds: [1, 2]"),
 ]
 

@@ -45,9 +45,13 @@ def test_git_sees_only_small_results(clone, first_run):
 
 def test_dvc_knows_the_metrics_and_plots(clone, first_run):
     metrics = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
-    assert metrics["report/summary.json"]["data"]["demo-clean"]["prompt_type_2"]["n"] == 84
-    plots = clone.run("dvc", "plots", "show", "-o", "plots-page").stdout
-    assert "index.html" in plots
+    assert set(metrics) == {"report/metrics.json", "results/train/metrics.json"}
+    assert list(metrics["report/metrics.json"]["data"]["uar"]) == SETS
+    assert set(metrics["report/metrics.json"]["data"]["mean"]) == {"uar", "gain", "std"}
+    clone.run("dvc", "plots", "show", "-o", "plots-page")
+    page = (clone.folder / "plots-page/index.html").read_text()
+    for title in ("UAR of each test set", "Loss of the head, mean and spread over seeds", "errorband"):
+        assert title in page
 
 
 def test_another_learning_rate_runs_train_score_and_report_only(clone, first_run):
