@@ -40,6 +40,7 @@ def init(
         setup = plan_setup(file, given)
         _say(setup)
         write_setup(setup, force=force)
+        _advise()
         typer.echo("params.yaml is written; next: dvc repro")
 
 
@@ -95,3 +96,18 @@ def _say(setup) -> None:
             f"{setup.untrainable}, which the head is trained on, has no folder here: dvc repro cannot train. "
             "An imported head can still be scored, see docs/paper.md."
         )
+
+
+def _advise() -> None:
+    """Half precision suits GPUs alone."""
+    from pipeline.encoders.device import resolve_device
+    from pipeline.params import load_params
+
+    params = load_params()
+    if params.run.device in ("auto", "cpu") and params.clip.precision != "fp32":
+        device = resolve_device(params.run.device)
+        if device.type == "cpu":
+            typer.echo(
+                f"no GPU here, and clip.precision is {params.clip.precision}: fp32 is many times as fast on a CPU, and "
+                "what OpenAI's own code uses there. Set it in params.yaml before the first run."
+            )

@@ -66,6 +66,7 @@ class Definition(_Part):
             their adjectives need no entry.
         counts: published test items of each class, in the order of `classes`; one list for each fold of a set
             with folds.
+        total: fewest and most items the published scores can stand on, where only that is known.
         clip_list: where the lists are, for layout clip-list.
         ferplus_csv: where votes and images are, for layout ferplus-csv.
         about: conventions worth knowing.
@@ -77,6 +78,7 @@ class Definition(_Part):
     classes: tuple[str, ...] = ()
     native: Annotated[dict[str, str], BeforeValidator(_text_keys)] = {}
     counts: tuple[int, ...] | dict[int, tuple[int, ...]] | None = None
+    total: tuple[int, int] | None = None
     clip_list: ClipLists | None = None
     ferplus_csv: FerPlusVotes | None = None
     published_as: str = ""

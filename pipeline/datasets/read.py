@@ -43,6 +43,9 @@ def _count_notes(definition: Definition, params: DatasetParams, listing: Listing
     empty = [name for name, count in zip(listing.classes, found, strict=True) if count == 0]
     if empty:
         notes.append(f"classes without an item: {', '.join(empty)}")
+    if definition.total and not definition.total[0] <= len(listing.rows) <= definition.total[1]:
+        fewest, most = definition.total
+        notes.append(f"{len(listing.rows)} items instead of the {fewest} to {most} behind the published scores")
     published = definition.published_counts(params.fold)
     if published is not None and params.labelled and list(published) != found:
         differing = [

@@ -111,6 +111,17 @@ def test_no_note_when_the_published_counts_are_met(tmp_path):
     assert read_rows(tmp_path / "data", DatasetParams(source=str(file))).notes == ()
 
 
+@pytest.mark.parametrize(("items", "told"), [(1, True), (2, False), (3, False), (4, True)])
+def test_a_total_out_of_the_known_range_is_noted(tmp_path, items, told):
+    file = tmp_path / "mine.yaml"
+    file.write_text("{name: mine, title: M, layout: image-folders, classes: [fear], total: [2, 3]}")
+    (tmp_path / "data/fear").mkdir(parents=True)
+    for item in range(items):
+        (tmp_path / f"data/fear/{item}.png").touch()
+    notes = read_rows(tmp_path / "data", DatasetParams(source=str(file), labelled=False)).notes
+    assert (f"{items} items instead of the 2 to 3 behind the published scores" in notes) == told
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
