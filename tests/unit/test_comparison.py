@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from labelled_caches import write_labelled, write_prompts
 from rich.console import Console
 
 from pipeline.comparison import Pair, compare
@@ -17,10 +18,6 @@ from pipeline.head_file import write_head
 from pipeline.params import Params, load_params, parse_params
 from pipeline.paths import head_file, image_features, prompt_features, score_results
 from pipeline.prompts import prompt_table
-from pipeline.shards.index_file import write_index
-from pipeline.shards.schema import Block, Identity
-from pipeline.shards.shard import open_shard
-from pipeline.shards.writer import write_shard
 from stages import score
 
 ROOT = Path(__file__).parents[2]
@@ -28,18 +25,6 @@ GOLDEN = json.loads((ROOT / "tests/data/golden_confusions.json").read_text())
 PRESETS = {"B/32": "paper-b32", "B/16": "paper-b16"}
 # What plain CLIP sees in these made-up features outweighs, in its space, what the head lets through.
 LOUD = 10.0
-
-
-def write_cache(folder: Path, features: np.ndarray, labels: np.ndarray, paths: list[str], classes: tuple[str, ...]):
-    """A complete cache of one shard."""
-    folder.mkdir(parents=True)
-    encoder = {"width": features.shape[1], "weights_sha256": "w", "logit_scale": 100.0}
-    identity = Identity({"dtype": "float32", "manifest": "m"}, encoder)
-    names = tuple(path.encode() for path in paths)
-    block = Block(0, 0, features.astype(np.float32), labels.astype(np.int32), names, (b"",) * len(names))
-    record = open_shard(write_shard(folder, block, identity, "test")).entry().record
-    rows = len(features)
-    write_index(folder, identity, [record], [], rows=rows, shard_rows=rows, classes=classes, libraries=["test"])
 
 
 def write_features(params: Params, matrices: dict[str, np.ndarray]) -> None:
@@ -54,7 +39,7 @@ def write_features(params: Params, matrices: dict[str, np.ndarray]) -> None:
         truth, predicted = (np.repeat(index, matrix.ravel()) for index in np.indices(matrix.shape).reshape(2, -1))
         features = np.hstack([LOUD * np.eye(c)[truth], np.eye(c)[predicted]])
         paths = [f"{row}.png" for row in range(len(truth))]
-        write_cache(image_features(params.clip.name, name), features, truth, paths, classes)
+        write_labelled(image_features(params.clip.name, name), features, truth, paths, classes)
     owner = {
         prompt.text: classes.index(prompt.class_name)
         for name in matrices
@@ -63,7 +48,7 @@ def write_features(params: Params, matrices: dict[str, np.ndarray]) -> None:
     }
     embeddings = np.eye(c)[list(owner.values())]
     texts = np.hstack([LOUD * embeddings, embeddings])
-    write_cache(prompt_features(params.clip.name), texts, np.full(len(texts), -1), list(owner), ())
+    write_prompts(prompt_features(params.clip.name), texts, list(owner))
     write_head(head_file("seed-1"), np.hstack([np.zeros((c, c)), np.eye(c)]), {})
 
 

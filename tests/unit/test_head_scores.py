@@ -1,10 +1,10 @@
 """Any head, scored on cached features without a training stage."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from labelled_caches import write_labelled, write_prompts
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -13,10 +13,6 @@ from pipeline.head_file import write_head
 from pipeline.head_scores import score_cache
 from pipeline.params import PromptParams
 from pipeline.prompts import prompt_table
-from pipeline.shards.index_file import write_index
-from pipeline.shards.schema import Block, Identity
-from pipeline.shards.shard import open_shard
-from pipeline.shards.writer import write_shard
 
 CLASSES = ("happiness", "sadness", "fear")
 TABLE = prompt_table("reference", (1, 2), CLASSES)
@@ -29,35 +25,11 @@ BAD = 7
 HEADS = {"a": RANDOM.standard_normal((9, 6)), "b": RANDOM.standard_normal((9, 6))}
 
 
-def write_cache(folder: Path, features, labels, paths, classes=(), bad=(), weights="w"):
-    folder.mkdir(parents=True)
-    identity = Identity({"dtype": "float32", "manifest": "m"}, {"width": 6, "weights_sha256": weights})
-    features = features.copy()
-    features[list(bad)] = np.nan
-    errors = tuple(b"truncated" if row in bad else b"" for row in range(len(features)))
-    names = tuple(path.encode() for path in paths)
-    entry = open_shard(
-        write_shard(folder, Block(0, 0, features, labels.astype(np.int32), names, errors), identity, "test")
-    ).entry()
-    rows = len(features)
-    write_index(
-        folder,
-        identity,
-        [entry.record],
-        list(entry.skipped),
-        rows=rows,
-        shard_rows=rows,
-        classes=classes,
-        libraries=["test"],
-    )
-    return folder
-
-
 @pytest.fixture
 def place(tmp_path):
     """Caches of 40 faces, one of them unreadable, and of the prompts of types 1 and 2; two heads."""
-    write_cache(tmp_path / "faces", IMAGES, LABELS, [f"{n}.png" for n in range(40)], CLASSES, bad=(BAD,))
-    write_cache(tmp_path / "prompts", EMBEDDINGS, np.full(len(TEXTS), -1), TEXTS)
+    write_labelled(tmp_path / "faces", IMAGES, LABELS, [f"{n}.png" for n in range(40)], CLASSES, bad=(BAD,))
+    write_prompts(tmp_path / "prompts", EMBEDDINGS, TEXTS)
     for name, weights in HEADS.items():
         write_head(tmp_path / f"{name}.safetensors", weights, {})
     return tmp_path
@@ -124,7 +96,7 @@ def test_two_heads_of_one_name_go_by_their_paths(place):
 
 
 def test_prompts_of_another_clip_are_refused(place):
-    write_cache(place / "other", EMBEDDINGS, np.full(len(TEXTS), -1), TEXTS, weights="v")
+    write_prompts(place / "other", EMBEDDINGS, TEXTS, weights="v")
     with pytest.raises(CacheError, match=r"different CLIPs.*\n.*weights_sha256 differs: cached 'w', asked 'v'"):
         score_cache(place / "faces", place / "other", [], PromptParams())
 
@@ -133,7 +105,7 @@ def test_prompts_that_are_not_encoded(place):
     result = run(place, "--types", "5")
     assert result.exit_code == 1
     assert "the cache has no embedding of the prompt" in result.output
-    write_cache(place / "few", EMBEDDINGS[:1], np.full(1, -1), TEXTS[:1])
+    write_prompts(place / "few", EMBEDDINGS[:1], TEXTS[:1])
     with pytest.raises(ParamsError, match="has not all prompts of any type of the set 'clean'"):
         score_cache(place / "faces", place / "few", [], PromptParams(set="clean"), every_type=True)
 
