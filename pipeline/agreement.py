@@ -23,10 +23,10 @@ class Known:
     identity: Identity | None = None
     manifest: Manifest | None = None
 
-    @property
-    def manifest_fits(self) -> bool:
-        """Whether the manifest is the one the cache was made from."""
-        return bool(self.manifest and self.identity and self.identity.settings["manifest"] == self.manifest.sha256)
+    def manifest_of(self, identity: Identity | None) -> Manifest | None:
+        """The manifest, if it is the one that something with this identity was made from."""
+        fits = self.manifest and identity and identity.settings["manifest"] == self.manifest.sha256
+        return self.manifest if fits else None
 
 
 def contradiction(shard: Shard, number: int, known: Known) -> str:
@@ -39,15 +39,16 @@ def _contradictions(shard: Shard, number: int, known: Known) -> Iterator[str]:
     if entry.number != number:
         yield f"is shard {entry.number} by its content"
     identity = known.identity or entry.identity
-    yield from differences(identity.settings, entry.identity.settings)
-    yield from differences(identity.encoder, entry.identity.encoder)
+    words = ("cache", "this shard")
+    yield from differences(identity.settings, entry.identity.settings, words)
+    yield from differences(identity.encoder, entry.identity.encoder, words)
     width, dtype = shard.features.shape[1], shard.features.dtype.name
     if (width, dtype) != (identity.encoder.get("width"), identity.settings.get("dtype")):
         yield f"its features are {width} wide and {dtype}, which its settings are not"
     if known.index is not None:
         yield from _unlike_index(shard, number, known.index)
-    if known.manifest_fits:
-        yield from _unlike_manifest(shard, known.manifest)
+    if manifest := known.manifest_of(identity):
+        yield from _unlike_manifest(shard, manifest)
 
 
 def _unlike_index(shard: Shard, number: int, index: Json) -> Iterator[str]:

@@ -127,8 +127,8 @@ def _index(folder: Path, known: Known) -> Finding:
     except CacheError as error:
         return Finding(INDEX, problem=str(error).removeprefix(f"{path}: "), removable=True)
     known.index, known.identity = index, Identity(index["settings"], index["encoder"])
-    finding, manifest = Finding(INDEX, index["rows"], path.stat().st_size), known.manifest
-    if known.manifest_fits and (index["rows"], index["classes"]) != (len(manifest.rows), list(manifest.classes)):
+    finding, manifest = Finding(INDEX, index["rows"], path.stat().st_size), known.manifest_of(known.identity)
+    if manifest and (index["rows"], index["classes"]) != (len(manifest.rows), list(manifest.classes)):
         return replace(finding, problem="its rows or classes are not the manifest's", removable=True)
     return finding
 
@@ -151,7 +151,8 @@ def _shard(path: Path, number: int, known: Known) -> tuple[Finding, range]:
         return Finding(path.name, 0, size, str(error).removeprefix(f"{path}: "), removable=True), range(0)
     problem = contradiction(shard, number, known)
     if problem:
-        return Finding(path.name, len(shard.rows), size, problem, removable=True), range(0)
+        # Without an index nobody knows which of two shards that contradict each other is the wrong one.
+        return Finding(path.name, len(shard.rows), size, problem, removable=known.index is not None), range(0)
     known.identity = known.identity or shard.identity
     return Finding(path.name, len(shard.rows), size), shard.rows
 
@@ -159,7 +160,7 @@ def _shard(path: Path, number: int, known: Known) -> tuple[Finding, range]:
 def _coverage(known: Known, whole: Sequence[range]) -> list[Finding]:
     """Whether the sound shards hold every row once."""
     manifest, identity = known.manifest, known.identity
-    if manifest and identity and not known.manifest_fits:
+    if manifest and identity and not known.manifest_of(identity):
         cached = identity.settings["manifest"]
         return [Finding("manifest", len(manifest.rows), 0, f"cached {cached[:12]}..., given {manifest.sha256[:12]}...")]
     if manifest is None and known.index is None:

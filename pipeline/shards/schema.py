@@ -127,11 +127,17 @@ def unlike(rows: range, features: np.ndarray, errors: Sequence[bytes]) -> int | 
     return None
 
 
-def differences(cached: Mapping[str, Json], asked: Mapping[str, Json]) -> list[str]:
-    """One phrase for each setting in which two mappings differ."""
+def differences(
+    cached: Mapping[str, Json], asked: Mapping[str, Json], words: tuple[str, str] = ("cached", "asked")
+) -> list[str]:
+    """One phrase for each setting in which two mappings differ.
+
+    Args:
+        words: what the two are called.
+    """
     missing = "(not set)"
     return [
-        f"{key} differs: cached {cached.get(key, missing)!r}, asked {asked.get(key, missing)!r}"
+        f"{key} differs: {words[0]} {cached.get(key, missing)!r}, {words[1]} {asked.get(key, missing)!r}"
         for key in sorted(cached.keys() | asked.keys())
         if cached.get(key, missing) != asked.get(key, missing)
     ]

@@ -13,17 +13,9 @@ from pipeline.errors import CacheError
 from pipeline.shards import reader
 from pipeline.shards.header import SEALED_FROM, digest_of
 from pipeline.shards.reader import FeatureCache, paired_rows
-from pipeline.shards.schema import INDEX, Block, Identity, canonical_json, differences, plan_shards, shard_name
+from pipeline.shards.schema import INDEX, Block, Identity, canonical_json, differences, shard_name
 from pipeline.shards.shard import open_shard
 from pipeline.shards.writer import write_shard
-
-
-@given(rows=st.integers(0, 500), shard_rows=st.integers(1, 60))
-def test_a_plan_holds_every_row_exactly_once(rows, shard_rows):
-    plan = plan_shards(rows, shard_rows)
-    assert [row for part in plan for row in part] == list(range(rows))
-    assert all(len(part) == shard_rows for part in plan[:-1])
-    assert all(0 < len(part) <= shard_rows for part in plan)
 
 
 def test_round_trip(tmp_path):
