@@ -1,9 +1,15 @@
-"""The long part of an extraction: decode the rows of the missing shards, encode them, hand over full shards."""
+"""The long part of an extraction: decode the rows of the missing shards, encode them, hand over full shards.
+
+Nobody waits for anybody: pictures are decoded ahead in worker processes, the encoder has its next batch before the
+results of the last are fetched, and a full shard is written while the next one is encoded.
+"""
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+import torch
 
 from pipeline.decoding import Batch, decoding, plan_batches
 from pipeline.encoders.device import device_name
@@ -43,28 +49,46 @@ def encode_shards(
     batches = plan_batches([rows for _, rows in parts], max(1, run.batch_size // frames))
     workers, pin = min(run.workers, len(batches)), encoder.device.type == "cuda"
     total = sum(len(rows) for _, rows in parts)
+    written: Future | None = None
     with (
         decoding(manifest, job.root(), encoder.preprocess, batches, workers=workers, pin=pin) as decoded,
         report.bar(f"{job.out} on {device_name(encoder.device)}", total, "clip" if frames > 1 else "image") as bar,
+        ThreadPoolExecutor(1, "shard-writer") as background,
     ):
         for number, rows in parts:
             features = np.full((len(rows), width), np.nan, dtype=cache.dtype)
             reasons: list[bytes] = []
+            last: tuple[np.ndarray, torch.Tensor] | None = None
             while len(reasons) < len(rows):
                 batch = next(decoded)
                 _apply_policy(job, batch, cache)
                 good = np.array([not error for error in batch.errors])
                 places = len(reasons) + np.flatnonzero(good)
-                # Too large for float16 becomes infinite, which is refused by name just below.
-                with np.errstate(over="ignore"):
-                    features[places] = encode_rows(encoder, batch.pixels, good, report)
-                _refuse_infinite(job, features[places], places + rows.start, cache)
+                started = places, encode_rows(encoder, batch.pixels, good, report)
+                if last:
+                    _fetch(job, features, rows, *last, cache)
+                last = started
                 reasons += [_reason(error) for error in batch.errors]
                 bar.advance(len(batch.rows))
+            _fetch(job, features, rows, *last, cache)
             members = [manifest.rows[row] for row in rows]
             labels = np.array([row.label for row in members], dtype=np.int32)
             paths = tuple(os.fsencode(row.path) for row in members)
-            keep(Block(number, rows.start, features, labels, paths, tuple(reasons)))
+            if written:
+                written.result()
+            written = background.submit(keep, Block(number, rows.start, features, labels, paths, tuple(reasons)))
+        if written:
+            written.result()
+
+
+def _fetch(
+    job: Job, features: np.ndarray, rows: range, places: np.ndarray, encoded: torch.Tensor, cache: CacheParams
+) -> None:
+    """Put the encoded rows in their places; waits for the device."""
+    # Too large for float16 becomes infinite, which is refused by name just below.
+    with np.errstate(over="ignore"):
+        features[places] = encoded.cpu().numpy()
+    _refuse_infinite(job, features[places], places + rows.start, cache)
 
 
 def _apply_policy(job: Job, batch: Batch, cache: CacheParams) -> None:

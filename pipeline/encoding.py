@@ -7,7 +7,7 @@ from pipeline.errors import EncoderError
 from pipeline.progress import Reporter
 
 
-def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporter) -> np.ndarray:
+def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporter) -> torch.Tensor:
     """Encode the good rows of a batch; a clip is the mean of its frames' raw features (the head is linear).
 
     Args:
@@ -16,7 +16,7 @@ def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporte
         good: (n,) bool.
 
     Returns:
-        (number of good rows, w) float32, raw.
+        (number of good rows, w) float32 on the encoder's device, raw; an accelerator may still be at work on it.
 
     Raises:
         EncoderError: not even one picture fits into memory.
@@ -25,10 +25,10 @@ def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporte
         pixels = pixels[torch.from_numpy(good)]
     n, frames = pixels.shape[:2]
     if n == 0:
-        return np.empty((0, encoder.width), dtype=np.float32)
+        return torch.empty(0, encoder.width)
     flat = pixels.flatten(0, 1).to(encoder.device, non_blocking=True)
     features = _encode_halving(encoder, flat, report)
-    return features.view(n, frames, -1).mean(dim=1).cpu().numpy()
+    return features.view(n, frames, -1).mean(dim=1)
 
 
 def _encode_halving(encoder, pixels: torch.Tensor, report: Reporter) -> torch.Tensor:

@@ -12,9 +12,7 @@ def creases_shapes(who: Identity, units: dict[int, float], dark: Colour) -> Iter
 
     def line(points: list[Point], strength: float, width: float = 0.7) -> Iterator[Shape]:
         if strength > 0.1:
-            yield Shape(
-                points, mix(who.skin, dark, 0.9 * strength), closed=False, width=width, ink=strength > 0.35
-            )
+            yield Shape(points, mix(who.skin, dark, 0.9 * strength), closed=False, width=width, ink=strength > 0.35)
 
     raised = max(units[1], units[2])
     for y in (-20.5, -22.8):
@@ -40,9 +38,7 @@ def creases_shapes(who: Identity, units: dict[int, float], dark: Colour) -> Iter
             fold,
             0.8,
         )
-        yield from line(
-            mirrored([(12 + 3 * units[20], 20), (13.0 + 3 * units[20], 23)], side), units[15], 0.8
-        )
+        yield from line(mirrored([(12 + 3 * units[20], 20), (13.0 + 3 * units[20], 23)], side), units[15], 0.8)
     chin = 23.5 + 4.0 * units[26] - 1.5 * units[17]
     yield from line([(-4.5, chin + 1.2), (0, chin - 0.8), (4.5, chin + 1.2)], 1.2 * units[17], 1.0)
     for x, y in ((-1.6, 2.2), (1.6, 2.2), (0.0, 3.4)):

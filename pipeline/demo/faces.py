@@ -107,9 +107,7 @@ def _draw_scene(canvas: np.ndarray, who: Identity, dice: Dice) -> None:
 
 def _lit(picture: np.ndarray, who: Identity) -> np.ndarray:
     """Bright or dim, and brighter from one side."""
-    along = _RAMP[None, :] * np.float32(cos(who.light_angle)) + _RAMP[:, None] * np.float32(
-        sin(who.light_angle)
-    )
+    along = _RAMP[None, :] * np.float32(cos(who.light_angle)) + _RAMP[:, None] * np.float32(sin(who.light_angle))
     gain = np.rint((1.0 + 0.16 * who.light + 0.2 * along) * 256).astype(np.int32)
     return np.minimum((picture * gain[..., None]) >> 8, 255).astype(np.uint8)
 
@@ -141,9 +139,7 @@ def _curves(shapes: list[Shape], pose: Pose) -> list[np.ndarray]:
     x, y = xy[:, 0], xy[:, 1]
     depth = 20.0 * np.sqrt(np.maximum(0.0, 1.0 - (x / 28.0) ** 2 - (y / 36.0) ** 2)) * on_face
     x, y = x * cos(pose.yaw) + depth * sin(pose.yaw), y * cos(pose.pitch) + depth * sin(pose.pitch)
-    turned = np.stack(
-        [x * cos(pose.roll) - y * sin(pose.roll), x * sin(pose.roll) + y * cos(pose.roll)], axis=1
-    )
+    turned = np.stack([x * cos(pose.roll) - y * sin(pose.roll), x * sin(pose.roll) + y * cos(pose.roll)], axis=1)
     placed = turned * pose.scale * _TIGHT + (SIZE / 2 + pose.shift_x, SIZE / 2 + pose.shift_y - 1.0)
     fixed = np.rint(placed * (_SCALE << _SHIFT)).astype(np.int32)
     return np.split(fixed, np.cumsum(lengths)[:-1])

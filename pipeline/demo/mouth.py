@@ -10,9 +10,7 @@ def mouth_shapes(who: Identity, units: dict[int, float], dark: Colour) -> Iterat
     """Lips, and between them teeth and the dark of the mouth."""
     au = units
     y = 13.6 + who.mouth_height - 1.6 * au[17] + 0.8 * au[26]
-    half = (8.2 + who.mouth_width) * (
-        1 + 0.42 * au[12] + 0.5 * au[20] - 0.2 * au[23] - 0.16 * au[26] - 0.12 * au[17]
-    )
+    half = (8.2 + who.mouth_width) * (1 + 0.42 * au[12] + 0.5 * au[20] - 0.2 * au[23] - 0.16 * au[26] - 0.12 * au[17])
     corner = y + who.mouth_tilt - 5.0 * au[12] + 5.0 * au[15] + 1.6 * au[20]
     press = max(0.3, 1 - 0.65 * au[23] - 0.75 * au[24] - 0.25 * au[12] - 0.35 * au[20])
     thick_up = (1.5 + 0.9 * who.lip) * press

@@ -84,9 +84,7 @@ def render_set(params: DemoSetParams, out: Path, progress: Callable[[int], None]
         DataError: `out` is not empty.
     """
     if out.exists() and any(out.iterdir()):
-        raise DataError(
-            f"{out}: expected a new or empty folder for a demo set, found files in it. Delete it first."
-        )
+        raise DataError(f"{out}: expected a new or empty folder for a demo set, found files in it. Delete it first.")
     folders = {out / expression if params.labelled else out for expression in EXPRESSIONS}
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)

@@ -41,12 +41,8 @@ def occluded(picture: np.ndarray, dice: Dice) -> np.ndarray:
     shift_x, shift_y = int(dice.bell(2)), int(dice.bell(2))
     if thing == "sunglasses":
         for x in (20, 44):
-            cv2.ellipse(
-                hidden, (x + shift_x, 23 + shift_y), (10, 6), 0, 0, 360, (24, 22, 28), -1, cv2.LINE_AA
-            )
-        cv2.line(
-            hidden, (28 + shift_x, 22 + shift_y), (36 + shift_x, 22 + shift_y), (24, 22, 28), 2, cv2.LINE_AA
-        )
+            cv2.ellipse(hidden, (x + shift_x, 23 + shift_y), (10, 6), 0, 0, 360, (24, 22, 28), -1, cv2.LINE_AA)
+        cv2.line(hidden, (28 + shift_x, 22 + shift_y), (36 + shift_x, 22 + shift_y), (24, 22, 28), 2, cv2.LINE_AA)
     elif thing == "mask":
         corners = np.array([(12, 44), (32, 39), (52, 44), (48, 58), (32, 64), (16, 58)], np.int32)
         corners += np.array([shift_x, shift_y], np.int32)

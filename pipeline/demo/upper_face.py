@@ -9,8 +9,7 @@ from pipeline.demo.identity import HAIR_COLOURS, Colour, Identity
 from pipeline.demo.shape import Point, Shape, mirrored, mix
 
 _RING = tuple(
-    (x, y)
-    for x, y in ((0, -1), (0.71, -0.71), (1, 0), (0.71, 0.71), (0, 1), (-0.71, 0.71), (-1, 0), (-0.71, -0.71))
+    (x, y) for x, y in ((0, -1), (0.71, -0.71), (1, 0), (0.71, 0.71), (0, 1), (-0.71, 0.71), (-1, 0), (-0.71, -0.71))
 )
 
 
