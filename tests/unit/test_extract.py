@@ -23,7 +23,8 @@ from pipeline.manifest import build_manifest
 from pipeline.params import CacheParams, RunParams
 from pipeline.progress import SilentReporter
 from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, MANIFEST, shard_name
+from pipeline.shards.schema import INDEX, MANIFEST, Block, Identity, shard_name
+from pipeline.shards.shard import open_shard
 from pipeline.shards.writer import write_shard
 
 CACHE = CacheParams(shard_rows=4, dtype="float32")
@@ -281,3 +282,77 @@ def test_prompts_are_cached_by_their_text(model, tmp_path):
     cache = FeatureCache(tmp_path / "prompts")
     assert [path.decode() for path in cache.paths(np.arange(2))] == list(texts)
     np.testing.assert_allclose(cache.features(np.arange(2)), encoder.encode_texts(list(texts)).numpy(), atol=1e-6)
+
+
+def test_an_unfinished_cache_cut_in_another_way_is_refused_by_name(job):
+    extract(job, CACHE, RUN, SilentReporter())
+    (job.out / INDEX).unlink()
+    whole = contents(job.out)
+    with pytest.raises(CacheError, match="shard_rows differs: cached 4, asked 3"):
+        extract(job, CACHE.model_copy(update={"shard_rows": 3}), RUN, SilentReporter())
+    assert contents(job.out) == whole
+
+
+def test_parts_made_with_different_settings_never_become_one_cache(job, faces, model):
+    other = make_job(faces, model.model_copy(update={"preprocess": "clip"}), job.out)
+    extract(job, CACHE, RUN, SilentReporter(), only=range(2))
+    for number in range(2):
+        (job.out / shard_name(number)).rename(job.out / f"hidden-{number}")
+    extract(other, CACHE, RUN, SilentReporter(), only=range(2, 3))
+    for number in range(2):
+        (job.out / f"hidden-{number}").rename(job.out / shard_name(number))
+    with pytest.raises(CacheError, match=r"shard-00002\.h5: preprocess differs: cached 'clip', asked 'reference'"):
+        extract(job, CACHE, RUN, SilentReporter(), only=range(2))
+    assert not (job.out / INDEX).exists()
+
+
+def test_parts_made_with_different_weights_never_become_one_cache(job):
+    extract(job, CACHE, RUN, SilentReporter())
+    (job.out / INDEX).unlink()
+    shard = open_shard(job.out / shard_name(2))
+    identity = Identity(shard.identity.settings, {**shard.identity.encoder, "weights_sha256": "other"})
+    block = Block(2, 8, shard.features, shard.labels, tuple(shard.paths), tuple(shard.errors))
+    write_shard(job.out, block, identity, "test")
+    unknowing = replace(job, weights=lambda: None)
+    with pytest.raises(CacheError, match=r"shard-00002\.h5 was made with another encoder(.|\n)*weights_sha256 differs"):
+        extract(unknowing, CACHE, RUN, SilentReporter())
+    assert not (job.out / INDEX).exists()
+
+
+def test_a_part_replaces_nothing(job, faces, model):
+    extract(job, CACHE, RUN, SilentReporter())
+    whole = contents(job.out)
+    other = make_job(faces, model.model_copy(update={"preprocess": "clip"}), job.out)
+    with pytest.raises(CacheError, match="would take shards from under the other parts"):
+        extract(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, SilentReporter(), only=range(1))
+    assert contents(job.out) == whole
+
+
+def test_a_shard_under_the_name_of_another_is_made_again(job):
+    extract(job, CACHE, RUN, SilentReporter())
+    whole = contents(job.out)
+    (job.out / INDEX).unlink()
+    shutil.copy(job.out / shard_name(1), job.out / shard_name(0))
+    extract(job, CACHE, RUN, notes := Notes())
+    assert any("is shard 1 by its content. Making it again" in line for line in notes.lines)
+    assert contents(job.out) == whole
+
+
+def test_the_manifest_lies_beside_the_shards_and_is_mended(job):
+    extract(job, CACHE, RUN, SilentReporter())
+    whole = contents(job.out)
+    (job.out / MANIFEST).write_bytes(b"{}")
+    extract(replace(job, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    assert contents(job.out) == whole
+
+
+def test_reasons_are_kept_short_and_without_nul(job, monkeypatch):
+    def read(path, how):
+        if path.name == "4.png":
+            raise DataError("a\0b\udcff" + "x" * 10_000)
+        return read_pixels(path, how)
+
+    monkeypatch.setattr("pipeline.decoding.read_pixels", read)
+    reason = extract(job, CACHE, RUN, SilentReporter()).skipped[4]
+    assert reason.startswith("a\\0b\\udcffxxx")
+    assert len(reason) < 600

@@ -41,6 +41,35 @@ def test_other_shards_are_free_and_an_overlap_is_not(tmp_path, holder):
         pass
 
 
+def test_a_part_stands_in_the_way_of_the_whole(tmp_path, holder):
+    with pytest.raises(CacheError, match=f"process {holder.pid}"), writing(tmp_path):
+        pass
+
+
+def test_the_whole_stands_in_the_way_of_any_part(tmp_path):
+    probe = [sys.executable, "-c", HOLD.replace("time.sleep(60)", "pass"), str(tmp_path), "700", "701"]
+    with writing(tmp_path) as claim, claim.index():
+        refused = subprocess.run(probe, capture_output=True, text=True, check=False)
+    assert f"process {os.getpid()} on" in refused.stderr
+    assert subprocess.run(probe, capture_output=True, text=True, check=False).stdout == "held\n"
+
+
+def test_parts_write_the_index_one_after_the_other(tmp_path):
+    code = HOLD.replace(
+        "    print", "    pass\nwith writing(Path(sys.argv[1]), range(9, 10)) as claim, claim.index():\n    print"
+    )
+    with writing(tmp_path, range(1)) as claim:
+        with claim.index():
+            other = subprocess.Popen(
+                [sys.executable, "-c", code.replace("60", "0"), str(tmp_path), "5", "6"],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            with pytest.raises(subprocess.TimeoutExpired):
+                other.wait(timeout=2)
+        assert other.communicate(timeout=30)[0] == "held\n"
+
+
 def test_the_lock_ends_with_kill_9(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
