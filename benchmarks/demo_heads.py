@@ -1,4 +1,4 @@
-"""Contrastive heads, ridge heads and controls side by side: python -m benchmarks.demo_heads [--path].
+"""Contrastive heads, ridge heads and controls side by side: python -m benchmarks.demo_heads [--path] [--faces N].
 
 Reads the caches that `dvc repro` made for the params.yaml of the current folder, and encodes the training faces once
 more for each control instruction. With `--path` it prints the whole path of lambdas instead, held-out loss beside
@@ -28,7 +28,6 @@ from pipeline.ridge import RidgePath, stack_heads
 from pipeline.score import embeddings_by_text
 from pipeline.shards.reader import FeatureCache, paired_rows
 
-FACES = (1_000, 3_000, 10_000)
 CONTROLS = {
     "appearance": "Please describe the appearance of the person in the image.",
     "background": "Please describe the background of the image.",
@@ -130,7 +129,7 @@ def _cell(values: np.ndarray) -> str:
     return f"{values.mean():.1f}" + (f" ±{values.std(ddof=1):.1f}" if len(values) > 1 else "")
 
 
-def compare(params: Params) -> None:
+def compare(params: Params, faces_asked: list[int], skip: int) -> None:
     """All heads and controls at every number of faces."""
     train, sets = params.train, load_sets(params)
     images = FeatureCache(image_features(params.clip.name, train.dataset))
@@ -139,11 +138,11 @@ def compare(params: Params) -> None:
         out = target_features(params.llm.name + "-controls", name)
         targets[name] = control_targets(params, instruction, out)
     scale, device = images.identity.encoder["logit_scale"], torch.device("cpu")
-    rows = paired_rows(images, targets["action"])
+    rows = paired_rows(images, targets["action"])[skip:]
     order = np.random.default_rng(0).permutation(len(rows))
     table = Table(sets, params.prompts.types)
     table.row("0", "plain CLIP", [None])
-    for count in FACES:
+    for count in faces_asked:
         part = rows[:count]
         x = np.float32(images.features(part))
         shuffled = order[order < len(part)]
@@ -168,7 +167,7 @@ def compare(params: Params) -> None:
                 continue
             if name in CONTROLS:
                 table.row(faces, f"ridge, rule ({value:.2g}), {name} targets", [heads[name]])
-            if count == max(FACES):
+            if count == max(faces_asked):
                 control = list(fit_heads(x, y, scale, train, device).weights)
                 table.row(faces, f"contrastive, {name} targets", control)
         for other in CONTROLS:
@@ -176,13 +175,13 @@ def compare(params: Params) -> None:
             table.row(faces, f"ridge, action + {other}", [stack_heads(both, dict.fromkeys(both, 1.0))])
 
 
-def study(params: Params) -> None:
+def study(params: Params, faces_asked: list[int], skip: int) -> None:
     """Held-out loss and scores along the path, at every number of faces."""
     train, sets = params.train, load_sets(params)
     images = FeatureCache(image_features(params.clip.name, train.dataset))
     targets = FeatureCache(target_features(params.llm.name, train.dataset))
-    scale, rows = images.identity.encoder["logit_scale"], paired_rows(images, targets)
-    for count in FACES:
+    scale, rows = images.identity.encoder["logit_scale"], paired_rows(images, targets)[skip:]
+    for count in faces_asked:
         x, y = (np.float32(cache.features(rows[:count])) for cache in (images, targets))
         path, found = ridge_path(x, y, train.ridge, train.batch_size, scale)
         rule = choose_lambda(found, train.ridge.tolerance)
@@ -212,8 +211,10 @@ def study(params: Params) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--path", action="store_true", help="the whole path of lambdas, for validation sets")
-    params = load_params()
-    (study if parser.parse_args().path else compare)(params)
+    parser.add_argument("--faces", type=int, nargs="+", default=[1_000, 3_000, 10_000], help="numbers of faces")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many faces at the beginning")
+    asked = parser.parse_args()
+    (study if asked.path else compare)(load_params(), asked.faces, asked.skip)
 
 
 if __name__ == "__main__":
