@@ -42,7 +42,8 @@ def perform(house: House, step: str, ok: bool = True, **environment: str):
     """Run one step of the workflow as its runner would; `uv run` means the environment the tests run in."""
     tools = house.folder.with_name("tools")
     tools.mkdir(exist_ok=True)
-    (tools / "uv").write_text('#!/bin/sh\ntest "$1" = run && shift\nexec "$@"\n')
+    # `--with PACKAGE` is for the remote of those who use the workflow.
+    (tools / "uv").write_text('#!/bin/sh\nshift\ntest "$1" = --with && shift 2\nexec "$@"\n')
     (tools / "uv").chmod(0o755)
     path = f"{tools}{os.pathsep}{house.environment()['PATH']}"
     return house.run("bash", "-eo", "pipefail", "-c", STEPS[step], ok=ok, PATH=path, **environment)
