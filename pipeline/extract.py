@@ -1,12 +1,13 @@
 """Run a frozen encoder over a manifest once and cache what it says: plan, resume, run, record failures."""
 
+import functools
 from collections.abc import Sequence
 
 from pipeline.atomic import remove_temporaries
 from pipeline.errors import CacheError, DataError, ParamsError
 from pipeline.job import Job
 from pipeline.lock import Claim, writing
-from pipeline.manifest import read_manifest, write_manifest
+from pipeline.manifest import recorded_sha256, write_manifest
 from pipeline.params import CacheParams, RunParams
 from pipeline.progress import Reporter
 from pipeline.resume import (
@@ -53,7 +54,7 @@ def extract(
     settings = job.settings | {"dtype": cache.dtype, "manifest": job.manifest.sha256}
     plan = plan_shards(len(job.manifest.rows), cache.shard_rows)
     mine = _part(only, plan)
-    asked = Asked(settings, job.weights(), plan, cache.shard_rows)
+    asked = Asked(settings, functools.cache(job.weights), plan, cache.shard_rows)
     with writing(job.out, only) as claim:
         for number in mine:
             remove_temporaries(job.out / shard_name(number))
@@ -61,7 +62,8 @@ def extract(
             for name in (INDEX, MANIFEST):
                 remove_temporaries(job.out / name)
             complete = _complete(job, asked, cache, claim, report)
-            done = {} if complete else _keep_or_replace(job, mine, asked, cache, claim, report)
+        done = {} if complete else _keep_or_replace(job, mine, asked, cache, claim, report)
+        with claim.index():
             _keep_manifest(job)
         if complete:
             report.say(f"{job.out}: complete, {complete.rows} rows; nothing to do")
@@ -71,10 +73,14 @@ def extract(
             report.say(f"{job.out}: {len(mine) - len(todo)} of {len(mine)} shards are there already")
         if todo:
             _make(job, settings, [(number, plan[number]) for number in todo], done, cache, run, report)
-        done |= whole_shards(job.out, (number for number in range(len(plan)) if number not in mine), report)
-        for entry in done.values():
+        others = whole_shards(job.out, (number for number in range(len(plan)) if number not in mine), report)
+        for entry in others.values():
             if changed := mismatch_of_shard(entry, asked):
-                refuse(job.out, [f"{shard_name(entry.number)}: {change}" for change in changed])
+                raise CacheError(
+                    f"{job.out}: this part is done, but {shard_name(entry.number)}: {'; '.join(changed)}. "
+                    "All parts need the same settings: delete that shard and make it again with these."
+                )
+        done |= others
         if len(done) < len(plan):
             missing = len(plan) - len(done)
             report.say(f"{job.out}: this part is done; {missing} of {len(plan)} shards are still to be made")
@@ -164,12 +170,8 @@ def _make(
 def _keep_manifest(job: Job) -> None:
     """Put the manifest beside the shards, so that a cache, finished or not, can be verified on its own."""
     path = job.out / MANIFEST
-    try:
-        if read_manifest(path).sha256 == job.manifest.sha256:
-            return
-    except DataError:
-        pass
-    write_manifest(job.manifest, path)
+    if recorded_sha256(path) != job.manifest.sha256:
+        write_manifest(job.manifest, path)
 
 
 def _finish(job: Job, entries: Sequence[ShardEntry], shard_rows: int) -> None:

@@ -134,6 +134,15 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def recorded_sha256(path: Path) -> str | None:
+    """The hash that a manifest's first line claims, which is not proved here; None if there is no such line."""
+    try:
+        with path.open("rb") as file:
+            return json.loads(file.readline(1 << 24))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def contradiction(manifest: Manifest) -> str | None:
     """What cannot be true of a dataset, in words; None if all can.
 

@@ -1,6 +1,6 @@
 """What earlier runs left in a cache folder: keep it, refuse it by name, or have it made again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,13 @@ class Asked:
     """What a cache must have been made with to be kept.
 
     Attributes:
-        weights: SHA-256, where known without loading the encoder.
+        weights: gives their SHA-256 where it is known without loading the encoder. Asked only when there is something
+            to compare with: hashing the weights of a large model takes minutes.
         plan: the rows of each shard.
     """
 
     settings: Mapping[str, Json]
-    weights: str | None
+    weights: Callable[[], str | None]
     plan: Sequence[range]
     shard_rows: int
 
@@ -128,8 +129,9 @@ def remove_all(out: Path) -> None:
 
 def _mismatch(found: Identity, shard_rows: int, asked: Asked) -> list[str]:
     cached, wanted = dict(found.settings), dict(asked.settings)
-    if asked.weights is not None:
-        cached["weights_sha256"], wanted["weights_sha256"] = found.encoder.get("weights_sha256"), asked.weights
+    weights = asked.weights()
+    if weights is not None:
+        cached["weights_sha256"], wanted["weights_sha256"] = found.encoder.get("weights_sha256"), weights
     changed = differences(cached, wanted)
     # With other pictures the cut says nothing.
     if cached.get("manifest") == wanted.get("manifest") and shard_rows != asked.shard_rows:

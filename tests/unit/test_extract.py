@@ -99,6 +99,10 @@ def test_a_machine_without_the_weights_trusts_the_fingerprint(job):
     extract(replace(job, root=refuse, load=refuse, weights=lambda: None), CACHE, RUN, SilentReporter())
 
 
+def test_weights_are_not_hashed_for_a_comparison_with_nothing(job):
+    extract(replace(job, weights=refuse), CACHE, RUN, SilentReporter())
+
+
 def test_worker_processes_change_nothing(job, tmp_path):
     extract(job, CACHE, RUN, SilentReporter())
     extract(replace(job, out=tmp_path / "two"), CACHE, RUN.model_copy(update={"workers": 2}), SilentReporter())
