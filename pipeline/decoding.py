@@ -134,9 +134,10 @@ def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process
         except (RuntimeError, OSError, EOFError) as error:
             if stalled.is_set():
                 raise _StalledError from None
-            if isinstance(error, RuntimeError) or not workers:
+            if "DataLoader" in str(error) or not any(worker.exitcode for worker in workers):
                 raise
-            raise RuntimeError(f"DataLoader worker broke off: {error!r}") from None
+            # A worker that dies while it hands over a tensor shows as a broken connection, or in torch's own thread.
+            raise RuntimeError(f"DataLoader worker broke off: {type(error).__name__}") from None
         finally:
             timer.cancel()
         if batch is None:
@@ -154,7 +155,7 @@ def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
     for worker in workers:
         worker.join()
     if main:
-        signal.signal(signal.SIGCHLD, handler)
+        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
 
 
 def plan_batches(parts: Sequence[range], rows_per_batch: int) -> tuple[range, ...]:

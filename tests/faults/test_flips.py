@@ -18,7 +18,7 @@ from pipeline.shards.schema import INDEX, shard_name
 from pipeline.shards.shard import open_shard
 from pipeline.verify import verify_cache
 
-FLIPS = int(os.environ.get("EXPCLIP_FLIPS", "400"))
+FLIPS = int(os.environ.get("EXPCLIP_FLIPS", "250"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 import pytest
 from harness import contents, finished
 
-KILLS = int(os.environ.get("EXPCLIP_KILLS", "10"))
+KILLS = int(os.environ.get("EXPCLIP_KILLS", "8"))
 STEPS_OF_A_FILE = ["fsync of file", "rename", "fsync of folder"]
 
 

@@ -24,19 +24,16 @@ KEPT = "what was finished is kept, the same command goes on from there"
 def test_a_stopped_run_ends_at_once_and_goes_on_later(
     zygote, undisturbed, tmp_path, number, group, status, word, workers
 ):
-    dice, seconds, out = random.Random(workers), undisturbed[1], tmp_path / "out"
-    for _ in range(2):
-        shutil.rmtree(out, ignore_errors=True)
-        after = dice.uniform(0.1, 0.6) * seconds
-        run = zygote.extract(out, workers, signal=int(number), after=after, group=group)
-        if "rows, 24 wide" in run.output:
-            continue
+    out = tmp_path / "out"
+    after = random.Random(number).uniform(0.1, 0.6) * undisturbed[1]
+    run = zygote.extract(out, workers, signal=int(number), after=after, group=group)
+    if "rows, 24 wide" not in run.output:
         assert run.status == status, run.output
         assert run.last_line == f"{word}; {KEPT}"
         assert not run.hung
         assert run.to_end < 10
         assert run.left == []
-        assert not [name for name in contents(out) if name.endswith(".tmp")] if out.exists() else True
+        assert not list(out.glob("*.tmp"))
     assert zygote.extract(out).status == 0
     assert contents(out) == undisturbed[0]
 
@@ -130,8 +127,7 @@ def test_parts_made_by_several_commands_are_the_whole(zygote, undisturbed, tmp_p
     assert sorted(finished(out)) == ["shard-00000.h5", "shard-00001.h5"]
     assert zygote.run(*extraction(out), "--shards", "2:3").status == 0
     assert contents(out) == undisturbed[0]
-    for text in ("3:3", "a:b", "2:9"):
-        assert "error: shards" in zygote.run(*extraction(tmp_path / "none"), "--shards", text).last_line
+    assert "error: shards" in zygote.run(*extraction(tmp_path / "none"), "--shards", "2:9").last_line
 
 
 @pytest.mark.slow
