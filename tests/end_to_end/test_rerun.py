@@ -80,6 +80,16 @@ def test_a_result_that_is_not_the_recorded_one_fails_the_workflow(elsewhere):
     assert "Traceback" not in done.stderr
 
 
+def test_nothing_is_fetched_or_run_when_nothing_changed(elsewhere):
+    elsewhere.run("git", "checkout", "--", "pipeline/demo", "dvc.lock", "results", "report")
+    for name in ("features", "heads"):
+        shutil.rmtree(elsewhere.folder / name)
+    (elsewhere.folder / "report/index.html").unlink()
+    for command in (["--dry", "--allow-missing"], ["--pull", "--allow-missing"]):
+        assert not stages_run(elsewhere.repro(*command))
+    assert not (elsewhere.folder / "features").exists()
+
+
 def test_the_workflow_documents_the_push_it_needs():
     text = (ROOT / ".github/workflows/benchmark.yaml").read_text()
     assert "dvc push encode-images encode-targets encode-prompts" in text
