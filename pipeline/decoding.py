@@ -1,6 +1,6 @@
 """Decode rows of a manifest in worker processes, ahead of the encoder."""
 
-import multiprocessing
+import multiprocessing.connection
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -134,7 +134,7 @@ def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process
         except (RuntimeError, OSError, EOFError) as error:
             if stalled.is_set():
                 raise _StalledError from None
-            if "DataLoader" in str(error) or not any(worker.exitcode for worker in workers):
+            if "DataLoader" in str(error) or not _has_ended(workers):
                 raise
             # A worker that dies while it hands over a tensor shows as a broken connection, or in torch's own thread.
             raise RuntimeError(f"DataLoader worker broke off: {type(error).__name__}") from None
@@ -143,6 +143,11 @@ def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process
         if batch is None:
             return
         yield batch
+
+
+def _has_ended(workers: Sequence[multiprocessing.process.BaseProcess]) -> bool:
+    """Whether a worker is gone, or is about to be: its connections close a moment before its end can be seen."""
+    return bool(workers and multiprocessing.connection.wait([worker.sentinel for worker in workers], timeout=5))
 
 
 def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:

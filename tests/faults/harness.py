@@ -15,6 +15,8 @@ ROOT = HERE.parents[1]
 PICTURES = 10
 SHARD_ROWS = 4
 BAD = 6
+MANY = ("--shard-rows=1", "--batch-size=1")
+"""Options for an extraction that writes often: ten shards."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,14 @@ class Run:
     Attributes:
         status: exit code, or minus the signal that ended it.
         hung: it did not end by itself.
+        working: seconds from taking the lock to writing the index, where it came to that.
         to_end: seconds from the signal to the end.
         left: processes that outlived it.
     """
 
     status: int
     hung: bool
-    seconds: float
+    working: float | None
     to_end: float | None
     left: list[int]
     output: str
@@ -54,19 +57,15 @@ class Zygote:
             env=environment,
         )
 
-    def run(self, *command: str, **request: object) -> Run:
-        """Run `expclip-cache` with these arguments; see `zygote.watch` and `injection.install` for the rest."""
-        words = [str(word) for word in command]
-        self.process.stdin.write(json.dumps({"folder": str(self.folder), "command": words, **request}) + "\n")
+    def extract(self, out: Path, *more: str, **request: object) -> Run:
+        """Extract the pictures into `out`; see `zygote.watch` and `injection.install` for the request."""
+        request |= {"folder": str(self.folder), "out": str(out), "command": [*extraction(out), *more]}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the zygote ended with {self.process.wait()}")
         return Run(**json.loads(answer))
-
-    def extract(self, out: Path, workers: int = 0, **request: object) -> Run:
-        """Extract the pictures into `out`."""
-        return self.run(*extraction(out), "--workers", workers, **request)
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -76,7 +75,7 @@ class Zygote:
 
 def extraction(out: Path) -> list[str]:
     """The command line, for a process that runs in the folder of `draw_pictures`."""
-    options = {"model": "clip", "shard-rows": SHARD_ROWS, "batch-size": 3, "device": "cpu"}
+    options = {"model": "clip", "shard-rows": SHARD_ROWS, "batch-size": 3, "device": "cpu", "workers": 0}
     return ["extract", "faces", str(out), *(f"--{name}={value}" for name, value in options.items())]
 
 

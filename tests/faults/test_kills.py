@@ -7,16 +7,17 @@ import os
 import random
 import signal
 import sys
+from collections import Counter
 
 import pytest
-from harness import contents, finished
+from harness import MANY, contents, finished
 
 KILLS = int(os.environ.get("EXPCLIP_KILLS", "8"))
 STEPS_OF_A_FILE = ["fsync of file", "rename", "fsync of folder"]
 
 
-def check_and_resume(zygote, out, undisturbed):
-    """Hold what a killed run left against the undisturbed cache, then finish it; returns the shards made again."""
+def check_and_resume(zygote, out, undisturbed, *options):
+    """Hold what a killed run left against the undisturbed cache, then finish it; returns how many shards were left."""
     whole, _ = undisturbed
     before = finished(out)
     left = contents(out) if out.exists() else {}
@@ -24,7 +25,7 @@ def check_and_resume(zygote, out, undisturbed):
         assert name.endswith(".tmp") or content == whole[name], name
     if "index.json" in left:
         assert set(whole) <= set(left)
-    run = zygote.extract(out)
+    run = zygote.extract(out, *options)
     assert run.status == 0, run.output
     assert contents(out) == whole
     after = finished(out)
@@ -51,29 +52,29 @@ def test_kills_at_every_step_of_the_writer(zygote, undisturbed, tmp_path):
         check_and_resume(zygote, out, undisturbed)
 
 
-def test_kills_at_random_moments(zygote, undisturbed, tmp_path):
-    dice, seconds, again, hit = random.Random(KILLS), undisturbed[1], [], 0
+def test_kills_at_random_moments(zygote, many, tmp_path):
+    dice, working, missing, hit = random.Random(KILLS), many[1], Counter(), 0
     for number in range(KILLS):
-        out = tmp_path / str(number)
-        workers = number % 2
-        after = dice.uniform(0, seconds * 1.2)
-        run = zygote.extract(out, workers, signal=int(signal.SIGKILL), after=after)
+        out, options = tmp_path / str(number), (*MANY, f"--workers={number % 2}")
+        run = zygote.extract(out, *options, signal=int(signal.SIGKILL), after=dice.uniform(0, working * 1.1))
         hit += run.status == -signal.SIGKILL
-        again.append(check_and_resume(zygote, out, undisturbed))
-    sys.stdout.write(f"{KILLS} kills within {seconds:.2f} s, {hit} before the end; shards left to make: {again}\n")
+        missing[check_and_resume(zygote, out, many, *options)] += 1
+    sys.stdout.write(
+        f"{KILLS} kills within {working:.2f} s, {hit} of them before the end; "
+        f"shards still to make: {dict(sorted(missing.items()))}\n"
+    )
     assert hit > KILLS // 3
 
 
-def test_an_extraction_that_is_killed_again_and_again_still_ends(zygote, undisturbed, tmp_path):
-    dice, seconds, out = random.Random(1), undisturbed[1], tmp_path / "out"
-    done = 0
+def test_an_extraction_that_is_killed_again_and_again_still_ends(zygote, many, tmp_path):
+    dice, working, out, done = random.Random(1), many[1], tmp_path / "out", 0
     for _ in range(40):
-        run = zygote.extract(out, signal=int(signal.SIGKILL), after=dice.uniform(seconds * 0.3, seconds))
+        run = zygote.extract(out, *MANY, signal=int(signal.SIGKILL), after=dice.uniform(0, working))
         assert len(finished(out)) >= done
         done = len(finished(out))
         if run.status == 0:
             break
-    check_and_resume(zygote, out, undisturbed)
+    check_and_resume(zygote, out, many, *MANY)
 
 
 @pytest.mark.parametrize("step", [6, 8])

@@ -25,8 +25,8 @@ def test_a_stopped_run_ends_at_once_and_goes_on_later(
     zygote, undisturbed, tmp_path, number, group, status, word, workers
 ):
     out = tmp_path / "out"
-    after = random.Random(number).uniform(0.1, 0.6) * undisturbed[1]
-    run = zygote.extract(out, workers, signal=int(number), after=after, group=group)
+    after = random.Random(number).uniform(0, 1) * undisturbed[1]
+    run = zygote.extract(out, f"--workers={workers}", signal=int(number), after=after, group=group)
     if "rows, 24 wide" not in run.output:
         assert run.status == status, run.output
         assert run.last_line == f"{word}; {KEPT}"
@@ -95,7 +95,7 @@ def test_a_read_only_folder(zygote, undisturbed, tmp_path, begun):
 @pytest.mark.parametrize(("it", "said"), [("dies", "died (DataLoader worker"), ("stalls", "gave nothing for 2 s.")])
 def test_a_lost_worker_is_noticed(zygote, undisturbed, tmp_path, it, said):
     out = tmp_path / "out"
-    run = zygote.extract(out, 2, fault={"bad worker": {"picture": "09.png", "it": it}})
+    run = zygote.extract(out, "--workers=2", fault={"bad worker": {"picture": "09.png", "it": it}})
     assert run.status == 1, run.output
     assert not run.hung
     assert run.left == []
@@ -120,14 +120,14 @@ def test_a_second_run_is_refused_and_told_who_is_writing(zygote, undisturbed, tm
 def test_parts_made_by_several_commands_are_the_whole(zygote, undisturbed, tmp_path):
     out = tmp_path / "out"
     with writing(out, range(2, 3)):
-        run = zygote.run(*extraction(out), "--shards", "0:2")
+        run = zygote.extract(out, "--shards", "0:2")
         assert run.status == 0, run.output
         assert "1 of 3 shards are still to be made" in run.output
-        assert "another extraction is writing here" in zygote.run(*extraction(out), "--shards", "1:3").last_line
+        assert "another extraction is writing here" in zygote.extract(out, "--shards", "1:3").last_line
     assert sorted(finished(out)) == ["shard-00000.h5", "shard-00001.h5"]
-    assert zygote.run(*extraction(out), "--shards", "2:3").status == 0
+    assert zygote.extract(out, "--shards", "2:3").status == 0
     assert contents(out) == undisturbed[0]
-    assert "error: shards" in zygote.run(*extraction(tmp_path / "none"), "--shards", "2:9").last_line
+    assert "error: shards" in zygote.extract(tmp_path / "none", "--shards", "2:9").last_line
 
 
 @pytest.mark.slow

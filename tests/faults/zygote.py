@@ -64,33 +64,32 @@ def become(request: dict, log: Path) -> None:
 
 
 def watch(child: int, request: dict, log: Path) -> dict:
-    """Send the signal when its time has come, and wait for the end."""
+    """Wait for the end of a run; send it the signal `after` seconds from the moment it has locked the folder `out`."""
+    out = Path(request["out"])
     started = time.monotonic()
-    sent = None
-    if "signal" in request:
-        # A signal by progress, such as "the bar has shown 8 pictures", would need a log that is read all the time.
-        time.sleep(request["after"])
-        send = os.killpg if request.get("group") else os.kill
-        try:
-            send(child, request["signal"])
-            sent = time.monotonic()
-        except ProcessLookupError:
-            pass
-    status, hung = None, False
+    locked = indexed = sent = status = None
+    hung = False
     while status is None:
+        now = time.monotonic()
+        locked = locked or ((out / ".lock").exists() and now) or None
+        indexed = indexed or ((out / "index.json").exists() and now) or None
+        if "signal" in request and sent is None and locked and now >= locked + request["after"]:
+            send = os.killpg if request.get("group") else os.kill
+            send(child, request["signal"])
+            sent = now
+        if now - started > HANGS and not hung:
+            hung = True
+            os.killpg(child, signal.SIGKILL)
         found, code = os.waitpid(child, os.WNOHANG)
         if found:
             status = os.waitstatus_to_exitcode(code)
-        elif time.monotonic() - started > HANGS and not hung:
-            hung = True
-            os.killpg(child, signal.SIGKILL)
         else:
             time.sleep(0.001)
     ended = time.monotonic()
     return {
         "status": status,
         "hung": hung,
-        "seconds": ended - started,
+        "working": indexed - locked if indexed and locked else None,
         "to_end": ended - sent if sent else None,
         "left": processes_of(child),
         "output": log.read_text(errors="replace"),
