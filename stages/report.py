@@ -37,7 +37,7 @@ def main() -> None:
     (REPORT / "index.html").write_bytes(render_page(page))
     console = Console(width=100)
     console.print(to_terminal(page.rows))
-    if page.published:
+    if any(row.is_published for row in compared):
         Console(width=146).print(comparison_table(compared))
     console.print(f"{REPORT}/index.html has the confusion matrices, the faces and the settings behind this table")
 

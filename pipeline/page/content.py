@@ -99,7 +99,7 @@ class Page:
     """Everything on the page.
 
     Attributes:
-        published: our scores with those that others publish; empty where nobody does.
+        compared: test sets that others report on too, and the folds of one set, each, as their mean and pooled.
         losses: name of a head -> loss of each epoch; empty where no head was trained by gradient descent.
         training: figures of the training by name.
         settings: section of params.yaml -> setting -> value.
@@ -107,7 +107,7 @@ class Page:
     """
 
     sets: tuple[SetSection, ...]
-    published: tuple[Comparison, ...]
+    compared: tuple[Comparison, ...]
     losses: Mapping[str, Sequence[float]]
     training: Mapping[str, object]
     sources: tuple[Source, ...]
@@ -158,7 +158,7 @@ def read_page(
     }
     return Page(
         tuple(sets),
-        tuple(row for row in compared if row.is_published),
+        tuple(row for row in compared if row.is_published or row.part != "whole"),
         _losses(training_results() / "loss.csv"),
         _flat(_json(training_results() / "metrics.json")),
         tuple(sources),

@@ -1,6 +1,7 @@
 """The page from result files: what stands on it, what is escaped, and that equal results give equal bytes."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -104,6 +105,18 @@ def test_published_results_stand_beside_ours(results):
     table = html[html.index("Beside the published results") :]
     for number in ("3,068", "34.9", "35.0", "41.5", "39.6", "42.0", "51.3", "62.9"):
         assert number in table
+
+
+def test_folds_are_shown_one_by_one_together_and_pooled(results):
+    parts = ("fold", "fold mean", "pooled")
+    folds = [replace(PUBLISHED, test_set=f"dfew-{part[:4]}", part=part, paper_clip=None, paper_expclip=None, log=None,
+                     later=None, backbone=None) for part in parts]  # fmt: skip
+    html = html_of(results, compared=[*folds, replace(folds[0], test_set="other", part="whole")])
+    table = html[html.index("<h3>Folds together") : html.index('id="set-demo-clean"')]
+    for part in parts:
+        assert f"{part}, prompts 2" in table
+    assert "Nothing is published for this CLIP" in table
+    assert "other" not in re.findall(r'<th scope="row">([^<]+)', table)
 
 
 def test_the_settings_and_fingerprints_stand_there(results):
