@@ -23,11 +23,12 @@ from pipeline.progress import SilentReporter
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
-vision = {**CLIP_MODEL["vision_cfg"], "image_size": 112, "patch_size": 28}
+vision = {**CLIP_MODEL["vision_cfg"], "image_size": 224, "patch_size": 56}
 params = write_clip(folder / "clip", {**CLIP_MODEL, "vision_cfg": vision})
 rows = read_rows(folder / "faces", DatasetParams(source="faces", layout="image-folders", labelled=False))
 peaks = {}
-for images in (40, 40, 400):
+# The first runs warm up what grows once: allocators, kernels, lazily imported modules.
+for images in (40, 40, 40, 40, 400):
     manifest = build_manifest("faces", folder / "faces", type(rows)(rows.rows[:images], ()))
     job = clip_job(manifest, lambda: folder / "faces", params, "cpu", folder / f"out-{len(peaks)}-{images}")
     extract(job, CacheParams(shard_rows=20), RunParams(device="cpu", batch_size=20, workers=0), SilentReporter())
@@ -67,8 +68,8 @@ def test_extraction_of_ten_times_the_images_needs_no_more_memory(tmp_path):
     for number in range(400):
         Image.new("RGB", (40, 40), (number % 256, 7, 7)).save(tmp_path / "faces" / f"{number:04d}.png")
     peaks = run(EXTRACT, tmp_path)
-    # 360 more decoded pictures are 13,000 KiB.
-    assert peaks["400"] - peaks["40"] < 4_000, peaks
+    # 360 more decoded pictures are 53,000 KiB.
+    assert peaks["400"] - peaks["40"] < 20_000, peaks
 
 
 def test_reading_ten_times_the_rows_needs_no_more_memory(tmp_path):
