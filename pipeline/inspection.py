@@ -127,7 +127,7 @@ def description_to_terminal(found: dict[str, Json]) -> Group:
 
 def verdict_to_terminal(verdict: Verdict) -> Table:
     """A verification for a terminal; many sound shards share a line."""
-    table = Table(title=str(verdict.folder))
+    table = Table(title=Text(str(verdict.folder)))
     table.add_column("part", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from harness import MANY, Zygote, contents, draw_pictures
 from tiny_encoders import write_clip
@@ -5,6 +7,8 @@ from tiny_encoders import write_clip
 
 @pytest.fixture(scope="session")
 def zygote(tmp_path_factory):
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("looks into /proc for processes that are left behind")
     folder = tmp_path_factory.mktemp("faults")
     write_clip(folder / "clip")
     draw_pictures(folder)
