@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Figure, show
-from pipeline.head import fit_heads
-from pipeline.lambda_choice import even_batches, held_out_losses, is_held_out
-from pipeline.moments import Moments
-from pipeline.moments_cache import moments_fingerprint, read_moments, sum_moments
+from pipeline.heads.contrastive import fit_heads
+from pipeline.heads.lambda_choice import even_batches, held_out_losses, is_held_out
+from pipeline.heads.moments import Moments
+from pipeline.heads.moments_cache import moments_fingerprint, read_moments, sum_moments
+from pipeline.heads.ridge import RidgePath
 from pipeline.params import RidgeParams, TrainParams
-from pipeline.ridge import RidgePath
 from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import Block, Identity, plan_shards
@@ -34,7 +34,7 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 CHILD = """
 import re, sys, threading
 from pathlib import Path
-from pipeline.moments_cache import sum_moments
+from pipeline.heads.moments_cache import sum_moments
 from pipeline.shards.reader import FeatureCache
 folder, peaks, done = Path(sys.argv[1]), {}, threading.Event()
 def watch():
@@ -143,7 +143,7 @@ def halves(folder: Path) -> list[str]:
     images, targets = FeatureCache(folder / "x"), FeatureCache(folder / "y")
     count, fingerprint = len(images.index["shards"]), moments_fingerprint(images, targets, 0.0)
     program = (
-        "import sys; from pathlib import Path; from pipeline.moments_cache import *; "
+        "import sys; from pathlib import Path; from pipeline.heads.moments_cache import *; "
         "from pipeline.shards.reader import FeatureCache; folder, a, b = Path(sys.argv[1]), *map(int, sys.argv[2:]); "
         "caches = FeatureCache(folder / 'x'), FeatureCache(folder / 'y'); "
         "write_moments(folder / f'{a}.safetensors', sum_moments(*caches, 0.0, range(a, b)),"

@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.head import fit_heads
-from pipeline.index import PromptIndex
-from pipeline.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
-from pipeline.llm_job import llm_job
+from pipeline.extraction.llm_job import llm_job
+from pipeline.heads.contrastive import fit_heads
+from pipeline.heads.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
+from pipeline.heads.moments import Moments
+from pipeline.heads.ridge import RidgePath, stack_heads
 from pipeline.manifest import read_manifest
-from pipeline.metrics import confusion, uar
-from pipeline.moments import Moments
 from pipeline.params import Params, RidgeParams, TrainParams, load_params
 from pipeline.paths import image_features, manifest_file, prompt_features, rendered_faces, target_features
 from pipeline.progress import TerminalReporter
 from pipeline.prompts import prompt_table
-from pipeline.ridge import RidgePath, stack_heads
-from pipeline.score import embeddings_by_text
+from pipeline.scoring.index import PromptIndex
+from pipeline.scoring.metrics import confusion, uar
+from pipeline.scoring.score import embeddings_by_text
 from pipeline.shards.reader import FeatureCache, paired_rows
 
 CONTROLS = {
@@ -73,7 +73,7 @@ def load_sets(params: Params) -> dict[str, TestSet]:
 
 def control_targets(params: Params, instruction: str, out: Path) -> FeatureCache:
     """Targets of the training faces under another instruction; made once."""
-    from pipeline.extract import extract
+    from pipeline.extraction.extract import extract
 
     name, report = params.train.dataset, TerminalReporter()
     llm = params.llm.model_copy(update={"instruction": instruction})

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from benchmarks.measure import Figure, own_peak_memory, show, timed
-from pipeline.clip_job import clip_job
 from pipeline.datasets import Listing, Row
-from pipeline.decoding import decoding, plan_batches
 from pipeline.encoders.clip import load_clip
 from pipeline.encoders.device import device_name, resolve_device
-from pipeline.extract import extract
+from pipeline.extraction.clip_job import clip_job
+from pipeline.extraction.decoding import decoding, plan_batches
+from pipeline.extraction.extract import extract
 from pipeline.manifest import build_manifest
 from pipeline.params import CacheParams, ClipParams, RunParams
 from pipeline.progress import TerminalReporter

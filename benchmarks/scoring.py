@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from benchmarks.measure import Figure, show, timed
-from pipeline.index import PromptIndex
+from pipeline.scoring.index import PromptIndex
 
 
 def main() -> None:

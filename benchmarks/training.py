@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.measure import Figure, show, timed
 from pipeline.encoders.device import device_name, resolve_device
-from pipeline.head import fit_heads
+from pipeline.heads.contrastive import fit_heads
 from pipeline.params import TrainParams
 
 REFERENCE_EPOCH = 529.0

@@ -89,10 +89,10 @@ def extract(
     from pipeline.console import orderly
 
     with orderly():
-        from pipeline.clip_job import clip_job
         from pipeline.datasets import read_rows
-        from pipeline.extract import extract as run_extraction
-        from pipeline.llm_job import llm_job
+        from pipeline.extraction.clip_job import clip_job
+        from pipeline.extraction.extract import extract as run_extraction
+        from pipeline.extraction.llm_job import llm_job
         from pipeline.manifest import build_manifest
         from pipeline.params import CacheParams, ClipParams, DatasetParams, LlmParams, RunParams, build
         from pipeline.progress import TerminalReporter
@@ -161,11 +161,11 @@ def verify(
     with orderly():
         from rich.console import Console
 
-        from pipeline.inspection import verdict_to_terminal
         from pipeline.manifest import read_manifest
         from pipeline.progress import TerminalReporter
-        from pipeline.verify import repair as remove_broken
-        from pipeline.verify import verify_cache
+        from pipeline.verification.inspection import verdict_to_terminal
+        from pipeline.verification.verify import repair as remove_broken
+        from pipeline.verification.verify import verify_cache
 
         given = read_manifest(manifest) if manifest else None
         verdict = verify_cache(cache, TerminalReporter(), given, images, sample)
@@ -196,7 +196,7 @@ def inspect(
 
         from rich.console import Console
 
-        from pipeline.inspection import description_to_terminal, inspect_cache
+        from pipeline.verification.inspection import description_to_terminal, inspect_cache
 
         found = inspect_cache(cache)
         if json:

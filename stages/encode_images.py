@@ -2,10 +2,10 @@
 
 import sys
 
-from pipeline.clip_job import clip_job
 from pipeline.console import orderly
 from pipeline.datasets import resolve_root
-from pipeline.extract import extract
+from pipeline.extraction.clip_job import clip_job
+from pipeline.extraction.extract import extract
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.paths import image_features, manifest_file

@@ -3,7 +3,7 @@
 from pipeline.console import orderly
 from pipeline.encoders.clip import load_clip
 from pipeline.encoders.device import resolve_device
-from pipeline.extract_text import extract_texts
+from pipeline.extraction.extract_text import extract_texts
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.paths import manifest_file, prompt_features

@@ -2,8 +2,8 @@
 
 from pipeline.console import orderly
 from pipeline.datasets import resolve_root
-from pipeline.extract import extract
-from pipeline.llm_job import llm_job
+from pipeline.extraction.extract import extract
+from pipeline.extraction.llm_job import llm_job
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.paths import manifest_file, target_draws

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.comparison import compare
-from pipeline.comparison_table import comparison_csv, comparison_table
 from pipeline.console import orderly
 from pipeline.datasets import resolve_root
 from pipeline.errors import DataError
-from pipeline.page import read_page, render_page
 from pipeline.params import DatasetParams, load_params
 from pipeline.paths import REPORT, score_results
-from pipeline.report import to_bars, to_csv, to_metrics, to_terminal
-from pipeline.results import summary
+from pipeline.reporting.comparison import compare
+from pipeline.reporting.comparison_table import comparison_csv, comparison_table
+from pipeline.reporting.page import read_page, render_page
+from pipeline.reporting.report import to_bars, to_csv, to_metrics, to_terminal
+from pipeline.scoring.results import summary
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.changed_faces import changed_faces
 from pipeline.console import orderly
-from pipeline.head_file import read_head
+from pipeline.heads.head_file import read_head
 from pipeline.params import load_params
 from pipeline.paths import head_file, image_features, prompt_features, score_results
 from pipeline.prompts import prompt_table
-from pipeline.provenance import provenance
-from pipeline.results import summary
-from pipeline.score import Predictions, class_shares, embeddings_by_text, predict_dataset, rows_of
+from pipeline.reporting.provenance import provenance
+from pipeline.scoring.changed_faces import changed_faces
+from pipeline.scoring.results import summary
+from pipeline.scoring.score import Predictions, class_shares, embeddings_by_text, predict_dataset, rows_of
 from pipeline.shards.reader import FeatureCache
 
 

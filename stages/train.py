@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.cached_rows import CachedRows
 from pipeline.console import orderly
 from pipeline.encoders.device import resolve_device
-from pipeline.head import fit_heads
-from pipeline.head_file import write_head
-from pipeline.memory import fits
+from pipeline.heads.cached_rows import CachedRows
+from pipeline.heads.contrastive import fit_heads
+from pipeline.heads.head_file import write_head
+from pipeline.heads.memory import fits
+from pipeline.heads.ridge_fit import cached_moments, fit_ridge
 from pipeline.params import Params, load_params
 from pipeline.paths import MOMENTS, head_file, image_features, target_draws, training_results
 from pipeline.progress import Reporter, TerminalReporter
-from pipeline.provenance import provenance
-from pipeline.ridge_fit import cached_moments, fit_ridge
+from pipeline.reporting.provenance import provenance
 from pipeline.shards.reader import FeatureCache, paired_rows
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.changed_faces import changed_faces, shares
 from pipeline.classes import CANONICAL
-from pipeline.metrics import confusion
 from pipeline.params import Params, load_params
-from pipeline.results import summary
-from pipeline.score import Predictions, rows_of
+from pipeline.scoring.changed_faces import changed_faces, shares
+from pipeline.scoring.metrics import confusion
+from pipeline.scoring.results import summary
+from pipeline.scoring.score import Predictions, rows_of
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
 

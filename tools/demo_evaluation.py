@@ -13,11 +13,11 @@ import torch
 from pipeline.demo.action_units import EXPRESSIONS
 from pipeline.encoders.blip2_t5 import load_blip2_t5
 from pipeline.encoders.clip import load_clip
-from pipeline.head import fit_heads
-from pipeline.index import PromptIndex
-from pipeline.metrics import confusion, uar
+from pipeline.heads.contrastive import fit_heads
 from pipeline.params import ClipParams, LlmParams, TrainParams
 from pipeline.prompts import prompt_table
+from pipeline.scoring.index import PromptIndex
+from pipeline.scoring.metrics import confusion, uar
 
 PROMPT_TYPES = (2, 5)
 

@@ -19,8 +19,8 @@ def import_head(
     with orderly():
         import hashlib
 
-        from pipeline.checkpoint import read_checkpoint
-        from pipeline.head_file import write_head
+        from pipeline.heads.checkpoint import read_checkpoint
+        from pipeline.heads.head_file import write_head
         from pipeline.progress import TerminalReporter
 
         weights = read_checkpoint(checkpoint)
@@ -39,8 +39,8 @@ def export_head(
     Example: expclip-cache export-head heads/seed-1.safetensors head.pth
     """
     with orderly():
-        from pipeline.checkpoint import write_checkpoint
-        from pipeline.head_file import KEY, read_head
+        from pipeline.heads.checkpoint import write_checkpoint
+        from pipeline.heads.head_file import KEY, read_head
         from pipeline.progress import TerminalReporter
 
         weights = read_head(head)
@@ -73,9 +73,9 @@ def score(
 
         from rich.console import Console
 
-        from pipeline.head_scores import score_cache
-        from pipeline.head_scores_table import scores_json, scores_table
         from pipeline.params import PromptParams, build
+        from pipeline.reporting.head_scores_table import scores_json, scores_table
+        from pipeline.scoring.head_scores import score_cache
 
         chosen = {"types": tuple(types)} if types else {}
         how = build(PromptParams, set=prompt_set, aggregation=aggregation, **chosen)

@@ -48,15 +48,15 @@ def predict(
     with orderly():
         from pipeline.errors import DataError
         from pipeline.params import ClipParams, RunParams, build
-        from pipeline.predict_inputs import find_inputs
+        from pipeline.prediction.inputs import find_inputs
 
         found = find_inputs(inputs, clips)
         asked = {"model": model, "weights": weights, "preprocess": preprocess, "precision": precision}
         encoder = build(ClipParams, name="predict", **asked)
         where = build(RunParams, device=device).device
 
-        from pipeline.predict import Predictor
-        from pipeline.predict_output import refusal_to_json, to_block, to_json, to_line
+        from pipeline.prediction.output import refusal_to_json, to_block, to_json, to_line
+        from pipeline.prediction.predictor import Predictor
         from pipeline.progress import TerminalReporter
 
         report = TerminalReporter()

@@ -8,8 +8,8 @@ from browser.chromium import Chromium, programs
 from PIL import Image
 from sample_results import write_results
 
-from pipeline.comparison import Comparison, Pair
-from pipeline.page import read_page, render_page
+from pipeline.reporting.comparison import Comparison, Pair
+from pipeline.reporting.page import read_page, render_page
 
 pytestmark = [
     pytest.mark.slow,

@@ -16,7 +16,7 @@ from pipeline.progress import SilentReporter
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import INDEX, shard_name
 from pipeline.shards.shard import open_shard
-from pipeline.verify import verify_cache
+from pipeline.verification.verify import verify_cache
 
 FLIPS = int(os.environ.get("EXPCLIP_FLIPS", "250"))
 

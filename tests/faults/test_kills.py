@@ -56,12 +56,13 @@ def test_kills_at_random_moments(zygote, many, tmp_path):
     dice, working, missing, hit = random.Random(KILLS), many[1], Counter(), 0
     for number in range(KILLS):
         out, options = tmp_path / str(number), (*MANY, f"--workers={number % 2}")
-        run = zygote.extract(out, *options, signal=int(signal.SIGKILL), after=dice.uniform(0, working * 1.1))
+        # Spread over the work and not over the clock, of which most goes into loading the encoder.
+        moment = {"shards": dice.randrange(11), "after": dice.uniform(0, working / 10)}
+        run = zygote.extract(out, *options, signal=int(signal.SIGKILL), **moment)
         hit += run.status == -signal.SIGKILL
         missing[check_and_resume(zygote, out, many, *options)] += 1
     sys.stdout.write(
-        f"{KILLS} kills within {working:.2f} s, {hit} of them before the end; "
-        f"shards still to make: {dict(sorted(missing.items()))}\n"
+        f"{KILLS} kills, {hit} of them before the end; shards still to make: {dict(sorted(missing.items()))}\n"
     )
     assert hit > KILLS // 3
 

@@ -14,9 +14,9 @@ import json, resource, sys
 from pathlib import Path
 from tiny_encoders import CLIP_MODEL, write_clip
 import torch
-from pipeline.clip_job import clip_job
+from pipeline.extraction.clip_job import clip_job
 from pipeline.datasets import read_rows
-from pipeline.extract import extract
+from pipeline.extraction.extract import extract
 from pipeline.manifest import build_manifest
 from pipeline.params import CacheParams, DatasetParams, RunParams
 from pipeline.progress import SilentReporter

@@ -19,13 +19,13 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer  # noqa: F401
 
-import pipeline.clip_job
 import pipeline.datasets
-import pipeline.encode_shards
 import pipeline.encoders.clip
 import pipeline.encoders.sources
-import pipeline.extract
-import pipeline.llm_job
+import pipeline.extraction.clip_job
+import pipeline.extraction.encode_shards
+import pipeline.extraction.extract
+import pipeline.extraction.llm_job
 import pipeline.manifest  # noqa: F401
 from pipeline.cli import app
 
@@ -64,16 +64,21 @@ def become(request: dict, log: Path) -> None:
 
 
 def watch(child: int, request: dict, log: Path) -> dict:
-    """Wait for the end of a run; send it the signal `after` seconds from the moment it has locked the folder `out`."""
+    """Wait for the end of a run; send it the signal `after` seconds from when it has locked the folder `out`.
+
+    With `shards` in the request, the seconds count from when so many shards are there.
+    """
     out = Path(request["out"])
     started = time.monotonic()
-    locked = indexed = sent = status = None
+    locked = indexed = ripe = sent = status = None
     hung = False
     while status is None:
         now = time.monotonic()
         locked = locked or ((out / ".lock").exists() and now) or None
         indexed = indexed or ((out / "index.json").exists() and now) or None
-        if "signal" in request and sent is None and locked and now >= locked + request["after"]:
+        if locked and not ripe and len(list(out.glob("shard-*.h5"))) >= request.get("shards", 0):
+            ripe = now
+        if "signal" in request and sent is None and ripe and now >= ripe + request["after"]:
             send = os.killpg if request.get("group") else os.kill
             send(child, request["signal"])
             sent = now

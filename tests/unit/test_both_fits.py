@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from tiny_caches import write_cache
 
 from pipeline.errors import ParamsError
-from pipeline.head_file import read_head
+from pipeline.heads.head_file import read_head
 from pipeline.params import load_params
 from pipeline.paths import MOMENTS, head_file, image_features, prompt_features, target_features
 from pipeline.prompts import prompt_table

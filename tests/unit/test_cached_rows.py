@@ -1,7 +1,7 @@
 import numpy as np
 from caches import make_cache
 
-from pipeline.cached_rows import CachedRows
+from pipeline.heads.cached_rows import CachedRows
 from pipeline.shards.reader import FeatureCache
 
 

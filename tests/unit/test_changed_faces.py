@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.changed_faces import SHOWN, changed_faces, shares
+from pipeline.scoring.changed_faces import SHOWN, changed_faces, shares
 
 
 def test_shares_are_a_softmax():

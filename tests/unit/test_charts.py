@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pipeline import charts
+from pipeline.reporting import charts
 
 CLASSES = ("happiness", "sadness & <grief>", "neutral")
 

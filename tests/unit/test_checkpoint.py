@@ -13,10 +13,10 @@ import torch
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from pipeline.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.cli import app
 from pipeline.errors import DataError
-from pipeline.head_file import read_head
+from pipeline.heads.checkpoint import read_checkpoint, write_checkpoint
+from pipeline.heads.head_file import read_head
 
 
 def run(*arguments: object):

@@ -11,13 +11,13 @@ import pytest
 from labelled_caches import write_labelled, write_prompts
 from rich.console import Console
 
-from pipeline.comparison import Pair, compare
-from pipeline.comparison_table import comparison_csv, comparison_table
 from pipeline.datasets.definition import builtin_definitions, load_definition
-from pipeline.head_file import write_head
+from pipeline.heads.head_file import write_head
 from pipeline.params import Params, load_params, parse_params
 from pipeline.paths import head_file, image_features, prompt_features, score_results
 from pipeline.prompts import prompt_table
+from pipeline.reporting.comparison import Pair, compare
+from pipeline.reporting.comparison_table import comparison_csv, comparison_table
 from stages import score
 
 ROOT = Path(__file__).parents[2]

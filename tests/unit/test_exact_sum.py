@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.errors import DataError
-from pipeline.exact_sum import LARGEST, MOST_TERMS, ExactSum
+from pipeline.heads.exact_sum import LARGEST, MOST_TERMS, ExactSum
 
 VALUES = st.floats(-1e9, 1e9, allow_nan=False)
 

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from tiny_encoders import write_clip
 
-from pipeline.clip_job import clip_job
 from pipeline.datasets import Listing, Row
 from pipeline.encoders.clip import load_clip
-from pipeline.encoding import encode_rows
 from pipeline.errors import CacheError, DataError, EncoderError, ParamsError
-from pipeline.extract import extract
-from pipeline.extract_text import extract_texts
+from pipeline.extraction.clip_job import clip_job
+from pipeline.extraction.encoding import encode_rows
+from pipeline.extraction.extract import extract
+from pipeline.extraction.extract_text import extract_texts
 from pipeline.images import read_pixels
 from pipeline.manifest import build_manifest
 from pipeline.params import CacheParams, RunParams
@@ -117,7 +117,7 @@ def test_resume_makes_only_what_is_missing_and_ends_in_the_same_bytes(job, monke
     (job.out / f".{shard_name(1)}.77.tmp").write_bytes(b"half")
     written = []
     monkeypatch.setattr(
-        "pipeline.extract.write_shard",
+        "pipeline.extraction.extract.write_shard",
         lambda out, block, *who: written.append(block.number) or write_shard(out, block, *who),
     )
     extract(job, CACHE, RUN, notes := Notes())
@@ -356,7 +356,7 @@ def test_reasons_are_kept_short_and_without_nul(job, monkeypatch):
             raise DataError("a\0b\udcff" + "x" * 10_000)
         return read_pixels(path, how)
 
-    monkeypatch.setattr("pipeline.decoding.read_pixels", read)
+    monkeypatch.setattr("pipeline.extraction.decoding.read_pixels", read)
     reason = extract(job, CACHE, RUN, SilentReporter()).skipped[4]
     assert reason.startswith("a\\0b\\udcffxxx")
     assert len(reason) < 600

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.errors import ParamsError
-from pipeline.head import contrastive_loss, fit_heads, initial_weights
+from pipeline.heads.contrastive import contrastive_loss, fit_heads, initial_weights
 from pipeline.params import TrainParams
 
 CPU = torch.device("cpu")

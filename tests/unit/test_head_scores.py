@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import CacheError, ParamsError
-from pipeline.head_file import write_head
-from pipeline.head_scores import score_cache
+from pipeline.heads.head_file import write_head
 from pipeline.params import PromptParams
 from pipeline.prompts import prompt_table
+from pipeline.scoring.head_scores import score_cache
 
 CLASSES = ("happiness", "sadness", "fear")
 TABLE = prompt_table("reference", (1, 2), CLASSES)

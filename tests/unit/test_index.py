@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.index import PromptIndex
+from pipeline.scoring.index import PromptIndex
 
 
 def unit(vectors):

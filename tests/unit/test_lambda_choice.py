@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.head import contrastive_loss
-from pipeline.lambda_choice import (
+from pipeline.heads.contrastive import contrastive_loss
+from pipeline.heads.lambda_choice import (
     HALVINGS,
     HeldOutLosses,
     choose_lambda,
@@ -16,8 +16,8 @@ from pipeline.lambda_choice import (
     held_out_losses,
     is_held_out,
 )
-from pipeline.moments import Moments
-from pipeline.ridge import RidgePath
+from pipeline.heads.moments import Moments
+from pipeline.heads.ridge import RidgePath
 
 LAMBDAS = [1e-4, 1e-2, 0.1, 1.0, 5.0]
 

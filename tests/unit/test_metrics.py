@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.metrics import confusion, fold_mean, pooled, recall, scores, uar, war
+from pipeline.scoring.metrics import confusion, fold_mean, pooled, recall, scores, uar, war
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden_confusions.json").read_text())
 CASES = [

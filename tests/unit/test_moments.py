@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tiny_caches import write_cache
 
 from pipeline.errors import CacheError, DataError
-from pipeline.moments import BLOCK, Moments
-from pipeline.moments_cache import missing_shards, moments_fingerprint, read_moments, sum_moments, write_moments
-from pipeline.ridge import RidgePath
+from pipeline.heads.moments import BLOCK, Moments
+from pipeline.heads.moments_cache import missing_shards, moments_fingerprint, read_moments, sum_moments, write_moments
+from pipeline.heads.ridge import RidgePath
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,7 +130,7 @@ def test_targets_may_be_cut_into_other_shards(caches, tmp_path):
 HALF = """
 import sys
 from pathlib import Path
-from pipeline.moments_cache import moments_fingerprint, sum_moments, write_moments
+from pipeline.heads.moments_cache import moments_fingerprint, sum_moments, write_moments
 from pipeline.shards.reader import FeatureCache
 folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 images, targets = FeatureCache(folder / "images"), FeatureCache(folder / "targets")

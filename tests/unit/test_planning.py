@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.decoding import plan_batches
 from pipeline.errors import ParamsError
+from pipeline.extraction.decoding import plan_batches
 from pipeline.shards.schema import parse_part, plan_shards
 
 

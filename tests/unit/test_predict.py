@@ -15,13 +15,13 @@ from pipeline.demo.faces import SIZE
 from pipeline.demo.sets import draw_item
 from pipeline.encoders.clip import load_clip
 from pipeline.errors import DataError, EncoderError, ParamsError
-from pipeline.face_finder import FaceFinder, can_find_faces
-from pipeline.head_file import write_head
+from pipeline.heads.head_file import write_head
 from pipeline.images import read_pixels
 from pipeline.params import ClipParams, DemoSetParams
-from pipeline.predict import Predictor
+from pipeline.prediction.face_finder import FaceFinder, can_find_faces
+from pipeline.prediction.predictor import Predictor
+from pipeline.prediction.video import read_clip
 from pipeline.prompts import prompt_table
-from pipeline.video import read_clip
 
 PHOTO = Path(__file__).parents[1] / "data/astronaut.jpg"
 needs_detector = pytest.mark.skipif(not can_find_faces(), reason="needs dlib (the extra `face`)")

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from pipeline.classes import CANONICAL
 from pipeline.cli import app
-from pipeline.face_finder import can_find_faces
-from pipeline.head_file import write_head
+from pipeline.heads.head_file import write_head
 from pipeline.params import ClipParams
+from pipeline.prediction.face_finder import can_find_faces
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "tests/data/astronaut.jpg"

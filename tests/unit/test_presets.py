@@ -10,7 +10,7 @@ from dvc.repo import Repo
 from pipeline.cli import INSTRUCTION
 from pipeline.datasets.definition import load_definition
 from pipeline.params import load_params
-from pipeline.published import RESULTS, backbone_of
+from pipeline.reporting.published import RESULTS, backbone_of
 
 ROOT = Path(__file__).parents[2]
 BACKBONES = {"paper-b32": "B/32", "paper-b16": "B/16", "paper-l14": "L/14"}

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.datasets.definition import builtin_definitions
 from pipeline.errors import DataError
-from pipeline.published import RESULTS, backbone_of, item_counts, published_results
+from pipeline.reporting.published import RESULTS, backbone_of, item_counts, published_results
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden_confusions.json").read_text())["published"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.report import headline, to_bars, to_metrics
-from pipeline.results import Row
+from pipeline.reporting.report import headline, to_bars, to_metrics
+from pipeline.scoring.results import Row
 
 
 def row(dataset: str, kind: int, head: str, clip: float, expclip: float, std: float) -> Row:

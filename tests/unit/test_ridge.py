@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.moments import Moments
-from pipeline.ridge import RidgePath, stack_heads
+from pipeline.heads.moments import Moments
+from pipeline.heads.ridge import RidgePath, stack_heads
 
 
 def features(rows: int, d: int, t: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,11 +6,11 @@ from test_ridge import features, relative_error, witness
 from tiny_caches import write_cache
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.moments import Moments
-from pipeline.moments_cache import moments_fingerprint, sum_moments, write_moments
+from pipeline.heads.moments import Moments
+from pipeline.heads.moments_cache import moments_fingerprint, sum_moments, write_moments
+from pipeline.heads.ridge_fit import cached_moments, fit_ridge
 from pipeline.params import TrainParams
 from pipeline.progress import SilentReporter
-from pipeline.ridge_fit import cached_moments, fit_ridge
 
 
 class Listener(SilentReporter):

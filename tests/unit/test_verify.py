@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.datasets import Listing, Row
 from pipeline.errors import CacheError, ParamsError
-from pipeline.inspection import inspect_cache
 from pipeline.lock import writing
 from pipeline.manifest import build_manifest, write_manifest
 from pipeline.progress import SilentReporter
@@ -22,7 +21,8 @@ from pipeline.shards.index_file import read_index
 from pipeline.shards.schema import INDEX, MANIFEST, Identity, shard_name
 from pipeline.shards.shard import open_shard
 from pipeline.shards.writer import write_shard
-from pipeline.verify import repair, verify_cache
+from pipeline.verification.inspection import inspect_cache
+from pipeline.verification.verify import repair, verify_cache
 
 HOLD = """
 import sys, time

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.encoders.clip import load_clip
-from pipeline.head_file import read_head
+from pipeline.heads.head_file import read_head
 from pipeline.params import load_params
 from pipeline.paths import head_file, image_features, score_results, target_features
 from pipeline.prompts import prompt_table

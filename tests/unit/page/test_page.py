@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from sample_results import write_results
 
-from pipeline.comparison import Comparison, Pair
 from pipeline.errors import DataError
-from pipeline.page import read_page, render_page
+from pipeline.reporting.comparison import Comparison, Pair
+from pipeline.reporting.page import read_page, render_page
 
 PUBLISHED = Comparison(
     "raf-db", "whole", 2, "contrastive", "B/32", 3068, 3068, Pair(34.9, 30.1), Pair(41.5, 50.2),

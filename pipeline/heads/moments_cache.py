@@ -10,9 +10,9 @@ import xxhash
 
 from pipeline.atomic import write_atomically
 from pipeline.errors import CacheError
-from pipeline.exact_sum import ExactSum
-from pipeline.lambda_choice import is_held_out
-from pipeline.moments import BLOCK, Moments
+from pipeline.heads.exact_sum import ExactSum
+from pipeline.heads.lambda_choice import is_held_out
+from pipeline.heads.moments import BLOCK, Moments
 from pipeline.shards.reader import FeatureCache, paired_rows
 from pipeline.shards.schema import canonical_json
 
@@ -49,7 +49,7 @@ def sum_moments(
     Args:
         images: (n, d) cache; its shards are the units.
         targets: (n, t) cache of the same manifest; it may be cut into other shards.
-        held_out: share of the rows to leave out, see `pipeline.lambda_choice.is_held_out`.
+        held_out: share of the rows to leave out, see `pipeline.heads.lambda_choice.is_held_out`.
         advance: called with the number of rows after each shard.
     """
     moments = Moments(images.width, targets.width)

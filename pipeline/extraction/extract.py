@@ -5,12 +5,8 @@ from collections.abc import Sequence
 
 from pipeline.atomic import remove_temporaries
 from pipeline.errors import CacheError, DataError, ParamsError
-from pipeline.job import Job
-from pipeline.lock import Claim, writing
-from pipeline.manifest import recorded_sha256, write_manifest
-from pipeline.params import CacheParams, RunParams
-from pipeline.progress import Reporter
-from pipeline.resume import (
+from pipeline.extraction.job import Job
+from pipeline.extraction.resume import (
     Asked,
     any_shard,
     has_every_shard,
@@ -22,6 +18,10 @@ from pipeline.resume import (
     remove_all,
     whole_shards,
 )
+from pipeline.lock import Claim, writing
+from pipeline.manifest import recorded_sha256, write_manifest
+from pipeline.params import CacheParams, RunParams
+from pipeline.progress import Reporter
 from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import INDEX, MANIFEST, Block, Identity, plan_shards, shard_name
@@ -149,7 +149,7 @@ def _make(
     report: Reporter,
 ) -> None:
     """Encode and write shards, and add them to `done`."""
-    from pipeline.encode_shards import encode_shards
+    from pipeline.extraction.encode_shards import encode_shards
 
     encoder = job.load()
     said = encoder.describe()

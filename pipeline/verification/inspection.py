@@ -13,7 +13,7 @@ from pipeline.manifest import read_manifest
 from pipeline.shards.index_file import read_index
 from pipeline.shards.schema import MANIFEST, VERSION, Json
 from pipeline.shards.shard import ShardEntry, open_shard
-from pipeline.verify import Finding, Verdict
+from pipeline.verification.verify import Finding, Verdict
 
 SHOWN = 12
 """Lines of sound shards or skipped rows that a terminal is spared above this number."""

@@ -1,6 +1,6 @@
 """A photo or clip of your own -> its expression, with plain CLIP and with Exp-CLIP.
 
-from pipeline.predict import Predictor
+from pipeline.prediction import Predictor
 predictor = Predictor()
 print(predictor("photo.jpg").best)
 """
@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.changed_faces import shares
 from pipeline.classes import CANONICAL
 from pipeline.datasets.sampling import ShortClip
 from pipeline.errors import DataError, EncoderError, ParamsError
-from pipeline.face_finder import Face, FaceFinder, can_find_faces
-from pipeline.head_file import read_head
+from pipeline.heads.head_file import read_head
 from pipeline.images import read_photo, to_square
 from pipeline.params import ClipParams
+from pipeline.prediction.face_finder import Face, FaceFinder, can_find_faces
+from pipeline.prediction.video import is_video, read_clip
 from pipeline.prompt_file import classes_in
 from pipeline.prompts import Prompt, prompt_table
-from pipeline.video import is_video, read_clip
+from pipeline.scoring.changed_faces import shares
 
-PACKAGED_HEAD = Path(__file__).parent / "demo" / "head.safetensors"
+PACKAGED_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
 TRAINED_HEAD = Path("heads/seed-1.safetensors")
 
 Ranked = tuple[tuple[str, float], ...]
@@ -84,7 +84,7 @@ class Predictor:
         """
         from pipeline.encoders.clip import load_clip
         from pipeline.encoders.device import resolve_device
-        from pipeline.index import PromptIndex
+        from pipeline.scoring.index import PromptIndex
 
         clip = clip or ClipParams(name="demo-clip", model="demo")
         self.head = Path(head) if head is not None else _default_head(clip)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.ridge import RidgePath
+from pipeline.heads.ridge import RidgePath
 
 HALVINGS = 6
 """Logit scales tried: CLIP's, a half of it, a quarter, ..."""

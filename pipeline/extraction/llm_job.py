@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.extract import Job
+from pipeline.extraction.extract import Job
 from pipeline.manifest import Manifest
 from pipeline.params import LlmParams
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from pipeline.results import Row
+from pipeline.scoring.results import Row
 
 
 def to_csv(rows: Sequence[Row]) -> str:

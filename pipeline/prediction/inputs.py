@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.datasets.tree import frame_names, read_tree
 from pipeline.errors import DataError
-from pipeline.video import is_video
+from pipeline.prediction.video import is_video
 
 
 def find_inputs(given: Sequence[Path], clips: bool) -> list[Path]:

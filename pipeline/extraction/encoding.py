@@ -11,7 +11,7 @@ def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporte
     """Encode the good rows of a batch; a clip is the mean of its frames' raw features (the head is linear).
 
     Args:
-        encoder: see `pipeline.job.Encoder`.
+        encoder: see `pipeline.extraction.job.Encoder`.
         pixels: (n, f, 3, h, w) uint8.
         good: (n,) bool.
 

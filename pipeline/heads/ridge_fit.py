@@ -1,4 +1,4 @@
-"""Fit the ridge head on two feature caches: moments, lambda, W. Sees caches; the arithmetic is in `pipeline.ridge`."""
+"""Fit the ridge head on two feature caches: moments, lambda, W. The arithmetic is in `pipeline.heads.ridge`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import CacheError, DataError, ParamsError
-from pipeline.lambda_choice import HeldOutLosses, choose_lambda, even_batches, held_out_losses, is_held_out
-from pipeline.moments import Moments
-from pipeline.moments_cache import missing_shards, moments_fingerprint, read_moments, sum_moments, write_moments
+from pipeline.heads.lambda_choice import HeldOutLosses, choose_lambda, even_batches, held_out_losses, is_held_out
+from pipeline.heads.moments import Moments
+from pipeline.heads.moments_cache import missing_shards, moments_fingerprint, read_moments, sum_moments, write_moments
+from pipeline.heads.ridge import RidgePath
 from pipeline.params import TrainParams
 from pipeline.progress import Reporter
-from pipeline.ridge import RidgePath
 from pipeline.shards.reader import FeatureCache, paired_rows
 
 

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from pipeline.datasets.definition import Definition, definition_of
-from pipeline.metrics import Confusion, Scores, fold_mean, pooled
 from pipeline.params import Params
-from pipeline.published import backbone_of, published_results
+from pipeline.reporting.published import backbone_of, published_results
+from pipeline.scoring.metrics import Confusion, Scores, fold_mean, pooled
 
 Part = Literal["whole", "fold", "fold mean", "pooled"]
 

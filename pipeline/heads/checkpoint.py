@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.atomic import write_atomically
 from pipeline.errors import DataError
-from pipeline.head_file import KEY
+from pipeline.heads.head_file import KEY
 
 
 def read_checkpoint(path: Path) -> np.ndarray:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.comparison import Comparison
 from pipeline.errors import DataError
-from pipeline.metrics import recall
-from pipeline.page.thumbnails import thumbnail
 from pipeline.params import Params
 from pipeline.paths import score_results, training_results
-from pipeline.results import Row, rows_from_summary
+from pipeline.reporting.comparison import Comparison
+from pipeline.reporting.page.thumbnails import thumbnail
+from pipeline.scoring.metrics import recall
+from pipeline.scoring.results import Row, rows_from_summary
 
 
 @dataclass(frozen=True)

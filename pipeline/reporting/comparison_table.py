@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from pipeline.comparison import Comparison, Pair
+from pipeline.reporting.comparison import Comparison, Pair
 
 _DIFFERENCES = (("clip", "paper_clip"), ("expclip", "paper_expclip"), ("expclip", "log"))
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.moments import Moments
+from pipeline.heads.moments import Moments
 
 
 class RidgePath:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pipeline.predict import Prediction, Ranked
+from pipeline.prediction.predictor import Prediction, Ranked
 
 WIDTH = 24
 """Length of a bar of 100 percent, in letters."""

@@ -6,13 +6,13 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from pipeline import charts
-from pipeline.page.content import Page, SetSection
+from pipeline.reporting import charts
+from pipeline.reporting.page.content import Page, SetSection
 
 
 def render_page(page: Page) -> bytes:
     """The whole file, UTF-8. The same page gives the same bytes."""
-    here = files("pipeline.page")
+    here = files("pipeline.reporting.page")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"slug": _slug, "plain": _plain, "visible": _visible}
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))

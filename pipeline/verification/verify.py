@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.agreement import Known, contradiction
 from pipeline.errors import CacheError, DataError, ParamsError
 from pipeline.lock import writing
 from pipeline.manifest import Manifest, changed_rows, read_manifest
@@ -14,6 +13,7 @@ from pipeline.progress import Reporter
 from pipeline.shards.index_file import read_index
 from pipeline.shards.schema import INDEX, MANIFEST, Identity, shard_name
 from pipeline.shards.shard import open_shard
+from pipeline.verification.agreement import Known, contradiction
 
 
 @dataclass(frozen=True)

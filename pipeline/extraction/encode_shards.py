@@ -11,11 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 
-from pipeline.decoding import Batch, decoding, plan_batches
 from pipeline.encoders.device import device_name
-from pipeline.encoding import encode_rows
 from pipeline.errors import DataError, EncoderError
-from pipeline.job import Encoder, Job
+from pipeline.extraction.decoding import Batch, decoding, plan_batches
+from pipeline.extraction.encoding import encode_rows
+from pipeline.extraction.job import Encoder, Job
 from pipeline.params import CacheParams, RunParams
 from pipeline.progress import Reporter
 from pipeline.shards.schema import Block

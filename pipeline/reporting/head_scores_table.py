@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from pipeline.head_scores import HeadScores
-from pipeline.metrics import Scores
+from pipeline.scoring.head_scores import HeadScores
+from pipeline.scoring.metrics import Scores
 
 
 def scores_json(images: Path, rows: Sequence[HeadScores]) -> dict:

@@ -6,12 +6,12 @@ from itertools import product
 
 import numpy as np
 
-from pipeline.changed_faces import shares
 from pipeline.errors import CacheError, DataError
-from pipeline.index import Aggregation, PromptIndex
-from pipeline.metrics import confusion, scores
 from pipeline.prompts import Prompt
-from pipeline.results import Row
+from pipeline.scoring.changed_faces import shares
+from pipeline.scoring.index import Aggregation, PromptIndex
+from pipeline.scoring.metrics import confusion, scores
+from pipeline.scoring.results import Row
 from pipeline.shards.reader import FeatureCache
 
 
@@ -99,7 +99,7 @@ def class_shares(
         head: W (t, d), or None for plain CLIP.
 
     Returns:
-        (n, c) float64 percent, see `pipeline.changed_faces.shares`.
+        (n, c) float64 percent, see `pipeline.scoring.changed_faces.shares`.
     """
     texts, owner = _described(prompts, images.classes, embeddings)
     features = images.features(images.good_rows).astype(np.float32)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import CacheError, ParamsError
-from pipeline.head_file import read_head
-from pipeline.metrics import Scores, scores
+from pipeline.heads.head_file import read_head
 from pipeline.params import PromptParams
 from pipeline.prompts import TYPES, Prompt, prompt_table
-from pipeline.score import embeddings_by_text, predict_dataset
+from pipeline.scoring.metrics import Scores, scores
+from pipeline.scoring.score import embeddings_by_text, predict_dataset
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import differences
 

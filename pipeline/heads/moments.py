@@ -1,13 +1,13 @@
 """The two sums from which every ridge head follows: X'X (d, d) and X'Y (d, t).
 
 Symbols: x (n, d) raw image features, y (n, t) targets at unit length. The sums add up over shards, processes and
-machines; merged moments are bit for bit the same whichever way they were merged (see `pipeline.exact_sum`).
+machines; merged moments are bit for bit the same whichever way they were merged (see `pipeline.heads.exact_sum`).
 """
 
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.exact_sum import ExactSum
+from pipeline.heads.exact_sum import ExactSum
 
 BLOCK = 2048
 """Rows multiplied at once. Part of the definition of the sums: another block size rounds differently."""

@@ -1,0 +1,1 @@
+"""Manifest -> encoder -> shards: the one place that sees all three."""

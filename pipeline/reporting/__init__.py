@@ -1,0 +1,1 @@
+"""Results for people: tables, the comparison with published figures, the page."""

@@ -1,0 +1,1 @@
+"""Zero-shot scores from cached features: nearest prompts, confusion, UAR and WAR."""
