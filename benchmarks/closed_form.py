@@ -146,7 +146,7 @@ def halves(folder: Path) -> list[str]:
         "import sys; from pathlib import Path; from pipeline.heads.moments_cache import *; "
         "from pipeline.shards.reader import FeatureCache; folder, a, b = Path(sys.argv[1]), *map(int, sys.argv[2:]); "
         "caches = FeatureCache(folder / 'x'), FeatureCache(folder / 'y'); "
-        "write_moments(folder / f'{a}.safetensors', sum_moments(*caches, 0.0, range(a, b)),"
+        "write_moments(folder / f'{a}-{b}.safetensors', sum_moments(*caches, 0.0, range(a, b)),"
         " moments_fingerprint(*caches, 0.0))"
     )
     parts = [(0, count // 2), (count // 2, count)]
@@ -155,13 +155,13 @@ def halves(folder: Path) -> list[str]:
     found = []
     for order in (parts, parts[::-1]):
         merged = Moments(images.width, targets.width)
-        for start, _ in order:
-            merged.merge(read_moments(folder / f"{start}.safetensors", fingerprint))
+        for start, end in order:
+            merged.merge(read_moments(folder / f"{start}-{end}.safetensors", fingerprint))
         found.append(merged)
     found.append(sum_moments(images, targets, 0.0, range(count)))
     moments = {m.xx.value().tobytes() + m.xy.value().tobytes() for m in found}
     heads = {RidgePath(m).head(0.1).tobytes() for m in found}
-    size = (folder / "0.safetensors").stat().st_size / 1e6
+    size = (folder / f"0-{count // 2}.safetensors").stat().st_size / 1e6
     return [
         f"two processes, merged in both orders, and one process: {len(moments)} distinct X'X and X'Y, "
         f"{len(heads)} distinct W (wanted: 1 and 1)",
