@@ -28,7 +28,7 @@ class Blip2Recipe:
     Attributes:
         action_steps: batches of the vision model's first lesson, 64 faces each.
         answer_steps: batches of answering instructions, 64 faces each.
-        readout_weight: weight of the readout of the averaged encoder states beside the words' loss.
+        readout_weight: weight of the action units' readout of the averaged encoder states beside the words' loss.
     """
 
     action_steps: int = 4500
@@ -120,8 +120,8 @@ def learn_answers(
 ) -> float:
     """Second lesson: write what an instruction asks for, with the averaged encoder states read out beside.
 
-    Read out are the action units under the reference's instruction and the traits under the others: with the words
-    alone a model this small writes one text for every face.
+    Read out are the action units, under the reference's instruction alone: with the words alone a model this small
+    writes one text for every face.
 
     Returns:
         Mean loss of the last descriptions of facial actions, in nats per token.
@@ -147,14 +147,14 @@ def learn_answers(
         labels = labels.masked_fill(labels == tokenizer.pad_token_id, -100)
         states = encoder_states(model, pixels, instruction_ids(tokenizer, task).to(device))
         words = model.language_model(encoder_outputs=(states,), labels=labels).loss
-        part = "units" if task == INSTRUCTION else "traits"
-        loss = words + recipe.readout_weight * readout.loss(states.mean(dim=1), faces, rows, part)
+        loss = words
+        if task == INSTRUCTION:
+            loss = loss + recipe.readout_weight * readout.loss(states.mean(dim=1), faces, rows, "units")
+            losses.append(words.item())
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trainable, 1.0)
         optimiser.step()
-        if task == INSTRUCTION:
-            losses.append(words.item())
         if (step + 1) % max(1, recipe.answer_steps // 20) == 0 and losses:
             log(f"answers: step {step + 1}/{recipe.answer_steps} loss {sum(losses[-60:]) / len(losses[-60:]):.3f}")
     return sum(losses[-60:]) / max(1, len(losses[-60:]))

@@ -95,8 +95,8 @@ generates text, so this folder loads as vision model, Q-Former, projection and T
    Under the first it writes the visible facial actions and their strength, never an emotion's name; without an
    instruction a caption of person and place.
    Last loss of the descriptions {figures["answer loss"]:.3f} nats per token.
-   Beside the words, a linear readout of the averaged encoder states is trained and thrown away (weight
-   {recipe.readout_weight:g}): action units under the first instruction, traits under the others.
+   Beside the words, under the first instruction, a linear readout of action units from the averaged encoder states is
+   trained (weight {recipe.readout_weight:g}) and thrown away.
    On 1,400 other clean faces it misses {figures["units missed"]:.0%} of the units' variance.
 
 {SEEN} In the second lesson too.

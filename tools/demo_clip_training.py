@@ -48,7 +48,7 @@ class ClipRecipe:
     contrast_steps: int = 600
     batch: int = 128
     captions: int = 2
-    mood_share: float = 0.2
+    mood_share: float = 0.25
     mood_truth: float = 0.5
 
 

@@ -11,7 +11,7 @@ import torch
 from demo_training_faces import TrainingFaces, augmented
 from torch import nn
 
-Part = Literal["all", "units", "traits"]
+Part = Literal["all", "units"]
 
 
 class Readout(nn.Module):
@@ -38,9 +38,7 @@ class Readout(nn.Module):
         """Mean squared error of the standardised truth; of all of it, action units weigh more than traits."""
         truth = torch.cat([faces.units[rows], faces.traits[rows]], dim=1).to(features.device)
         error = (self(features) - (truth - self.mean) / self.spread) ** 2
-        if part == "units":
-            return error[:, : self.units].mean()
-        return error[:, self.units :].mean() if part == "traits" else (error * self.weight).mean()
+        return error[:, : self.units].mean() if part == "units" else (error * self.weight).mean()
 
 
 def schedule(step: int, steps: int, peak: float, warm: int) -> float:
