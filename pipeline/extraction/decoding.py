@@ -1,11 +1,15 @@
 """Decode rows of a manifest in worker processes, ahead of the encoder."""
 
+import ctypes
 import multiprocessing.connection
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.errors import DataError
 from pipeline.images import Preprocess, read_pixels
 from pipeline.manifest import Manifest
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal a process gets when its parent ends."""
+
+STOPS = {signal.SIGINT, signal.SIGTERM}
 
 STALL_SECONDS = 300
 """A worker that gives nothing for this long is taken for hung (a dead network share, say)."""
@@ -82,13 +91,18 @@ def decoding(
         DataError: a worker died or hung; the message says which and what to do.
     """
     decoder = _Decoder(manifest, root, how, batches)
-    options = {"prefetch_factor": 2} if workers else {}
+    options = {"prefetch_factor": 2, "worker_init_fn": partial(_end_with, os.getpid())} if workers else {}
     loader = DataLoader(decoder, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin, **options)
     before = set(multiprocessing.active_children())
     children: list[multiprocessing.process.BaseProcess] = []
     try:
-        batches_in_order = iter(loader)
-        children += [child for child in multiprocessing.active_children() if child not in before]
+        # What runs around a fork swallows a KeyboardInterrupt, so signals wait until the workers are there.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            batches_in_order = iter(loader)
+            children += [child for child in multiprocessing.active_children() if child not in before]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield _watched(batches_in_order, children)
     except _StalledError:
         raise _lost(root, f"gave nothing for {STALL_SECONDS} s") from None
@@ -99,6 +113,20 @@ def decoding(
         raise _lost(root, f"died ({str(error).splitlines()[0]})") from None
     finally:
         _kill(children)
+
+
+def _end_with(parent: int, _: int) -> None:
+    """Have this worker end when the extraction does, also by `kill -9`.
+
+    Torch's workers look for their parent themselves, but one that starts as the parent dies takes whoever inherits it
+    for the parent, and waits for ever. Ctrl-C, which reaches every process of a terminal, is for the extraction.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _lost(root: Path, how: str) -> DataError:

@@ -60,6 +60,7 @@ def test_kills_at_random_moments(zygote, many, tmp_path):
         moment = {"shards": dice.randrange(11), "after": dice.uniform(0, working / 10)}
         run = zygote.extract(out, *options, signal=int(signal.SIGKILL), **moment)
         hit += run.status == -signal.SIGKILL
+        assert run.left == []
         missing[check_and_resume(zygote, out, many, *options)] += 1
     sys.stdout.write(
         f"{KILLS} kills, {hit} of them before the end; shards still to make: {dict(sorted(missing.items()))}\n"

@@ -96,9 +96,17 @@ def watch(child: int, request: dict, log: Path) -> dict:
         "hung": hung,
         "working": indexed - locked if indexed and locked else None,
         "to_end": ended - sent if sent else None,
-        "left": processes_of(child),
+        "left": left_of(child),
         "output": log.read_text(errors="replace"),
     }
+
+
+def left_of(session: int) -> list[int]:
+    """The processes that are still there a second after the command."""
+    deadline = time.monotonic() + 1
+    while (left := processes_of(session)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
 
 
 def processes_of(session: int) -> list[int]:
