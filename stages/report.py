@@ -35,7 +35,7 @@ def main() -> None:
     (REPORT / "table.csv").write_text(to_csv(page.rows))
     (REPORT / "comparison.csv").write_text(comparison_csv(compared))
     (REPORT / "index.html").write_bytes(render_page(page))
-    console = Console(width=100)
+    console = Console(width=110)
     console.print(to_terminal(page.rows))
     if any(row.is_published for row in compared):
         Console(width=146).print(comparison_table(compared))

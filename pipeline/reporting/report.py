@@ -56,9 +56,10 @@ def to_bars(rows: Sequence[Row]) -> str:
 
 
 def to_terminal(rows: Sequence[Row]) -> Table:
-    """The table for a terminal."""
+    """The table for a terminal; the kind of head has a column only where there are several."""
+    several = len({row.head for row in rows}) > 1
     table = Table(title="Zero-shot facial expression recognition, UAR / WAR in percent", pad_edge=False)
-    for name in ("test set", "prompts", "items", "CLIP", "head", "Exp-CLIP", "gain in UAR"):
+    for name in ("test set", "prompts", "items", "CLIP", *["head"] * several, "Exp-CLIP", "gain in UAR"):
         table.add_column(name, justify="left" if name == "test set" else "right", no_wrap=True)
     previous = None
     for row in rows:
@@ -70,7 +71,7 @@ def to_terminal(rows: Sequence[Row]) -> Table:
             f"type {row.prompt_type}",
             f"{row.n}" if not row.skipped else f"{row.n} (+{row.skipped} unreadable)",
             f"{row.clip_uar:.1f} / {row.clip_war:.1f}",
-            row.head,
+            *[row.head] * several,
             f"{row.expclip_uar:.1f}{spread[0]} / {row.expclip_war:.1f}{spread[1]}",
             f"{row.uar_gain:+.1f}",
         )
