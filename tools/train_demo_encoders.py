@@ -70,17 +70,19 @@ def _clip(
 ) -> dict[str, float]:
     model = build_clip(folder, CLIP_SEED).to(device, memory_format=torch.channels_last)
     readout = Readout(model.visual.output_dim, faces).to(device)
-    log, start = _logger("clip"), time.perf_counter()
+    log = _logger("clip")
     figures = _first_lesson(
         model.visual, model.visual, readout, faces, recipe.action_steps, 2e-3, CLIP_SEED, log, keep, "clip"
     )
+    start = time.perf_counter()
     figures |= _missed(model.visual, model.visual, readout, held_out)
     log(str(figures))
     figures["caption loss"] = learn_captions(
         model, open_clip.get_tokenizer(f"local-dir:{folder}"), readout, faces, recipe, CLIP_SEED, log
     )
     save_clip(model, folder)
-    return figures | {"minutes": (time.perf_counter() - start) / 60}
+    figures["minutes"] += (time.perf_counter() - start) / 60
+    return figures
 
 
 def _blip2(
@@ -94,7 +96,7 @@ def _blip2(
     model, tokenizer = build_blip2(folder, BLIP2_SEED)
     model = model.to(device)
     readout = Readout(model.config.vision_config.hidden_size, faces).to(device)
-    log, start = _logger("blip2"), time.perf_counter()
+    log = _logger("blip2")
 
     def tower(pixels: torch.Tensor) -> torch.Tensor:
         return averaged_patches(model, pixels)
@@ -102,6 +104,7 @@ def _blip2(
     figures = _first_lesson(
         tower, model.vision_model, readout, faces, recipe.action_steps, 1e-3, BLIP2_SEED, log, keep, "blip2"
     )
+    start = time.perf_counter()
     log(str(_missed(tower, model, readout, held_out)))
     torch.manual_seed(BLIP2_SEED)
     readout = Readout(model.config.text_config.d_model, faces).to(device)
@@ -111,7 +114,8 @@ def _blip2(
     figures["units missed"] = missed["units missed"]
     log(str(figures))
     save_blip2(model, folder)
-    return figures | {"minutes": (time.perf_counter() - start) / 60}
+    figures["minutes"] += (time.perf_counter() - start) / 60
+    return figures
 
 
 def _first_lesson(
@@ -132,16 +136,17 @@ def _first_lesson(
     if file and file.is_file():
         log(f"first lesson taken from {file.name}")
         tensors = load_file(file)
-        figures = {"action loss": float(tensors.pop("action loss"))}
+        figures = {name: float(tensors.pop(name)) for name in ("action loss", "minutes")}
         both.load_state_dict(tensors)
         return figures
-    generator = torch.Generator().manual_seed(seed)
+    generator, start = torch.Generator().manual_seed(seed), time.perf_counter()
     loss = learn_actions(tower, nn.ModuleList([module]), readout, faces, steps, 64, rate, generator, log)
+    figures = {"action loss": loss, "minutes": (time.perf_counter() - start) / 60}
     if file:
         keep.mkdir(parents=True, exist_ok=True)
         tensors = {key: tensor.contiguous() for key, tensor in both.state_dict().items()}
-        save_file(tensors | {"action loss": torch.tensor(loss)}, file)
-    return {"action loss": loss}
+        save_file(tensors | {name: torch.tensor(value) for name, value in figures.items()}, file)
+    return figures
 
 
 def _missed(
