@@ -59,7 +59,7 @@ def test_another_learning_rate_runs_train_score_and_report_only(clone, first_run
     clone.edit(r"lr: \S+", "lr: 0.5")
     assert stages_run(clone.repro()) == {"train", "report"} | SCORES
     assert clone.results() != before
-    clone.edit(r"lr: \S+", "lr: 0.01")
+    clone.edit(r"lr: \S+", "lr: 0.03")
     clone.repro()
     assert clone.results() == before
 

@@ -29,7 +29,7 @@ def test_shipped_settings_are_valid(path):
 
 def test_an_unknown_key_names_the_known_ones_and_the_closest(edited):
     with pytest.raises(ParamsError, match=r"train\.learning_rate: unknown key.*Known here: dataset, lr, momentum"):
-        load_params(edited("  lr: 0.01", "  learning_rate: 0.01"))
+        load_params(edited("  lr: 0.03", "  learning_rate: 0.01"))
     with pytest.raises(ParamsError, match="Did you mean 'epochs'"):
         load_params(edited("  epochs: 20", "  epoch: 20"))
 
@@ -43,7 +43,7 @@ def test_all_findings_are_listed(edited):
 
 
 def test_a_small_number_in_scientific_notation_is_a_number(edited):
-    assert load_params(edited("  lr: 0.01", "  lr: 1e-3")).train.lr == 0.001
+    assert load_params(edited("  lr: 0.03", "  lr: 1e-3")).train.lr == 0.001
 
 
 def test_a_name_that_is_no_dataset(edited):
