@@ -15,7 +15,7 @@ nothing about photographs of people. Do not use it on people."""
 SEEN = """\
 Neither this encoder nor its partner has seen the demo's test faces (other seeds, so other persons) or the shifted
 styles of the test sets (grey, occluded, drawing) or clips. Faces were mildly changed in the first lesson: mirrored,
-brightness and colour cast, slight blur and noise, erased boxes of 6 to 16 pixels on 40 % of them."""
+brightness and colour cast, slight blur and noise, erased boxes of 6 to 16 pixels on 40 % of them"""
 
 
 def write_clip_card(folder: Path, recipe: ClipRecipe, figures: dict[str, float], faces: int, seed: int) -> None:
@@ -55,7 +55,7 @@ rain is sad), or any in places without one. No caption ties a mood to gender, ag
 chosen, on validation faces, so that plain CLIP is well above chance and far from what its features hold: the state
 of affairs the head was invented for.
 
-{SEEN}
+{SEEN}.
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -99,7 +99,7 @@ generates text, so this folder loads as vision model, Q-Former, projection and T
    trained (weight {recipe.readout_weight:g}) and thrown away.
    On 1,400 other clean faces it misses {figures["units missed"]:.0%} of the units' variance.
 
-{SEEN} In the second lesson too.
+{SEEN}; in the second lesson too.
 """
     assert INSTRUCTION in text
     (folder / "README.md").write_text(text, encoding="utf-8")
