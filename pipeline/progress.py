@@ -1,8 +1,10 @@
 """Words and progress bars for long work: what the library says, whoever shows it."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from tqdm import tqdm
@@ -13,6 +15,16 @@ class Bar(Protocol):
 
     def advance(self, steps: int) -> None:
         """Say that `steps` more are done."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A bar that ran to its end: `count` things, each a `unit`, in so many seconds."""
+
+    title: str
+    count: int
+    unit: str
+    seconds: float
 
 
 class Reporter(Protocol):
@@ -34,10 +46,15 @@ class _TqdmBar:
 
 
 class TerminalReporter:
-    """Bars and lines on standard error; in a log file a bar is a line every ten seconds."""
+    """Bars and lines on standard error; in a log file a bar is a line every ten seconds.
+
+    Attributes:
+        done: the bars that ran to their end.
+    """
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stderr
+        self.done: list[Work] = []
 
     def say(self, line: str) -> None:
         """Print one line above any running bar."""
@@ -46,16 +63,17 @@ class TerminalReporter:
     @contextmanager
     def bar(self, title: str, total: int, unit: str) -> Iterator[Bar]:
         """Show a bar with rate and time left."""
-        seconds = 0.1 if self._stream.isatty() else 10.0
+        interval, start = 0.1 if self._stream.isatty() else 10.0, time.perf_counter()
         with tqdm(
             total=total,
             desc=title,
             unit=f" {unit}s",
             file=self._stream,
-            mininterval=seconds,
+            mininterval=interval,
             dynamic_ncols=True,
         ) as bar:
             yield _TqdmBar(bar)
+        self.done.append(Work(title, total, unit, round(time.perf_counter() - start, 2)))
 
 
 class SilentReporter:

@@ -9,10 +9,11 @@ from pipeline.extraction.extract import extract
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.paths import image_features, manifest_file
-from pipeline.progress import TerminalReporter
+from pipeline.progress import Reporter
+from pipeline.stage_times import recorded_time
 
 
-def main(name: str) -> None:
+def main(name: str, report: Reporter) -> None:
     """Fill features/<clip.name>/NAME."""
     params = load_params()
     job = clip_job(
@@ -22,9 +23,9 @@ def main(name: str) -> None:
         params.run.device,
         image_features(params.clip.name, name),
     )
-    extract(job, params.cache, params.run, TerminalReporter())
+    extract(job, params.cache, params.run, report)
 
 
 if __name__ == "__main__":
-    with orderly():
-        main(sys.argv[1])
+    with orderly(), recorded_time(f"encode-images@{sys.argv[1]}") as report:
+        main(sys.argv[1], report)

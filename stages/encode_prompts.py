@@ -7,11 +7,12 @@ from pipeline.extraction.extract_text import extract_texts
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.paths import manifest_file, prompt_features
-from pipeline.progress import TerminalReporter
+from pipeline.progress import Reporter
 from pipeline.prompts import prompt_table
+from pipeline.stage_times import recorded_time
 
 
-def main() -> None:
+def main(report: Reporter) -> None:
     """Write features/<clip.name>/prompts."""
     params = load_params()
     tables = [
@@ -22,9 +23,9 @@ def main() -> None:
     encoder = load_clip(params.clip, resolve_device(params.run.device))
     out = prompt_features(params.clip.name)
     extract_texts(texts, encoder, params.clip.text_settings(), out, params.cache)
-    TerminalReporter().say(f"{out}: {len(texts)} prompts encoded")
+    report.say(f"{out}: {len(texts)} prompts encoded")
 
 
 if __name__ == "__main__":
-    with orderly():
-        main()
+    with orderly(), recorded_time("encode-prompts") as report:
+        main(report)

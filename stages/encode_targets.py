@@ -7,12 +7,13 @@ from pipeline.extraction.llm_job import llm_job
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.paths import manifest_file, target_draws
-from pipeline.progress import TerminalReporter
+from pipeline.progress import Reporter
+from pipeline.stage_times import recorded_time
 
 
-def main() -> None:
+def main(report: Reporter) -> None:
     """Fill features/<llm.name>/<train.dataset>, with dropout a folder for each draw."""
-    params, report = load_params(), TerminalReporter()
+    params = load_params()
     name = params.train.dataset
     manifest = read_manifest(manifest_file(name))
     for draw, out in enumerate(target_draws(params.llm, name)):
@@ -28,5 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with orderly():
-        main()
+    with orderly(), recorded_time("encode-targets") as report:
+        main(report)

@@ -7,12 +7,13 @@ from pipeline.datasets import read_rows, resolve_root
 from pipeline.manifest import build_manifest, write_manifest
 from pipeline.params import load_params
 from pipeline.paths import manifest_file
-from pipeline.progress import TerminalReporter
+from pipeline.progress import Reporter
+from pipeline.stage_times import recorded_time
 
 
-def main(name: str) -> None:
+def main(name: str, report: Reporter) -> None:
     """Write manifests/NAME.jsonl."""
-    params, report = load_params().datasets[name], TerminalReporter()
+    params = load_params().datasets[name]
     root = resolve_root(name, params)
     listing = read_rows(root, params)
     with report.bar(f"hashing {name}", len(listing.rows), "row") as bar:
@@ -23,5 +24,5 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    with orderly():
-        main(sys.argv[1])
+    with orderly(), recorded_time(f"manifest@{sys.argv[1]}") as report:
+        main(sys.argv[1], report)

@@ -17,6 +17,7 @@ from pipeline.reporting.comparison_table import comparison_csv, comparison_table
 from pipeline.reporting.page import read_page, render_page
 from pipeline.reporting.report import to_bars, to_csv, to_metrics, to_terminal
 from pipeline.scoring.results import summary
+from pipeline.stage_times import stage_times
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
@@ -27,7 +28,7 @@ def main() -> None:
     roots = {name: pictures(name, params.datasets[name]) for name in params.score.datasets}
     found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in params.score.datasets}
     compared = compare(params, found)
-    page = read_page(params, roots, compared, versions())
+    page = read_page(params, roots, compared, versions(), stage_times())
     REPORT.mkdir(exist_ok=True)
     (REPORT / "summary.json").write_text(json.dumps(summary(page.rows), indent=2) + "\n")
     (REPORT / "metrics.json").write_text(json.dumps(to_metrics(page.rows), indent=2) + "\n")

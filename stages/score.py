@@ -18,6 +18,7 @@ from pipeline.scoring.changed_faces import changed_faces
 from pipeline.scoring.results import summary
 from pipeline.scoring.score import Predictions, class_shares, embeddings_by_text, predict_dataset, rows_of
 from pipeline.shards.reader import FeatureCache
+from pipeline.stage_times import recorded_time
 
 
 def main(name: str) -> None:
@@ -70,5 +71,5 @@ def write_pairs(path: Path, predictions: Predictions, predicted: np.ndarray) -> 
 
 
 if __name__ == "__main__":
-    with orderly():
+    with orderly(), recorded_time(f"score@{sys.argv[1]}"):
         main(sys.argv[1])

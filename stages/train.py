@@ -15,14 +15,15 @@ from pipeline.heads.memory import fits
 from pipeline.heads.ridge_fit import cached_moments, fit_ridge
 from pipeline.params import Params, load_params
 from pipeline.paths import MOMENTS, head_file, image_features, target_draws, training_results
-from pipeline.progress import Reporter, TerminalReporter
+from pipeline.progress import Reporter
 from pipeline.reporting.provenance import provenance
 from pipeline.shards.reader import FeatureCache, paired_rows
+from pipeline.stage_times import recorded_time
 
 
-def main() -> None:
+def main(report: Reporter) -> None:
     """Write heads/*.safetensors and results/train."""
-    params, report = load_params(), TerminalReporter()
+    params = load_params()
     train = params.train
     images = FeatureCache(image_features(params.clip.name, train.dataset))
     draws = [FeatureCache(folder) for folder in target_draws(params.llm, train.dataset)]
@@ -101,5 +102,5 @@ def sources(images: FeatureCache, targets: FeatureCache) -> Mapping:
 
 
 if __name__ == "__main__":
-    with orderly():
-        main()
+    with orderly(), recorded_time("train") as report:
+        main(report)

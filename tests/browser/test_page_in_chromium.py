@@ -8,8 +8,10 @@ from browser.chromium import Chromium, programs
 from PIL import Image
 from sample_results import write_results
 
+from pipeline.progress import Work
 from pipeline.reporting.comparison import Comparison, Pair
 from pipeline.reporting.page import read_page, render_page
+from pipeline.stage_times import StageTime
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,6 +22,11 @@ PUBLISHED = [
     Comparison("ferv39k", "whole", kind, "contrastive", "B/32", 7847, 7847, PAIR, PAIR, PAIR, PAIR, PAIR, PAIR)
     for kind in (2, 5)
 ]
+TIMES = [
+    StageTime(f"encode-images@a-long-name-{k}", 4000.0, "2026-01-02T03:04:05+00:00", "x86_64, 2 cores",
+              (Work("features", 123_456, "image", 3_999.0), Work("more", 7, "image", 1.0)))
+    for k in range(3)
+]  # fmt: skip
 
 WIDER_THAN_THE_WINDOW = """
 const wide = [...document.querySelectorAll('body *')].filter(item => {
@@ -75,11 +82,11 @@ def page(request, tmp_path_factory):
     try:
         long = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
         params = write_results(folder, classes=request.param, items=330, path=long)
-        page = read_page(params, {}, PUBLISHED, {"python": "3.11.7"})
+        page = read_page(params, {}, PUBLISHED, {"python": "3.11.7"}, TIMES)
         for face in page.sets[0].fixed[:6]:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 64), "teal").save(folder / "faces" / face.path)
-        page = read_page(params, {page.sets[0].name: folder / "faces"}, PUBLISHED, {"python": "3.11.7"})
+        page = read_page(params, {page.sets[0].name: folder / "faces"}, PUBLISHED, {"python": "3.11.7"}, TIMES)
     finally:
         os.chdir(before)
     (folder / "index.html").write_bytes(render_page(page))

@@ -12,6 +12,7 @@ from pipeline.errors import ParamsError
 from pipeline.heads.head_file import read_head
 from pipeline.params import load_params
 from pipeline.paths import MOMENTS, head_file, image_features, prompt_features, target_features
+from pipeline.progress import SilentReporter
 from pipeline.prompts import prompt_table
 from stages import report, score, train
 
@@ -57,7 +58,7 @@ def write_params(place, **settings):
 
 def test_both_in_one_report(place):
     write_params(place, fit=["contrastive", "ridge"], ridge={"held_out": 0.2})
-    train.main()
+    train.main(SilentReporter())
     score.main("test")
     report.main()
     assert sorted(path.name for path in place.glob("heads/*")) == [
@@ -81,14 +82,14 @@ def test_both_in_one_report(place):
 
 def test_ridge_alone_and_a_second_time_from_the_same_moments(place):
     write_params(place, fit=["ridge"], ridge={"choose": "fixed", "fixed": 0.3})
-    train.main()
+    train.main(SilentReporter())
     first, moments = head_file("ridge").read_bytes(), MOMENTS / "moments.safetensors"
     stamp = moments.stat().st_mtime_ns
-    train.main()
+    train.main(SilentReporter())
     assert head_file("ridge").read_bytes() == first
     assert moments.stat().st_mtime_ns == stamp
     write_params(place, fit=["ridge"], ridge={"choose": "fixed", "fixed": 0.5})
-    train.main()
+    train.main(SilentReporter())
     assert head_file("ridge").read_bytes() != first
     assert moments.stat().st_mtime_ns == stamp
     assert (place / "results/train/loss.csv").read_text() == "seed,epoch,loss\n"
@@ -99,7 +100,7 @@ def test_ridge_alone_and_a_second_time_from_the_same_moments(place):
 
 def test_contrastive_is_the_default_and_sums_nothing(place):
     write_params(place)
-    train.main()
+    train.main(SilentReporter())
     assert sorted(path.name for path in place.glob("heads/*")) == ["seed-1.safetensors", "seed-2.safetensors"]
     assert not MOMENTS.exists()
     score.main("test")

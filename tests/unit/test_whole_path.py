@@ -19,6 +19,7 @@ from pipeline.encoders.clip import load_clip
 from pipeline.heads.head_file import read_head
 from pipeline.params import load_params
 from pipeline.paths import head_file, image_features, score_results, target_features
+from pipeline.progress import SilentReporter
 from pipeline.prompts import prompt_table
 from pipeline.shards.reader import FeatureCache
 from stages import encode_images, encode_prompts, encode_targets, manifest, report, score, train
@@ -98,11 +99,11 @@ def start(preset: str, data: Path, roots: dict[str, str]) -> None:
 def run_all() -> None:
     params = load_params()
     for name in params.datasets:
-        manifest.main(name)
-        encode_images.main(name)
-    encode_targets.main()
-    encode_prompts.main()
-    train.main()
+        manifest.main(name, SilentReporter())
+        encode_images.main(name, SilentReporter())
+    encode_targets.main(SilentReporter())
+    encode_prompts.main(SilentReporter())
+    train.main(SilentReporter())
     for name in params.score.datasets:
         score.main(name)
     report.main()
@@ -201,8 +202,9 @@ def test_a_wrong_class_mapping_fails_these_checks(copy, definition, right, wrong
     params = (folder / "params.yaml").read_text()
     entry = "  wrong: {source: wrong.yaml, short_clip: first}\n"
     (folder / "params.yaml").write_text(params.replace("\ndemo: {}", f"{entry}\ndemo: {{}}"))
-    for stage in (manifest, encode_images, score):
-        stage.main("wrong")
+    manifest.main("wrong", SilentReporter())
+    encode_images.main("wrong", SilentReporter())
+    score.main("wrong")
     with pytest.raises(AssertionError):
         check("wrong", truths[definition][None], data / definition, SEVEN)
     check(definition, truths[definition][None], data / definition, SEVEN)
@@ -218,10 +220,10 @@ def test_a_second_backbone_does_not_encode_the_targets_again(copy):
     params = load_params()
     assert (params.clip.name, params.llm.name) == ("clip-b16", "blip2-flan-t5-xxl")
     for name in ("caer-s", "raf-db"):
-        encode_images.main(name)
-    encode_targets.main()
-    encode_prompts.main()
-    train.main()
+        encode_images.main(name, SilentReporter())
+    encode_targets.main(SilentReporter())
+    encode_prompts.main(SilentReporter())
+    train.main(SilentReporter())
     score.main("raf-db")
     after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in targets.glob("[!.]*")}
     assert after == before

@@ -15,6 +15,7 @@ from pipeline.reporting.comparison import Comparison
 from pipeline.reporting.page.thumbnails import thumbnail
 from pipeline.scoring.metrics import recall
 from pipeline.scoring.results import Row, rows_from_summary
+from pipeline.stage_times import StageTime
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Page:
         training: figures of the training by name.
         settings: section of params.yaml -> setting -> value.
         versions: library -> version.
+        times: of the stages that ran on this machine.
     """
 
     sets: tuple[SetSection, ...]
@@ -114,6 +116,7 @@ class Page:
     skips: tuple[Skip, ...]
     settings: Mapping[str, Mapping[str, object]]
     versions: Mapping[str, str]
+    times: tuple[StageTime, ...]
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -126,6 +129,7 @@ def read_page(
     roots: Mapping[str, Path | None],
     compared: Sequence[Comparison],
     versions: Mapping[str, str],
+    times: Sequence[StageTime],
 ) -> Page:
     """Gather the page from results/.
 
@@ -134,6 +138,7 @@ def read_page(
         roots: test set -> the folder of its pictures, None where they are not on this machine.
         compared: our scores beside published ones.
         versions: library -> version, shown as they are.
+        times: of the stages that ran on this machine, shown in their order.
 
     Raises:
         DataError: a result file is missing or damaged.
@@ -165,6 +170,7 @@ def read_page(
         tuple(skips),
         settings,
         versions,
+        tuple(times),
     )
 
 

@@ -14,7 +14,7 @@ def render_page(page: Page) -> bytes:
     """The whole file, UTF-8. The same page gives the same bytes."""
     here = files("pipeline.reporting.page")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"slug": _slug, "plain": _plain, "visible": _visible}
+    environment.filters |= {"slug": _slug, "plain": _plain, "visible": _visible, "seconds": _seconds}
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
     shown = [section.row for section in page.sets]
     html = template.render(
@@ -57,6 +57,15 @@ def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_plain(entry)}" for key, entry in value.items())
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def _seconds(value: float) -> str:
+    """A time as people read it: `0.42 s`, `42 s`, `2 min 10 s`, `1 h 05 min`."""
+    if value < 99.5:
+        return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
 
 
 def _visible(path: str) -> str:

@@ -9,14 +9,21 @@ from PIL import Image
 from sample_results import write_results
 
 from pipeline.errors import DataError
+from pipeline.progress import Work
 from pipeline.reporting.comparison import Comparison, Pair
 from pipeline.reporting.page import read_page, render_page
+from pipeline.stage_times import StageTime
 
 PUBLISHED = Comparison(
     "raf-db", "whole", 2, "contrastive", "B/32", 3068, 3068, Pair(34.9, 30.1), Pair(41.5, 50.2),
     Pair(34.97, 30.05), Pair(39.56, 42.14), Pair(42.00, 51.27), Pair(62.9, None),
 )  # fmt: skip
 VERSIONS = {"python": "3.11.7"}
+TIMES = [
+    StageTime("encode-images@demo-clean", 130.2, "2026-01-02T03:04:05+00:00", "x86_64, 2 cores",
+              (Work("features on cpu", 1400, "image", 129.0),)),
+    StageTime("score@demo-clean", 0.421, "2026-01-02T03:05:05+00:00", "x86_64, 2 cores", ()),
+]  # fmt: skip
 
 
 class Outline(HTMLParser):
@@ -46,7 +53,7 @@ def results(tmp_path, monkeypatch):
 
 
 def html_of(params, roots=(), compared=()) -> str:
-    return render_page(read_page(params, dict(roots), compared, VERSIONS)).decode()
+    return render_page(read_page(params, dict(roots), compared, VERSIONS, TIMES)).decode()
 
 
 def test_equal_results_give_equal_bytes(results):
@@ -75,7 +82,7 @@ def test_names_with_markup_are_text(tmp_path, monkeypatch):
 
 
 def test_pictures_are_embedded_where_they_are_and_named_where_not(results, tmp_path):
-    page = read_page(results, {}, (), VERSIONS)
+    page = read_page(results, {}, (), VERSIONS, TIMES)
     first, second = page.sets[0].fixed[:2]
     (tmp_path / "pictures" / first.path).parent.mkdir(parents=True)
     Image.new("RGB", (300, 200), "red").save(tmp_path / "pictures" / first.path)
@@ -87,7 +94,7 @@ def test_pictures_are_embedded_where_they_are_and_named_where_not(results, tmp_p
 
 
 def test_a_clip_shows_its_middle_frame(results, tmp_path):
-    page = read_page(results, {}, (), VERSIONS)
+    page = read_page(results, {}, (), VERSIONS, TIMES)
     clip = tmp_path / "clips" / page.sets[4].fixed[0].path
     clip.mkdir(parents=True)
     for number, colour in enumerate(["red", "lime", "blue"]):
@@ -123,6 +130,15 @@ def test_the_settings_and_fingerprints_stand_there(results):
     html = html_of(results)
     for word in ("0123456789abcdef" * 4, "weight_decay", "describe the detailed facial actions", "source: data/demo-c"):
         assert word in html
+
+
+def test_times_stand_there_where_the_stages_ran(results):
+    html = html_of(results)
+    table = html[html.index("<h3>Times</h3>") :]
+    for words in ("x86_64, 2 cores", "encode-images@demo-clean", "2 min 10 s", "1,400 images in 2 min 09 s", "0.42 s"):
+        assert words in table
+    without = render_page(read_page(results, {}, (), VERSIONS, [])).decode()
+    assert "No stage before this page ran on this machine" in without
 
 
 def test_a_missing_result_names_the_file(results, tmp_path):
