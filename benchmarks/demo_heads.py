@@ -1,13 +1,15 @@
-"""Contrastive heads, ridge heads and controls side by side: python -m benchmarks.demo_heads [--path] [--faces N].
+"""Contrastive heads, ridge heads and controls side by side: python -m benchmarks.demo_heads [--path | --recipes].
 
 Reads the caches that `dvc repro` made for the params.yaml of the current folder, and encodes the training faces once
 more for each control instruction. With `--path` it prints the whole path of lambdas instead, held-out loss beside
-scores: for a params.yaml whose test sets have been replaced by validation sets, never to choose on test sets.
+scores, with `--recipes` contrastive heads under twenty settings: both for a params.yaml whose test sets have been
+replaced by validation sets, never to choose on test sets.
 """
 
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -208,13 +210,31 @@ def study(params: Params, faces_asked: list[int], skip: int) -> None:
     print(f"{shares[0]:.1%} of the squared length of images, {shares[1]:.1%} of that of prompts")
 
 
+def recipes(params: Params, faces_asked: list[int], skip: int) -> None:
+    """Contrastive heads under twenty settings of the recipe beside the ridge head, at every number of faces."""
+    train, table = params.train, Table(load_sets(params), params.prompts.types)
+    images = FeatureCache(image_features(params.clip.name, train.dataset))
+    targets = FeatureCache(target_features(params.llm.name, train.dataset))
+    scale, rows = images.identity.encoder["logit_scale"], paired_rows(images, targets)[skip:]
+    for count in faces_asked:
+        x, y = (np.float32(cache.features(rows[:count])) for cache in (images, targets))
+        head, value = chosen_head(x, y, train, scale)
+        table.row(f"{len(x):,}", f"**ridge, rule ({value:.2g})**", [head])
+        for lr, epochs, decay in product((0.01, 0.03, 0.1, 0.3, 1.0), (20, 60), (1e-4, 1e-2)):
+            recipe = train.model_copy(update={"lr": lr, "epochs": epochs, "weight_decay": decay})
+            heads = list(fit_heads(x, y, scale, recipe, torch.device("cpu")).weights)
+            table.row(f"{len(x):,}", f"lr {lr:g}, {epochs} epochs, weight decay {decay:g}", heads)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--path", action="store_true", help="the whole path of lambdas, for validation sets")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--path", action="store_true", help="the whole path of lambdas, for validation sets")
+    choice.add_argument("--recipes", action="store_true", help="twenty contrastive settings, for validation sets")
     parser.add_argument("--faces", type=int, nargs="+", default=[1_000, 3_000, 10_000], help="numbers of faces")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many faces at the beginning")
     asked = parser.parse_args()
-    (study if asked.path else compare)(load_params(), asked.faces, asked.skip)
+    (study if asked.path else recipes if asked.recipes else compare)(load_params(), asked.faces, asked.skip)
 
 
 if __name__ == "__main__":

@@ -209,6 +209,7 @@ app.command()(init.init)
 app.command()(heads.score)
 app.command()(predict.predict)
 app.command("compare-results")(compare.compare_results)
+app.command("fit-head")(heads.fit_head)
 app.command("import-head")(heads.import_head)
 app.command("export-head")(heads.export_head)
 

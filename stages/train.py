@@ -12,7 +12,7 @@ from pipeline.heads.cached_rows import CachedRows
 from pipeline.heads.contrastive import fit_heads
 from pipeline.heads.head_file import write_head
 from pipeline.heads.memory import fits
-from pipeline.heads.ridge_fit import cached_moments, fit_ridge
+from pipeline.heads.ridge_fit import fit_caches
 from pipeline.params import Params, load_params
 from pipeline.paths import MOMENTS, head_file, image_features, target_draws, training_results
 from pipeline.progress import Reporter
@@ -80,20 +80,13 @@ def contrastive(
 def ridge(params: Params, images: FeatureCache, targets: FeatureCache, report: Reporter) -> dict:
     """One head in closed form; metrics."""
     train = params.train
-    moments = cached_moments(MOMENTS, images, targets, train.ridge.held_out_share, report)
-    head = fit_ridge(moments, images, targets, images.identity.encoder["logit_scale"], train)
+    head = fit_caches(images, targets, train, MOMENTS, report)
+    report.say(f"ridge: {head}")
     (name,) = train.heads["ridge"]
-    metrics = {"rows": head.rows, "held_out": head.held_out, "lambda": head.relative_lambda}
-    how = "fixed"
-    if head.losses:
-        loss = head.losses.losses[head.losses.lambdas.index(head.relative_lambda)]
-        metrics |= {"held_out_loss": round(float(loss), 4), "chance": round(head.losses.chance, 4)}
-        how = f"loss {loss:.4f} on {head.held_out} held-out images, chance {head.losses.chance:.4f}"
-    report.say(f"ridge: lambda {head.relative_lambda:g} ({how}), fitted on {head.rows} images")
-    settings = {"dataset": train.dataset, "fit": "ridge", "batch_size": train.batch_size, "found": metrics}
+    settings = {"dataset": train.dataset, "fit": "ridge", "batch_size": train.batch_size, "found": head.found}
     settings |= train.ridge.model_dump() | sources(images, targets)
     write_head(head_file(name), head.weights, settings)
-    return metrics
+    return head.found
 
 
 def sources(images: FeatureCache, targets: FeatureCache) -> Mapping:

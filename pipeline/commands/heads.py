@@ -1,4 +1,4 @@
-"""`expclip-cache import-head`, `export-head` and `score`."""
+"""`expclip-cache fit-head`, `import-head`, `export-head` and `score`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,6 +6,53 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.console import orderly
+
+
+def fit_head(
+    images: Annotated[Path, typer.Argument(help="Cache of the training faces' image features.")],
+    out: Annotated[Path, typer.Argument(help="The head as safetensors.")],
+    targets: Annotated[
+        list[Path], typer.Option(help="Cache of the same faces' LLM targets; a further one is a further teacher.")
+    ],
+    weight: Annotated[
+        list[float] | None, typer.Option(help="Of each teacher, in the order of --targets; equal by default.")
+    ] = None,
+    fixed: Annotated[
+        float | None,
+        typer.Option("--lambda", help="Relative to the mean eigenvalue of X'X; chosen on held-out faces by default."),
+    ] = None,
+    held_out: Annotated[float, typer.Option(help="Share of the faces that only choose lambda.")] = 0.1,
+    tolerance: Annotated[
+        float, typer.Option(help="Share of the best held-out gain that may be given up for a larger lambda.")
+    ] = 0.03,
+    batch_size: Annotated[int, typer.Option(min=2, help="Of the held-out contrastive loss.")] = 512,
+    moments: Annotated[Path, typer.Option(help="Folder where sums over the caches are kept.")] = Path("moments"),
+    shards: Annotated[
+        str | None,
+        typer.Option(help="Only sum this part, such as 0:8, and keep it: other processes or machines sum the others."),
+    ] = None,
+) -> None:
+    """Fit a head in closed form on cached features: one pass, no epochs, no seeds.
+
+    Example: expclip-cache fit-head features/demo-clip/demo-train ridge.safetensors --targets
+    features/demo-llm/demo-train
+    """
+    with orderly():
+        from pipeline.heads.teachers import fit_teachers, sum_part
+        from pipeline.params import RidgeParams, build
+        from pipeline.progress import TerminalReporter
+        from pipeline.shards.schema import parse_part
+
+        how = {"choose": "held_out"} if fixed is None else {"choose": "fixed", "fixed": fixed}
+        ridge = build(RidgeParams, **how, held_out=held_out, tolerance=tolerance)
+        report = TerminalReporter()
+        if shards is not None:
+            for path in sum_part(images, targets, ridge, parse_part(shards), moments, report):
+                report.say(f"{path}: written; the command without --shards takes it up")
+            return
+        heads = fit_teachers(images, targets, weight or [], ridge, batch_size, out, moments, report)
+        teachers = f"{len(heads)} teachers" if len(heads) > 1 else "one teacher"
+        report.say(f"{out}: takes CLIP features of width {heads[0].weights.shape[1]}, fitted to {teachers}")
 
 
 def import_head(
@@ -49,7 +96,9 @@ def export_head(
 
 
 def score(
-    images: Annotated[Path, typer.Argument(help="Cache of a labelled test set, such as features/clip-b32/raf-db.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Caches of labelled test sets, such as features/clip-b32/raf-db.")
+    ],
     prompts: Annotated[Path, typer.Option(help="Cache of the prompts, such as features/clip-b32/prompts.")],
     head: Annotated[list[Path] | None, typer.Option(help="A head (safetensors); may be given more than once.")] = None,
     prompt_set: Annotated[
@@ -79,8 +128,10 @@ def score(
 
         chosen = {"types": tuple(types)} if types else {}
         how = build(PromptParams, set=prompt_set, aggregation=aggregation, **chosen)
-        rows = score_cache(images, prompts, head or [], how, every_type=not types)
+        scored = {str(cache): score_cache(cache, prompts, head or [], how, every_type=not types) for cache in images}
         if as_json:
-            typer.echo(json.dumps(scores_json(images, rows), indent=2))
+            typer.echo(json.dumps(scores_json(scored), indent=2))
         else:
-            Console(soft_wrap=True).print(scores_table(images, rows))
+            table = scores_table(scored)
+            # As wide as it needs to be: cut numbers are of no use.
+            Console(width=Console(width=1000).measure(table).maximum).print(table)

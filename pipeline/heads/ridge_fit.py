@@ -33,6 +33,33 @@ class RidgeHead:
     rows: int
     held_out: int
 
+    @property
+    def found(self) -> dict[str, float | int]:
+        """What the fit found, as numbers by name: rows, held_out, lambda and, where it was chosen, losses in nats."""
+        numbers = {"rows": self.rows, "held_out": self.held_out, "lambda": self.relative_lambda}
+        if self.losses is None:
+            return numbers
+        loss = float(self.losses.losses[self.losses.lambdas.index(self.relative_lambda)])
+        return numbers | {"held_out_loss": round(loss, 4), "chance": round(self.losses.chance, 4)}
+
+    def __str__(self) -> str:
+        found, how = self.found, "fixed"
+        if self.losses is not None:
+            how = f"loss {found['held_out_loss']:.4f} on {self.held_out} held-out images, chance {found['chance']:.4f}"
+        return f"lambda {self.relative_lambda:g} ({how}), fitted on {self.rows} images"
+
+
+def fit_caches(
+    images: FeatureCache, targets: FeatureCache, params: TrainParams, folder: Path, report: Reporter
+) -> RidgeHead:
+    """Sum what is missing of the moments of two caches, then solve: see `cached_moments` and `fit_ridge`.
+
+    Args:
+        folder: where the moments are kept.
+    """
+    moments = cached_moments(folder, images, targets, params.ridge.held_out_share, report)
+    return fit_ridge(moments, images, targets, images.identity.encoder["logit_scale"], params)
+
 
 def fit_ridge(
     moments: Moments, images: FeatureCache, targets: FeatureCache, logit_scale: float, params: TrainParams

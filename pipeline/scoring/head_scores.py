@@ -63,7 +63,7 @@ def score_cache(
         table = _encoded(table, embeddings.keys())
         if not table:
             raise ParamsError(f"{prompts}: has not all prompts of any type of the set {how.set!r}. Encode them first.")
-    named = {name: read_head(path) for name, path in _names(heads).items()}
+    named = {name: read_head(path) for name, path in zip(short_names(heads), heads, strict=True)}
     predictions = predict_dataset(faces, embeddings, table, named, how.aggregation)
     return [
         HeadScores(
@@ -82,6 +82,11 @@ def _encoded(table: Sequence[Prompt], texts: Collection[str]) -> tuple[Prompt, .
     return tuple(prompt for prompt in table if prompt.type not in incomplete)
 
 
-def _names(heads: Sequence[Path]) -> dict[str, Path]:
-    stems = [head.stem for head in heads]
-    return {stem if stems.count(stem) == 1 else str(head): head for stem, head in zip(stems, heads, strict=True)}
+def short_names(paths: Sequence[str | Path]) -> list[str]:
+    """The last part of each path without its suffix; the whole path where two share that.
+
+    >>> short_names(["heads/a.safetensors", "heads/b.safetensors", "other/b.safetensors"])
+    ['a', 'heads/b.safetensors', 'other/b.safetensors']
+    """
+    stems = [Path(path).stem for path in paths]
+    return [stem if stems.count(stem) == 1 else str(path) for stem, path in zip(stems, paths, strict=True)]

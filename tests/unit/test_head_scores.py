@@ -1,6 +1,7 @@
 """Any head, scored on cached features without a training stage."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def run(place, *arguments):
 def test_the_command_finds_the_types_that_are_encoded_and_speaks_json(place):
     result = run(place, "--head", place / "a.safetensors", "--json")
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
+    (found,) = json.loads(result.stdout)
     assert (found["items"], found["skipped"]) == (39, 1)
     assert list(found["prompt_types"]) == ["1", "2"]
     uar, war = plain_scores(2, HEADS["a"])
@@ -84,8 +85,20 @@ def test_the_command_shows_a_table_without_any_head_too(place):
     assert result.exit_code == 0, result.output
     uar, war = plain_scores(2, None)
     assert f"{uar:.2f} / {war:.2f}" in result.stdout
-    assert "39 items, 1 unreadable" in result.stdout
+    assert "39 items +1 unreadable" in result.stdout
     assert "type 1" not in result.stdout
+    assert "mean" not in result.stdout
+
+
+def test_several_test_sets_have_their_mean(place):
+    shutil.copytree(place / "faces", place / "again")
+    result = run(place, place / "again", "--types", "2", "--head", place / "a.safetensors")
+    assert result.exit_code == 0, result.output
+    uar, war = plain_scores(2, HEADS["a"])
+    assert result.stdout.count(f"{uar:.2f} / {war:.2f}") == 3, "two sets that are the same, and their mean"
+    assert result.stdout.count("mean") == 1
+    both = json.loads(run(place, place / "again", "--json").stdout)
+    assert [found["features"] for found in both] == [str(place / "faces"), str(place / "again")]
 
 
 def test_two_heads_of_one_name_go_by_their_paths(place):
