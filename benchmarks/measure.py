@@ -37,6 +37,12 @@ def timed(work: Callable[[], object], repeats: int = 3) -> float:
     return min(times)
 
 
+def timed_in_turn(*works: Callable[[], object], repeats: int = 3) -> list[float]:
+    """`timed` of several works that take turns, so that what disturbs one disturbs the others too."""
+    rounds = [[timed(work, repeats=1) for work in works] for _ in range(repeats)]
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
 def show(title: str, figures: list[Figure]) -> None:
     """Print a Markdown table that can be pasted into benchmarks/README.md."""
     print(f"\n### {title}\n\n| what | time | ratio | wanted | note |\n| --- | --- | --- | --- | --- |")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import Figure, show, timed
+from benchmarks.measure import Figure, show, timed, timed_in_turn
 from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import Block, Identity, plan_shards
@@ -39,8 +39,11 @@ def main() -> None:
         folder = Path(name)
         np.save(folder / "all.npy", features)
         write_cache(folder, features, 2048)
-        peer = timed(lambda: np.load(folder / "all.npy"), repeats=5)
-        ours = timed(lambda: FeatureCache(folder).features(np.arange(asked.rows)), repeats=5)
+        peer, ours = timed_in_turn(
+            lambda: np.load(folder / "all.npy"),
+            lambda: FeatureCache(folder).features(np.arange(asked.rows)),
+            repeats=15,
+        )
         rows = random.permutation(asked.rows)[:512]
         start = time.perf_counter()
         cache = FeatureCache(folder)

@@ -121,7 +121,7 @@ def parse_head(raw: bytes, total: int) -> Header:
     """Read a head without trusting it.
 
     Args:
-        raw: the first `LARGEST` bytes of the file, or all of it.
+        raw: the file's beginning: as much of it as holds the head, at most `LARGEST` bytes.
         total: length of the file in bytes.
 
     Raises:

@@ -1,8 +1,12 @@
 """Read a feature cache: refuse what is incomplete or damaged, then give rows from the mapped files."""
 
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,9 @@ from pipeline.shards.shard import Seal, Shard, open_shard
 
 MAX_MAPPED = 128
 """Shards that are mapped at once. Each costs a file descriptor, and 1,024 are a usual limit for a process."""
+
+READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""Shards that are read for the first time at once; hashing and copying leave Python's lock alone."""
 
 
 class FeatureCache:
@@ -43,30 +50,37 @@ class FeatureCache:
         self.skipped: dict[int, str] = {item["row"]: item["reason"] for item in index["skipped"]}
         self._mapped: OrderedDict[int, Shard] = OrderedDict()
         self._seals: dict[int, Seal] = {}
+        self._turn = threading.Lock()
 
     def shard(self, number: int) -> Shard:
-        """Shard `number`, mapped; checked on first use.
+        """Shard `number`, mapped; checked on first use. May be called from several threads.
 
         Raises:
             CacheError: it is missing, damaged, or no part of this cache.
         """
-        if number in self._mapped:
-            self._mapped.move_to_end(number)
-            return self._mapped[number]
+        with self._turn:
+            if number in self._mapped:
+                self._mapped.move_to_end(number)
+                return self._mapped[number]
+        return self._open(number)
+
+    def _open(self, number: int, into: np.ndarray | None = None) -> Shard:
+        """Shard `number`, checked and mapped; see `open_shard` for `into`."""
         record = self.index["shards"][number]
         path = self.folder / record["name"]
         again = "Run `expclip-cache verify --repair` on the cache and the extraction again: it makes only this one."
         if not path.is_file():
             raise CacheError(f"{path}: the shard is missing. {again}")
         try:
-            shard = open_shard(path, self._seals.get(number))
+            shard = open_shard(path, self._seals.get(number), into)
         except CacheError as error:
             raise CacheError(f"{error} {again}") from None
         self._check_membership(shard, number)
-        self._seals[number] = shard.seal
-        self._mapped[number] = shard
-        while len(self._mapped) > MAX_MAPPED:
-            self._mapped.popitem(last=False)
+        with self._turn:
+            self._seals[number] = shard.seal
+            self._mapped[number] = shard
+            while len(self._mapped) > MAX_MAPPED:
+                self._mapped.popitem(last=False)
         return shard
 
     @cached_property
@@ -84,15 +98,34 @@ class FeatureCache:
         """
         rows = self._checked(rows)
         found = np.empty((len(rows), self.width), dtype=self.dtype)
-        for shard, places in self._by_shard(rows):
-            found[places] = shard.features[rows[places] - shard.rows.start]
+        parts = list(self._by_shard(rows))
+
+        def fill(part: tuple[int, slice | np.ndarray]) -> None:
+            number, places = part
+            first, count = self.index["shards"][number]["first_row"], self.index["shards"][number]["rows"]
+            inside = rows[places] - first
+            if not isinstance(places, slice):
+                found[places] = self.shard(number).features[inside]
+            elif number not in self._mapped and np.array_equal(inside, np.arange(count)):
+                self._open(number, found[places])
+            else:
+                # "clip" because "raise" copies once more; that all rows exist is known by now.
+                np.take(self.shard(number).features, inside, axis=0, out=found[places], mode="clip")
+
+        if sum(number not in self._mapped for number, _ in parts) > 1:
+            with ThreadPoolExecutor(READERS, "shard-reader") as readers:
+                list(readers.map(fill, parts))
+        else:
+            for part in parts:
+                fill(part)
         return found
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """(m,) int32 labels of the given row ids, -1 where there is none."""
         rows = self._checked(rows)
         found = np.empty(len(rows), dtype=np.int32)
-        for shard, places in self._by_shard(rows):
+        for number, places in self._by_shard(rows):
+            shard = self.shard(number)
             found[places] = shard.labels[rows[places] - shard.rows.start]
         return found
 
@@ -100,8 +133,9 @@ class FeatureCache:
         """Paths (file system encoded) or prompt texts of the given row ids."""
         rows = self._checked(rows)
         found: list[bytes] = [b""] * len(rows)
-        for shard, places in self._by_shard(rows):
-            for place in places:
+        for number, places in self._by_shard(rows):
+            shard = self.shard(number)
+            for place in np.arange(len(rows))[places]:
                 found[place] = bytes(shard.paths[rows[place] - shard.rows.start])
         return found
 
@@ -142,10 +176,14 @@ class FeatureCache:
             raise CacheError(f"{self.folder}: row {row} has no features: {self.skipped[row]}.")
         return rows
 
-    def _by_shard(self, rows: np.ndarray) -> Iterator[tuple[Shard, np.ndarray]]:
+    def _by_shard(self, rows: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
+        """Each shard that holds some of the rows, and where they stand among them: a slice if the rows ascend."""
         numbers = rows // self.index["shard_rows"]
-        for number in np.unique(numbers):
-            yield self.shard(int(number)), np.flatnonzero(numbers == number)
+        order = None if (numbers[1:] >= numbers[:-1]).all() else np.argsort(numbers, kind="stable")
+        ascending = numbers if order is None else numbers[order]
+        for start, stop in pairwise([*np.flatnonzero(np.diff(ascending, prepend=-1)), len(rows)]):
+            places = slice(start, stop)
+            yield int(ascending[start]), places if order is None else order[places]
 
 
 def paired_rows(images: FeatureCache, *targets: FeatureCache) -> np.ndarray:

@@ -11,8 +11,14 @@ import numpy as np
 import xxhash
 
 from pipeline.errors import CacheError
-from pipeline.shards.header import LARGEST, SEALED_FROM, Header, parse_head, sealed_digest
+from pipeline.shards.header import LARGEST, SEALED_FROM, SMALLEST, Header, parse_head, sealed_digest
 from pipeline.shards.schema import Identity, Json, shard_name, unlike
+
+BUFFER = 1 << 18
+"""Bytes that are read at once to be hashed only: they stay in the processor's nearest cache."""
+
+STRETCH = 1 << 22
+"""Bytes that are read at once into a caller's array: long, so that threads seldom wait for Python's lock."""
 
 Seal = tuple[int, ...]
 """Device, inode, length and time of change of a file: while they stay, so do its bytes."""
@@ -93,11 +99,13 @@ class ShardEntry:
     skipped: list[dict[str, Json]]
 
 
-def open_shard(path: Path, known: Seal | None = None) -> Shard:
+def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
     """Open one shard without trusting it. Every byte is read once and compared with the file's checksum.
 
     Args:
         known: the `seal` of this shard when it was last opened; while the file has it, it is not read again.
+        into: C-contiguous array of the features' shape and type, filled with them. Where the file is read for its
+            checksum they are taken on the way, which saves a second pass. Means nothing if an error is raised.
 
     Raises:
         CacheError: the file is missing, cannot be read, is damaged or no shard.
@@ -106,44 +114,74 @@ def open_shard(path: Path, known: Seal | None = None) -> Shard:
         # Without O_NONBLOCK a FIFO in place of a shard would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            return _open(path, descriptor, known)
+            return _open(path, descriptor, known, into)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise CacheError(f"{path}: cannot be read as a shard ({error.strerror}).") from None
 
 
-def _open(path: Path, descriptor: int, known: Seal | None) -> Shard:
+def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | None) -> Shard:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise CacheError(f"{path}: is not a plain file.")
     seal = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    head = os.pread(descriptor, LARGEST, 0)
+    head = os.pread(descriptor, SMALLEST, 0)
+    if b"\n" not in head[SEALED_FROM:]:
+        head = os.pread(descriptor, LARGEST, 0)
     digest = sealed_digest(head[:SEALED_FROM])
     if digest is None:
         raise CacheError(f"{path}: is no shard of a feature cache, or its first line is damaged.")
-    if seal != known and _digest_from(descriptor, SEALED_FROM) != digest:
+    # Parsed before it is proved, to learn where the features lie; believed only afterwards.
+    parsed = _parse(head, status.st_size)
+    place = None if into is None or seal == known else _place_of_features(parsed, into)
+    if seal != known and _digest_from(descriptor, SEALED_FROM, place, into) != digest:
         raise CacheError(f"{path}: the content does not match its checksum: the file is damaged.")
+    if isinstance(parsed, Exception):
+        raise CacheError(f"{path}: is no shard of this version ({type(parsed).__name__}: {parsed}).")
+    # One mapping a shard, and so one file descriptor, whatever is read from it.
+    mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
+    features, row, labels, paths, errors = (column.of(mapped) for column in parsed.columns.values())
+    if not _counts_up(row, parsed.first_row):
+        raise CacheError(f"{path}: its rows do not count up from {parsed.first_row}.")
+    if into is not None and place is None:
+        into[:] = features
+    return Shard(path, parsed, digest, seal, features, labels, paths, errors)
+
+
+def _parse(head: bytes, total: int) -> Header | Exception:
+    """The head, or what is wrong with it."""
     try:
-        header = parse_head(head, status.st_size)
-        # One mapping a shard, and so one file descriptor, whatever is read from it.
-        mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
+        return parse_head(head, total)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
-        raise CacheError(f"{path}: is no shard of this version ({type(error).__name__}: {error}).") from None
-    features, row, labels, paths, errors = (column.of(mapped) for column in header.columns.values())
-    if not _counts_up(row, header.first_row):
-        raise CacheError(f"{path}: its rows do not count up from {header.first_row}.")
-    return Shard(path, header, digest, seal, features, labels, paths, errors)
+        return error
 
 
-def _digest_from(descriptor: int, start: int) -> str:
-    """XXH3-128 of an open file from byte `start` to its end, hex."""
-    digest, place, buffer = xxhash.xxh3_128(), start, bytearray(1 << 20)
-    view = memoryview(buffer)
-    while size := os.preadv(descriptor, [buffer], place):
-        digest.update(view[:size])
-        place += size
-    return digest.hexdigest()
+def _place_of_features(parsed: Header | Exception, into: np.ndarray) -> int | None:
+    """Offset of the features in the file; None unless they would just fill `into`."""
+    if isinstance(parsed, Exception):
+        return None
+    column = parsed.columns["features"]
+    return column.offset if (column.shape, np.dtype(column.dtype)) == (into.shape, into.dtype) else None
+
+
+def _digest_from(descriptor: int, start: int, place: int | None, into: np.ndarray | None) -> str:
+    """XXH3-128 of an open file from byte `start` to its end, hex; its bytes from `place` on also fill `into`."""
+    digest, buffer = xxhash.xxh3_128(), memoryview(bytearray(BUFFER))
+    wanted = memoryview(b"") if place is None else memoryview(into.view(np.uint8)).cast("B")
+    first = start if place is None else place
+    while True:
+        if start < first:
+            target = buffer[: first - start]
+        elif start < first + len(wanted):
+            target = wanted[start - first : start - first + STRETCH]
+        else:
+            target = buffer
+        size = os.preadv(descriptor, [target], start)
+        if not size:
+            return digest.hexdigest()
+        digest.update(target[:size])
+        start += size
 
 
 def _counts_up(row: Sequence[int], first: int) -> bool:

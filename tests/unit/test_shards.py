@@ -1,6 +1,7 @@
 """The cache format: bytes, round trip, rows by id, pairing, and refusal of what does not belong together."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -109,11 +110,50 @@ def test_few_shards_stay_mapped_and_none_is_checked_twice(tmp_path, monkeypatch)
     assert cache.features(np.arange(40))[:, 0].tolist() == list(range(40))
 
 
+@given(data=st.data())
+def test_rows_come_in_any_order_from_any_number_of_shards(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "any-order"
+    if not folder.exists():
+        make_cache(folder, rows=40, bad=(5,))
+    cache = FeatureCache(folder)
+    for _ in range(2):
+        wanted = data.draw(st.lists(st.integers(0, 39).filter(lambda row: row != 5)))
+        wanted = sorted(wanted) if data.draw(st.booleans()) else wanted
+        rows = np.array(wanted, dtype=np.int64)
+        assert cache.features(rows)[:, 0].tolist() == rows.tolist()
+        assert cache.labels(rows).tolist() == (rows % 3).tolist()
+        assert cache.paths(rows) == [f"é/{row}.jpg".encode() for row in rows]
+
+
+@pytest.mark.parametrize("place", [70, 4100, 5000, -1])
+def test_damage_is_found_before_rows_of_whole_shards_are_given(tmp_path, place):
+    folder = make_cache(tmp_path / "c", rows=40)
+    whole = FeatureCache(folder).features(np.arange(40))
+    assert whole.tobytes() == make_block(0, range(40)).features.tobytes()
+    path = folder / shard_name(3)
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 1
+    path.write_bytes(raw)
+    for rows in (np.arange(40), np.arange(12, 16), np.arange(13, 15), np.arange(39, -1, -1)):
+        with pytest.raises(CacheError, match=r"shard-00003\.h5: the content does not match its checksum"):
+            FeatureCache(folder).features(rows)
+
+
+def test_several_threads_share_a_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_MAPPED", 3)
+    cache = FeatureCache(make_cache(tmp_path / "c", rows=400))
+    orders = [np.random.default_rng(seed).permutation(400) for seed in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        for rows, found in zip(orders, threads.map(cache.features, orders), strict=True):
+            assert found[:, 0].tolist() == rows.tolist()
+
+
 def test_a_shard_that_changed_since_it_was_checked_is_checked_again(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "MAX_MAPPED", 1)
     folder = make_cache(tmp_path / "c")
     cache = FeatureCache(folder)
     cache.features(np.arange(10))
+    cache.features(np.array([9]))
     raw = bytearray((folder / shard_name(0)).read_bytes())
     raw[-1] ^= 1
     (folder / shard_name(0)).write_bytes(raw)
