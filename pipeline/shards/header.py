@@ -6,6 +6,7 @@ library, which crashes on some of them.
 """
 
 import json
+import math
 import re
 from dataclasses import dataclass
 
@@ -39,12 +40,11 @@ class Column:
     @property
     def bytes(self) -> int:
         """Size on disk."""
-        return int(np.prod(self.shape, dtype=object)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def of(self, buffer) -> np.ndarray:
         """The array, without a copy."""
-        count = int(np.prod(self.shape))
-        return np.frombuffer(buffer, self.dtype, count, self.offset).reshape(self.shape)
+        return np.frombuffer(buffer, self.dtype, math.prod(self.shape), self.offset).reshape(self.shape)
 
 
 @dataclass(frozen=True)
