@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from benchmarks.measure import Figure, show, timed
+from benchmarks.measure import Figure, show, timed_in_turn
 from pipeline.scoring.index import PromptIndex
 
 
@@ -29,12 +29,17 @@ def main() -> None:
     index = PromptIndex(prompts, classes, head)
     error = np.abs(index.similarities(x) - wide()).max()
     same = (index.classify(x) == wide().argmax(axis=1)).mean()
-    slow, fast = timed(wide), timed(lambda: PromptIndex(prompts, classes, head).classify(x))
+    slow, classify, similarities = timed_in_turn(
+        wide,
+        lambda: PromptIndex(prompts, classes, head).classify(x),
+        lambda: PromptIndex(prompts, classes, head).similarities(x),
+    )
     show(
         f"Scoring {asked.images:,} images against 110 prompts of 11 classes",
         [
-            Figure("NumPy in 4,096 dimensions", slow),
-            Figure("ours: FAISS in 512, index included", fast, slow / fast, ">= 5", "times faster"),
+            Figure("NumPy in 4,096 dimensions, by the definition", slow),
+            Figure("our similarities, index included", similarities, slow / similarities, ">= 5", "times faster"),
+            Figure("our classes, index included", classify, slow / classify, ">= 5", "times faster"),
             Figure("largest difference of a similarity", None, None, "<= 1e-5", f"{error:.1e}"),
             Figure("same class", None, None, "", f"{100 * same:.3f} % of the images"),
         ],

@@ -19,6 +19,7 @@ def parts():
         "texts": random.normal(size=(20, 16)).astype(np.float32),
         "classes": random.permutation(classes),
         "head": random.normal(size=(64, 16)).astype(np.float32),
+        "steep": (random.normal(size=(64, 16)) * 10.0 ** -np.arange(0, 4, 0.25)).astype(np.float32),
         "narrow": random.normal(size=(9, 16)).astype(np.float32),
     }
 
@@ -40,7 +41,7 @@ def naive(parts, head, aggregation):
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "renorm_mean", "nearest"])
-@pytest.mark.parametrize("head", [None, "head", "narrow"])
+@pytest.mark.parametrize("head", [None, "head", "narrow", "steep"])
 def test_equals_the_definition(parts, head, aggregation):
     expected = naive(parts, head, aggregation)
     index = PromptIndex(parts["texts"], parts["classes"], head and parts[head], aggregation)
@@ -61,3 +62,18 @@ def test_the_aggregations_are_three_different_answers(parts):
 def test_length_of_a_feature_does_not_matter(parts):
     index = PromptIndex(parts["texts"], parts["classes"], parts["head"])
     np.testing.assert_array_equal(index.classify(parts["images"]), index.classify(7 * parts["images"]))
+
+
+def test_a_zero_feature_is_like_nothing(parts):
+    index = PromptIndex(parts["texts"], parts["classes"], parts["head"])
+    assert (index.similarities(np.zeros((2, 16), dtype=np.float32)) == 0).all()
+
+
+def test_one_prompt_a_class_in_any_order(parts):
+    classes = np.array([2, 0, 1])
+    index = PromptIndex(parts["texts"][:3], classes, parts["head"], "nearest")
+    found = index.similarities(parts["images"])
+    sorted_texts = parts["texts"][:3][np.argsort(classes)]
+    expected = PromptIndex(sorted_texts, np.arange(3), parts["head"]).similarities(parts["images"])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_array_equal(index.classify(parts["images"]), found.argmax(axis=1))
