@@ -118,9 +118,16 @@ def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
 
 
 def to_float(pixels: "torch.Tensor", how: Preprocess) -> "torch.Tensor":
-    """(..., 3, h, w) uint8 -> float32 of the same shape and device: / 255, minus mean, over std."""
+    """(b, 3, size, size) uint8 -> float32 of the same shape and device: / 255, minus mean, over std.
+
+    Raises:
+        ValueError: pixels of another shape or dtype.
+    """
     import torch
 
+    if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, how.size, how.size):
+        found = f"{tuple(pixels.shape)} {pixels.dtype}"
+        raise ValueError(f"pixels: expected (b, 3, {how.size}, {how.size}) uint8, found {found}")
     values = pixels.to(torch.float32) / 255
     if how.mean == (0.0, 0.0, 0.0) and how.std == (1.0, 1.0, 1.0):
         return values

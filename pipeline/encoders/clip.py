@@ -68,10 +68,6 @@ class ClipEncoder:
         Raises:
             ValueError: pixels of another shape or dtype.
         """
-        side = self.image_size
-        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, side, side):
-            found = f"{tuple(pixels.shape)} {pixels.dtype}"
-            raise ValueError(f"pixels: expected (b, 3, {side}, {side}) uint8, found {found}")
         with torch.inference_mode():
             values = to_float(pixels.to(self.device, non_blocking=True), self.preprocess)
             features = self._model.encode_image(values.to(self._dtype))

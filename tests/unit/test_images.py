@@ -33,12 +33,12 @@ def test_clip_crops_and_normalises_as_open_clip_does(photo):
 
     theirs = image_transform(32, is_train=False, mean=CLIP_MEAN, std=CLIP_STD)(Image.open(photo))
     how = preprocess("clip", 32)
-    ours = to_float(torch.from_numpy(read_pixels(photo, how)), how)
+    (ours,) = to_float(torch.from_numpy(read_pixels(photo, how))[None], how)
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
 def test_reference_floats_are_in_zero_to_one():
-    values = to_float(torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1), REFERENCE)
+    values = to_float(torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1), preprocess("reference", 1))
     assert values.flatten().tolist() == pytest.approx([0, 0.2, 1])
 
 
