@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import CacheError
@@ -16,15 +18,25 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
     Raises:
         CacheError: the disk is full, the folder cannot be written to, or a limit is reached; nothing is left behind.
     """
+    with appearing(path) as temporary, temporary.open("xb") as file:
+        for part in parts:
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A temporary name to fill with all of a file, bytes on the disk included; it becomes `path` as the block ends.
+
+    Raises:
+        CacheError: as `write_atomically`; if the block raises, nothing appears and nothing is left behind.
+    """
     # Machines that share a folder may share a process id as well.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         try:
-            with temporary.open("xb") as file:
-                for part in parts:
-                    file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
+            yield temporary
             os.replace(temporary, path)  # noqa: PTH105 - the call the fault tests break off at
             _sync_folder(path.parent)
         finally:
@@ -36,10 +48,21 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
         ) from None
 
 
-def remove_temporaries(path: Path) -> None:
-    """Delete what killed runs left behind while writing `path`, which nobody else may be writing now."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        left.unlink(missing_ok=True)
+def remove_temporaries(folder: Path, names: Collection[str]) -> None:
+    """Delete what killed runs left behind while writing these files, which nobody else may be writing now."""
+    wanted = frozenset(names)
+    for left in folder.glob(".*.tmp"):
+        if target_of(left.name) in wanted:
+            left.unlink(missing_ok=True)
+
+
+def target_of(temporary: str) -> str:
+    """The name of the file that a temporary name was to become; names have one dot.
+
+    >>> target_of(".shard-00003.h5.77.1a2b3c4d.tmp")
+    'shard-00003.h5'
+    """
+    return ".".join(temporary[1:].split(".")[:2])
 
 
 def _sync_folder(folder: Path) -> None:

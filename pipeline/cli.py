@@ -39,7 +39,9 @@ def main() -> None:
 @app.command()
 def extract(
     images: Annotated[Path, typer.Argument(help="Folder of images (or of clips as frame folders), at any depth.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the cache: shards and index.json.")],
+    out: Annotated[
+        str, typer.Argument(help="Folder for the cache (shards and index.json), or an address: s3://bucket/photos.")
+    ],
     encoder: Annotated[
         EncoderKind, typer.Option(help="clip: image features; llm: T5 encoder targets.")
     ] = EncoderKind.clip,
@@ -130,15 +132,18 @@ def extract(
         finished = run_extraction(job, cache, run, report, only)
         if finished is None:
             return
+        good = finished.rows - len(finished.skipped)
         report.say(
-            f"{out}: {len(finished.good_rows)} of {finished.rows} rows, {finished.width} wide, {finished.dtype}, "
+            f"{out}: {good} of {finished.rows} rows, {finished.width} wide, {finished.dtype}, "
             f"weights {finished.identity.encoder['weights_sha256'][:16]}"
         )
 
 
 @app.command()
 def verify(
-    cache: Annotated[Path, typer.Argument(help="Folder with shards and index.json.")],
+    cache: Annotated[
+        str, typer.Argument(help="Folder with shards and index.json, or its address: s3://bucket/photos.")
+    ],
     manifest: Annotated[
         Path | None, typer.Option(help="What the cache was made from; by default its own manifest.jsonl.")
     ] = None,
@@ -146,7 +151,10 @@ def verify(
         Path | None, typer.Option(help="Folder of the raw images: read them too and compare them with the manifest.")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Read only so many rows of the raw images, spread evenly.")
+        int | None,
+        typer.Option(
+            min=1, help="Read only so many shards, and so many rows of the raw images, spread evenly; list the rest."
+        ),
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Delete what is broken; the next extract makes only that.")
@@ -182,10 +190,14 @@ def verify(
 
 @app.command()
 def inspect(
-    cache: Annotated[Path, typer.Argument(help="Folder with shards and index.json.")],
+    cache: Annotated[
+        str, typer.Argument(help="Folder with shards and index.json, or its address: s3://bucket/photos.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what is in a cache: settings, encoder, rows, labels, shards, unreadable pictures.
+
+    Whether its bytes are right, verify says.
 
     Example: expclip-cache inspect features/photos --json
     """

@@ -94,16 +94,15 @@ def _holder(path: Path, claimed: range) -> str:
         for line in reversed(path.read_text(encoding="utf-8").splitlines()):
             who = json.loads(line)
             overlap = range(max(who["shards"][0], claimed.start), min(who["shards"][1], claimed.stop))
-            if overlap and _may_live(who["pid"], who["host"]):
+            if overlap and (who["host"] != socket.gethostname() or may_live(who["pid"])):
                 return f"process {who['pid']} on {who['host']} since {who['started']}"
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return "it has not said who it is yet"
 
 
-def _may_live(pid: int, host: str) -> bool:
-    if host != socket.gethostname():
-        return True
+def may_live(pid: int) -> bool:
+    """Whether another process of this machine has this number now."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

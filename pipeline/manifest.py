@@ -21,6 +21,9 @@ from pipeline.errors import DataError
 
 FORMAT = "expclip-cache manifest 1"
 
+HEADER_BYTES = 1 << 20
+"""Of a manifest's beginning, which hold its first line."""
+
 
 @dataclass(frozen=True)
 class ManifestRow:
@@ -111,11 +114,26 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest and prove it whole.
 
     Raises:
-        DataError: the file is missing, no manifest, its rows do not give the hash in its header, or they contradict
-            each other.
+        DataError: the file is missing; or see `parse_manifest`.
     """
     try:
-        header, *lines = path.read_bytes().splitlines()
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: the manifest cannot be read ({error.strerror}). Make it first.") from None
+    return parse_manifest(raw, path)
+
+
+def parse_manifest(raw: bytes, path: Path | str) -> Manifest:
+    """The manifest of a file's content, proved whole.
+
+    Args:
+        path: named in errors.
+
+    Raises:
+        DataError: it is no manifest, its rows do not give the hash in its header, or they contradict each other.
+    """
+    try:
+        header, *lines = raw.splitlines()
         head = json.loads(header)
         if head["format"] != FORMAT:
             raise DataError(f"{path}: expected the format {FORMAT!r}, found {head['format']!r}.")
@@ -123,8 +141,6 @@ def read_manifest(path: Path) -> Manifest:
         manifest = Manifest(str(head["name"]), tuple(head["classes"]), rows, tuple(head["notes"]))
         whole = (len(rows), manifest.sha256) == (head["rows"], head["sha256"])
         found = contradiction(manifest) if whole else None
-    except OSError as error:
-        raise DataError(f"{path}: the manifest cannot be read ({error.strerror}). Make it first.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: is no manifest ({error!r}). Delete it and make it again.") from None
     if not whole:
@@ -134,12 +150,14 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def recorded_sha256(path: Path) -> str | None:
-    """The hash that a manifest's first line claims, which is not proved here; None if there is no such line."""
+def recorded_sha256(raw: bytes) -> str | None:
+    """The hash that a manifest claims to have, by its first `HEADER_BYTES`; None if they have no such line.
+
+    The hash is not proved here.
+    """
     try:
-        with path.open("rb") as file:
-            return json.loads(file.readline(1 << 24))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return json.loads(raw.partition(b"\n")[0])["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

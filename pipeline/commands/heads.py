@@ -9,10 +9,10 @@ from pipeline.console import orderly
 
 
 def fit_head(
-    images: Annotated[Path, typer.Argument(help="Cache of the training faces' image features.")],
+    images: Annotated[str, typer.Argument(help="Cache of the training faces' image features: a folder or an address.")],
     out: Annotated[Path, typer.Argument(help="The head as safetensors.")],
     targets: Annotated[
-        list[Path], typer.Option(help="Cache of the same faces' LLM targets; a further one is a further teacher.")
+        list[str], typer.Option(help="Cache of the same faces' LLM targets; a further one is a further teacher.")
     ],
     weight: Annotated[
         list[float] | None, typer.Option(help="Of each teacher, in the order of --targets; equal by default.")
@@ -97,9 +97,10 @@ def export_head(
 
 def score(
     images: Annotated[
-        list[Path], typer.Argument(help="Caches of labelled test sets, such as features/clip-b32/raf-db.")
+        list[str],
+        typer.Argument(help="Caches of labelled test sets: folders such as features/clip-b32/raf-db, or addresses."),
     ],
-    prompts: Annotated[Path, typer.Option(help="Cache of the prompts, such as features/clip-b32/prompts.")],
+    prompts: Annotated[str, typer.Option(help="Cache of the prompts, such as features/clip-b32/prompts.")],
     head: Annotated[list[Path] | None, typer.Option(help="A head (safetensors); may be given more than once.")] = None,
     prompt_set: Annotated[
         str, typer.Option("--set", help="reference, clean, or a prompt file my-prompts.yaml.")

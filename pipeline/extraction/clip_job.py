@@ -8,8 +8,8 @@ from pipeline.manifest import Manifest
 from pipeline.params import ClipParams
 
 
-def clip_job(manifest: Manifest, root: Callable[[], Path], params: ClipParams, device: str, out: Path) -> Job:
-    """What to encode, with what, into which folder; nothing is loaded yet."""
+def clip_job(manifest: Manifest, root: Callable[[], Path], params: ClipParams, device: str, out: Path | str) -> Job:
+    """What to encode, with what, into which cache; nothing is loaded yet."""
 
     def weights() -> str | None:
         from pipeline.encoders.sources import weights_identity

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Sequence
 
-from pipeline.atomic import remove_temporaries
 from pipeline.errors import CacheError, DataError, ParamsError
 from pipeline.extraction.job import Job
 from pipeline.extraction.resume import (
@@ -19,13 +18,14 @@ from pipeline.extraction.resume import (
     whole_shards,
 )
 from pipeline.lock import Claim, writing
-from pipeline.manifest import recorded_sha256, write_manifest
+from pipeline.manifest import HEADER_BYTES, recorded_sha256, write_manifest
 from pipeline.params import CacheParams, RunParams
 from pipeline.progress import Reporter
 from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import INDEX, MANIFEST, Block, Identity, plan_shards, shard_name
 from pipeline.shards.shard import ShardEntry, open_shard
+from pipeline.shards.store import Folder, Store, store_at
 from pipeline.shards.writer import write_shard
 
 
@@ -55,16 +55,15 @@ def extract(
     plan = plan_shards(len(job.manifest.rows), cache.shard_rows)
     mine = _part(only, plan)
     asked = Asked(settings, functools.cache(job.weights), plan, cache.shard_rows)
-    with writing(job.out, only) as claim:
-        for number in mine:
-            remove_temporaries(job.out / shard_name(number))
+    store = store_at(job.out)
+    with writing(store.folder, only) as claim, store.leased(only):
+        store.remove_temporaries([shard_name(number) for number in mine])
         with claim.index():
-            for name in (INDEX, MANIFEST):
-                remove_temporaries(job.out / name)
-            complete = _complete(job, asked, cache, claim, report)
-        done = {} if complete else _keep_or_replace(job, mine, asked, cache, claim, report)
+            store.remove_temporaries([INDEX, MANIFEST])
+            complete = _complete(store, asked, cache, claim, report)
+        done = {} if complete else _keep_or_replace(store, mine, asked, cache, claim, report)
         with claim.index():
-            _keep_manifest(job)
+            _keep_manifest(job, store)
         if complete:
             report.say(f"{job.out}: complete, {complete.rows} rows; nothing to do")
             return complete
@@ -72,8 +71,8 @@ def extract(
         if len(todo) < len(mine):
             report.say(f"{job.out}: {len(mine) - len(todo)} of {len(mine)} shards are there already")
         if todo:
-            _make(job, settings, [(number, plan[number]) for number in todo], done, cache, run, report)
-        others = whole_shards(job.out, (number for number in range(len(plan)) if number not in mine), report)
+            _make(job, store, settings, [(number, plan[number]) for number in todo], done, cache, run, report)
+        others = whole_shards(store, (number for number in range(len(plan)) if number not in mine), report)
         for entry in others.values():
             if changed := mismatch_of_shard(entry, asked):
                 raise CacheError(
@@ -86,8 +85,8 @@ def extract(
             report.say(f"{job.out}: this part is done; {missing} of {len(plan)} shards are still to be made")
             return None
         with claim.index():
-            _finish(job, [done[number] for number in range(len(plan))], cache.shard_rows)
-    finished = FeatureCache(job.out)
+            _finish(job, store, [done[number] for number in range(len(plan))], cache.shard_rows)
+    finished = FeatureCache(store)
     if finished.skipped:
         report.say(f"{job.out}: {len(finished.skipped)} of {finished.rows} rows could not be read; see {INDEX}")
     return finished
@@ -101,46 +100,51 @@ def _part(only: range | None, plan: Sequence[range]) -> range:
     return only
 
 
-def _complete(job: Job, asked: Asked, cache: CacheParams, claim: Claim, report: Reporter) -> FeatureCache | None:
+def _complete(store: Store, asked: Asked, cache: CacheParams, claim: Claim, report: Reporter) -> FeatureCache | None:
     """The cache, if it is complete and as asked for; else its index is gone, and so is all of it if it is replaced."""
-    found = open_index(job.out, report)
+    found = open_index(store, report)
     if found is None:
         return None
     if changed := mismatch_of_index(found, asked):
-        _replace(job, changed, cache, claim, report)
+        _replace(store, changed, cache, claim, report)
     elif has_every_shard(found):
         return found
-    (job.out / INDEX).unlink(missing_ok=True)
+    store.remove(INDEX)
     return None
 
 
 def _keep_or_replace(
-    job: Job, mine: range, asked: Asked, cache: CacheParams, claim: Claim, report: Reporter
+    store: Store, mine: range, asked: Asked, cache: CacheParams, claim: Claim, report: Reporter
 ) -> dict[int, ShardEntry]:
     """The finished shards of this part; none if what is there was made with other settings and is replaced."""
-    done = whole_shards(job.out, mine, report)
-    sample = list(done.values()) or [entry for entry in [any_shard(job.out)] if entry]
+    waiting = store.waiting()
+    left = whole_shards(Folder(store.folder), [n for n in mine if shard_name(n) in waiting], report)
+    done = whole_shards(store, [number for number in mine if number not in left], report) | left
+    sample = list(done.values()) or [entry for entry in [any_shard(store)] if entry]
     for entry in sample:
         if changed := mismatch_of_shard(entry, asked):
-            _replace(job, changed, cache, claim, report)
+            _replace(store, changed, cache, claim, report)
             return {}
+    for number in sorted(left):
+        store.put(shard_name(number))
     return done
 
 
-def _replace(job: Job, changed: list[str], cache: CacheParams, claim: Claim, report: Reporter) -> None:
+def _replace(store: Store, changed: list[str], cache: CacheParams, claim: Claim, report: Reporter) -> None:
     if cache.on_mismatch == "refuse":
-        refuse(job.out, changed)
+        refuse(store, changed)
     if not claim.whole:
         raise CacheError(
-            f"{job.out}: holds features made with other settings ({'; '.join(changed)}), and replacing them would take "
+            f"{store}: holds features made with other settings ({'; '.join(changed)}), and replacing them would take "
             "shards from under the other parts. Delete the folder first, or run once without a part."
         )
-    report.say(f"{job.out}: replacing features made with other settings: " + "; ".join(changed))
-    remove_all(job.out)
+    report.say(f"{store}: replacing features made with other settings: " + "; ".join(changed))
+    remove_all(store)
 
 
 def _make(
     job: Job,
+    store: Store,
     settings: dict,
     parts: list[tuple[int, range]],
     done: dict[int, ShardEntry],
@@ -157,27 +161,30 @@ def _make(
     identity = Identity(settings, said)
     if job.settings["weights"] == "random":
         report.say(f"{job.out}: the weights are random, as asked: these features mean nothing")
-    others = [entry for entry in [any_shard(job.out)] if entry]
-    refuse_other_encoder(job.out, [*done.values(), *others], identity)
+    others = [entry for entry in [any_shard(store)] if entry]
+    refuse_other_encoder(store, [*done.values(), *others], identity)
 
     def keep(block: Block) -> None:
         # Read back at once: what the index will record is what the disk gives, not what we meant to write.
-        done[block.number] = open_shard(write_shard(job.out, block, identity, library)).entry()
+        path = write_shard(store.folder, block, identity, library)
+        done[block.number] = open_shard(path).entry()
+        store.put(path.name)
 
     encode_shards(job, encoder, said["width"], parts, cache, run, report, keep)
 
 
-def _keep_manifest(job: Job) -> None:
+def _keep_manifest(job: Job, store: Store) -> None:
     """Put the manifest beside the shards, so that a cache, finished or not, can be verified on its own."""
-    path = job.out / MANIFEST
-    if recorded_sha256(path) != job.manifest.sha256:
-        write_manifest(job.manifest, path)
+    there = store.size(MANIFEST)
+    if not there or recorded_sha256(store.read(MANIFEST, 0, min(there, HEADER_BYTES))) != job.manifest.sha256:
+        write_manifest(job.manifest, store.folder / MANIFEST)
+        store.put(MANIFEST)
 
 
-def _finish(job: Job, entries: Sequence[ShardEntry], shard_rows: int) -> None:
+def _finish(job: Job, store: Store, entries: Sequence[ShardEntry], shard_rows: int) -> None:
     """Write the index from what the shards say about themselves."""
     identity = entries[0].identity
-    refuse_other_encoder(job.out, entries, identity)
+    refuse_other_encoder(store, entries, identity)
     skipped = [item for entry in entries for item in entry.skipped]
     if len(skipped) == len(job.manifest.rows):
         raise DataError(
@@ -185,7 +192,7 @@ def _finish(job: Job, entries: Sequence[ShardEntry], shard_rows: int) -> None:
             f"{skipped[0]['path']!r}: {skipped[0]['reason']}."
         )
     write_index(
-        job.out,
+        store.folder,
         identity,
         [entry.record for entry in entries],
         skipped,
@@ -194,3 +201,4 @@ def _finish(job: Job, entries: Sequence[ShardEntry], shard_rows: int) -> None:
         classes=job.manifest.classes,
         libraries=sorted({entry.library for entry in entries}),
     )
+    store.put(INDEX)

@@ -6,13 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.atomic import remove_temporaries
 from pipeline.lock import writing
 from pipeline.params import CacheParams
 from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import INDEX, Block, Identity, Json, canonical_json, shard_name
 from pipeline.shards.shard import open_shard
+from pipeline.shards.store import store_at
 from pipeline.shards.writer import write_shard
 
 
@@ -27,12 +27,13 @@ class TextEncoder(Protocol):
 
 
 def extract_texts(
-    texts: tuple[str, ...], encoder: TextEncoder, settings: dict[str, Json], out: Path, cache: CacheParams
+    texts: tuple[str, ...], encoder: TextEncoder, settings: dict[str, Json], out: Path | str, cache: CacheParams
 ) -> FeatureCache:
     """Encode distinct texts and write them as a cache of one shard, replacing what is there.
 
     Args:
         texts: without repeats; a row's path is its text.
+        out: folder or address of the cache.
 
     Returns:
         The cache: (p, d) features, raw.
@@ -44,13 +45,14 @@ def extract_texts(
     names = tuple(text.encode() for text in texts)
     features = encoder.encode_texts(list(texts)).cpu().numpy().astype(cache.dtype)
     block = Block(0, 0, features, np.full(len(texts), -1, dtype=np.int32), names, (b"",) * len(texts))
-    with writing(out):
-        for name in (INDEX, shard_name(0)):
-            remove_temporaries(out / name)
-        (out / INDEX).unlink(missing_ok=True)
-        entry = open_shard(write_shard(out, block, identity, library)).entry()
+    store = store_at(out)
+    with writing(store.folder), store.leased(None):
+        store.remove_temporaries([INDEX, shard_name(0)])
+        store.remove(INDEX)
+        entry = open_shard(write_shard(store.folder, block, identity, library)).entry()
+        store.put(shard_name(0))
         write_index(
-            out,
+            store.folder,
             identity,
             [entry.record],
             entry.skipped,
@@ -59,4 +61,5 @@ def extract_texts(
             classes=(),
             libraries=[library],
         )
-    return FeatureCache(out)
+        store.put(INDEX)
+    return FeatureCache(store)

@@ -31,6 +31,7 @@ class Job:
         settings: every setting of the encoder that changes a number, by name; known without loading it.
         weights: SHA-256 of the weights where they are at hand, else None; compared with a finished cache's.
         load: builds the encoder; called only if there is something to encode.
+        out: folder or address of the cache.
     """
 
     manifest: Manifest
@@ -38,4 +39,4 @@ class Job:
     settings: dict[str, Json]
     weights: Callable[[], str | None]
     load: Callable[[], Encoder]
-    out: Path
+    out: Path | str

@@ -9,9 +9,9 @@ from pipeline.params import LlmParams
 
 
 def llm_job(
-    manifest: Manifest, root: Callable[[], Path], params: LlmParams, device: str, out: Path, draw: int = 0
+    manifest: Manifest, root: Callable[[], Path], params: LlmParams, device: str, out: Path | str, draw: int = 0
 ) -> Job:
-    """What to encode, with what, into which folder; nothing is loaded yet.
+    """What to encode, with what, into which cache; nothing is loaded yet.
 
     Args:
         draw: which draw of the dropout masks, in mode dropout.

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.errors import CacheError
 from pipeline.progress import Reporter
 from pipeline.shards.reader import FeatureCache
 from pipeline.shards.schema import INDEX, MANIFEST, Identity, Json, differences, shard_name
-from pipeline.shards.shard import ShardEntry, open_shard
+from pipeline.shards.shard import ShardEntry
+from pipeline.shards.store import Store
 
 
 @dataclass(frozen=True)
@@ -27,52 +27,52 @@ class Asked:
     shard_rows: int
 
 
-def open_index(out: Path, report: Reporter) -> FeatureCache | None:
+def open_index(store: Store, report: Reporter) -> FeatureCache | None:
     """The cache, if its index is there and sound. A damaged index is removed: the shards prove themselves."""
-    if not (out / INDEX).exists():
+    if store.size(INDEX) is None:
         return None
     try:
-        return FeatureCache(out)
+        return FeatureCache(store)
     except CacheError as error:
         report.say(f"{error} Checking every shard instead.")
-        (out / INDEX).unlink()
+        store.remove(INDEX)
         return None
 
 
 def has_every_shard(cache: FeatureCache) -> bool:
     """Whether all files are there and as long as recorded; their bytes are checked by readers and by `verify`."""
-    for record in cache.index["shards"]:
-        path = cache.folder / record["name"]
-        if not path.is_file() or path.stat().st_size != record["bytes"]:
-            return False
-    return True
+    sizes = cache.store.sizes()
+    return all(sizes.get(record["name"]) == record["bytes"] for record in cache.index["shards"])
 
 
-def whole_shards(out: Path, numbers: Iterable[int], report: Reporter) -> dict[int, ShardEntry]:
-    """The finished shards among `numbers`, each read once and proved whole."""
-    found = {}
-    for number in numbers:
-        path = out / shard_name(number)
-        if not path.exists():
-            continue
+def whole_shards(store: Store, numbers: Iterable[int], report: Reporter) -> dict[int, ShardEntry]:
+    """The finished shards among `numbers`, each proved, see `Store.proved`."""
+    there = store.sizes()
+
+    def proved(number: int) -> ShardEntry | CacheError:
         try:
-            shard = open_shard(path)
-            shard.check_rows()
+            return store.proved(shard_name(number))
         except CacheError as error:
-            report.say(f"{error} Making it again.")
-            continue
-        if shard.header.number == number:
-            found[number] = shard.entry()
+            return error
+
+    present = [number for number in numbers if shard_name(number) in there]
+    found = {}
+    for number, entry in zip(present, store.each(proved, present), strict=True):
+        if isinstance(entry, CacheError):
+            report.say(f"{entry} Making it again.")
+        elif entry.number == number:
+            found[number] = entry
         else:
-            report.say(f"{path}: is shard {shard.header.number} by its content. Making it again.")
+            path = store.path(shard_name(number))
+            report.say(f"{path}: is shard {entry.number} by its content. Making it again.")
     return found
 
 
-def any_shard(out: Path) -> ShardEntry | None:
+def any_shard(store: Store) -> ShardEntry | None:
     """The first readable shard, whatever its number."""
-    for path in sorted(out.glob("shard-*.h5")):
+    for name in sorted(name for name in store.sizes() if name.startswith("shard-")):
         try:
-            return open_shard(path).entry()
+            return store.proved(name)
         except CacheError:
             continue
     return None
@@ -92,7 +92,7 @@ def mismatch_of_shard(entry: ShardEntry, asked: Asked) -> list[str]:
     return _mismatch(entry.identity, asked.shard_rows if fits else cut, asked)
 
 
-def refuse(out: Path, changed: Sequence[str]) -> None:
+def refuse(out: Store, changed: Sequence[str]) -> None:
     """Raise the error for a folder that holds something else.
 
     Raises:
@@ -105,7 +105,7 @@ def refuse(out: Path, changed: Sequence[str]) -> None:
     )
 
 
-def refuse_other_encoder(out: Path, entries: Iterable[ShardEntry], identity: Identity) -> None:
+def refuse_other_encoder(out: Store, entries: Iterable[ShardEntry], identity: Identity) -> None:
     """Shards of one cache must come from the same weights.
 
     Raises:
@@ -121,10 +121,11 @@ def refuse_other_encoder(out: Path, entries: Iterable[ShardEntry], identity: Ide
             )
 
 
-def remove_all(out: Path) -> None:
+def remove_all(store: Store) -> None:
     """Delete the index, the manifest and every shard."""
-    for path in [out / INDEX, out / MANIFEST, *sorted(out.glob("shard-*.h5"))]:
-        path.unlink(missing_ok=True)
+    shards = {name for name in store.sizes() if name.startswith("shard-")} | store.waiting()
+    for name in [INDEX, MANIFEST, *sorted(shards)]:
+        store.remove(name)
 
 
 def _mismatch(found: Identity, shard_rows: int, asked: Asked) -> list[str]:

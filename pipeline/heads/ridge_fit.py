@@ -77,7 +77,7 @@ def fit_ridge(
     missing = missing_shards(moments, images)
     if missing:
         raise DataError(
-            f"the moments hold {len(moments.shards)} shards of {images.folder}, {len(missing)} are missing, the first "
+            f"the moments hold {len(moments.shards)} shards of {images.store}, {len(missing)} are missing, the first "
             f"is {missing[0]}. Sum those too and merge."
         )
     path, ridge = RidgePath(moments), params.ridge

@@ -14,8 +14,8 @@ from pipeline.shards.reader import FeatureCache
 
 
 def fit_teachers(
-    images: Path,
-    targets: Sequence[Path],
+    images: Path | str,
+    targets: Sequence[Path | str],
     weights: Sequence[float],
     ridge: RidgeParams,
     batch_size: int,
@@ -26,7 +26,7 @@ def fit_teachers(
     """Fit one head for each teacher, each with its own lambda, and write them as one: see `stack_heads`.
 
     Args:
-        images: cache of image features.
+        images: folder or address of the cache of image features.
         targets: caches of the same pictures' targets, one for each teacher.
         weights: one for each teacher, > 0; none for equal weights.
         batch_size: of the held-out contrastive loss.
@@ -67,7 +67,12 @@ def fit_teachers(
 
 
 def sum_part(
-    images: Path, targets: Sequence[Path], ridge: RidgeParams, shards: range, moments: Path, report: Reporter
+    images: Path | str,
+    targets: Sequence[Path | str],
+    ridge: RidgeParams,
+    shards: range,
+    moments: Path,
+    report: Reporter,
 ) -> list[Path]:
     """Sum some shards' moments for each teacher and leave them where a later fit takes them up.
 
@@ -95,7 +100,7 @@ def sum_part(
     return written
 
 
-def open_images(folder: Path) -> FeatureCache:
+def open_images(folder: Path | str) -> FeatureCache:
     """The cache of a CLIP's image features.
 
     Raises:

@@ -29,12 +29,12 @@ class HeadScores:
 
 
 def score_cache(
-    images: Path, prompts: Path, heads: Sequence[Path], how: PromptParams, every_type: bool = False
+    images: Path | str, prompts: Path | str, heads: Sequence[Path], how: PromptParams, every_type: bool = False
 ) -> list[HeadScores]:
     """Score one labelled cache with plain CLIP and each head.
 
     Args:
-        images: cache of a labelled test set.
+        images: folder or address of the cache of a labelled test set.
         prompts: cache of prompts, encoded with the same CLIP.
         heads: safetensors files; each goes by its name without the suffix, or by its path where two share that.
         how: prompt set, types and aggregation.

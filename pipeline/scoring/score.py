@@ -60,7 +60,7 @@ def predict_dataset(
     rows = images.good_rows
     truth = images.labels(rows).astype(np.int64)
     if not images.classes or (truth < 0).any():
-        raise DataError(f"{images.folder}: has rows without a label, so there is nothing to score against.")
+        raise DataError(f"{images.store}: has rows without a label, so there is nothing to score against.")
     missing = [prompt.text for prompt in prompts if prompt.text not in embeddings]
     if missing:
         raise CacheError(
@@ -70,7 +70,7 @@ def predict_dataset(
     for name, head in heads.items():
         if head.shape[1] != images.width:
             raise CacheError(
-                f"the head {name} takes features of width {head.shape[1]}, {images.folder} has {images.width}. "
+                f"the head {name} takes features of width {head.shape[1]}, {images.store} has {images.width}. "
                 "Train the head on features of the same CLIP."
             )
     features = images.features(rows).astype(np.float32)

@@ -1,8 +1,10 @@
 """`index.json`: which shards make up a complete cache, and what they hold."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 
 import xxhash
@@ -20,8 +22,13 @@ from pipeline.shards.schema import (
     plan_shards,
     shard_name,
 )
+from pipeline.shards.store import Store
 
 MAX_BYTES = 1 << 28
+"""Of an index that is read: room for a quarter of a million shards and about a million unreadable rows."""
+
+_CHECKSUM = ',"xxh3_128":"{}"}}\n'
+"""The end of the file. The key sorts behind all others."""
 
 
 def write_index(
@@ -38,6 +45,7 @@ def write_index(
     """Write `index.json`, which declares the cache complete.
 
     Args:
+        folder: of the cache, or where its files are written before they are put.
         shards: one record for each shard, in order: name, first_row, rows, bytes, xxh3_128 as in its first line.
         skipped: one record for each row without features, in order: row, path, reason.
         libraries: every `library` of the shards.
@@ -59,27 +67,24 @@ def write_index(
 
 def index_bytes(body: Json) -> bytes:
     """The file content of an index: canonical JSON with its own checksum, so that any changed byte is noticed."""
-    digest = xxhash.xxh3_128_hexdigest(canonical_json(body))
-    return canonical_json(body | {"xxh3_128": digest}) + b"\n"
+    text = canonical_json(body)
+    return text[:-1] + _CHECKSUM.format(xxhash.xxh3_128_hexdigest(text)).encode()
 
 
-def read_index(folder: Path) -> Json:
+def read_index(store: Store) -> Json:
     """Read and check `index.json`.
 
     Raises:
         CacheError: it is missing (the cache is incomplete), damaged, of another version, or contradicts itself.
     """
-    path = folder / INDEX
-    try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            found = "is no file of an index's size" if path.exists() else "is missing"
-            raise CacheError(
-                f"{folder}: is no complete feature cache ({INDEX} {found}). Run the extraction again: "
-                "finished shards are kept."
-            )
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CacheError(f"{path}: cannot be read ({error.strerror}).") from None
+    path, size = store.path(INDEX), store.size(INDEX)
+    if size is None or size > MAX_BYTES:
+        found = "is missing" if size is None else f"is no file of an index's size, {size} bytes"
+        raise CacheError(
+            f"{store}: is no complete feature cache ({INDEX} {found}). Run the extraction again: "
+            "finished shards are kept."
+        )
+    raw = store.read(INDEX)
     try:
         index = json.loads(raw)
         body = {key: value for key, value in index.items() if key != "xxh3_128"}
@@ -104,6 +109,12 @@ def read_index(folder: Path) -> Json:
     return body
 
 
+def skipped_in(index: Json, rows: range) -> list[Json]:
+    """The records of the skipped rows among `rows`."""
+    skipped, row = index["skipped"], itemgetter("row")
+    return skipped[bisect_left(skipped, rows.start, key=row) : bisect_left(skipped, rows.stop, key=row)]
+
+
 def _check(body: Json) -> None:
     """The parts of an index must agree with each other: a valid checksum does not make it sensible."""
     identity = Identity(dict(body["settings"]), dict(body["encoder"]))
@@ -118,6 +129,8 @@ def _check(body: Json) -> None:
         expected |= {"bytes": _count(shard["bytes"]), "xxh3_128": str(shard["xxh3_128"])}
         if shard != expected:
             raise ValueError(f"shard {number} is {shard!r}, expected {expected!r}")
+    if not isinstance(body["skipped"], list):
+        raise TypeError("the skipped rows are no list")
     skipped = [_count(item["row"]) for item in body["skipped"]]
     if skipped != sorted(set(skipped)) or any(row >= rows for row in skipped):
         raise ValueError("the skipped rows are not in order, or not all of this cache")

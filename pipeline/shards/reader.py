@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import CacheError
-from pipeline.shards.index_file import read_index
-from pipeline.shards.schema import INDEX, Identity
-from pipeline.shards.shard import Seal, Shard, open_shard
+from pipeline.shards.index_file import read_index, skipped_in
+from pipeline.shards.schema import INDEX, Identity, Json
+from pipeline.shards.shard import Seal, Shard
+from pipeline.shards.store import Store, store_at
 
 MAX_MAPPED = 128
 """Shards that are mapped at once. Each costs a file descriptor, and 1,024 are a usual limit for a process."""
@@ -27,9 +28,10 @@ class FeatureCache:
     """A complete cache, opened for reading.
 
     Opening reads and checks the index alone. A shard is checked against its checksum when it is first used, so
-    damaged bytes never reach a caller.
+    damaged bytes never reach a caller. The shards of a distant cache are mirrored on this machine as they are used.
 
     Attributes:
+        store: where the cache lives; `str()` of it is its folder or address.
         rows: n, number of manifest rows, skipped ones included.
         width: w of the features.
         dtype: float16 or float32.
@@ -38,9 +40,15 @@ class FeatureCache:
         skipped: row id -> reason.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        index = read_index(self.folder)
+    def __init__(self, place: str | Path | Store, mirror: Path | None = None):
+        """Open a cache.
+
+        Args:
+            place: its folder, or its address such as s3://bucket/features/photos.
+            mirror: for an address, see `pipeline.shards.store.store_at`.
+        """
+        self.store = store_at(place, mirror)
+        index = read_index(self.store)
         self.index = index
         self.identity = Identity(index["settings"], index["encoder"])
         self.rows: int = index["rows"]
@@ -66,15 +74,7 @@ class FeatureCache:
 
     def _open(self, number: int, into: np.ndarray | None = None) -> Shard:
         """Shard `number`, checked and mapped; see `open_shard` for `into`."""
-        record = self.index["shards"][number]
-        path = self.folder / record["name"]
-        again = "Run `expclip-cache verify --repair` on the cache and the extraction again: it makes only this one."
-        if not path.is_file():
-            raise CacheError(f"{path}: the shard is missing. {again}")
-        try:
-            shard = open_shard(path, self._seals.get(number), into)
-        except CacheError as error:
-            raise CacheError(f"{error} {again}") from None
+        shard = self.store.shard(self.index["shards"][number], self._seals.get(number), into)
         self._check_membership(shard, number)
         with self._turn:
             self._seals[number] = shard.seal
@@ -82,6 +82,16 @@ class FeatureCache:
             while len(self._mapped) > MAX_MAPPED:
                 self._mapped.popitem(last=False)
         return shard
+
+    def record_of(self, row: int) -> Json:
+        """The index's record of the shard that holds a row: name, first_row, rows, bytes, xxh3_128.
+
+        Raises:
+            CacheError: there is no such row.
+        """
+        if not 0 <= row < self.rows:
+            raise CacheError(f"{self.store}: rows 0 to {self.rows - 1} exist, asked for {row}.")
+        return self.index["shards"][row // self.index["shard_rows"]]
 
     @cached_property
     def good_rows(self) -> np.ndarray:
@@ -153,28 +163,34 @@ class FeatureCache:
     def _check_membership(self, shard: Shard, number: int) -> None:
         """A shard must be the very one the index recorded: this cache's, this cut, these bytes, these failures."""
         entry = shard.entry()
-        skipped = [item for item in self.index["skipped"] if item["row"] in entry.rows]
         if (
             entry.record != self.index["shards"][number]
             or entry.identity != self.identity
             or shard.features.shape[1] != self.width
             or shard.features.dtype != self.dtype
-            or entry.skipped != skipped
+            or entry.skipped != skipped_in(self.index, entry.rows)
         ):
             raise CacheError(
-                f"{shard.path}: is whole, but not the shard that {self.folder / INDEX} recorded. "
+                f"{shard.path}: is whole, but not the shard that {self.store.path(INDEX)} recorded. "
                 "Delete the index and run the extraction again: it looks at every shard."
             )
 
     def _checked(self, rows: np.ndarray) -> np.ndarray:
         rows = np.asarray(rows, dtype=np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= self.rows):
-            raise CacheError(f"{self.folder}: rows 0 to {self.rows - 1} exist, asked for {rows.min()} to {rows.max()}.")
-        bad = np.isin(rows, list(self.skipped)) if self.skipped else np.zeros(len(rows), dtype=bool)
+            raise CacheError(f"{self.store}: rows 0 to {self.rows - 1} exist, asked for {rows.min()} to {rows.max()}.")
+        # A bit a row would do too, but 100 million rows have few that were skipped.
+        place = np.searchsorted(self._skipped_rows, rows)
+        bad = self._skipped_rows[place] == rows
         if bad.any():
             row = int(rows[bad][0])
-            raise CacheError(f"{self.folder}: row {row} has no features: {self.skipped[row]}.")
+            raise CacheError(f"{self.store}: row {row} has no features: {self.skipped[row]}.")
         return rows
+
+    @cached_property
+    def _skipped_rows(self) -> np.ndarray:
+        """Their ids, ascending, and one that no row has, so that every search ends at one."""
+        return np.array([*self.skipped, self.rows], dtype=np.int64)
 
     def _by_shard(self, rows: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
         """Each shard that holds some of the rows, and where they stand among them: a slice if the rows ascend."""
@@ -197,7 +213,7 @@ def paired_rows(images: FeatureCache, *targets: FeatureCache) -> np.ndarray:
         theirs = cache.identity.settings["manifest"]
         if ours != theirs:
             raise CacheError(
-                f"{images.folder} and {cache.folder} were made from different manifests ({ours[:12]}, {theirs[:12]}): "
+                f"{images.store} and {cache.store} were made from different manifests ({ours[:12]}, {theirs[:12]}): "
                 "their rows are not the same pictures. Encode both from one manifest."
             )
         rows = np.intersect1d(rows, cache.good_rows, assume_unique=True)

@@ -58,18 +58,7 @@ class Shard:
 
     def entry(self) -> "ShardEntry":
         """What the index keeps of it; holds no mapping."""
-        rows = self.rows
-        record = {"name": shard_name(self.header.number), "first_row": rows.start, "rows": len(rows)}
-        record |= {"bytes": self.header.bytes, "xxh3_128": self.digest}
-        skipped = [
-            {
-                "row": rows[place],
-                "path": os.fsdecode(bytes(self.paths[place])),
-                "reason": bytes(self.errors[place]).decode("utf-8", "replace"),
-            }
-            for place in np.flatnonzero(self.errors != b"").tolist()
-        ]
-        return ShardEntry(self.header.number, rows, self.identity, self.header.library, record, skipped)
+        return entry_of(self.header, self.digest, self.paths, self.errors)
 
     def check_rows(self) -> None:
         """Prove that every row has either finite features or an error.
@@ -97,6 +86,22 @@ class ShardEntry:
     library: str
     record: dict[str, Json]
     skipped: list[dict[str, Json]]
+
+
+def entry_of(header: Header, digest: str, paths: np.ndarray, errors: np.ndarray) -> ShardEntry:
+    """What the index keeps of a shard with this head, checksum and columns."""
+    rows = header.rows
+    record = {"name": shard_name(header.number), "first_row": rows.start, "rows": len(rows)}
+    record |= {"bytes": header.bytes, "xxh3_128": digest}
+    skipped = [
+        {
+            "row": rows[place],
+            "path": os.fsdecode(bytes(paths[place])),
+            "reason": bytes(errors[place]).decode("utf-8", "replace"),
+        }
+        for place in np.flatnonzero(errors != b"").tolist()
+    ]
+    return ShardEntry(header.number, rows, header.identity, header.library, record, skipped)
 
 
 def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.manifest import Manifest
+from pipeline.shards.index_file import skipped_in
 from pipeline.shards.schema import Identity, Json, differences
 from pipeline.shards.shard import Shard
 
@@ -57,7 +58,7 @@ def _unlike_index(shard: Shard, number: int, index: Json) -> Iterator[str]:
         yield "is no part of the index"
     elif index["shards"][number] != entry.record:
         yield "is whole, but not the file that the index recorded"
-    elif [item for item in index["skipped"] if item["row"] in entry.rows] != entry.skipped:
+    elif skipped_in(index, entry.rows) != entry.skipped:
         yield "its failed rows are not those of the index"
 
 

@@ -9,18 +9,22 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import CacheError, DataError
-from pipeline.manifest import read_manifest
+from pipeline.manifest import parse_manifest
 from pipeline.shards.index_file import read_index
-from pipeline.shards.schema import MANIFEST, VERSION, Json
-from pipeline.shards.shard import ShardEntry, open_shard
+from pipeline.shards.schema import MANIFEST, VERSION, Identity, Json
+from pipeline.shards.shard import ShardEntry
+from pipeline.shards.store import Store, store_at
 from pipeline.verification.verify import Finding, Verdict
 
 SHOWN = 12
 """Lines of sound shards or skipped rows that a terminal is spared above this number."""
 
 
-def inspect_cache(folder: Path) -> dict[str, Json]:
-    """Describe a cache. Every shard is read and checked against its checksum, none against the others.
+def inspect_cache(place: Path | str) -> dict[str, Json]:
+    """Describe a cache, with as little reading as that takes; `verify` says whether its bytes are right.
+
+    A complete cache is described by its index and one listing; if it has classes, the heads and labels of its shards
+    are read too. An incomplete one is described by what is read of its shards: heads, labels, errors.
 
     Returns:
         What JSON can hold: `complete`, `rows` (of the finished shards while the cache is incomplete), `width`,
@@ -30,62 +34,124 @@ def inspect_cache(folder: Path) -> dict[str, Json]:
     Raises:
         CacheError: there is no index and no readable shard.
     """
+    store = store_at(place)
+    sizes = {name: size for name, size in store.sizes().items() if name.startswith("shard-")}
     problems: list[str] = []
-    entries, labels = _read_shards(folder, problems)
     try:
-        index = read_index(folder)
+        index = read_index(store)
     except CacheError as error:
-        index = None
         problems.append(str(error))
+        return _described_by_shards(store, sorted(sizes), problems)
+    return _described_by_index(store, index, sizes)
+
+
+def _described_by_index(store: Store, index: Json, sizes: dict[str, int]) -> dict[str, Json]:
+    problems: list[str] = []
+    there = []
+    for record in index["shards"]:
+        name = record["name"]
+        if sizes.get(name) == record["bytes"]:
+            there.append(name)
+        elif name in sizes:
+            problems.append(f"{store.path(name)}: is {sizes[name]} bytes long, the index recorded {record['bytes']}.")
+        else:
+            problems.append(f"{store.path(name)}: is missing.")
+    classes = index["classes"]
+    labels = _read_labels(store, there, problems) if classes else Counter({-1: index["rows"]})
+    identity = Identity(index["settings"], index["encoder"])
+    return _description(store, identity, problems) | {
+        "complete": not problems,
+        "rows": index["rows"],
+        "labels": _by_name(labels, classes),
+        "shards": len(there),
+        "shards_planned": len(index["shards"]),
+        "shard_rows": index["shard_rows"],
+        "bytes": sum(sizes[name] for name in there),
+        "skipped": index["skipped"],
+        "libraries": index["libraries"],
+    }
+
+
+def _described_by_shards(store: Store, names: list[str], problems: list[str]) -> dict[str, Json]:
+    entries, labels = _read_shards(store, names, problems)
     if not entries:
         raise CacheError(
-            f"{folder}: expected a feature cache, found no readable shard." + "".join(f"\n{p}" for p in problems)
+            f"{store}: expected a feature cache, found no readable shard." + "".join(f"\n{p}" for p in problems)
         )
     identity = entries[0].identity
     if any(entry.identity != identity for entry in entries):
-        problems.append(f"{folder}: the shards were made with different settings; run verify.")
-    return {
-        "folder": str(folder),
-        "version": VERSION,
-        "complete": index is not None and len(index["shards"]) == len(entries) and not problems,
-        "rows": index["rows"] if index else sum(len(entry.rows) for entry in entries),
-        "width": identity.encoder["width"],
-        "dtype": identity.settings["dtype"],
-        "labels": _by_name(labels, _classes(folder, index)),
+        problems.append(f"{store}: the shards were made with different settings; run verify.")
+    return _description(store, identity, problems) | {
+        "complete": False,
+        "rows": sum(len(entry.rows) for entry in entries),
+        "labels": _by_name(labels, _classes(store)),
         "shards": len(entries),
-        "shards_planned": len(index["shards"]) if index else None,
-        "shard_rows": index["shard_rows"] if index else max(len(entry.rows) for entry in entries),
+        "shards_planned": None,
+        "shard_rows": max(len(entry.rows) for entry in entries),
         "bytes": sum(entry.record["bytes"] for entry in entries),
         "skipped": [item for entry in entries for item in entry.skipped],
+        "libraries": sorted({entry.library for entry in entries}),
+    }
+
+
+def _description(store: Store, identity: Identity, problems: list[str]) -> dict[str, Json]:
+    """What both kinds of description say in the same way."""
+    return {
+        "folder": str(store),
+        "version": VERSION,
+        "width": identity.encoder["width"],
+        "dtype": identity.settings["dtype"],
         "settings": dict(identity.settings),
         "encoder": dict(identity.encoder),
         "fingerprint": identity.fingerprint,
-        "libraries": sorted({entry.library for entry in entries}),
         "problems": problems,
     }
 
 
-def _read_shards(folder: Path, problems: list[str]) -> tuple[list[ShardEntry], Counter[int]]:
-    entries, labels = [], Counter()
-    for path in sorted(folder.glob("shard-*.h5")):
+def _read_labels(store: Store, names: list[str], problems: list[str]) -> Counter[int]:
+    def counted(name: str) -> Counter[int] | CacheError:
         try:
-            shard = open_shard(path)
+            return _counted(store.skim(name).column("label"))
         except CacheError as error:
-            problems.append(str(error))
-            continue
-        entries.append(shard.entry())
-        values, counts = np.unique(shard.labels, return_counts=True)
-        labels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+            return error
+
+    labels: Counter[int] = Counter()
+    for found in store.each(counted, names):
+        if isinstance(found, CacheError):
+            problems.append(str(found))
+        else:
+            labels.update(found)
+    return labels
+
+
+def _read_shards(store: Store, names: list[str], problems: list[str]) -> tuple[list[ShardEntry], Counter[int]]:
+    def read(name: str) -> tuple[ShardEntry, Counter[int]] | CacheError:
+        try:
+            skimmed = store.skim(name)
+            return skimmed.entry(), _counted(skimmed.column("label"))
+        except CacheError as error:
+            return error
+
+    entries, labels = [], Counter()
+    for found in store.each(read, names):
+        if isinstance(found, CacheError):
+            problems.append(str(found))
+        else:
+            entries.append(found[0])
+            labels.update(found[1])
     return entries, labels
 
 
-def _classes(folder: Path, index: Json) -> list[str]:
+def _counted(labels: np.ndarray) -> Counter[int]:
+    values, counts = np.unique(labels, return_counts=True)
+    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
+
+def _classes(store: Store) -> list[str]:
     """The class names, which an incomplete cache has only in a manifest."""
-    if index:
-        return index["classes"]
     try:
-        return list(read_manifest(folder / MANIFEST).classes)
-    except DataError:
+        return list(parse_manifest(store.read(MANIFEST), store.path(MANIFEST)).classes)
+    except (CacheError, DataError):
         return []
 
 
@@ -127,20 +193,24 @@ def description_to_terminal(found: dict[str, Json]) -> Group:
 
 def verdict_to_terminal(verdict: Verdict) -> Table:
     """A verification for a terminal; many sound shards share a line."""
-    table = Table(title=Text(str(verdict.folder)))
+    table = Table(title=Text(str(verdict.store)))
     table.add_column("part", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
-    sound = [finding for finding in verdict.findings if finding.part.endswith(".h5") and not finding.problem]
+    sound = [finding for finding in verdict.findings if _is_sound_shard(finding)]
     fold = len(sound) > SHOWN
     for finding in verdict.findings:
-        if not (fold and finding in sound):
+        if not (fold and _is_sound_shard(finding)):
             table.add_row(*_cells(finding))
     if fold:
         total = Finding(f"{len(sound):,} shards", sum(f.rows for f in sound), sum(f.bytes for f in sound))
         table.add_row(*_cells(total))
     return table
+
+
+def _is_sound_shard(finding: Finding) -> bool:
+    return finding.part.endswith(".h5") and not finding.problem
 
 
 def _cells(finding: Finding) -> tuple[Text, ...]:

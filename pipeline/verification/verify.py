@@ -1,18 +1,20 @@
 """Prove a feature cache, or name every part of it that is broken; and remove the broken parts on request."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import CacheError, DataError, ParamsError
 from pipeline.lock import writing
-from pipeline.manifest import Manifest, changed_rows, read_manifest
+from pipeline.manifest import HEADER_BYTES, Manifest, changed_rows, parse_manifest, recorded_sha256
 from pipeline.progress import Reporter
 from pipeline.shards.index_file import read_index
 from pipeline.shards.schema import INDEX, MANIFEST, Identity, shard_name
-from pipeline.shards.shard import open_shard
+from pipeline.shards.store import Store, store_at
 from pipeline.verification.agreement import Known, contradiction
 
 
@@ -39,7 +41,7 @@ class Finding:
 class Verdict:
     """What a verification found."""
 
-    folder: Path
+    store: Store
     findings: tuple[Finding, ...]
 
     @property
@@ -49,7 +51,7 @@ class Verdict:
 
 
 def verify_cache(
-    folder: Path,
+    place: Path | str,
     report: Reporter,
     manifest: Manifest | None = None,
     images: Path | None = None,
@@ -62,33 +64,55 @@ def verify_cache(
     and, with `images`, that the pictures still are what the manifest recorded.
 
     Args:
-        manifest: by default the one in the folder, if there is one.
+        place: folder or address of the cache.
+        manifest: by default the one in the cache, if there is one.
         images: root of the raw data, to be read and compared with the manifest.
-        sample: compare only so many rows of the raw data, spread evenly.
+        sample: bounds the work, whatever the size of the cache: read only so many shards and so many rows of the raw
+            data, both spread evenly. Of the other shards only presence and length are looked at, in one listing; and
+            of the cache's own manifest only the first line, unless `images` asks for its rows.
 
     Raises:
-        CacheError: `folder` holds no cache at all.
+        CacheError: there is no cache at all.
         ParamsError: `images` is given, and there is no manifest to compare it with.
     """
-    if not (folder / INDEX).exists() and not any(folder.glob("shard-*.h5")):
-        raise CacheError(f"{folder}: expected a feature cache, found neither {INDEX} nor a shard.")
+    store = store_at(place)
+    sizes = store.sizes()
+    if INDEX not in sizes and not any(name.startswith("shard-") for name in sizes):
+        raise CacheError(f"{store}: expected a feature cache, found neither {INDEX} nor a shard.")
     known, findings = Known(manifest=manifest), []
-    if manifest is None and (folder / MANIFEST).exists():
-        findings.append(_own_manifest(folder / MANIFEST, known))
+    skim_manifest = sample is not None and images is None
+    if manifest is None and MANIFEST in sizes and not skim_manifest:
+        findings.append(_own_manifest(store, known, sizes))
     if images is not None and known.manifest is None:
-        raise ParamsError(f"{folder}: {images} is to be compared with a manifest, and there is none. Give --manifest.")
-    findings.append(_index(folder, known))
-    numbers, whole = _numbers(folder, known), []
-    with report.bar(f"verifying {folder}", len(numbers), "shard") as bar:
-        for number in numbers:
-            finding, rows = _shard(folder / shard_name(number), number, known)
-            findings.append(finding)
-            whole.append(rows)
+        raise ParamsError(f"{store}: {images} is to be compared with a manifest, and there is none. Give --manifest.")
+    findings.append(_index(store, known, sizes))
+    if manifest is None and MANIFEST in sizes and skim_manifest and known.identity:
+        findings.append(_manifest_line(store, known.identity, sizes))
+    numbers = _numbers(known, sizes)
+    chosen = set(spread(numbers, sample))
+    whole = [_unread(number, known, sizes) for number in numbers if number not in chosen]
+    with report.bar(f"verifying {store}", len(chosen), "shard") as bar:
+        for result in store.each(lambda number: _shard(store, number, known, sizes), sorted(chosen)):
+            whole.append(result)
             bar.advance(1)
-    findings += _coverage(known, whole)
+    findings += [finding for finding, _ in whole if finding]
+    findings += _coverage(known, [rows for _, rows in whole])
+    if len(chosen) < len(numbers):
+        findings.append(Finding(f"a sample: {len(chosen)} of {len(numbers)} shards read"))
     if images is not None:
         findings.append(_raw_data(known.manifest, images, sample, report))
-    return Verdict(folder, tuple(findings))
+    return Verdict(store, tuple(findings))
+
+
+def spread(numbers: Sequence[int], count: int | None) -> list[int]:
+    """So many of the numbers, spread evenly, the first and the last among them; None for all.
+
+    >>> spread(range(10), 3)
+    [0, 4, 9]
+    """
+    if count is None or count >= len(numbers):
+        return list(numbers)
+    return [numbers[place] for place in np.unique(np.linspace(0, len(numbers) - 1, count).round().astype(int)).tolist()]
 
 
 def repair(verdict: Verdict) -> list[str]:
@@ -103,88 +127,115 @@ def repair(verdict: Verdict) -> list[str]:
     names = [finding.part for finding in verdict.broken if finding.removable]
     if not names:
         return []
-    with writing(verdict.folder):
-        present = [name for name in dict.fromkeys([INDEX, *names]) if _exists(verdict.folder / name)]
+    store = verdict.store
+    with writing(store.folder), store.leased(None):
+        present = [name for name in dict.fromkeys([INDEX, *names]) if name in store.sizes()]
         for name in present:
-            (verdict.folder / name).unlink()
+            store.remove(name)
     return present
 
 
-def _own_manifest(path: Path, known: Known) -> Finding:
+def _own_manifest(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
     try:
-        known.manifest = read_manifest(path)
-    except DataError as error:
-        return Finding(path.name, problem=str(error), removable=True)
-    return Finding(path.name, len(known.manifest.rows), path.stat().st_size)
+        known.manifest = parse_manifest(store.read(MANIFEST), store.path(MANIFEST))
+    except (DataError, CacheError) as error:
+        return Finding(MANIFEST, problem=str(error), removable=True)
+    return Finding(MANIFEST, len(known.manifest.rows), sizes[MANIFEST])
 
 
-def _index(folder: Path, known: Known) -> Finding:
-    path = folder / INDEX
-    if not _exists(path):
+def _manifest_line(store: Store, identity: Identity, sizes: Mapping[str, int]) -> Finding:
+    """The manifest by its first line, which says whose it is."""
+    claimed = recorded_sha256(store.read(MANIFEST, 0, min(HEADER_BYTES, sizes[MANIFEST])))
+    wrong = "" if claimed == identity.settings["manifest"] else "its first line is not that of this cache's manifest"
+    return Finding(MANIFEST, 0, sizes[MANIFEST], wrong, removable=bool(wrong))
+
+
+def _index(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
+    if INDEX not in sizes:
         return Finding(INDEX, problem="missing: the cache is incomplete")
     try:
-        index = read_index(folder)
+        index = read_index(store)
     except CacheError as error:
-        return Finding(INDEX, problem=str(error).removeprefix(f"{path}: "), removable=True)
+        return Finding(INDEX, problem=str(error).removeprefix(f"{store.path(INDEX)}: "), removable=True)
     known.index, known.identity = index, Identity(index["settings"], index["encoder"])
-    finding, manifest = Finding(INDEX, index["rows"], path.stat().st_size), known.manifest_of(known.identity)
+    finding, manifest = Finding(INDEX, index["rows"], sizes[INDEX]), known.manifest_of(known.identity)
     if manifest and (index["rows"], index["classes"]) != (len(manifest.rows), list(manifest.classes)):
         return replace(finding, problem="its rows or classes are not the manifest's", removable=True)
     return finding
 
 
-def _numbers(folder: Path, known: Known) -> Sequence[int]:
+def _numbers(known: Known, sizes: Mapping[str, int]) -> Sequence[int]:
     """The shards that should be there, or are."""
-    found = {int(path.stem[6:]) for path in folder.glob("shard-*.h5") if path.stem[6:].isdecimal()}
+    found = {int(digits) for name in sizes if (digits := name[len("shard-") : -len(".h5")]).isdecimal()}
+    found = {number for number in found if shard_name(number) in sizes}
     return sorted(found.union(range(len(known.index["shards"])) if known.index else ()))
 
 
-def _shard(path: Path, number: int, known: Known) -> tuple[Finding, range]:
+def _shard(store: Store, number: int, known: Known, sizes: Mapping[str, int]) -> tuple[Finding, range]:
     """What there is to say of a shard, and the rows it holds if it is sound."""
-    if not _exists(path):
-        return Finding(path.name, problem="missing", removable=True), range(0)
-    size = path.lstat().st_size
+    name = shard_name(number)
+    if name not in sizes:
+        return Finding(name, problem="missing", removable=True), range(0)
+    size = sizes[name]
     try:
-        shard = open_shard(path)
-        shard.check_rows()
+        with store.opened(name) as shard:
+            shard.check_rows()
+            problem, rows, identity = contradiction(shard, number, known), shard.rows, shard.identity
     except CacheError as error:
-        return Finding(path.name, 0, size, str(error).removeprefix(f"{path}: "), removable=True), range(0)
-    problem = contradiction(shard, number, known)
+        return Finding(name, 0, size, str(error).removeprefix(f"{store.path(name)}: "), removable=True), range(0)
     if problem:
         # Without an index nobody knows which of two shards that contradict each other is the wrong one.
-        return Finding(path.name, len(shard.rows), size, problem, removable=known.index is not None), range(0)
-    known.identity = known.identity or shard.identity
-    return Finding(path.name, len(shard.rows), size), shard.rows
+        return Finding(name, len(rows), size, problem, removable=known.index is not None), range(0)
+    known.identity = known.identity or identity
+    return Finding(name, len(rows), size), rows
 
 
-def _coverage(known: Known, whole: Sequence[range]) -> list[Finding]:
-    """Whether the sound shards hold every row once."""
+def _unread(number: int, known: Known, sizes: Mapping[str, int]) -> tuple[Finding | None, range | None]:
+    """What the listing alone says of a shard: a finding if it is wrong, and the rows it should hold, if known."""
+    name = shard_name(number)
+    if name not in sizes:
+        return Finding(name, problem="missing", removable=True), range(0)
+    if known.index is None:
+        return None, None
+    if number >= len(known.index["shards"]):
+        return Finding(name, 0, sizes[name], "is no part of the index", removable=True), range(0)
+    record = known.index["shards"][number]
+    if sizes[name] != record["bytes"]:
+        problem = f"is {sizes[name]} bytes long, the index recorded {record['bytes']}"
+        return Finding(name, 0, sizes[name], problem, removable=True), range(0)
+    return None, range(record["first_row"], record["first_row"] + record["rows"])
+
+
+def _coverage(known: Known, whole: Sequence[range | None]) -> list[Finding]:
+    """Whether the sound shards hold every row once; nothing if some are unread and no index says what they hold."""
     manifest, identity = known.manifest, known.identity
     if manifest and identity and not known.manifest_of(identity):
         cached = identity.settings["manifest"]
         return [Finding("manifest", len(manifest.rows), 0, f"cached {cached[:12]}..., given {manifest.sha256[:12]}...")]
-    if manifest is None and known.index is None:
+    if (manifest is None and known.index is None) or None in whole:
         return []
-    times = np.zeros(len(manifest.rows) if manifest else known.index["rows"], dtype=np.int64)
-    for rows in whole:
-        times[rows.start : rows.stop] += 1
-    wrong = np.flatnonzero(times != 1)
-    problem = (
-        f"{len(wrong)} of {len(times)} rows are not in one sound shard, from row {wrong[0]} on" if len(wrong) else ""
-    )
-    return [Finding("all rows", len(times), 0, problem)]
+    total = len(manifest.rows) if manifest else known.index["rows"]
+    wrong, first = _not_once(whole, total)
+    problem = f"{wrong} of {total} rows are not in one sound shard, from row {first} on" if wrong else ""
+    return [Finding("all rows", total, 0, problem)]
+
+
+def _not_once(parts: Sequence[range], total: int) -> tuple[int, int]:
+    """How many of the rows 0 to `total` are not in exactly one part, and the first of them."""
+    changes = Counter(part.start for part in parts if part)
+    changes.subtract(part.stop for part in parts if part)
+    wrong, first, times = 0, total, 0
+    for start, stop in pairwise(sorted({0, total, *changes})):
+        times += changes[start]
+        if times != 1 and start < total:
+            wrong, first = wrong + min(stop, total) - start, min(first, start)
+    return wrong, first
 
 
 def _raw_data(manifest: Manifest, images: Path, sample: int | None, report: Reporter) -> Finding:
-    rows = np.arange(len(manifest.rows))
-    if sample is not None and sample < len(rows):
-        rows = np.unique(np.linspace(0, len(rows) - 1, sample).round().astype(int))
+    rows = spread(range(len(manifest.rows)), sample)
     with report.bar(f"comparing {images}", len(rows), "row") as bar:
-        changed = changed_rows(manifest, images, rows.tolist(), bar.advance)
+        changed = changed_rows(manifest, images, rows, bar.advance)
     names = ", ".join(repr(manifest.rows[row].path) for row in changed[:3]) + " ..." * (len(changed) > 3)
     problem = f"{len(changed)} rows are not what was listed: {names}" if changed else ""
     return Finding(str(images), len(rows), 0, problem)
-
-
-def _exists(path: Path) -> bool:
-    return path.exists() or path.is_symlink()

@@ -20,6 +20,7 @@ from pipeline.progress import SilentReporter
 from pipeline.shards.index_file import read_index
 from pipeline.shards.schema import INDEX, MANIFEST, Identity, shard_name
 from pipeline.shards.shard import open_shard
+from pipeline.shards.store import store_at
 from pipeline.shards.writer import write_shard
 from pipeline.verification.inspection import inspect_cache
 from pipeline.verification.verify import repair, verify_cache
@@ -248,7 +249,7 @@ def test_what_inspect_says_of_a_complete_cache(cache):
     )
     assert found["skipped"] == [{"row": 5, "path": "é/5.jpg", "reason": "truncated"}]
     assert found["bytes"] == sum(path.stat().st_size for path in cache.glob("*.h5"))
-    assert found["fingerprint"] == read_index(cache)["fingerprint"]
+    assert found["fingerprint"] == read_index(store_at(cache))["fingerprint"]
     assert found["problems"] == []
     said = invoke("inspect", cache).stdout
     for words in ("(complete)", "10 rows x 4", "a 4, b 3, c 3", "row 5: 'é/5.jpg': truncated", "weights_sha256"):
@@ -258,12 +259,12 @@ def test_what_inspect_says_of_a_complete_cache(cache):
 def test_what_inspect_says_of_part_of_a_cache(cache):
     (cache / INDEX).unlink()
     (cache / shard_name(0)).unlink()
-    flip(cache / shard_name(2))
+    flip(cache / shard_name(2), 200)
     found = inspect_cache(cache)
     assert not found["complete"]
     assert (found["rows"], found["shards"], found["shards_planned"]) == (4, 1, None)
     assert found["labels"] == {"a": 1, "b": 2, "c": 1}
-    assert any("damaged" in problem for problem in found["problems"])
+    assert any("is no shard of this version" in problem for problem in found["problems"])
     assert "INCOMPLETE" in invoke("inspect", cache).stdout
 
 
