@@ -215,5 +215,5 @@ def test_an_index_that_is_no_file_is_refused_at_once(path):
     index = path.parent / INDEX
     index.unlink()
     os.mkfifo(index)
-    with pytest.raises(CacheError, match="no complete feature cache"):
+    with pytest.raises(CacheError, match="is not a plain file"):
         FeatureCache(path.parent)
