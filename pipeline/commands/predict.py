@@ -26,7 +26,7 @@ def predict(
         typer.Option("--crop/--no-crop", help="Cut out the largest face first. On where the detector is installed."),
     ] = None,
     head: Annotated[
-        Path | None, typer.Option(help="The demo's own head by default, or heads/seed-1.safetensors.")
+        Path | None, typer.Option(help="The packaged one for the demo's encoder, else heads/seed-1.safetensors.")
     ] = None,
     model: Annotated[str, typer.Option(help="demo, an open_clip model, or a local model folder.")] = "demo",
     weights: Annotated[

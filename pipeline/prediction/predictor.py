@@ -71,7 +71,7 @@ class Predictor:
 
         Args:
             clip: the encoder; by default the demo's, which has seen drawn faces only.
-            head: a file; by default the demo's own head, or heads/seed-1.safetensors of this project.
+            head: a file; by default the packaged one for the demo's encoder, else heads/seed-1.safetensors.
             prompts: words of your own, or a prompt file; by default the seven classes and the reference's ensemble.
                 A word becomes "an expression of WORD."; text that ends in a full stop stays as it is.
             crop: cut out the largest face first; by default if the detector is installed.
@@ -153,7 +153,7 @@ def _without_gaps(faces: Sequence[Face | None]) -> list[Face]:
 
 
 def _default_head(clip: ClipParams) -> Path:
-    if clip.model == "demo" and PACKAGED_HEAD.is_file():
+    if clip.model == "demo":
         return PACKAGED_HEAD
     if TRAINED_HEAD.is_file():
         return TRAINED_HEAD

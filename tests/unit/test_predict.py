@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.demo.faces import SIZE
-from pipeline.demo.sets import draw_item
+from pipeline.demo.sets import draw_item, plan_face
 from pipeline.encoders.clip import load_clip
 from pipeline.errors import DataError, EncoderError, ParamsError
 from pipeline.heads.head_file import write_head
@@ -126,6 +126,17 @@ def test_a_video_file_is_one_clip(run, tmp_path, faces):
     write_video(tmp_path / "clip.avi", [np.asarray(Image.open(faces / f"{number}.png")) for number in range(6)] * 4)
     answer = json.loads(run(tmp_path / "clip.avi", "--json").stdout)
     assert answer["frames"] == 16
+
+
+def test_the_packaged_head_names_drawn_faces(tmp_path, monkeypatch):
+    """Of persons it has not met, drawn by another seed than the demo's sets, without a file in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    predictor, params = Predictor(crop=False), DemoSetParams(count=42, seed=77)
+    right = 0
+    for number in range(params.count):
+        Image.fromarray(draw_item(params, number)[0]).save(tmp_path / "face.png")
+        right += predictor("face.png").best == plan_face(params.seed, number).expression
+    assert right >= 38, f"{right} of {params.count}"
 
 
 def test_words_of_your_own(head, faces):
