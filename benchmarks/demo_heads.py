@@ -79,7 +79,7 @@ def control_targets(params: Params, instruction: str, out: Path) -> FeatureCache
 
     name, report = params.train.dataset, TerminalReporter()
     llm = params.llm.model_copy(update={"instruction": instruction})
-    job = llm_job(read_manifest(manifest_file(name)), lambda: rendered_faces(name), llm, params.run.device, out)
+    job = llm_job(read_manifest(manifest_file(name)), lambda: rendered_faces(name), llm, out)
     finished = extract(job, params.cache.model_copy(update={"on_mismatch": "replace"}), params.run, report)
     assert finished is not None
     return finished

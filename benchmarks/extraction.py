@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +72,8 @@ def main() -> None:
                     pass
 
         alone, decoded = timed(forward, repeats=1), timed(decode, repeats=1)
-        job = clip_job(manifest, lambda: folder / "photos", params, asked.device, folder / "cache")
-        job = type(job)(job.manifest, job.root, job.settings, job.weights, lambda: encoder, job.out)
+        job = clip_job(manifest, lambda: folder / "photos", params, folder / "cache")
+        job = replace(job, load=lambda _: encoder)
         start = time.perf_counter()
         extract(job, CacheParams(shard_rows=512), run, TerminalReporter())
         wall = time.perf_counter() - start

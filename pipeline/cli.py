@@ -75,9 +75,15 @@ def extract(
     on_mismatch: Annotated[
         Literal["refuse", "replace"], typer.Option(help="If OUT holds features made with other settings.")
     ] = "refuse",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 256,
-    workers: Annotated[int, typer.Option(min=0, help="Decoding processes.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes, for each encoder.")] = 2,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="local: this machine; ray: a Ray cluster. See docs/scale.md.")
+    ] = "local",
+    processes: Annotated[
+        str, typer.Option(help="Encoders at once. auto: one for each GPU; without any, local: 1, ray: all that fit.")
+    ] = "auto",
     shards: Annotated[
         str | None, typer.Option(help="Make only this part, such as 0:8; other processes or machines make the others.")
     ] = None,
@@ -101,7 +107,14 @@ def extract(
         from pipeline.shards.schema import parse_part
 
         only = None if shards is None else parse_part(shards)
-        run = build(RunParams, device=device, batch_size=batch_size, workers=workers)
+        run = build(
+            RunParams,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            executor=executor,
+            processes=processes,
+        )
         cache = build(
             CacheParams,
             shard_rows=shard_rows,
@@ -125,10 +138,10 @@ def extract(
         for note in manifest.notes:
             report.say(note)
         if encoder is EncoderKind.clip:
-            job = clip_job(manifest, lambda: images, build(ClipParams, **asked), device, out)
+            job = clip_job(manifest, lambda: images, build(ClipParams, **asked), out)
         else:
             params = build(LlmParams, **asked, revision=revision, instruction=instruction)
-            job = llm_job(manifest, lambda: images, params, device, out)
+            job = llm_job(manifest, lambda: images, params, out)
         finished = run_extraction(job, cache, run, report, only)
         if finished is None:
             return

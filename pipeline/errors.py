@@ -17,6 +17,10 @@ class DataError(ExpclipError):
     """Input data are missing, empty or unreadable."""
 
 
+class LostWorkerError(DataError):
+    """A process that took part died or hung; the same work may succeed on another try."""
+
+
 class CacheError(ExpclipError):
     """A feature cache is incomplete, damaged, locked or made with other settings."""
 

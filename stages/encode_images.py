@@ -20,7 +20,6 @@ def main(name: str, report: Reporter) -> None:
         read_manifest(manifest_file(name)),
         lambda: resolve_root(name, params.datasets[name]),
         params.clip,
-        params.run.device,
         image_features(params.clip.name, name),
     )
     extract(job, params.cache, params.run, report)

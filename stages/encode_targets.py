@@ -21,7 +21,6 @@ def main(report: Reporter) -> None:
             manifest,
             lambda: resolve_root(name, params.datasets[name]),
             params.llm,
-            params.run.device,
             out,
             draw,
         )

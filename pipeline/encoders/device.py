@@ -1,5 +1,7 @@
 """Which device the frozen encoders run on: asked for, checked, and said."""
 
+from typing import Literal
+
 import torch
 
 from pipeline.errors import EncoderError
@@ -34,6 +36,22 @@ def resolve_device(asked: str) -> torch.device:
         found = "no CUDA device"
         advice = "Check the driver (nvidia-smi) and that torch is a CUDA build, or set run.device: cpu."
     raise EncoderError(f"run.device: {asked!r} was asked for, and torch {torch.__version__} sees {found}. {advice}")
+
+
+def resolve_devices(asked: str, processes: int | Literal["auto"] = "auto") -> list[str]:
+    """The device of each process that is to encode on this machine.
+
+    Args:
+        asked: as for `resolve_device`; `auto` takes every CUDA device there is.
+        processes: how many; if there are fewer devices, some share one. `auto`: one for each device.
+
+    Raises:
+        EncoderError: see `resolve_device`.
+    """
+    device = resolve_device(asked)
+    count = torch.cuda.device_count() if asked == "auto" and device.type == "cuda" else 1
+    devices = [f"cuda:{number}" for number in range(count)] if count > 1 else [str(device)]
+    return [devices[k % len(devices)] for k in range(len(devices) if processes == "auto" else processes)]
 
 
 def device_name(device: torch.device) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, LostWorkerError
 from pipeline.images import Preprocess, read_pixels
 from pipeline.manifest import Manifest
 
@@ -49,16 +49,13 @@ class Batch:
 
 
 class _Decoder(Dataset):
-    """Maps the position of a batch to its decoded rows; runs inside the workers."""
+    """Maps rows to what is decoded from them; runs inside the workers."""
 
-    def __init__(self, manifest: Manifest, root: Path, how: Preprocess, batches: Sequence[range]):
-        self.manifest, self.root, self.how, self.batches = manifest, root, how, batches
+    def __init__(self, manifest: Manifest, root: Path, how: Preprocess):
+        self.manifest, self.root, self.how = manifest, root, how
 
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, position: int) -> Batch:
-        rows, size = self.batches[position], self.how.size
+    def __getitem__(self, rows: range) -> Batch:
+        size = self.how.size
         pixels = np.zeros((len(rows), self.manifest.frames, 3, size, size), dtype=np.uint8)
         errors = []
         for place, row_id in enumerate(rows):
@@ -81,18 +78,21 @@ class _Decoder(Dataset):
 
 @contextmanager
 def decoding(
-    manifest: Manifest, root: Path, how: Preprocess, batches: Sequence[range], *, workers: int, pin: bool
+    manifest: Manifest, root: Path, how: Preprocess, batches: Iterable[range], *, workers: int, pin: bool
 ) -> Iterator[Iterator[Batch]]:
     """Decode batches in order, `workers` processes ahead (0: in this process), while the block runs.
 
     However the block ends, no worker outlives it.
 
+    Args:
+        batches: the rows of each; taken one by one, a little ahead of the decoding, so they need not be known before.
+
     Raises:
-        DataError: a worker died or hung; the message says which and what to do.
+        LostWorkerError: a worker died or hung; the message says which and what to do.
     """
-    decoder = _Decoder(manifest, root, how, batches)
+    decoder = _Decoder(manifest, root, how)
     options = {"prefetch_factor": 2, "worker_init_fn": partial(_end_with, os.getpid())} if workers else {}
-    loader = DataLoader(decoder, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pin, **options)
+    loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=workers, pin_memory=pin, **options)
     before = set(multiprocessing.active_children())
     children: list[multiprocessing.process.BaseProcess] = []
     try:
@@ -129,8 +129,8 @@ def _end_with(parent: int, _: int) -> None:
         os._exit(1)
 
 
-def _lost(root: Path, how: str) -> DataError:
-    return DataError(
+def _lost(root: Path, how: str) -> LostWorkerError:
+    return LostWorkerError(
         f"{root}: a decoding worker {how}. If memory ran out, use fewer workers or smaller batches; finished shards "
         "are kept."
     )

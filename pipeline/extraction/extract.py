@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import CacheError, DataError, ParamsError
 from pipeline.extraction.job import Job
+from pipeline.extraction.make_shards import make_shards
 from pipeline.extraction.resume import (
     Asked,
     any_shard,
@@ -23,10 +24,9 @@ from pipeline.params import CacheParams, RunParams
 from pipeline.progress import Reporter
 from pipeline.shards.index_file import write_index
 from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, MANIFEST, Block, Identity, plan_shards, shard_name
-from pipeline.shards.shard import ShardEntry, open_shard
+from pipeline.shards.schema import INDEX, MANIFEST, plan_shards, shard_name
+from pipeline.shards.shard import ShardEntry
 from pipeline.shards.store import Folder, Store, store_at
-from pipeline.shards.writer import write_shard
 
 
 def extract(
@@ -71,7 +71,7 @@ def extract(
         if len(todo) < len(mine):
             report.say(f"{job.out}: {len(mine) - len(todo)} of {len(mine)} shards are there already")
         if todo:
-            _make(job, store, settings, [(number, plan[number]) for number in todo], done, cache, run, report)
+            make_shards(job, store, settings, {number: plan[number] for number in todo}, done, cache, run, report)
         others = whole_shards(store, (number for number in range(len(plan)) if number not in mine), report)
         for entry in others.values():
             if changed := mismatch_of_shard(entry, asked):
@@ -140,37 +140,6 @@ def _replace(store: Store, changed: list[str], cache: CacheParams, claim: Claim,
         )
     report.say(f"{store}: replacing features made with other settings: " + "; ".join(changed))
     remove_all(store)
-
-
-def _make(
-    job: Job,
-    store: Store,
-    settings: dict,
-    parts: list[tuple[int, range]],
-    done: dict[int, ShardEntry],
-    cache: CacheParams,
-    run: RunParams,
-    report: Reporter,
-) -> None:
-    """Encode and write shards, and add them to `done`."""
-    from pipeline.extraction.encode_shards import encode_shards
-
-    encoder = job.load()
-    said = encoder.describe()
-    library = said.pop("library")
-    identity = Identity(settings, said)
-    if job.settings["weights"] == "random":
-        report.say(f"{job.out}: the weights are random, as asked: these features mean nothing")
-    others = [entry for entry in [any_shard(store)] if entry]
-    refuse_other_encoder(store, [*done.values(), *others], identity)
-
-    def keep(block: Block) -> None:
-        # Read back at once: what the index will record is what the disk gives, not what we meant to write.
-        path = write_shard(store.folder, block, identity, library)
-        done[block.number] = open_shard(path).entry()
-        store.put(path.name)
-
-    encode_shards(job, encoder, said["width"], parts, cache, run, report, keep)
 
 
 def _keep_manifest(job: Job, store: Store) -> None:

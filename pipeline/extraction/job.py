@@ -30,7 +30,8 @@ class Job:
     Attributes:
         settings: every setting of the encoder that changes a number, by name; known without loading it.
         weights: SHA-256 of the weights where they are at hand, else None; compared with a finished cache's.
-        load: builds the encoder; called only if there is something to encode.
+        load: builds the encoder on the device it is given (see `run.device`); called only if there is something to
+            encode, by each worker. Picklable.
         out: folder or address of the cache.
     """
 
@@ -38,5 +39,5 @@ class Job:
     root: Callable[[], Path]
     settings: dict[str, Json]
     weights: Callable[[], str | None]
-    load: Callable[[], Encoder]
+    load: Callable[[str], Encoder]
     out: Path | str

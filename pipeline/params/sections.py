@@ -20,6 +20,8 @@ class RunParams(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     batch_size: Annotated[int, Field(ge=1)] = 256
     workers: Annotated[int, Field(ge=0)] = 2
+    executor: Literal["local", "ray"] = "local"
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
 
 class ClipParams(Section):

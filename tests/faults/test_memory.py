@@ -30,7 +30,7 @@ peaks = {}
 # The first runs warm up what grows once: allocators, kernels, lazily imported modules.
 for images in (40, 40, 40, 40, 400):
     manifest = build_manifest("faces", folder / "faces", type(rows)(rows.rows[:images], ()))
-    job = clip_job(manifest, lambda: folder / "faces", params, "cpu", folder / f"out-{len(peaks)}-{images}")
+    job = clip_job(manifest, lambda: folder / "faces", params, folder / f"out-{len(peaks)}-{images}")
     extract(job, CacheParams(shard_rows=20), RunParams(device="cpu", batch_size=20, workers=0), SilentReporter())
     peaks[images] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps(peaks))

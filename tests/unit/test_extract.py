@@ -60,7 +60,7 @@ def faces(tmp_path):
 def make_job(faces: Path, model, out: Path):
     names = sorted(path.name for path in faces.iterdir())
     listing = Listing(tuple(Row(name, k % 2, (name,)) for k, name in enumerate(names)), ("x", "y"))
-    return clip_job(build_manifest("faces", faces, listing), lambda: faces, model, "cpu", out)
+    return clip_job(build_manifest("faces", faces, listing), lambda: faces, model, out)
 
 
 def refuse(*_):
@@ -117,7 +117,7 @@ def test_resume_makes_only_what_is_missing_and_ends_in_the_same_bytes(job, monke
     (job.out / f".{shard_name(1)}.77.tmp").write_bytes(b"half")
     written = []
     monkeypatch.setattr(
-        "pipeline.extraction.extract.write_shard",
+        "pipeline.extraction.make_shards.write_shard",
         lambda out, block, *who: written.append(block.number) or write_shard(out, block, *who),
     )
     extract(job, CACHE, RUN, notes := Notes())
@@ -243,7 +243,7 @@ def test_not_one_readable_picture_is_an_error(faces, model, tmp_path):
 def test_a_clip_is_the_mean_of_its_frames(faces, model, tmp_path):
     rows = (Row("a", 0, ("0.png", "1.png", "1.png")), Row("b", 1, ("2.png", "3.png", "4.png")))
     manifest = build_manifest("clips", faces, Listing(rows, ("x", "y")))
-    cache = extract(clip_job(manifest, lambda: faces, model, "cpu", tmp_path / "out"), CACHE, RUN, SilentReporter())
+    cache = extract(clip_job(manifest, lambda: faces, model, tmp_path / "out"), CACHE, RUN, SilentReporter())
     frames = extract(make_job(faces, model, tmp_path / "frames"), CACHE, RUN, SilentReporter())
     expected = [frames.features(np.array(ids)).mean(axis=0) for ids in ([0, 1, 1], [2, 3, 4])]
     np.testing.assert_allclose(cache.features(np.arange(2)), expected, atol=1e-6)

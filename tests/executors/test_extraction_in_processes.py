@@ -1,0 +1,114 @@
+"""An extraction by several processes: the same bytes as by one, and the same words when it cannot go on."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from pictures import CACHE, RUN, contents, face_job
+
+from pipeline.encoders.device import resolve_devices
+from pipeline.errors import DataError
+from pipeline.extraction.extract import extract
+from pipeline.progress import SilentReporter
+
+TWO = RUN.model_copy(update={"processes": 2, "workers": 1})
+
+
+class Told(SilentReporter):
+    """Remembers lines and bars."""
+
+    def __init__(self):
+        self.lines, self.bars = [], []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def bar(self, title, total, unit):
+        self.bars.append((title, total, unit))
+        return super().bar(title, total, unit)
+
+
+def test_two_processes_give_the_bytes_of_one_with_any_number_of_threads(faces, model, undisturbed, tmp_path):
+    """The last bits depend on the threads, so all workers use the driver's number, whatever their own default."""
+    told, threads = Told(), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        extract(face_job(faces, model, tmp_path / "one"), CACHE, RUN, SilentReporter())
+        cache = extract(face_job(faces, model, tmp_path / "two"), CACHE, TWO, told)
+    finally:
+        torch.set_num_threads(threads)
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert contents(tmp_path / "two").keys() == undisturbed.keys()
+    assert list(cache.skipped) == [5]
+    ((title, total, unit),) = told.bars
+    assert title == f"{tmp_path / 'two'} on 2 processes, the first on cpu (3 threads)"
+    assert (total, unit) == (30, "image")
+
+
+def test_a_bad_picture_ends_the_job_with_one_line(faces, model, tmp_path):
+    job, cache = face_job(faces, model, tmp_path / "out"), CACHE.model_copy(update={"on_bad_image": "fail"})
+    with pytest.raises(DataError, match=r"^faces: '005\.png' \(row 5\) cannot be read: .*finished shards are kept\.$"):
+        extract(job, cache, TWO, SilentReporter())
+
+
+COMMAND = ["extract", "--shard-rows=1", "--batch-size=1", "--device=cpu", "--workers=1", "--processes=2"]
+
+
+@pytest.fixture
+def command(faces, model, tmp_path):
+    """Start the real command in a session of its own."""
+
+    def start(*more: str) -> subprocess.Popen:
+        words = [*COMMAND, f"--model={model.model}", *more, str(faces), str(tmp_path / "out")]
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    return start
+
+
+def processes_of(session: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split() if folder.name.isdigit() else []
+        except OSError:
+            continue
+        if fields and int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(int(folder.name))
+    return found
+
+
+def wait_for(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.005)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc for processes that are left")
+@pytest.mark.parametrize(("stop", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_no_worker_outlives_the_driver_and_the_next_command_goes_on(command, tmp_path, faces, stop, status):
+    out, run = tmp_path / "out", command()
+    wait_for(lambda: len(list(out.glob("shard-*.h5"))) >= 3)
+    run.send_signal(stop)
+    _, words = run.communicate(timeout=60)
+    assert run.returncode == status, words
+    wait_for(lambda: not processes_of(run.pid), 10)
+    kept = {path.name: path.stat().st_ino for path in out.glob("shard-*.h5")}
+    assert 3 <= len(kept) < 30
+    again = command("--processes=1")
+    _, words = again.communicate(timeout=60)
+    assert again.returncode == 0, words
+    assert f"{len(kept)} of 30 shards are there already" in words
+    assert {name: (out / name).stat().st_ino for name in kept} == kept
+    assert not list(out.glob(".*.tmp"))
+
+
+def test_devices_of_this_machine():
+    assert resolve_devices("cpu") == ["cpu"]
+    assert resolve_devices("cpu", 3) == ["cpu"] * 3
