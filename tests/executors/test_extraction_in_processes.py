@@ -1,17 +1,15 @@
 """An extraction by several processes: the same bytes as by one, and the same words when it cannot go on."""
 
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from pictures import CACHE, RUN, contents, face_job
+from watching import PATIENCE, processes_of, wait_for
 
 from pipeline.encoders.device import resolve_devices
-from pipeline.errors import DataError
 from pipeline.extraction.extract import extract
 from pipeline.progress import SilentReporter
 
@@ -49,12 +47,6 @@ def test_two_processes_give_the_bytes_of_one_with_any_number_of_threads(faces, m
     assert (total, unit) == (30, "image")
 
 
-def test_a_bad_picture_ends_the_job_with_one_line(faces, model, tmp_path):
-    job, cache = face_job(faces, model, tmp_path / "out"), CACHE.model_copy(update={"on_bad_image": "fail"})
-    with pytest.raises(DataError, match=r"^faces: '005\.png' \(row 5\) cannot be read: .*finished shards are kept\.$"):
-        extract(job, cache, TWO, SilentReporter())
-
-
 COMMAND = ["extract", "--shard-rows=1", "--batch-size=1", "--device=cpu", "--workers=1", "--processes=2"]
 
 
@@ -71,38 +63,17 @@ def command(faces, model, tmp_path):
     return start
 
 
-def processes_of(session: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split() if folder.name.isdigit() else []
-        except OSError:
-            continue
-        if fields and int(fields[3]) == session and fields[0] not in "ZX":
-            found.append(int(folder.name))
-    return found
-
-
-def wait_for(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.005)
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc for processes that are left")
-@pytest.mark.parametrize(("stop", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_no_worker_outlives_the_driver_and_the_next_command_goes_on(command, tmp_path, faces, stop, status):
+def test_nobody_outlives_a_killed_driver_and_the_next_command_goes_on(command, undisturbed, tmp_path):
     out, run = tmp_path / "out", command()
     wait_for(lambda: len(list(out.glob("shard-*.h5"))) >= 3)
-    run.send_signal(stop)
-    _, words = run.communicate(timeout=60)
-    assert run.returncode == status, words
-    wait_for(lambda: not processes_of(run.pid), 10)
+    run.kill()
+    run.communicate()
+    wait_for(lambda: not processes_of(run.pid))
     kept = {path.name: path.stat().st_ino for path in out.glob("shard-*.h5")}
     assert 3 <= len(kept) < 30
     again = command("--processes=1")
-    _, words = again.communicate(timeout=60)
+    _, words = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, words
     assert f"{len(kept)} of 30 shards are there already" in words
     assert {name: (out / name).stat().st_ino for name in kept} == kept

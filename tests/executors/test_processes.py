@@ -1,9 +1,15 @@
 """Several processes of one machine: all is done once, whoever dies, and errors arrive as they were raised."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
+from watching import processes_of, wait_for
 from works import Heard, WriteFiles, all_done
 
 from pipeline.errors import DataError, LostWorkerError
@@ -62,3 +68,43 @@ def test_a_users_error_ends_the_job_as_it_was_raised(tmp_path):
 def test_a_bug_keeps_its_traceback(tmp_path):
     with pytest.raises(RuntimeError, match=r"in stumbles\n(.|\n)*ZeroDivisionError: a bug"):
         run(tmp_path, {3: "stumbles"})
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from works import Heard, WriteFiles
+from pipeline.console import orderly
+from pipeline.executors.processes import run_processes
+
+if __name__ == "__main__":
+    with orderly():
+        run_processes(WriteFiles(Path(sys.argv[1]), {5: "sleeps", 6: "sleeps"}), range(12), ["cpu"] * 2, Heard())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc for processes that are left")
+@pytest.mark.parametrize("everyone", [False, True])
+@pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_no_worker_outlives_the_driver(tmp_path, stop, status, everyone):
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    (tmp_path / "files").mkdir()
+    run = subprocess.Popen(
+        [sys.executable, script, tmp_path / "files"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: len(list((tmp_path / "files").iterdir())) >= 5)
+    start = time.monotonic()
+    if everyone:
+        os.killpg(run.pid, stop)
+    else:
+        run.send_signal(stop)
+    _, words = run.communicate()
+    assert run.returncode == status
+    assert "Traceback" not in words
+    assert time.monotonic() - start < 60
+    wait_for(lambda: not processes_of(run.pid))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,17 @@ def stumbles():
     raise ZeroDivisionError("a bug")
 
 
-TROUBLES: dict[str, Callable] = {"dies": dies, "refuses": refuses, "loses": loses, "stumbles": stumbles}
+def sleeps():
+    time.sleep(600)
+
+
+TROUBLES: dict[str, Callable] = {
+    "dies": dies,
+    "refuses": refuses,
+    "loses": loses,
+    "stumbles": stumbles,
+    "sleeps": sleeps,
+}
 
 
 @dataclass
