@@ -89,7 +89,7 @@ def job(model, tmp_path):
     (folder / "5.png").write_text("no picture")
     rows = tuple(Row(f"{k}.png", k % 2, (f"{k}.png",)) for k in range(10))
     manifest = build_manifest("faces", folder, Listing(rows, ("x", "y")))
-    return clip_job(manifest, lambda: folder, model, "cpu", tmp_path / "local")
+    return clip_job(manifest, lambda: folder, model, tmp_path / "local")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
