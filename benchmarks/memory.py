@@ -40,7 +40,7 @@ def extract_once(folder: Path, model: str, images: int) -> None:
     (folder / "photos").mkdir()
     manifest = build_manifest("photos", folder / "photos", write_photos(folder / "photos", images, 250))
     params = ClipParams(name="bench", model=model, weights="random")
-    job = clip_job(manifest, lambda: folder / "photos", params, "cpu", folder / "cache")
+    job = clip_job(manifest, lambda: folder / "photos", params, folder / "cache")
     run = RunParams(device="cpu", batch_size=BATCH, workers=WORKERS)
     extract(job, CacheParams(shard_rows=2 * BATCH), run, SilentReporter())
 
