@@ -76,7 +76,9 @@ def extract(
         Literal["refuse", "replace"], typer.Option(help="If OUT holds features made with other settings.")
     ] = "refuse",
     device: Annotated[str, typer.Option(help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 256,
+    batch_size: Annotated[
+        str, typer.Option(help="Pictures at once; auto: 32 on a CPU, as many as fit and pay on a GPU.")
+    ] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes, for each encoder.")] = 2,
     executor: Annotated[
         Literal["local", "ray"], typer.Option(help="local: this machine; ray: a Ray cluster. See docs/scale.md.")

@@ -43,6 +43,7 @@ def encode_shards(
         root: folder of the pictures.
         width: of the features.
         parts: number and rows of each shard; taken one by one, as the decoding gets there.
+        run: with a number as its batch size.
         worker: hears of every batch, and of what the user should know.
         keep: called with each shard as soon as it is full, in another thread.
 

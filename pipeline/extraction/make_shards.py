@@ -91,6 +91,7 @@ class ShardWork:
         import torch
 
         from pipeline.encoders.device import device_name
+        from pipeline.extraction.batch_size import pictures_at_once
         from pipeline.extraction.encode_shards import encode_shards
 
         torch.set_num_threads(self.threads)
@@ -114,10 +115,11 @@ class ShardWork:
             self.store.put(path.name)
             worker.finished(block.number, entry)
 
+        run = self.run.model_copy(update={"batch_size": pictures_at_once(self.settings, encoder, self.run, worker)})
         while (number := worker.take(fresh=True)) is not None:
             numbers = chain([number], iter(partial(worker.take, fresh=False), None))
             parts = ((number, self.parts[number]) for number in numbers)
-            encode_shards(self.manifest, self.root, encoder, said["width"], parts, self.cache, self.run, worker, keep)
+            encode_shards(self.manifest, self.root, encoder, said["width"], parts, self.cache, run, worker, keep)
 
 
 class _Progress:

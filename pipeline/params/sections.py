@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", description="letters, digits, - and _")]
 """A name that becomes a folder and a DVC stage key."""
@@ -14,11 +14,22 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _batch_size(value: object) -> object:
+    """Said in one sentence, where a union would be reported choice by choice."""
+    if value != "auto" and not (isinstance(value, int | str) and str(value).isdecimal() and int(value) > 0):
+        raise ValueError(f"expected auto or a number of pictures from 1, found {value!r}")
+    return value
+
+
+BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_batch_size)]
+"""Pictures at once, or `auto`; see `pipeline.extraction.batch_size`."""
+
+
 class RunParams(Section):
     """How to run. Changes no result beyond rounding, so no stage is re-run for it."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    batch_size: Annotated[int, Field(ge=1)] = 256
+    batch_size: BatchSize = "auto"
     workers: Annotated[int, Field(ge=0)] = 2
     executor: Literal["local", "ray"] = "local"
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.params import CacheParams, build, load_params
+from pipeline.params import CacheParams, RunParams, build, load_params
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,3 +70,14 @@ def test_broken_yaml(tmp_path):
 def test_an_option_out_of_range():
     with pytest.raises(ParamsError, match=r"dtype: .*'float16' or 'float32', found 'int8'"):
         build(CacheParams, dtype="int8")
+
+
+@pytest.mark.parametrize(("given", "kept"), [("auto", "auto"), ("64", 64), (1, 1)])
+def test_a_batch_size_is_a_number_or_found(given, kept):
+    assert build(RunParams, batch_size=given).batch_size == kept
+
+
+@pytest.mark.parametrize("given", ["many", 0, "-1", 2.5, True, None, "1_000", "²"])
+def test_any_other_batch_size_is_refused_in_one_sentence(given):
+    with pytest.raises(ParamsError, match=r"^settings: batch_size: expected auto or a number of .* from 1, found .*$"):
+        build(RunParams, batch_size=given)
