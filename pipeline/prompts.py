@@ -81,7 +81,7 @@ def prompt_table(set: str, types: Iterable[int], classes: Sequence[str]) -> tupl
     if unknown:
         raise ParamsError(
             f"prompts.set {set!r} has no prompts for {', '.join(unknown)}; it knows {', '.join(CANONICAL)}. "
-            "Other classes need a prompt file: prompts.set: my-prompts.yaml."
+            "Other classes need a prompt file: prompts.set: prompts/mine.yaml."
         )
     types = sorted(dict.fromkeys(types))
     if not types or any(type_ not in TYPES for type_ in types):

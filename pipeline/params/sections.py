@@ -1,5 +1,6 @@
 """The sections of params.yaml as frozen, self-validating settings."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -142,6 +143,11 @@ class PromptParams(Section):
     types: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (2, 5)
     aggregation: Literal["mean", "renorm_mean", "nearest"] = "mean"
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the prompts come from a user's file."""
+        return self.set.endswith((".yaml", ".yml"))
+
 
 Fit = Literal["contrastive", "ridge"]
 
@@ -212,6 +218,10 @@ class Params(Section):
         ]:
             if name not in self.datasets:
                 raise ValueError(f"{where} names {name!r}, which is not in datasets: {', '.join(self.datasets)}")
+        if self.prompts.is_file and Path(self.prompts.set).parts[:1] != ("prompts",):
+            raise ValueError(
+                f"prompts.set is {self.prompts.set!r}, but changes are seen in the folder prompts/ alone; move it there"
+            )
         if self.clip.name == self.llm.name:
             raise ValueError(f"clip.name and llm.name are both {self.clip.name!r}; their features need two folders")
         if "ridge" in self.train.fit and self.llm.draws > 1:

@@ -64,11 +64,18 @@ def test_another_learning_rate_runs_train_score_and_report_only(clone, first_run
     assert clone.results() == before
 
 
-def test_other_prompts_run_no_image_encoder(clone, first_run):
-    clone.edit(r"set: \w+ ", "set: clean ")
+def test_other_prompts_run_no_image_encoder_nor_does_an_edit_of_their_file(clone, first_run):
+    before = clone.results()
+    clone.edit(r" set: \S+", " set: prompts/example.yaml")
     assert stages_run(clone.repro()) == {"encode-prompts", "report"} | SCORES
-    clone.edit(r"set: \w+ ", "set: reference ")
+    file = clone.folder / "prompts/example.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("a face that shows {n}.", "a portrait full of {n}."))
+    assert stages_run(clone.repro()) == {"encode-prompts", "report"} | SCORES
+    file.write_text(text)
+    clone.edit(r" set: \S+", " set: reference")
     clone.repro()
+    assert clone.results() == before
 
 
 def test_an_edit_of_an_encoder_source_recomputes_nothing(clone, first_run):

@@ -34,6 +34,12 @@ def test_an_unknown_key_names_the_known_ones_and_the_closest(edited):
         load_params(edited("  epochs: 20", "  epoch: 20"))
 
 
+def test_a_prompt_file_lies_where_changes_are_seen(edited):
+    assert load_params(edited("set: reference", "set: prompts/mine.yaml")).prompts.is_file
+    with pytest.raises(ParamsError, match=r"prompts\.set is 'mine\.yaml'.*move it there"):
+        load_params(edited("set: reference", "set: mine.yaml"))
+
+
 def test_all_findings_are_listed(edited):
     path = edited("  epochs: 20", "  epochs: 0\n  speed: 1")
     with pytest.raises(ParamsError) as caught:
