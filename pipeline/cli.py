@@ -58,6 +58,10 @@ def extract(
         Literal["reference", "clip"],
         typer.Option(help="reference: stretch, no mean/std; clip: crop and normalise."),
     ] = "reference",
+    decode: Annotated[
+        Literal["full", "draft"],
+        typer.Option(help="draft: decode large JPEGs at a fraction of their size; faster, pixels differ by a little."),
+    ] = "full",
     precision: Annotated[
         str, typer.Option(help="clip: fp32, fp16 or bf16; llm: fp32 or reference (per module).")
     ] = "fp32",
@@ -125,7 +129,7 @@ def extract(
             on_mismatch=on_mismatch,
         )
         asked = {"name": encoder.value, "model": model, "weights": weights}
-        asked |= {"preprocess": preprocess, "precision": precision}
+        asked |= {"preprocess": preprocess, "decode": decode, "precision": precision}
         report = TerminalReporter()
         labelled = layout != "images"
         dataset = build(

@@ -55,7 +55,7 @@ class Blip2T5Encoder:
         self.draw = draw
         self.width = int(model.config.text_config.d_model)
         self.image_size = _side(model.config.vision_config.image_size)
-        self.preprocess: Preprocess = preprocess(params.preprocess, self.image_size)
+        self.preprocess: Preprocess = preprocess(params.preprocess, self.image_size, params.decode)
         self._model = model
         self._mode = params.mode
         self._mixed = params.precision == "reference"

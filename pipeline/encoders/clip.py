@@ -36,7 +36,7 @@ class ClipEncoder:
         self.image_size = _side(model.visual.image_size)
         self.logit_scale = float(model.logit_scale.detach().float().exp())
         self.context_length = int(config["text_cfg"].get("context_length", 77))
-        self.preprocess: Preprocess = preprocess(params.preprocess, self.image_size)
+        self.preprocess: Preprocess = preprocess(params.preprocess, self.image_size, params.decode)
         self._model = model
         self._dtype = open_clip.get_input_dtype(params.precision) or torch.float32
         self._tokenizer = _tokenizer(name)

@@ -36,6 +36,11 @@ class RunParams(Section):
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
 
+def _unsaid(encoder: "ClipParams | LlmParams") -> set[str]:
+    """Settings that a cache does not record: the full decoding of pictures is what goes without saying."""
+    return {"decode"} if encoder.decode == "full" else set()
+
+
 class ClipParams(Section):
     """The frozen CLIP: its image tower sees the faces, its text tower reads the prompts."""
 
@@ -43,15 +48,16 @@ class ClipParams(Section):
     model: str
     weights: str = "pretrained"
     preprocess: Literal["reference", "clip"] = "reference"
+    decode: Literal["full", "draft"] = "full"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
     def image_settings(self) -> dict[str, str]:
         """What of this changes an image feature; the name of the folder does not."""
-        return {"encoder": "clip-image", **self.model_dump(exclude={"name"})}
+        return {"encoder": "clip-image", **self.model_dump(exclude={"name", *_unsaid(self)})}
 
     def text_settings(self) -> dict[str, str]:
         """What of this changes a text feature."""
-        return {"encoder": "clip-text", **self.model_dump(exclude={"name", "preprocess"})}
+        return {"encoder": "clip-text", **self.model_dump(exclude={"name", "preprocess", "decode"})}
 
 
 class LlmParams(Section):
@@ -65,6 +71,7 @@ class LlmParams(Section):
     mode: Literal["eval", "dropout"] = "eval"
     draws: Annotated[int, Field(ge=1)] = 1
     preprocess: Literal["reference", "clip"] = "reference"
+    decode: Literal["full", "draft"] = "full"
     precision: Literal["fp32", "reference"] = "fp32"
 
     @model_validator(mode="after")
@@ -76,7 +83,7 @@ class LlmParams(Section):
     def settings(self, draw: int = 0) -> dict[str, str | int | None]:
         """What of this changes a target; the name of the folder does not, nor how many draws there are."""
         drawn = {"draw": draw} if self.mode == "dropout" else {}
-        return {"encoder": "llm-target", **self.model_dump(exclude={"name", "draws"}), **drawn}
+        return {"encoder": "llm-target", **self.model_dump(exclude={"name", "draws", *_unsaid(self)}), **drawn}
 
 
 class CacheParams(Section):

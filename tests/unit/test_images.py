@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from pipeline.errors import DataError
 from pipeline.images import CLIP_MEAN, CLIP_STD, preprocess, read_pixels, to_float
+from pipeline.params import ClipParams, LlmParams
 
 REFERENCE = preprocess("reference", 32)
 
@@ -109,3 +111,42 @@ def test_a_bad_file_gives_one_line_with_its_reason_and_no_path(tmp_path, photo):
             read_pixels(tmp_path / name, REFERENCE)
         assert str(tmp_path) not in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def large_photo(folder, side, noise):
+    """The astronaut, enlarged, with the grain of a sensor."""
+    with Image.open(Path(__file__).parents[1] / "data" / "astronaut.jpg") as photo:
+        large = np.asarray(photo.convert("RGB").resize((side, side * 3 // 4), Image.Resampling.LANCZOS))
+    grain = np.random.default_rng(0).normal(0, noise, large.shape)
+    path = folder / f"{side}-{noise}.jpg"
+    Image.fromarray((large + grain).clip(0, 255).astype(np.uint8)).save(path, quality=90)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["reference", "clip"])
+@pytest.mark.parametrize(("noise", "most", "mean"), [(0, 4, 0.4), (10, 5, 0.6), (60, 12, 1.5)])
+def test_a_draft_of_a_large_photo_stays_close(tmp_path, kind, noise, most, mean):
+    path = large_photo(tmp_path, 2000, noise)
+    full, draft = (read_pixels(path, preprocess(kind, 224, decode)).astype(int) for decode in ("full", "draft"))
+    difference = np.abs(full - draft)
+    assert 0 < difference.max() <= most
+    assert difference.mean() <= mean
+
+
+def test_a_draft_of_what_is_small_or_no_jpeg_is_the_picture_itself(tmp_path):
+    small, large = large_photo(tmp_path, 800, 0), tmp_path / "large.png"
+    with Image.open(large_photo(tmp_path, 2000, 0)) as photo:
+        photo.save(large)
+    for path in (small, large):
+        full, draft = (read_pixels(path, preprocess("reference", 224, decode)) for decode in ("full", "draft"))
+        np.testing.assert_array_equal(full, draft)
+
+
+def test_a_draft_is_a_setting_of_a_cache_and_the_full_picture_goes_without_saying():
+    clip = ClipParams(name="c", model="demo")
+    assert "decode" not in clip.image_settings()
+    assert clip.model_copy(update={"decode": "draft"}).image_settings()["decode"] == "draft"
+    assert clip.model_copy(update={"decode": "draft"}).text_settings() == clip.text_settings()
+    llm = LlmParams(name="l", model="demo", instruction="?")
+    assert "decode" not in llm.settings()
+    assert llm.model_copy(update={"decode": "draft"}).settings()["decode"] == "draft"
