@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands import compare, heads, init, predict
+from pipeline.commands import compare, heads, init, predict, sweep
 
 app = typer.Typer(
     help="Zero-shot facial expression recognition by Exp-CLIP from cached features.",
@@ -240,6 +240,7 @@ app.command()(init.init)
 app.command()(heads.score)
 app.command()(predict.predict)
 app.command("compare-results")(compare.compare_results)
+app.command()(sweep.sweep)
 app.command("fit-head")(heads.fit_head)
 app.command("import-head")(heads.import_head)
 app.command("export-head")(heads.export_head)

@@ -3,12 +3,14 @@
 Symbols: x (n, d) raw image features, y (n, t) LLM targets, z = W x, s = exp(CLIP's logit scale), frozen.
 Loss of a batch of b: with z and y L2-normalised, L = s z y^T (b, b), the mean of the two cross-entropies that ask of
 each row, and of each column, to find its own partner (Exp-CLIP, section 3.2).
-Several seeds train at once as one batched problem; each follows the path it would follow alone.
+Several heads (seeds, learning rates, weight decays, teachers) train at once as one batched problem; each follows the
+path it would follow alone.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -20,11 +22,26 @@ from pipeline.params import TrainParams
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What may differ between heads that train together.
+
+    Attributes:
+        seed: of the start and of the shuffles.
+        teacher: which targets it learns from, counted from 0.
+    """
+
+    seed: int
+    lr: float
+    weight_decay: float
+    teacher: int = 0
+
+
+@dataclass(frozen=True)
 class Heads:
     """Trained heads.
 
     Attributes:
-        weights: (s, t, d) float32, one W per seed.
+        weights: (s, t, d) float32, one W per recipe.
         losses: (s, epochs) float64, mean loss over the batches of an epoch.
         batch_losses: (s, epochs * batches) float32, the loss of every step.
     """
@@ -82,55 +99,83 @@ def fit_heads(
     advance: Callable[[int], None] = lambda _: None,
     *,
     resident: bool = True,
+    recipes: Sequence[Recipe] = (),
+    teachers: int = 1,
 ) -> Heads:
-    """Train one head per seed by the reference's recipe: SGD with momentum, shuffled, last partial batch dropped.
+    """Train heads as the reference does: SGD with momentum, shuffled, last partial batch dropped.
 
-    Start and shuffles of a head depend on its own seed alone, so a seed gives the same head in any company (up to
-    the rounding of batched products).
+    A head depends on its own recipe alone and comes out the same in any company (up to the rounding of batched
+    products).
 
     Args:
         images: (n, d) raw CLIP features.
-        targets: (k n, t) raw LLM targets: k draws of them, one after the other; row i of a draw describes the picture
-            of images row i. Epoch e learns from draw e modulo k. Without dropout in the targets k is 1.
+        targets: (m k n, t) raw LLM targets: of m teachers, of each k draws, one after the other; row i of a draw
+            describes the picture of images row i. Epoch e learns from draw e modulo k. Without dropout in the targets
+            k is 1.
         logit_scale: s, the factor itself (CLIP's 100, not its logarithm).
         advance: called with 1 after each step.
         resident: copy all rows to the device once; otherwise every batch is gathered when its turn comes, and memory
             does not depend on n. Both give the same heads.
+        recipes: a head each; by default the params' seeds with the params' learning rate and weight decay.
+        teachers: m.
 
     Raises:
         ParamsError: there are fewer rows than one batch.
     """
     (rows, width), (all_targets, target_width) = images.shape, targets.shape
-    batch, draws = params.batch_size, all_targets // max(rows, 1)
+    recipes = recipes or [Recipe(seed, params.lr, params.weight_decay) for seed in params.seeds]
+    batch, draws = params.batch_size, all_targets // max(rows * teachers, 1)
     steps = rows // batch
     if steps == 0:
         raise ParamsError(
             f"train.batch_size is {batch}, but only {rows} images of {params.dataset} have features: not one full "
             "batch. Use a smaller batch or more images."
         )
-    if draws * rows != all_targets:
-        raise ValueError(f"{all_targets} targets are no whole number of draws for {rows} images")
+    if draws * rows * teachers != all_targets:
+        raise ValueError(f"{all_targets} targets are no whole number of draws for {rows} images, {teachers} teachers")
     take_images = _gather(images, device, resident, lambda x: x)
     take_targets = _gather(targets, device, resident, lambda y: F.normalize(y, dim=-1))
-    weights = torch.stack([initial_weights(seed, width, target_width) for seed in params.seeds])
+    weights = torch.stack([initial_weights(recipe.seed, width, target_width) for recipe in recipes])
     weights = weights.to(device).requires_grad_()
-    optimiser = torch.optim.SGD([weights], lr=params.lr, momentum=params.momentum, weight_decay=params.weight_decay)
-    shufflers = [torch.Generator().manual_seed(seed) for seed in params.seeds]
-    losses = torch.empty(len(params.seeds), params.epochs * steps, device=device)
+    slices = _slices(recipes)
+    parts = [weights.detach()[heads] for _, heads in slices]
+    groups = [
+        {"params": [part], "lr": lr, "weight_decay": decay}
+        for part, ((lr, decay), _) in zip(parts, slices, strict=True)
+    ]
+    optimiser = torch.optim.SGD(groups, momentum=params.momentum)
+    shufflers = [torch.Generator().manual_seed(recipe.seed) for recipe in recipes]
+    losses = torch.empty(len(recipes), params.epochs * steps, device=device)
+    taught_by = torch.tensor([[recipe.teacher] for recipe in recipes])
     for epoch in range(params.epochs):
         order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers])
-        first = (epoch % draws) * rows
+        first = (taught_by * draws + epoch % draws) * rows
         for step in range(steps):
             chosen = order[:, step * batch : (step + 1) * batch]
             loss = contrastive_loss(weights, take_images(chosen), take_targets(first + chosen), logit_scale)
-            optimiser.zero_grad()
+            weights.grad = None
             loss.sum().backward()
+            for part, (_, heads) in zip(parts, slices, strict=True):
+                part.grad = weights.grad[heads]
             optimiser.step()
             losses[:, epoch * steps + step] = loss.detach()
             advance(1)
     batch_losses = losses.cpu().numpy()
-    means = batch_losses.reshape(len(params.seeds), params.epochs, steps).mean(axis=2, dtype=np.float64)
+    means = batch_losses.reshape(len(recipes), params.epochs, steps).mean(axis=2, dtype=np.float64)
     return Heads(weights.detach().cpu().numpy(), means, batch_losses)
+
+
+def _slices(recipes: Sequence[Recipe]) -> list[tuple[tuple[float, float], slice]]:
+    """Learning rate and weight decay, and the run of heads that follow each other and have them.
+
+    A step then is one large operation for all of them, on their slice of the batched weights.
+    """
+    found, start = [], 0
+    for settings, members in groupby(recipes, key=lambda recipe: (recipe.lr, recipe.weight_decay)):
+        heads = slice(start, start + len(list(members)))
+        found.append((settings, heads))
+        start = heads.stop
+    return found
 
 
 def _gather(

@@ -1,11 +1,13 @@
 """The head against an independent implementation in plain NumPy float64."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import ParamsError
-from pipeline.heads.contrastive import contrastive_loss, fit_heads, initial_weights
+from pipeline.heads.contrastive import Recipe, contrastive_loss, fit_heads, initial_weights
 from pipeline.params import TrainParams
 
 CPU = torch.device("cpu")
@@ -78,6 +80,26 @@ def test_a_seed_gives_the_same_head_alone_and_in_company(data):
     alone = fit_heads(X, Y, 10.0, TrainParams(dataset="x", batch_size=50, seeds=(2,)), CPU)
     np.testing.assert_allclose(together.weights[1], alone.weights[0], atol=1e-6)
     assert np.abs(together.weights[0] - together.weights[1]).max() > 0.1
+
+
+def test_a_sweep_gives_the_heads_that_single_runs_give(data):
+    """Learning rate, weight decay, seed and teacher differ; one batched problem."""
+    X, Y = data
+    other = Y[::-1].copy()
+    params = TrainParams(dataset="x", batch_size=50, epochs=3)
+    recipes = [
+        Recipe(seed, lr, decay, teacher)
+        for seed, lr, decay, teacher in product((1, 2), (0.01, 0.3), (1e-4, 1e-1), (0, 1))
+    ]
+    together = fit_heads(X, np.concatenate([Y, other]), 10.0, params, CPU, recipes=recipes, teachers=2)
+    for number, recipe in enumerate(recipes):
+        single = params.model_copy(
+            update={"lr": recipe.lr, "weight_decay": recipe.weight_decay, "seeds": (recipe.seed,)}
+        )
+        alone = fit_heads(X, (Y, other)[recipe.teacher], 10.0, single, CPU)
+        np.testing.assert_allclose(together.weights[number], alone.weights[0], atol=1e-5)
+        np.testing.assert_allclose(together.losses[number], alone.losses[0], atol=1e-5)
+    assert len({weights.tobytes() for weights in together.weights}) == len(recipes)
 
 
 def test_two_runs_are_bit_identical(data):
