@@ -21,10 +21,15 @@ INDEX_BYTE = 1 << 40
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to write some shards of a folder, or all of it."""
+    """The right to write some shards of a folder, or all of it.
+
+    Attributes:
+        signature: what the holder wrote into the lock file, see `signed`.
+    """
 
     file: TextIO
     whole: bool
+    signature: str
 
     @contextmanager
     def index(self) -> Iterator[None]:
@@ -72,20 +77,38 @@ def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
                 f"{folder}: another extraction is writing here ({_holder(path, claimed)}). "
                 "Wait for it to end, or stop it; what it has finished is kept."
             ) from None
-        _sign(file, claimed)
-        yield Claim(file, shards is None)
+        yield Claim(file, shards is None, _sign(file, claimed))
 
 
-def _sign(file: TextIO, claimed: range) -> None:
-    """Say who holds the lock. The lock holds without it too, so a full disk is left for the first shard to report."""
+def signed(folder: Path, signature: str) -> bool:
+    """Whether a folder is the one that was signed, seen from another process, which may be on another machine.
+
+    The holder itself must not ask: it would open and close its own lock file, which gives up the locks.
+    """
+    try:
+        return signature in (folder / NAME).read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def _sign(file: TextIO, claimed: range) -> str:
+    """Say who holds the lock. The lock holds without it too, so a full disk is left for the first shard to report.
+
+    Returns:
+        What was said; empty if the disk is full.
+    """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     who = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
     line = json.dumps(who | {"shards": [claimed.start, claimed.stop]}) + "\n"
     try:
         os.write(file.fileno(), line.encode())
+        # Other machines that share the folder look for it.
+        os.fdatasync(file.fileno())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
+        return ""
+    return line
 
 
 def _holder(path: Path, claimed: range) -> str:

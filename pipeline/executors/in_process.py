@@ -13,6 +13,8 @@ def run_in_process(work: Work, numbers: Iterable[int], device: str, listener: Li
 class _Here:
     """The `Worker` of this process."""
 
+    apart = False
+
     def __init__(self, numbers: Iterator[int], listener: Listener):
         self._numbers = numbers
         self.finished, self.advance, self.say = listener.finished, listener.advance, listener.say

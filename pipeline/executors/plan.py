@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 
+from pipeline.errors import LostWorkerError
+
 MOST_DEATHS = 3
 """So many workers in a row may die over one number; then the number is taken for the cause."""
 
@@ -47,6 +49,10 @@ class Plan:
         self._held[worker].append(number)
         return number
 
+    def held(self, worker: str) -> list[int]:
+        """What a worker has taken and not finished."""
+        return list(self._held.get(worker, []))
+
     def finish(self, number: int) -> None:
         """Note that a number is done, whoever did it: a worker that was given up may have finished it all the same."""
         self._idle_deaths = 0
@@ -79,3 +85,23 @@ class Plan:
     def starts_in_vain(self) -> bool:
         """Whether worker after worker dies without having taken anything."""
         return self._idle_deaths >= MOST_DEATHS
+
+
+def refuse_more_deaths(guilty: str | None, in_vain: bool, how: str) -> None:
+    """End a job in which workers keep dying.
+
+    Args:
+        guilty: what the number stands for over which they die.
+        in_vain: they die before they take anything.
+        how: the last one died, in a sentence.
+
+    Raises:
+        LostWorkerError: it is one of the two.
+    """
+    if guilty is not None:
+        raise LostWorkerError(
+            f"{guilty}: {MOST_DEATHS} workers died over it, one after the other. The last: {how} What was finished "
+            "is kept."
+        )
+    if in_vain:
+        raise LostWorkerError(f"{MOST_DEATHS} workers died before they took any work, one after the other. {how}")

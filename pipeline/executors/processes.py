@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from pipeline.errors import ExpclipError, LostWorkerError
-from pipeline.executors.plan import MOST_DEATHS, Plan
+from pipeline.executors.plan import Plan, refuse_more_deaths
 from pipeline.executors.work import Facts, Listener, Record, Work
 
 PR_SET_PDEATHSIG = 1
@@ -163,13 +163,7 @@ class _Driver:
             self._listener.lost(number)
         how = hired.last_words or f"{hired.name} on {hired.device} died ({_ending(hired.process.exitcode)})."
         guilty = self.plan.guilty
-        if guilty is not None:
-            raise LostWorkerError(
-                f"{self._listener.name(guilty)}: {MOST_DEATHS} workers died over it, one after the other. The last: "
-                f"{how} What was finished is kept."
-            )
-        if self.plan.starts_in_vain:
-            raise LostWorkerError(f"{MOST_DEATHS} workers died before they took any work, one after the other. {how}")
+        refuse_more_deaths(None if guilty is None else self._listener.name(guilty), self.plan.starts_in_vain, how)
         self._listener.say(f"{how} Another takes its place.")
         self.start(hired.device)
         for waiting in [waiting for waiting in self._hired.values() if waiting.waits]:
@@ -210,6 +204,8 @@ def _leave(*_: object) -> None:
 
 class _Driven:
     """The `Worker` of a process: the driver at the other end of a pipe."""
+
+    apart = True
 
     def __init__(self, pipe: Connection):
         self._pipe, self._lock = pipe, threading.Lock()

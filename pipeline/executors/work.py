@@ -10,7 +10,13 @@ Facts = Any
 
 
 class Worker(Protocol):
-    """The driver, as a worker sees it."""
+    """The driver, as a worker sees it.
+
+    Attributes:
+        apart: whether it is another process, maybe on another machine.
+    """
+
+    apart: bool
 
     def ready(self, where: str, facts: Facts = None) -> Facts:
         """Say that the worker is set up, and on what.
@@ -40,7 +46,13 @@ class Worker(Protocol):
 
 
 class Work(Protocol):
-    """What one worker does from its start to its end. Picklable."""
+    """What one worker does from its start to its end. Picklable.
+
+    Attributes:
+        threads: of the CPU that one worker uses.
+    """
+
+    threads: int
 
     def __call__(self, worker: Worker, device: str) -> None:
         """Take numbers until there are none.

@@ -71,7 +71,9 @@ def extract(
         if len(todo) < len(mine):
             report.say(f"{job.out}: {len(mine) - len(todo)} of {len(mine)} shards are there already")
         if todo:
-            make_shards(job, store, settings, {number: plan[number] for number in todo}, done, cache, run, report)
+            make_shards(
+                job, store, claim, settings, {number: plan[number] for number in todo}, done, cache, run, report
+            )
         others = whole_shards(store, (number for number in range(len(plan)) if number not in mine), report)
         for entry in others.values():
             if changed := mismatch_of_shard(entry, asked):

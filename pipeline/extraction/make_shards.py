@@ -4,6 +4,7 @@ Only numbers of shards go to a worker, and only a shard's entry for the index co
 features written, where the encoder is.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -17,18 +18,20 @@ from pipeline.executors.execute import execute
 from pipeline.executors.work import Worker
 from pipeline.extraction.job import Encoder, Job
 from pipeline.extraction.resume import any_shard, refuse_other_encoder
+from pipeline.lock import Claim, signed
 from pipeline.manifest import Manifest
 from pipeline.params import CacheParams, RunParams
 from pipeline.progress import Bar, Reporter
 from pipeline.shards.schema import Block, Identity, Json, canonical_json, differences, shard_name
 from pipeline.shards.shard import ShardEntry, open_shard
-from pipeline.shards.store import Store
+from pipeline.shards.store import Folder, Store
 from pipeline.shards.writer import write_shard
 
 
 def make_shards(
     job: Job,
     store: Store,
+    claim: Claim,
     settings: Mapping[str, Json],
     parts: Mapping[int, range],
     done: dict[int, ShardEntry],
@@ -39,6 +42,7 @@ def make_shards(
     """Encode and write shards, and add their entries to `done`.
 
     Args:
+        claim: the right to write these shards.
         settings: of the cache's identity.
         parts: the rows of each shard to make, by its number.
         done: the shards of this cache that are there; those that are made must come from the same encoder.
@@ -52,7 +56,9 @@ def make_shards(
     others = [entry for entry in [any_shard(store)] if entry]
     encoders = {canonical_json(entry.identity.encoder): entry for entry in [*done.values(), *others]}
     made, threads = tuple(encoders.values()), torch.get_num_threads()
-    work = ShardWork(job.manifest, job.root(), job.load, store, settings, parts, made, cache, run, threads)
+    work = ShardWork(
+        job.manifest, job.root(), job.load, store, settings, parts, made, cache, run, threads, claim.signature
+    )
     with _Progress(job, store, parts, done, report) as progress:
         execute(work, list(parts), run, partial(resolve_devices, run.device, run.processes), progress)
 
@@ -67,6 +73,7 @@ class ShardWork:
         store: where the cache lives, as every worker sees it.
         made: shards of the cache that are there already, one for each encoder that made them.
         threads: of torch. The CPU's results depend on it in their last bit, so all workers use the driver's.
+        signature: the driver's, in the lock file of the store's folder.
     """
 
     manifest: Manifest
@@ -79,6 +86,7 @@ class ShardWork:
     cache: CacheParams
     run: RunParams
     threads: int
+    signature: str
 
     def __call__(self, worker: Worker, device: str) -> None:
         """Work as one worker.
@@ -95,6 +103,8 @@ class ShardWork:
         from pipeline.extraction.encode_shards import encode_shards
 
         torch.set_num_threads(self.threads)
+        if worker.apart:
+            self._reach_store()
         encoder = self.load(device)
         said = encoder.describe()
         library = said.pop("library")
@@ -120,6 +130,20 @@ class ShardWork:
             numbers = chain([number], iter(partial(worker.take, fresh=False), None))
             parts = ((number, self.parts[number]) for number in numbers)
             encode_shards(self.manifest, self.root, encoder, said["width"], parts, self.cache, run, worker, keep)
+
+    def _reach_store(self) -> None:
+        """Make sure that a worker elsewhere writes where the driver looks.
+
+        Raises:
+            CacheError: it would not.
+        """
+        if not isinstance(self.store, Folder):
+            self.store.folder.mkdir(parents=True, exist_ok=True)
+        elif not signed(self.store.folder, self.signature):
+            raise CacheError(
+                f"{self.store}: is not the same folder on {os.uname().nodename} as where the command was started. "
+                "Name a folder that all machines share, or an address such as s3://bucket/features."
+            )
 
 
 class _Progress:

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from pictures import CACHE, RUN, contents, draw_faces, face_job
 from tiny_encoders import write_clip
 
@@ -18,7 +19,9 @@ def faces(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def undisturbed(faces, model, tmp_path_factory):
-    """The files of a cache that this process made."""
-    out = tmp_path_factory.mktemp("whole") / "out"
+    """The files of a cache that this process made with one thread."""
+    out, threads = tmp_path_factory.mktemp("whole") / "out", torch.get_num_threads()
+    torch.set_num_threads(1)
     extract(face_job(faces, model, out), CACHE, RUN, SilentReporter())
+    torch.set_num_threads(threads)
     return contents(out)

@@ -1,5 +1,8 @@
 """Real pictures and the tiny CLIP as an extraction for any executor."""
 
+import os
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +14,24 @@ from pipeline.extraction.clip_job import clip_job
 from pipeline.extraction.job import Job
 from pipeline.manifest import build_manifest
 from pipeline.params import CacheParams, ClipParams, RunParams
+from pipeline.progress import SilentReporter
 
-CACHE = CacheParams(shard_rows=4, dtype="float32")
+CACHE = CacheParams(shard_rows=2, dtype="float32")
 RUN = RunParams(device="cpu", batch_size=3, workers=0)
+
+
+class Told(SilentReporter):
+    """Remembers lines and bars."""
+
+    def __init__(self):
+        self.lines, self.bars = [], []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def bar(self, title, total, unit):
+        self.bars.append((title, total, unit))
+        return super().bar(title, total, unit)
 
 
 def draw_faces(folder: Path, count: int) -> Path:
@@ -31,6 +49,24 @@ def face_job(faces: Path, model: ClipParams, out: Path) -> Job:
     names = sorted(path.name for path in faces.iterdir())
     listing = Listing(tuple(Row(name, k % 2, (name,)) for k, name in enumerate(names)), ("x", "y"))
     return clip_job(build_manifest("faces", faces, listing), partial(Path, faces), model, out)
+
+
+def slow_job(job: Job, seconds: float, notes: Path) -> Job:
+    """The same job with an encoder that takes so long for a batch; `notes` gets a file named by each worker at work."""
+    return replace(job, load=partial(_load_slow, job.load, seconds, notes))
+
+
+def _load_slow(load, seconds: float, notes: Path, device: str):
+    encoder = load(device)
+    encode = encoder.encode_images
+
+    def encode_slowly(pixels):
+        (notes / str(os.getpid())).touch()
+        time.sleep(seconds)
+        return encode(pixels)
+
+    encoder.encode_images = encode_slowly
+    return encoder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

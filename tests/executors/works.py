@@ -20,6 +20,7 @@ class WriteFiles:
 
     folder: Path
     trouble: dict[int, str] = field(default_factory=dict)
+    threads: int = 1
 
     def __call__(self, worker, device):
         if "start" in self.trouble:
