@@ -80,7 +80,7 @@ def contrastive(
 def ridge(params: Params, images: FeatureCache, targets: FeatureCache, report: Reporter) -> dict:
     """One head in closed form; metrics."""
     train = params.train
-    head = fit_caches(images, targets, train, MOMENTS, report)
+    head = fit_caches(images, targets, train, MOMENTS, params.run, report)
     report.say(f"ridge: {head}")
     (name,) = train.heads["ridge"]
     settings = {"dataset": train.dataset, "fit": "ridge", "batch_size": train.batch_size, "found": head.found}

@@ -30,7 +30,7 @@ QUIET = {
 """Environment of Ray, where the user has not set it."""
 
 WAITING_SECONDS = 30.0
-"""After so long without a single worker, the user hears what the cluster lacks."""
+"""After so long without a single worker that is ready, the user hears what one needs."""
 
 TOLD_SECONDS = 0.5
 """A worker reports its progress so often."""
@@ -155,7 +155,7 @@ class _Driver:
         while self._missing:
             if not self._anyone_ready and time.monotonic() > patience:
                 patience = float("inf")
-                self._listener.say(f"waiting for room in the Ray cluster: a worker needs {self._needs()}")
+                self._listener.say(f"no worker is ready yet; each waits until some node has {self._needs()} for it")
             ended, _ = ray.wait([news, *self._hired], num_returns=1, timeout=1.0)
             if news in ended:
                 for kind, *content in self._heard(news):

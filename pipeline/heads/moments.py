@@ -36,6 +36,9 @@ class Moments:
         self.xy = ExactSum((width, target_width))
         self._space: tuple[np.ndarray, ...] | None = None
 
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_space": None}
+
     @property
     def width(self) -> int:
         """Width d of the image features."""

@@ -8,9 +8,10 @@ import numpy as np
 from pipeline.errors import CacheError, DataError, ParamsError
 from pipeline.heads.lambda_choice import HeldOutLosses, choose_lambda, even_batches, held_out_losses, is_held_out
 from pipeline.heads.moments import Moments
-from pipeline.heads.moments_cache import missing_shards, moments_fingerprint, read_moments, sum_moments, write_moments
+from pipeline.heads.moments_cache import missing_shards, moments_fingerprint, read_moments, write_moments
+from pipeline.heads.moments_work import sum_on_workers
 from pipeline.heads.ridge import RidgePath
-from pipeline.params import TrainParams
+from pipeline.params import RunParams, TrainParams
 from pipeline.progress import Reporter
 from pipeline.shards.reader import FeatureCache, paired_rows
 
@@ -50,14 +51,15 @@ class RidgeHead:
 
 
 def fit_caches(
-    images: FeatureCache, targets: FeatureCache, params: TrainParams, folder: Path, report: Reporter
+    images: FeatureCache, targets: FeatureCache, params: TrainParams, folder: Path, run: RunParams, report: Reporter
 ) -> RidgeHead:
     """Sum what is missing of the moments of two caches, then solve: see `cached_moments` and `fit_ridge`.
 
     Args:
         folder: where the moments are kept.
+        run: who sums.
     """
-    moments = cached_moments(folder, images, targets, params.ridge.held_out_share, report)
+    moments = cached_moments(folder, images, targets, params.ridge.held_out_share, run, report)
     return fit_ridge(moments, images, targets, images.identity.encoder["logit_scale"], params)
 
 
@@ -99,7 +101,7 @@ def fit_ridge(
 
 
 def cached_moments(
-    folder: Path, images: FeatureCache, targets: FeatureCache, held_out: float, report: Reporter
+    folder: Path, images: FeatureCache, targets: FeatureCache, held_out: float, run: RunParams, report: Reporter
 ) -> Moments:
     """The complete moments of two caches: read what the folder holds of them, sum the rest, keep the whole.
 
@@ -115,9 +117,7 @@ def cached_moments(
             report.say(f"{error} Not used.")
     missing = missing_shards(moments, images)
     if missing:
-        rows = min(images.rows, len(missing) * images.index["shard_rows"])
-        with report.bar("moments", rows, "face") as bar:
-            moments.merge(sum_moments(images, targets, held_out, missing, bar.advance))
+        moments.merge(sum_on_workers(images, targets, held_out, missing, run, report))
     whole = folder / "moments.safetensors"
     if missing or found != [whole]:
         write_moments(whole, moments, fingerprint)

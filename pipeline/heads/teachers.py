@@ -8,7 +8,7 @@ from pipeline.heads.head_file import write_head
 from pipeline.heads.moments_cache import moments_fingerprint, sum_moments, write_moments
 from pipeline.heads.ridge import stack_heads
 from pipeline.heads.ridge_fit import RidgeHead, fit_caches
-from pipeline.params import RidgeParams, TrainParams
+from pipeline.params import RidgeParams, RunParams, TrainParams
 from pipeline.progress import Reporter
 from pipeline.shards.reader import FeatureCache
 
@@ -53,7 +53,7 @@ def fit_teachers(
             raise ParamsError(f"{folder}: is given twice. Give one teacher more weight instead.")
         teacher = FeatureCache(folder)
         place = moments_folder(moments, faces, teacher, ridge.held_out_share)
-        fitted[str(folder)] = fit_caches(faces, teacher, params, place, report)
+        fitted[str(folder)] = fit_caches(faces, teacher, params, place, RunParams(), report)
         fingerprints.append(teacher.identity.fingerprint)
         report.say(f"{folder}: {fitted[str(folder)]}")
     stacked = stack_heads(

@@ -51,21 +51,22 @@ def face_job(faces: Path, model: ClipParams, out: Path) -> Job:
     return clip_job(build_manifest("faces", faces, listing), partial(Path, faces), model, out)
 
 
-def slow_job(job: Job, seconds: float, notes: Path) -> Job:
-    """The same job with an encoder that takes so long for a batch; `notes` gets a file named by each worker at work."""
-    return replace(job, load=partial(_load_slow, job.load, seconds, notes))
+def held_up(job: Job, notes: Path) -> Job:
+    """The same job with an encoder that leaves its process id in `notes` and waits for a file `go` there."""
+    return replace(job, load=partial(_load_held_up, job.load, notes))
 
 
-def _load_slow(load, seconds: float, notes: Path, device: str):
+def _load_held_up(load, notes: Path, device: str):
     encoder = load(device)
     encode = encoder.encode_images
 
-    def encode_slowly(pixels):
+    def encode_when_told(pixels):
         (notes / str(os.getpid())).touch()
-        time.sleep(seconds)
+        while not (notes / "go").exists():
+            time.sleep(0.02)
         return encode(pixels)
 
-    encoder.encode_images = encode_slowly
+    encoder.encode_images = encode_when_told
     return encoder
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,15 @@ def test_a_documented_command_is_understood(words):
     name, *rest = words
     assert name in COMMAND.commands
     COMMAND.commands[name].make_context(name, rest)
+
+
+def test_the_batch_script_is_a_script_with_a_command_that_exists():
+    script = ROOT / "docs/extract.sbatch"
+    subprocess.run(["bash", "-n", script], check=True)
+    words = shlex.split(script.read_text().replace("\\\n", " "), comments=True)
+    name, *rest = words[words.index("expclip-cache") + 1 :]
+    context = COMMAND.commands[name].make_context(name, rest)
+    assert context.params["executor"] == "ray"
 
 
 def test_a_command_that_does_not_exist_would_be_noticed():

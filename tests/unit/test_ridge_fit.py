@@ -9,7 +9,7 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.heads.moments import Moments
 from pipeline.heads.moments_cache import moments_fingerprint, sum_moments, write_moments
 from pipeline.heads.ridge_fit import cached_moments, fit_ridge
-from pipeline.params import TrainParams
+from pipeline.params import RunParams, TrainParams
 from pipeline.progress import SilentReporter
 
 
@@ -73,11 +73,11 @@ def test_incomplete_moments_are_refused(caches):
 def test_the_moments_of_the_last_run_are_reused(caches, tmp_path):
     _, _, images, targets = caches
     first, second, third = Listener(), Listener(), Listener()
-    made = cached_moments(tmp_path / "m", images, targets, 0.1, first)
-    again = cached_moments(tmp_path / "m", images, targets, 0.1, second)
+    made = cached_moments(tmp_path / "m", images, targets, 0.1, RunParams(), first)
+    again = cached_moments(tmp_path / "m", images, targets, 0.1, RunParams(), second)
     assert (first.bars, second.bars, second.lines) == ([("moments", 500)], [], [])
     assert made.xy.value().tobytes() == again.xy.value().tobytes()
-    other = cached_moments(tmp_path / "m", images, targets, 0.0, third)
+    other = cached_moments(tmp_path / "m", images, targets, 0.0, RunParams(), third)
     assert other.rows == 500
     assert "expected moments with the fingerprint" in third.lines[0]
     assert len(list((tmp_path / "m").iterdir())) == 1
@@ -91,7 +91,17 @@ def test_parts_that_others_summed_are_taken_up(caches, tmp_path):
         write_moments(folder / f"part-{first}.safetensors", part, fingerprint)
     write_moments(folder / "part-9.safetensors", Moments(8, 20), "other features")
     report = Listener()
-    whole = cached_moments(folder, images, targets, 0.1, report)
+    whole = cached_moments(folder, images, targets, 0.1, RunParams(), report)
     assert report.bars == [("moments", 128)]
     assert whole.xy.value().tobytes() == sum_moments(images, targets, 0.1, range(8)).xy.value().tobytes()
     assert [path.name for path in folder.iterdir()] == ["moments.safetensors"]
+
+
+def test_several_processes_sum_the_same_bits(caches, tmp_path):
+    _, _, images, targets = caches
+    alone = cached_moments(tmp_path / "a", images, targets, 0.1, RunParams(), Listener())
+    report = Listener()
+    together = cached_moments(tmp_path / "b", images, targets, 0.1, RunParams(processes=2), report)
+    assert (tmp_path / "a/moments.safetensors").read_bytes() == (tmp_path / "b/moments.safetensors").read_bytes()
+    assert (together.rows, together.shards) == (alone.rows, alone.shards)
+    assert report.bars == [("moments", 500)]
