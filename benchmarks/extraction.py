@@ -14,6 +14,7 @@ from benchmarks.measure import Figure, own_peak_memory, show, timed
 from pipeline.datasets import Listing, Row
 from pipeline.encoders.clip import load_clip
 from pipeline.encoders.device import device_name, resolve_device
+from pipeline.extraction.batch_size import ON_CPU
 from pipeline.extraction.clip_job import clip_job
 from pipeline.extraction.decoding import decoding, plan_batches
 from pipeline.extraction.extract import extract
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--images", type=int, default=2_000)
     parser.add_argument("--side", type=int, default=250)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=ON_CPU)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     device = resolve_device(asked.device)
