@@ -72,9 +72,22 @@ class Remote:
         """
         self.address = address.rstrip("/")
         last = re.sub(r"[^A-Za-z0-9_-]", "-", self.address.rpartition("/")[2])
-        home = (mirror or mirror_root()) / f"{last}-{hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
-        self.mirror = home / "mirror"
-        self.folder = home / "unsent"
+        self._given = mirror
+        self._home = (mirror or mirror_root()) / f"{last}-{hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
+
+    def __reduce__(self):
+        # Another machine has its own place for the mirror.
+        return Remote, (self.address, self._given)
+
+    @property
+    def folder(self) -> Path:
+        """Where files are written before they are put; made if it is not there."""
+        return _made(self._home / "unsent")
+
+    @property
+    def mirror(self) -> Path:
+        """Where shards are kept that were read; made if it is not there."""
+        return _made(self._home / "mirror")
 
     def __str__(self) -> str:
         return self.address
@@ -117,7 +130,6 @@ class Remote:
         if _claimed(path) == record["xxh3_128"]:
             with contextlib.suppress(CacheError):
                 return open_shard(path, known, into)
-        self.mirror.mkdir(parents=True, exist_ok=True)
         with appearing(path) as temporary:
             found = self._fetch(name, temporary)
             if found.digest != record["xxh3_128"]:
@@ -130,7 +142,6 @@ class Remote:
     @contextmanager
     def opened(self, name: str) -> Iterator[Shard]:
         """See `Store`. The copy is gone after the block."""
-        self.mirror.mkdir(parents=True, exist_ok=True)
         temporary = self.mirror / f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
         try:
             yield self._fetch(name, temporary)
@@ -329,6 +340,17 @@ class _IncompleteError(Exception):
 
 class _MissingError(CacheError):
     """There is no such file."""
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"{folder}: cannot be made ({error.strerror}). Name another folder for what is kept of distant caches in "
+            f"the environment variable {MIRROR_VARIABLE}."
+        ) from None
+    return folder
 
 
 def mirror_root() -> Path:

@@ -41,7 +41,6 @@ def tried(self, what, done, work):
     return result
 
 Remote._tried = tried
-store.folder.mkdir(parents=True)
 for path in sorted(Path(folder).glob("shard-*.h5")) + [Path(folder) / "manifest.jsonl", Path(folder) / "index.json"]:
     (store.folder / path.name).write_bytes(path.read_bytes())
     store.put(path.name)
@@ -169,7 +168,6 @@ def test_a_reader_in_trouble_gets_right_rows_or_an_error(tmp_path):
     """Even where a third of the calls fails: an answer, if there is one, is right."""
     address, folder = f"flaky://{tmp_path.name}/c", make_cache(tmp_path / "c", bad=(5,))
     store = Remote(address)
-    store.folder.mkdir(parents=True)
     for path in folder.iterdir():
         (store.folder / path.name).write_bytes(path.read_bytes())
         store.put(path.name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -155,7 +156,6 @@ def test_a_shard_that_was_written_and_not_put_is_put_and_not_made_again(job, add
     store = Remote(address)
     for name in (INDEX, shard_name(1)):
         store.remove(name)
-    store.folder.mkdir(parents=True, exist_ok=True)
     (store.folder / shard_name(1)).write_bytes((job.out / shard_name(1)).read_bytes())
     extract(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
     assert visible(address) == contents(job.out)
@@ -165,7 +165,6 @@ def test_a_shard_that_was_written_and_not_put_is_put_and_not_made_again(job, add
 def test_a_damaged_shard_that_waits_is_made_again(job, address):
     extract(job, CACHE, RUN, SilentReporter())
     store = Remote(address)
-    store.folder.mkdir(parents=True)
     (store.folder / shard_name(1)).write_bytes((job.out / shard_name(1)).read_bytes()[:-1])
     extract(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == contents(job.out)
@@ -368,6 +367,23 @@ def test_an_address_that_nothing_can_open(address, said):
 def test_a_bucket_that_is_not_there(job, bucket):
     with pytest.raises(CacheError, match=r"s3://nowhere/features"):
         extract(replace(job, out="s3://nowhere/features"), CACHE, RUN, SilentReporter())
+
+
+def test_a_store_that_is_handed_to_another_machine_has_its_mirror_there(tmp_path, monkeypatch):
+    handed = pickle.dumps([Remote("memory://x/y"), Remote("memory://x/y", tmp_path / "given")])
+    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "there"))
+    default, given = pickle.loads(handed)
+    assert tmp_path / "there" in default.folder.parents
+    assert default.folder.is_dir()
+    assert tmp_path / "given" in given.mirror.parents
+
+
+def test_no_room_for_a_mirror(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "file"))
+    copy_to(make_cache(tmp_path / "c"), f"memory://{tmp_path.name}/c")
+    with pytest.raises(CacheError, match=MIRROR_VARIABLE):
+        FeatureCache(f"memory://{tmp_path.name}/c").features(np.array([0]))
 
 
 def test_a_path_is_a_folder_and_an_address_is_not(tmp_path):

@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 from caches import IDENTITY, edit_index, head_of, make_block, make_cache, sealed
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -23,7 +25,7 @@ from pipeline.shards.shard import open_shard
 from pipeline.shards.store import store_at
 from pipeline.shards.writer import write_shard
 from pipeline.verification.inspection import inspect_cache
-from pipeline.verification.verify import repair, verify_cache
+from pipeline.verification.verify import _not_once, repair, verify_cache
 
 HOLD = """
 import sys, time
@@ -287,3 +289,55 @@ def test_many_sound_shards_share_a_line(tmp_path):
 def test_verify_reads_a_cache_that_is_being_written(cache):
     with writing(cache):
         assert broken(cache) == {}
+
+
+def test_a_sample_reads_so_many_shards_spread_evenly_and_lists_the_rest(tmp_path, manifest):
+    folder = make_cache(tmp_path / "c", rows=40, shard_rows=2)
+    for number in (0, 10, 19):
+        flip(folder / shard_name(number))
+    verdict = verify_cache(folder, SilentReporter(), sample=3)
+    assert {finding.part for finding in verdict.broken} == {shard_name(0), shard_name(10), shard_name(19), "all rows"}
+    assert "a sample: 3 of 20 shards read" in [finding.part for finding in verdict.findings]
+    flip(folder / shard_name(0))
+    flip(folder / shard_name(10))
+    assert broken(folder, sample=2).keys() == {shard_name(19), "all rows"}
+    flip(folder / shard_name(19))
+    flip(folder / shard_name(5))
+    assert broken(folder, sample=3) == {}, "shard 5 is not read"
+    (folder / shard_name(5)).write_bytes(b"short")
+    (folder / shard_name(6)).unlink()
+    found = broken(folder, sample=3)
+    assert "5 bytes long, the index recorded" in found[shard_name(5)]
+    assert found[shard_name(6)] == "missing"
+    assert found["all rows"] == "4 of 40 rows are not in one sound shard, from row 10 on"
+    assert invoke("verify", folder, "--sample", "3").exit_code == 1
+
+
+def test_a_sample_reads_one_line_of_the_manifest(cache, manifest, monkeypatch):
+    monkeypatch.setattr("pipeline.verification.verify.parse_manifest", pytest.fail)
+    assert broken(cache, sample=1) == {}
+    other = type(manifest)(manifest.name, manifest.classes, manifest.rows[:9])
+    write_manifest(other, cache / MANIFEST)
+    assert broken(cache, sample=1) == {MANIFEST: "its first line is not that of this cache's manifest"}
+    (cache / INDEX).unlink()
+    assert broken(cache, sample=1).keys() == {INDEX}
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda part: range(part[0], sum(part)))),
+)
+def test_rows_that_are_not_in_exactly_one_part(total, parts):
+    times = [sum(row in part for part in parts) for row in range(total)]
+    wrong = [row for row in range(total) if times[row] != 1]
+    assert _not_once(parts, total) == (len(wrong), wrong[0] if wrong else total)
+
+
+def test_inspect_reads_no_features(cache, monkeypatch):
+    monkeypatch.setattr("pipeline.shards.store.open_shard", pytest.fail)
+    assert inspect_cache(cache)["complete"]
+    (cache / shard_name(0)).unlink()
+    (cache / shard_name(1)).write_bytes(b"short")
+    found = inspect_cache(cache)
+    assert not found["complete"]
+    assert len(found["problems"]) == 2
