@@ -1,10 +1,16 @@
+import os
+
 import pytest
 import torch
 from pictures import CACHE, RUN, contents, draw_faces, face_job
 from tiny_encoders import write_clip
 
+from pipeline.executors.cluster import QUIET
 from pipeline.extraction.extract import extract
 from pipeline.progress import SilentReporter
+
+# Ray reads its environment when it is imported, and some of these tests import it before the library does.
+os.environ |= QUIET
 
 
 @pytest.fixture(scope="session")

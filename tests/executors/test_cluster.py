@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import ray
 import torch
-from pictures import CACHE, RUN, face_job
+from pictures import CACHE, RUN, Told, contents, face_job, held_up
 from ray.cluster_utils import Cluster
 from watching import wait_for
 from works import Heard, WriteFiles, all_done
@@ -36,7 +37,6 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", paths)
         patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         started = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, **SMALL, "_system_config": QUICK}
         )
@@ -119,6 +119,29 @@ def test_a_bad_picture_ends_the_job_with_one_line(connected, faces, model, tmp_p
         extract(job, cache, ON_RAY.model_copy(update={"processes": 1}), SilentReporter())
 
 
+def test_a_node_killed_in_the_middle_changes_no_bit(cluster, connected, faces, model, undisturbed, tmp_path):
+    notes, killed = tmp_path / "notes", []
+    notes.mkdir()
+
+    def kill_a_node():
+        wait_for(lambda: len(list(notes.iterdir())) >= 2)
+        victim = raylet_of(int(next(notes.iterdir()).name))
+        family = descendants(victim)
+        for process in [victim, *family]:
+            os.kill(process, signal.SIGKILL)
+        killed.append(len(family))
+        (notes / "go").touch()
+
+    killer = threading.Thread(target=kill_a_node)
+    killer.start()
+    heard = Told()
+    extract(held_up(face_job(faces, model, tmp_path / "out"), notes), CACHE, ON_RAY, heard)
+    killer.join()
+    assert killed
+    assert any("Another takes its place" in line for line in heard.lines), heard.lines
+    assert contents(tmp_path / "out") == undisturbed
+
+
 COMMAND = ["extract", "--shard-rows=2", "--batch-size=3", "--dtype=float32", "--device=cpu", "--workers=1"]
 
 
@@ -148,6 +171,18 @@ def test_one_driver_at_a_time_and_a_killed_one_leaves_work_for_the_next(cluster,
     whole = tmp_path / "whole"
     extract(face_job(faces, model, whole), CACHE, RUN, SilentReporter())
     assert features_of(out) == features_of(whole)
+
+
+def raylet_of(process: int) -> int:
+    """The process of Ray that runs a node and is above a worker."""
+    while b"raylet" not in Path(f"/proc/{process}/cmdline").read_bytes().partition(b"\0")[0]:
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return process
+
+
+def descendants(process: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return [*children, *(below for child in children for below in descendants(child))]
 
 
 def features_of(folder: Path) -> bytes:
