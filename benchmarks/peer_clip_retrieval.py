@@ -115,6 +115,10 @@ def main() -> None:
                 contender.seconds(folder / "few", folder / f"{number}-few") if contender.parts < 2 or not number else 0
             )
             whole = contender.seconds(folder / "all", folder / f"{number}-all")
+            if few >= whole:
+                raise SystemExit(
+                    f"{contender.name}: {few:.0f} s for one batch, {whole:.0f} s for all: too busy a machine"
+                )
             rates.append((asked.images - asked.batch_size) / (whole - few) if few else None)
             kills.append((whole, after_a_kill(contender, folder / "all", folder / f"{number}-killed", whole)))
     our_rate, peer_rate = rates[0], rates[1]
