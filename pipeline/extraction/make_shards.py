@@ -137,9 +137,7 @@ class ShardWork:
         Raises:
             CacheError: it would not.
         """
-        if not isinstance(self.store, Folder):
-            self.store.folder.mkdir(parents=True, exist_ok=True)
-        elif not signed(self.store.folder, self.signature):
+        if isinstance(self.store, Folder) and not signed(self.store.folder, self.signature):
             raise CacheError(
                 f"{self.store}: is not the same folder on {os.uname().nodename} as where the command was started. "
                 "Name a folder that all machines share, or an address such as s3://bucket/features."

@@ -191,6 +191,15 @@ def test_parts_by_several_machines_become_one_cache(job, address, tmp_path, monk
     assert last.index == whole.index
 
 
+def test_several_processes_put_their_shards_themselves(job, tmp_path):
+    """They find out by themselves where to write: only the address is handed over."""
+    address = f"file://{tmp_path}/there"
+    extract(job, CACHE, RUN, SilentReporter())
+    extract(replace(job, out=address), CACHE, RUN.model_copy(update={"processes": 2}), SilentReporter())
+    assert visible(address) == contents(job.out)
+    assert not Remote(address).waiting()
+
+
 def test_a_reader_mirrors_what_it_uses_and_no_more(tmp_path, address, mirror):
     local = make_cache(tmp_path / "c", bad=(5,))
     copy_to(local, address)
