@@ -1,4 +1,7 @@
-"""Does the encoder ever wait? python -m benchmarks.extraction [--model ViT-B-32-quickgelu] [--device cuda]."""
+"""Does the encoder ever wait? python -m benchmarks.extraction [--model ViT-B-32-quickgelu] [--device cuda].
+
+`--model blip2-flan-t5-xxl` times the LLM's side at full size, in the reference's precision unless told otherwise.
+"""
 
 import argparse
 import tempfile
@@ -10,17 +13,22 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.full_size_blip2 import write_full_size_blip2
 from benchmarks.measure import Figure, own_peak_memory, show, timed
+from pipeline.cli import INSTRUCTION
 from pipeline.datasets import Listing, Row
-from pipeline.encoders.clip import load_clip
 from pipeline.encoders.device import device_name, resolve_device
 from pipeline.extraction.batch_size import ON_CPU
 from pipeline.extraction.clip_job import clip_job
 from pipeline.extraction.decoding import decoding, plan_batches
 from pipeline.extraction.extract import extract
-from pipeline.manifest import build_manifest
-from pipeline.params import CacheParams, ClipParams, RunParams
+from pipeline.extraction.job import Job
+from pipeline.extraction.llm_job import llm_job
+from pipeline.manifest import Manifest, build_manifest
+from pipeline.params import CacheParams, ClipParams, LlmParams, RunParams
 from pipeline.progress import TerminalReporter
+
+BLIP2 = "blip2-flan-t5-xxl"
 
 
 def write_photos(folder: Path, count: int, side: int) -> Listing:
@@ -36,10 +44,30 @@ def write_photos(folder: Path, count: int, side: int) -> Listing:
     return Listing(tuple(rows), ())
 
 
+def open_clip_job(manifest: Manifest, folder: Path, asked: argparse.Namespace) -> Job:
+    """A CLIP of open_clip with random weights."""
+    params = ClipParams(name="bench", model=asked.model, weights="random", precision=asked.precision or "fp32")
+    return clip_job(manifest, lambda: folder / "photos", params, folder / "cache")
+
+
+def blip2_job(manifest: Manifest, folder: Path, asked: argparse.Namespace) -> Job:
+    """BLIP-2 with Flan-T5-XXL's encoder and random weights."""
+    write_full_size_blip2(folder / BLIP2, asked.layers)
+    params = LlmParams(
+        name="bench",
+        model=str(folder / BLIP2),
+        weights="random",
+        instruction=INSTRUCTION,
+        precision=asked.precision or "reference",
+    )
+    return llm_job(manifest, lambda: folder / "photos", params, folder / "cache")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="ViT-B-32-quickgelu")
-    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--precision", help="fp32 for a CLIP and reference for BLIP-2 by default")
+    parser.add_argument("--layers", type=int, help="of BLIP-2's stacks; all by default")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--images", type=int, default=2_000)
     parser.add_argument("--side", type=int, default=250)
@@ -47,14 +75,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     device = resolve_device(asked.device)
-    params = ClipParams(name="bench", model=asked.model, weights="random", precision=asked.precision)
     run = RunParams(device=asked.device, batch_size=asked.batch_size, workers=asked.workers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "photos").mkdir()
         listing = write_photos(folder / "photos", asked.images, asked.side)
         manifest = build_manifest("photos", folder / "photos", listing)
-        encoder = load_clip(params, device)
+        build = blip2_job if asked.model == BLIP2 else open_clip_job
+        job = build(manifest, folder, asked)
+        encoder = job.load(asked.device)
         size = encoder.image_size
         pixels = torch.randint(0, 256, (asked.batch_size, 3, size, size), dtype=torch.uint8).to(device)
         batches = -(-asked.images // asked.batch_size)
@@ -73,7 +102,6 @@ def main() -> None:
                     pass
 
         alone, decoded = timed(forward, repeats=1), timed(decode, repeats=1)
-        job = clip_job(manifest, lambda: folder / "photos", params, folder / "cache")
         job = replace(job, load=lambda _: encoder)
         start = time.perf_counter()
         extract(job, CacheParams(shard_rows=512), run, TerminalReporter())
@@ -82,9 +110,10 @@ def main() -> None:
         limit, bound = max(alone, decoded), "<= 1.05"
     else:
         limit, bound = alone + decoded, "<= 1.10"
-    rate = asked.images
+    rate, part = asked.images, f" ({asked.layers} layers of each stack)" if asked.layers else ""
+    photos = f"{asked.images:,} JPEGs of {asked.side} x {asked.side}"
     show(
-        f"{asked.model}, random weights, {asked.images:,} JPEGs of {asked.side} x {asked.side}, {device_name(device)}",
+        f"{asked.model}{part}, random weights, {photos}, {device_name(device)}",
         [
             Figure("forward pass alone", alone, None, "", f"{rate / alone:.1f} images/s"),
             Figure("decoding alone", decoded, None, "", f"{rate / decoded:.0f} images/s, {asked.workers} workers"),
