@@ -8,10 +8,12 @@ worker that is ready.
 import argparse
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.measure import Figure, show
+from pipeline.executors.cluster import import_ray
 from pipeline.executors.execute import execute
 from pipeline.params import RunParams
 from pipeline.progress import SilentReporter
@@ -79,10 +81,10 @@ def rate(executor: str, workers: int, seconds: float, shards: int) -> tuple[floa
         last[record["by"]] = max(record["at"], last.get(record["by"], 0))
     if len(first) < workers:
         raise SystemExit(f"only {len(first)} of {workers} {executor} workers came into play; use more --shards")
-    # Every worker has finished one shard at `begin`, and none has run out of shards before `end`.
-    begin, end = max(first.values()), min(last.values())
-    done = sum(begin < record["at"] <= end for record in times.records)
-    return done / (end - begin), begin - start
+    count = Counter(record["by"] for record in times.records)
+    # From its first shard to its last a worker does nothing but shards; before and after it is not on its own.
+    found = sum((count[by] - 1) / (last[by] - first[by]) for by in first)
+    return found, max(first.values()) - start
 
 
 def main() -> None:
@@ -94,9 +96,9 @@ def main() -> None:
     asked = parser.parse_args()
     for executor in asked.executor:
         if executor == "ray":
-            import ray
-
-            ray.init(num_cpus=max(asked.workers), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            import_ray().init(
+                num_cpus=max(asked.workers), include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+            )
         figures = []
         for workers in asked.workers:
             found, start = rate(executor, workers, asked.seconds, asked.shards * workers)

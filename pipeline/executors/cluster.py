@@ -50,7 +50,7 @@ def run_on_cluster(work: Work, numbers: Sequence[int], run: RunParams, listener:
         LostWorkerError: several workers in a row died over the same number, or before they took one.
         ExpclipError: whatever a worker raised.
     """
-    ray = _import_ray()
+    ray = import_ray()
     if run.device.startswith("cuda:"):
         raise ParamsError(f"run.device: expected auto, cpu or cuda for executor ray, found {run.device!r}.")
     with _connected(ray):
@@ -64,7 +64,12 @@ def run_on_cluster(work: Work, numbers: Sequence[int], run: RunParams, listener:
             driver.end()
 
 
-def _import_ray() -> ModuleType:
+def import_ray() -> ModuleType:
+    """Ray, quiet unless its environment says otherwise.
+
+    Raises:
+        ParamsError: it is not installed.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
