@@ -1,6 +1,7 @@
 """docs/closed-form-head.md, command by command, on the small demo."""
 
 import re
+import shutil
 
 import pytest
 from end_to_end.conftest import ROOT
@@ -39,3 +40,7 @@ def test_the_documented_commands(clone, first_run):
     table = clone.run("bash", "-c", score).stdout
     for word in ("demo-clean", "demo-clips", "mean", "none: plain CLIP", "action", "appearance", "both"):
         assert word in table
+    for name in ("ridge", "action", "appearance", "both"):
+        (clone.folder / f"{name}.safetensors").unlink()
+    shutil.rmtree(clone.folder / "shared-moments")
+    shutil.rmtree(clone.folder / "features/appearance")

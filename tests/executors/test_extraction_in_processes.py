@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import CACHE, RUN, Told, contents, face_job
+from pictures import CACHE, RUN, Told, contents, face_job, not_the_same_everywhere
 from watching import PATIENCE, processes_of, wait_for
 
 from pipeline.encoders.device import resolve_devices
+from pipeline.errors import CacheError
 from pipeline.extraction.extract import extract
 from pipeline.progress import SilentReporter
+from pipeline.shards.shard import open_shard
 
 TWO = RUN.model_copy(update={"processes": 2, "workers": 1})
 
@@ -64,6 +66,16 @@ def test_nobody_outlives_a_killed_driver_and_the_next_command_goes_on(command, u
     assert f"{len(kept)} of 30 shards are there already" in words
     assert {name: (out / name).stat().st_ino for name in kept} == kept
     assert not list(out.glob(".*.tmp"))
+
+
+def test_workers_with_different_weights_are_refused(faces, model, tmp_path):
+    """What a second worker would have added is not in the cache, and no index declares it complete."""
+    job = not_the_same_everywhere(face_job(faces, model, tmp_path / "out"), tmp_path)
+    with pytest.raises(CacheError, match=r"workers have different encoders(.|\n)*weights_sha256(.|\n)*Give every"):
+        extract(job, CACHE, TWO, SilentReporter())
+    found = {open_shard(path).identity.encoder["weights_sha256"] for path in (tmp_path / "out").glob("shard-*.h5")}
+    assert len(found) <= 1
+    assert not (tmp_path / "out/index.json").exists()
 
 
 def test_devices_of_this_machine():
