@@ -20,6 +20,9 @@ import torch.nn.functional as F
 from pipeline.errors import ParamsError
 from pipeline.params import TrainParams
 
+ROWS_AT_ONCE = 512
+"""Rows that are read and converted at once, so that what is made on the way stays in the CPU's caches."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -56,27 +59,6 @@ def initial_weights(seed: int, width: int, target_width: int) -> torch.Tensor:
     bound = 1 / math.sqrt(width)
     generator = torch.Generator().manual_seed(seed)
     return torch.empty(target_width, width).uniform_(-bound, bound, generator=generator)
-
-
-def contrastive_loss(
-    weights: torch.Tensor, images: torch.Tensor, targets: torch.Tensor, logit_scale: float
-) -> torch.Tensor:
-    """The symmetric loss of one batch, for each of s heads.
-
-    Args:
-        weights: (s, t, d).
-        images: (s, b, d) raw.
-        targets: (s, b, t) L2-normalised.
-
-    Returns:
-        (s,) losses in nats.
-    """
-    projected = F.normalize(torch.bmm(images, weights.mT), dim=-1)
-    logits = logit_scale * torch.bmm(projected, targets.mT)
-    partner = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
-    rows = F.cross_entropy(logits.mT, partner, reduction="none")
-    columns = F.cross_entropy(logits, partner, reduction="none")
-    return (rows + columns).mean(dim=1) / 2
 
 
 class Features(Protocol):
@@ -135,15 +117,13 @@ def fit_heads(
         raise ValueError(f"{all_targets} targets are no whole number of draws for {rows} images, {teachers} teachers")
     take_images = _gather(images, device, resident, lambda x: x)
     take_targets = _gather(targets, device, resident, lambda y: F.normalize(y, dim=-1))
-    weights = torch.stack([initial_weights(recipe.seed, width, target_width) for recipe in recipes])
-    weights = weights.to(device).requires_grad_()
-    slices = _slices(recipes)
-    parts = [weights.detach()[heads] for _, heads in slices]
-    groups = [
-        {"params": [part], "lr": lr, "weight_decay": decay}
-        for part, ((lr, decay), _) in zip(parts, slices, strict=True)
+    size = 1 if device.type == "cpu" else len(recipes)
+    shapes = (size, target_width, width), (size, batch, target_width), (size, batch, target_width)
+    workspace = tuple(torch.empty(shape, device=device) for shape in shapes)
+    problems = [
+        _Problem(recipes, slice(start, start + size), params.momentum, workspace)
+        for start in range(0, len(recipes), size)
     ]
-    optimiser = torch.optim.SGD(groups, momentum=params.momentum)
     shufflers = [torch.Generator().manual_seed(recipe.seed) for recipe in recipes]
     losses = torch.empty(len(recipes), params.epochs * steps, device=device)
     taught_by = torch.tensor([[recipe.teacher] for recipe in recipes])
@@ -152,17 +132,77 @@ def fit_heads(
         first = (taught_by * draws + epoch % draws) * rows
         for step in range(steps):
             chosen = order[:, step * batch : (step + 1) * batch]
-            loss = contrastive_loss(weights, take_images(chosen), take_targets(first + chosen), logit_scale)
-            weights.grad = None
-            loss.sum().backward()
-            for part, (_, heads) in zip(parts, slices, strict=True):
-                part.grad = weights.grad[heads]
-            optimiser.step()
-            losses[:, epoch * steps + step] = loss.detach()
+            for problem in problems:
+                x, y = take_images(chosen[problem.heads]), take_targets((first + chosen)[problem.heads])
+                losses[problem.heads, epoch * steps + step] = problem.step(x, y, logit_scale)
             advance(1)
     batch_losses = losses.cpu().numpy()
     means = batch_losses.reshape(len(recipes), params.epochs, steps).mean(axis=2, dtype=np.float64)
-    return Heads(weights.detach().cpu().numpy(), means, batch_losses)
+    weights = torch.cat([problem.weights for problem in problems])
+    return Heads(weights.cpu().numpy(), means, batch_losses)
+
+
+class _Problem:
+    """Heads that take each step together: all of them on an accelerator, one on a CPU, which is busy with one.
+
+    The gradient is written out, into memory that is taken once: an automatic one takes and clears a dozen matrices of
+    the size of a batch of targets in every step, which costs a CPU as much as the products.
+
+    Attributes:
+        heads: which of the recipes.
+        weights: W (k, t, d).
+    """
+
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        heads: slice,
+        momentum: float,
+        workspace: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    ):
+        """Start the heads.
+
+        Args:
+            workspace: (k, t, d) for the gradient, twice (k, b, t) for z and its gradient; needed during a step only.
+        """
+        mine = recipes[heads]
+        self.heads = heads
+        self._gradient, self._z, self._dz = workspace
+        starts = [initial_weights(recipe.seed, *reversed(self._gradient.shape[1:])) for recipe in mine]
+        self.weights = torch.stack(starts).to(self._gradient.device)
+        groups = []
+        for (lr, decay), which in _slices(mine):
+            part = self.weights[which]
+            part.grad = self._gradient[which]
+            groups.append({"params": [part], "lr": lr, "weight_decay": decay})
+        self._optimiser = torch.optim.SGD(groups, momentum=momentum, fused=True)
+
+    def step(self, images: torch.Tensor, targets: torch.Tensor, logit_scale: float) -> torch.Tensor:
+        """One step of all heads.
+
+        Args:
+            images: x (k, b, d) raw.
+            targets: y (k, b, t) L2-normalised.
+
+        Returns:
+            (k,) losses before it, in nats.
+        """
+        z, dz = self._z, self._dz
+        torch.bmm(images, self.weights.mT, out=z)
+        lengths = z.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+        logits = torch.bmm(z, targets.mT).mul_(logit_scale / lengths)
+        by_row, by_column = F.log_softmax(logits, dim=-1), F.log_softmax(logits, dim=-2)
+        diagonals = by_row.diagonal(dim1=-2, dim2=-1) + by_column.diagonal(dim1=-2, dim2=-1)
+        # dL/dlogits is (softmax over rows + softmax over columns - 2 I) / 2b; a logit is s z_i y_j / |z_i|.
+        slope = by_row.exp_().add_(by_column.exp_())
+        slope.diagonal(dim1=-2, dim2=-1).sub_(2)
+        slope /= 2 * logits.shape[-1]
+        inward = (slope * logits).sum(dim=-1, keepdim=True) / lengths.square()
+        torch.bmm(slope.mul_(logit_scale / lengths), targets, out=dz)
+        dz.addcmul_(z, inward, value=-1)
+        torch.bmm(dz.mT, images, out=self._gradient)
+        self._optimiser.step()
+        return -diagonals.mean(dim=-1) / 2
 
 
 def _slices(recipes: Sequence[Recipe]) -> list[tuple[tuple[float, float], slice]]:
@@ -187,7 +227,10 @@ def _gather(
         values = np.ascontiguousarray(features[rows])
         return prepare(torch.from_numpy(values).to(device, torch.float32))
 
-    if resident:
-        everything = read(np.arange(features.shape[0]))
-        return lambda chosen: everything[chosen.to(device)]
-    return lambda chosen: read(chosen.flatten().numpy()).unflatten(0, chosen.shape)
+    if not resident:
+        return lambda chosen: read(chosen.flatten().numpy()).unflatten(0, chosen.shape)
+    everything = torch.empty(features.shape, device=device)
+    for start in range(0, len(everything), ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(everything)))
+        everything[start : start + len(rows)] = read(rows)
+    return lambda chosen: everything[chosen.to(device)]

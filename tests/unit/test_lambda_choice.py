@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from paper_loss import contrastive_loss
 
 from pipeline.errors import DataError
-from pipeline.heads.contrastive import contrastive_loss
 from pipeline.heads.lambda_choice import (
     HALVINGS,
     HeldOutLosses,
@@ -37,16 +37,14 @@ def fitted():
 def test_it_is_the_loss_of_the_contrastive_fit_at_the_best_of_its_scales(fitted, logit_scale):
     path, X, Y = fitted
     found = held_out_losses(path, LAMBDAS, [(X[:60], Y[:60]), (X[60:], Y[60:])], logit_scale)
-    y = torch.nn.functional.normalize(torch.from_numpy(Y).double(), dim=1)
-    x = torch.from_numpy(X).double()
+    x, y = torch.from_numpy(X).double(), torch.from_numpy(Y).double()
     expected = {}
     for scale in (logit_scale / 2**k for k in range(HALVINGS)):
         losses = []
         for value in LAMBDAS:
-            W = torch.from_numpy(path.head(value))[None]
+            W = torch.from_numpy(path.head(value))
             first, second = (
-                contrastive_loss(W, x[None, rows], y[None, rows], scale).item()
-                for rows in (slice(0, 60), slice(60, 100))
+                contrastive_loss(W, x[rows], y[rows], scale).item() for rows in (slice(0, 60), slice(60, 100))
             )
             losses.append(0.6 * first + 0.4 * second)
         expected[scale] = losses
