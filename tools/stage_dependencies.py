@@ -9,7 +9,7 @@ from pathlib import Path
 
 OURS = ("pipeline", "stages")
 
-FOLDERS = ("pipeline/datasets", "pipeline/params", "pipeline/reporting/page", "pipeline/shards")
+FOLDERS = ("pipeline/datasets", "pipeline/executors", "pipeline/params", "pipeline/reporting/page", "pipeline/shards")
 """Named as a whole: most of their files are imported together, or they hold more than Python."""
 
 DATA = ("pipeline/demo/clip", "pipeline/demo/blip2")

@@ -1,10 +1,8 @@
 """Several processes of this machine, one for each device: the driver waits on their pipes and on their ends."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -17,11 +15,7 @@ from multiprocessing.process import BaseProcess
 from pipeline.errors import ExpclipError, LostWorkerError
 from pipeline.executors.plan import Plan, refuse_more_deaths
 from pipeline.executors.work import Facts, Listener, Record, Work
-
-PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal a process gets when its parent ends."""
-
-STOPS = {signal.SIGINT, signal.SIGTERM}
+from pipeline.worker_life import STOPS, live_no_longer_than
 
 GRACE_SECONDS = 5.0
 """How long a worker that is asked to end may take before it is killed."""
@@ -178,14 +172,9 @@ def _ending(code: int | None) -> str:
 
 def _be_worker(work: Work, device: str, pipe: Connection, driver: int) -> None:
     """The life of a worker process."""
-    # Ctrl-C reaches every process of a terminal; it is the driver's to act on. SIGTERM is how the driver ends us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # SIGTERM is how the driver ends us.
     signal.signal(signal.SIGTERM, _leave)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != driver:
-        os._exit(1)
+    live_no_longer_than(driver)
     there = _Driven(pipe)
     try:
         work(there, device)

@@ -1,10 +1,8 @@
 """Decode rows of a manifest in worker processes, ahead of the encoder."""
 
-import ctypes
 import multiprocessing.connection
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.errors import DataError, LostWorkerError
 from pipeline.images import Preprocess, read_pixels
 from pipeline.manifest import Manifest
-
-PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal a process gets when its parent ends."""
-
-STOPS = {signal.SIGINT, signal.SIGTERM}
+from pipeline.worker_life import STOPS, live_no_longer_than
 
 STALL_SECONDS = 300
 """A worker that gives nothing for this long is taken for hung (a dead network share, say)."""
@@ -116,17 +110,8 @@ def decoding(
 
 
 def _end_with(parent: int, _: int) -> None:
-    """Have this worker end when the extraction does, also by `kill -9`.
-
-    Torch's workers look for their parent themselves, but one that starts as the parent dies takes whoever inherits it
-    for the parent, and waits for ever. Ctrl-C, which reaches every process of a terminal, is for the extraction.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    """Torch's workers look for their parent themselves, but may find another in its place."""
+    live_no_longer_than(parent)
 
 
 def _lost(root: Path, how: str) -> LostWorkerError:
