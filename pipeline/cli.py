@@ -84,6 +84,10 @@ def extract(
         str, typer.Option(help="Pictures at once; auto: 32 on a CPU, as many as fit and pay on a GPU.")
     ] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes, for each encoder.")] = 2,
+    pixels: Annotated[
+        Path | None,
+        typer.Option(help="Keep decoded pictures in this folder, 150 KB each, for the next encoder to take."),
+    ] = None,
     executor: Annotated[
         Literal["local", "ray"], typer.Option(help="local: this machine; ray: a Ray cluster. See docs/scale.md.")
     ] = "local",
@@ -118,6 +122,7 @@ def extract(
             device=device,
             batch_size=batch_size,
             workers=workers,
+            pixels=pixels,
             executor=executor,
             processes=processes,
         )

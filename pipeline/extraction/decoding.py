@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.errors import DataError, LostWorkerError
+from pipeline.extraction.kept_pixels import KeptPixels
 from pipeline.images import Preprocess, read_pixels
 from pipeline.manifest import Manifest
 from pipeline.worker_life import STOPS, live_no_longer_than
@@ -31,35 +32,47 @@ class Batch:
         rows: n consecutive manifest rows.
         pixels: (n, f, 3, size, size) uint8; zeros where a row could not be read.
         errors: n reasons, empty where the row is good.
+        failure: why decoding cannot go on; then the rest means nothing.
     """
 
     rows: range
     pixels: torch.Tensor
     errors: tuple[str, ...]
+    failure: str = ""
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory (called by torch's loader)."""
-        return Batch(self.rows, self.pixels.pin_memory(), self.errors)
+        return replace(self, pixels=self.pixels.pin_memory())
 
 
 class _Decoder(Dataset):
     """Maps rows to what is decoded from them; runs inside the workers."""
 
-    def __init__(self, manifest: Manifest, root: Path, how: Preprocess):
-        self.manifest, self.root, self.how = manifest, root, how
+    def __init__(self, manifest: Manifest, root: Path, how: Preprocess, kept: KeptPixels | None):
+        self.manifest, self.root, self.how, self.kept = manifest, root, how, kept
 
     def __getitem__(self, rows: range) -> Batch:
         size = self.how.size
         pixels = np.zeros((len(rows), self.manifest.frames, 3, size, size), dtype=np.uint8)
-        errors = []
-        for place, row_id in enumerate(rows):
-            errors.append(self._decode(row_id, pixels[place]))
-        return Batch(rows, torch.from_numpy(pixels), tuple(errors))
+        errors, failure = [], ""
+        try:
+            for place, row_id in enumerate(rows):
+                errors.append(self._decode(row_id, pixels[place]))
+        except DataError as error:
+            # As a value: an exception would reach the driver wrapped into the loader's own words.
+            failure = str(error)
+        return Batch(rows, torch.from_numpy(pixels), tuple(errors), failure)
 
     def _decode(self, row_id: int, pixels: np.ndarray) -> str:
-        """Fill (f, 3, size, size) with the row's frames; returns the reason when one cannot be read."""
+        """Fill (f, 3, size, size) with the row's frames; returns the reason when one cannot be read.
+
+        Raises:
+            DataError: pictures cannot be kept.
+        """
         decoded: dict[str, np.ndarray] = {}
         for frame, name in enumerate(self.manifest.rows[row_id].files):
+            if self.kept and self.kept.take(row_id, frame, pixels[frame]):
+                continue
             try:
                 if name not in decoded:
                     decoded[name] = read_pixels(self.root / name, self.how)
@@ -67,12 +80,21 @@ class _Decoder(Dataset):
                 pixels[:] = 0
                 return str(error) if len(pixels) == 1 else f"{name}: {error}"
             pixels[frame] = decoded[name]
+            if self.kept:
+                self.kept.keep(row_id, frame, pixels[frame])
         return ""
 
 
 @contextmanager
 def decoding(
-    manifest: Manifest, root: Path, how: Preprocess, batches: Iterable[range], *, workers: int, pin: bool
+    manifest: Manifest,
+    root: Path,
+    how: Preprocess,
+    batches: Iterable[range],
+    *,
+    workers: int,
+    pin: bool,
+    keep_in: Path | None = None,
 ) -> Iterator[Iterator[Batch]]:
     """Decode batches in order, `workers` processes ahead (0: in this process), while the block runs.
 
@@ -80,11 +102,16 @@ def decoding(
 
     Args:
         batches: the rows of each; taken one by one, a little ahead of the decoding, so they need not be known before.
+        keep_in: folder where decoded pictures are kept, and taken from where they are there already.
 
     Raises:
+        DataError: decoded pictures cannot be kept.
         LostWorkerError: a worker died or hung; the message says which and what to do.
     """
-    decoder = _Decoder(manifest, root, how)
+    kept = KeptPixels(keep_in, manifest, how) if keep_in else None
+    if kept:
+        kept.prepare()
+    decoder = _Decoder(manifest, root, how, kept)
     options = {"prefetch_factor": 2, "worker_init_fn": partial(_end_with, os.getpid())} if workers else {}
     loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=workers, pin_memory=pin, **options)
     before = set(multiprocessing.active_children())
@@ -107,6 +134,8 @@ def decoding(
         raise _lost(root, f"died ({str(error).splitlines()[0]})") from None
     finally:
         _kill(children)
+        if kept:
+            kept.close()
 
 
 def _end_with(parent: int, _: int) -> None:
@@ -155,6 +184,8 @@ def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process
             timer.cancel()
         if batch is None:
             return
+        if batch.failure:
+            raise DataError(batch.failure)
         yield batch
 
 

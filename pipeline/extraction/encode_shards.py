@@ -48,7 +48,8 @@ def encode_shards(
         keep: called with each shard as soon as it is full, in another thread.
 
     Raises:
-        DataError: a picture cannot be read and `cache.on_bad_image` is `fail`; or a decoding worker died or hung.
+        DataError: a picture cannot be read and `cache.on_bad_image` is `fail`; or decoded pictures cannot be
+            kept; or a decoding worker died or hung.
         EncoderError: a feature is not finite, or one picture does not fit into memory.
     """
     underway: deque[tuple[int, range]] = deque()
@@ -61,7 +62,9 @@ def encode_shards(
     pin = encoder.device.type == "cuda"
     written: Future | None = None
     with (
-        decoding(manifest, root, encoder.preprocess, batches(), workers=run.workers, pin=pin) as decoded,
+        decoding(
+            manifest, root, encoder.preprocess, batches(), workers=run.workers, pin=pin, keep_in=run.pixels
+        ) as decoded,
         ThreadPoolExecutor(1, "shard-writer") as background,
     ):
         while (batch := next(decoded, None)) is not None:

@@ -32,6 +32,7 @@ class RunParams(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     batch_size: BatchSize = "auto"
     workers: Annotated[int, Field(ge=0)] = 2
+    pixels: Path | None = None
     executor: Literal["local", "ray"] = "local"
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 

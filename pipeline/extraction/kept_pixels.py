@@ -1,0 +1,118 @@
+"""Decoded pictures kept on disk, so that the next encoder over the same dataset need not decode them again.
+
+One sparse file: the checksums of all pictures, then their pixels, each in its place. A picture whose pixels do not
+match their checksum (never written, torn by a kill, damaged) counts as not there and is decoded.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import PIL
+import xxhash
+
+from pipeline.errors import DataError
+from pipeline.images import Preprocess
+from pipeline.manifest import Manifest
+from pipeline.shards.schema import canonical_json
+
+CHECKSUM = 8
+"""Bytes of an XXH3-64; all zero where nothing was written."""
+
+PAGE = 4096
+
+
+class KeptPixels:
+    """The decoded pictures of one dataset, all squares of one kind.
+
+    The file's name holds what decides about a pixel: the manifest with the hash of every picture, how pictures become
+    squares, and the version of Pillow. Values are kept as 8-bit RGB, before any mean or deviation, so encoders that
+    differ only in these share them. Processes may read and write at once: a picture has the same bytes from all.
+
+    Attributes:
+        path: of the file; there is none before `prepare`.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, how: Preprocess):
+        decides = [manifest.sha256, how.size, how.resize, how.interpolation, how.decode, PIL.__version__]
+        key = hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
+        self.path = folder / f"{manifest.name}-{key}.pixels"
+        self._frames = manifest.frames
+        self._each = 3 * how.size * how.size
+        count = len(manifest.rows) * manifest.frames
+        self._start = -(-count * CHECKSUM // PAGE) * PAGE
+        self._end = self._start + count * self._each
+        self._descriptor: int | None = None
+
+    def prepare(self) -> None:
+        """Make the file, or keep what is there.
+
+        Raises:
+            DataError: it cannot be made, or the disk has no room for all pictures.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                file.truncate(self._end)
+                missing = self._end - 512 * os.fstat(file.fileno()).st_blocks
+        except OSError as error:
+            raise self._unusable(error) from None
+        free = shutil.disk_usage(self.path.parent).free
+        if missing > free:
+            raise DataError(
+                f"{self.path}: the decoded pictures take {missing / 1e9:.1f} GB more and {free / 1e9:.1f} GB are free. "
+                "Make room, or keep none (run.pixels: null)."
+            )
+
+    def take(self, row: int, frame: int, pixels: np.ndarray) -> bool:
+        """Fill (3, size, size) uint8 with a picture, if it is there.
+
+        Returns:
+            Whether it was; if not, anything may stand in `pixels`.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        place = row * self._frames + frame
+        try:
+            checksum = os.pread(self._file, CHECKSUM, place * CHECKSUM)
+            if not any(checksum):
+                return False
+            os.preadv(self._file, [pixels], self._start + place * self._each)
+        except OSError as error:
+            raise self._unusable(error) from None
+        return xxhash.xxh3_64_digest(pixels) == checksum
+
+    def keep(self, row: int, frame: int, pixels: np.ndarray) -> None:
+        """Write a picture, (3, size, size) uint8, C-contiguous.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        place = row * self._frames + frame
+        try:
+            os.pwrite(self._file, pixels, self._start + place * self._each)
+            os.pwrite(self._file, xxhash.xxh3_64_digest(pixels), place * CHECKSUM)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def close(self) -> None:
+        """Close the file, if this process opened it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    @property
+    def _file(self) -> int:
+        """Opened by each process for itself."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDWR)
+        return self._descriptor
+
+    def _unusable(self, error: OSError) -> DataError:
+        return DataError(
+            f"{self.path}: decoded pictures cannot be kept here ({error.strerror}). Name another folder, or keep none "
+            "(run.pixels: null); finished shards are kept."
+        )
