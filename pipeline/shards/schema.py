@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,8 @@ class Identity:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical JSON of both parts, hex."""
-        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
+        both = {"settings": dict(self.settings), "encoder": dict(self.encoder)}
+        return hashlib.sha256(canonical_json(both)).hexdigest()
 
 
 @dataclass(frozen=True)
