@@ -70,17 +70,19 @@ class FeatureCache:
             if number in self._mapped:
                 self._mapped.move_to_end(number)
                 return self._mapped[number]
-        return self._open(number)
+        shard = self._open(number)
+        with self._turn:
+            self._mapped[number] = shard
+            while len(self._mapped) > MAX_MAPPED:
+                self._mapped.popitem(last=False)
+        return shard
 
     def _open(self, number: int, into: np.ndarray | None = None) -> Shard:
-        """Shard `number`, checked and mapped; see `open_shard` for `into`."""
+        """Shard `number`, checked; see `open_shard` for `into`."""
         shard = self.store.shard(self.index["shards"][number], self._seals.get(number), into)
         self._check_membership(shard, number)
         with self._turn:
             self._seals[number] = shard.seal
-            self._mapped[number] = shard
-            while len(self._mapped) > MAX_MAPPED:
-                self._mapped.popitem(last=False)
         return shard
 
     def record_of(self, row: int) -> Json:
@@ -108,26 +110,31 @@ class FeatureCache:
         """
         rows = self._checked(rows)
         found = np.empty((len(rows), self.width), dtype=self.dtype)
-        parts = list(self._by_shard(rows))
+        shares = list(self._by_shard(rows))
+        # Then as many rows of a shard as it has are all of them, in its order.
+        ascending = bool((rows[1:] > rows[:-1]).all())
 
-        def fill(part: tuple[int, slice | np.ndarray]) -> None:
-            number, places = part
-            first, count = self.index["shards"][number]["first_row"], self.index["shards"][number]["rows"]
-            inside = rows[places] - first
+        def fill(share: tuple[int, slice | np.ndarray]) -> None:
+            number, places = share
+            record, wanted = self.index["shards"][number], rows[places]
             if not isinstance(places, slice):
-                found[places] = self.shard(number).features[inside]
-            elif number not in self._mapped and np.array_equal(inside, np.arange(count)):
-                self._open(number, found[places])
+                found[places] = self.shard(number).features[wanted - record["first_row"]]
+            elif number not in self._seals and ascending and len(wanted) == record["rows"]:
+                part = found[places]
+                shard = self._open(number, part)
+                if shard.features is not part:
+                    part[:] = shard.features
             else:
                 # "clip" because "raise" copies once more; that all rows exist is known by now.
+                inside = wanted - record["first_row"]
                 np.take(self.shard(number).features, inside, axis=0, out=found[places], mode="clip")
 
-        if sum(number not in self._mapped for number, _ in parts) > 1:
+        if sum(number not in self._seals for number, _ in shares) > 1:
             with ThreadPoolExecutor(READERS, "shard-reader") as readers:
-                list(readers.map(fill, parts))
+                list(readers.map(fill, shares))
         else:
-            for part in parts:
-                fill(part)
+            for share in shares:
+                fill(share)
         return found
 
     def labels(self, rows: np.ndarray) -> np.ndarray:

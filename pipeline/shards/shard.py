@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 
 from pipeline.errors import CacheError
-from pipeline.shards.header import LARGEST, SEALED_FROM, SMALLEST, Header, parse_head, sealed_digest
+from pipeline.shards.header import LARGEST, SEALED_FROM, SMALLEST, Column, Header, parse_head, sealed_digest
 from pipeline.shards.schema import Identity, Json, shard_name, unlike
 
 BUFFER = 1 << 18
@@ -27,6 +27,8 @@ Seal = tuple[int, ...]
 @dataclass(frozen=True)
 class Shard:
     """One opened shard; the arrays are read-only views of the mapped file.
+
+    Where the features were read into a caller's array, they are that array, and the rest are copies.
 
     Attributes:
         features: (n, w) float16 or float32, raw; NaN where `errors` has a reason.
@@ -109,8 +111,8 @@ def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = 
 
     Args:
         known: the `seal` of this shard when it was last opened; while the file has it, it is not read again.
-        into: C-contiguous array of the features' shape and type, filled with them. Where the file is read for its
-            checksum they are taken on the way, which saves a second pass. Means nothing if an error is raised.
+        into: C-contiguous array. If it has the features' shape and type, and they are most of the file, they are read
+            into it on the way to the checksum, it becomes the shard's features, and nothing is mapped.
 
     Raises:
         CacheError: the file is missing, cannot be read, is damaged or no shard.
@@ -139,19 +141,21 @@ def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | No
         raise CacheError(f"{path}: is no shard of a feature cache, or its first line is damaged.")
     # Parsed before it is proved, to learn where the features lie; believed only afterwards.
     parsed = _parse(head, status.st_size)
-    place = None if into is None or seal == known else _place_of_features(parsed, into)
-    if seal != known and _digest_from(descriptor, SEALED_FROM, place, into) != digest:
+    place = None if into is None else _place_of_features(parsed, into)
+    if (seal != known or place is not None) and _digest_from(descriptor, SEALED_FROM, place, into) != digest:
         raise CacheError(f"{path}: the content does not match its checksum: the file is damaged.")
     if isinstance(parsed, Exception):
         raise CacheError(f"{path}: is no shard of this version ({type(parsed).__name__}: {parsed}).")
-    # One mapping a shard, and so one file descriptor, whatever is read from it.
-    mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
-    features, row, labels, paths, errors = (column.of(mapped) for column in parsed.columns.values())
-    if not _counts_up(row, parsed.first_row):
+    if place is None:
+        # One mapping a shard, and so one file descriptor, whatever is read from it.
+        mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
+        columns = {name: column.of(mapped) for name, column in parsed.columns.items()}
+    else:
+        columns = {name: _read(descriptor, column) for name, column in parsed.columns.items() if name != "features"}
+        columns["features"] = into
+    if not _counts_up(columns.pop("row"), parsed.first_row):
         raise CacheError(f"{path}: its rows do not count up from {parsed.first_row}.")
-    if into is not None and place is None:
-        into[:] = features
-    return Shard(path, parsed, digest, seal, features, labels, paths, errors)
+    return Shard(path, parsed, digest, seal, columns["features"], columns["label"], columns["path"], columns["error"])
 
 
 def _parse(head: bytes, total: int) -> Header | Exception:
@@ -162,12 +166,17 @@ def _parse(head: bytes, total: int) -> Header | Exception:
         return error
 
 
+def _read(descriptor: int, column: Column) -> np.ndarray:
+    return np.frombuffer(os.pread(descriptor, column.bytes, column.offset), column.dtype)
+
+
 def _place_of_features(parsed: Header | Exception, into: np.ndarray) -> int | None:
-    """Offset of the features in the file; None unless they would just fill `into`."""
+    """Offset of the features in the file; None unless they would just fill `into` and are at least half of the file."""
     if isinstance(parsed, Exception):
         return None
     column = parsed.columns["features"]
-    return column.offset if (column.shape, np.dtype(column.dtype)) == (into.shape, into.dtype) else None
+    fits = (column.shape, np.dtype(column.dtype)) == (into.shape, into.dtype)
+    return column.offset if fits and 2 * column.bytes >= parsed.bytes else None
 
 
 def _digest_from(descriptor: int, start: int, place: int | None, into: np.ndarray | None) -> str:

@@ -9,6 +9,7 @@ import pytest
 from caches import IDENTITY, LIBRARY, edit_index, make_block, make_cache
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_caches import write_cache
 
 from pipeline.errors import CacheError
 from pipeline.shards import reader
@@ -104,10 +105,37 @@ def test_shuffled_batches_give_every_good_row_once(tmp_path):
 def test_few_shards_stay_mapped_and_none_is_checked_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "MAX_MAPPED", 2)
     cache = FeatureCache(make_cache(tmp_path / "c", rows=40))
-    assert cache.features(np.arange(40))[:, 0].tolist() == list(range(40))
+    assert cache.features(np.arange(20))[:, 0].tolist() == list(range(20))
+    assert cache.features(np.arange(40)[::-1])[:, 0].tolist() == list(range(40))[::-1]
     assert len(cache._mapped) == 2
     monkeypatch.setattr("pipeline.shards.shard._digest_from", None)
     assert cache.features(np.arange(40))[:, 0].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("width", [1, 4096])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_whole_shards_are_the_same_read_or_mapped(tmp_path, width, dtype):
+    """Only where features are most of a file are they read into the caller's array."""
+    features = np.random.default_rng(0).standard_normal((12, width)).astype(dtype)
+    write_cache(tmp_path / "c", features, 5, bad=(7,))
+    good = np.array([*range(7), *range(8, 12)])
+    once, again = (FeatureCache(tmp_path / "c") for _ in range(2))
+    for _ in range(2):
+        np.testing.assert_array_equal(once.features(good), features[good])
+        np.testing.assert_array_equal(again.features(good[::-1]), features[good[::-1]])
+    shard = open_shard(tmp_path / "c" / shard_name(1), None, into := np.empty((5, width), dtype))
+    mapped = open_shard(tmp_path / "c" / shard_name(1))
+    assert (shard.features is into) == (width == 4096)
+    assert (shard.entry(), shard.labels.tolist()) == (mapped.entry(), mapped.labels.tolist())
+    np.testing.assert_array_equal(shard.features, mapped.features)
+
+
+def test_a_shard_of_another_shape_is_refused_by_name(tmp_path):
+    for name, width in ("c", 4096), ("other", 8):
+        write_cache(tmp_path / name, np.ones((8, width), dtype=np.float16), 4)
+    (tmp_path / "c" / shard_name(1)).write_bytes((tmp_path / "other" / shard_name(1)).read_bytes())
+    with pytest.raises(CacheError, match=r"shard-00001\.h5: is whole, but not the shard that .* recorded"):
+        FeatureCache(tmp_path / "c").features(np.arange(8))
 
 
 @given(data=st.data())
