@@ -81,7 +81,7 @@ def extract(
     ] = "refuse",
     device: Annotated[str, typer.Option(help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.")] = "auto",
     batch_size: Annotated[
-        str, typer.Option(help="Pictures at once; auto: 32 on a CPU, as many as fit and pay on a GPU.")
+        str, typer.Option(help="Pictures at once; auto: 16 on a CPU, as many as fit and pay on a GPU.")
     ] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes, for each encoder.")] = 2,
     pixels: Annotated[

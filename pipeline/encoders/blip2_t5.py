@@ -30,7 +30,9 @@ import transformers
 from transformers import AutoTokenizer
 
 from pipeline.encoders.files import Source, reason
+from pipeline.encoders.freed_memory import keep_freed_memory
 from pipeline.encoders.llm_source import llm_source
+from pipeline.encoders.packed_linear import can_pack, pack_linears
 from pipeline.encoders.t5_targets import InstructBlipTargets, TargetModel, load_targets
 from pipeline.errors import EncoderError
 from pipeline.images import Preprocess, preprocess, to_float
@@ -161,6 +163,10 @@ def load_blip2_t5(params: LlmParams, device: torch.device, draw: int = 0) -> Bli
     """
     source = llm_source(params)
     model = load_targets(source, params.precision).to(device)
+    if params.precision == "fp32" and can_pack(device):
+        pack_linears(model)
+    if device.type == "cpu":
+        keep_freed_memory()
     return Blip2T5Encoder(model, source, params, device, draw)
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from safetensors import SafetensorError, safe_open
 
 from pipeline.encoders.clip_source import clip_source
 from pipeline.encoders.files import Source, reason
+from pipeline.encoders.freed_memory import keep_freed_memory
+from pipeline.encoders.packed_linear import PackedSelfAttention, can_pack, pack_linears
 from pipeline.errors import EncoderError
 from pipeline.images import Preprocess, preprocess, to_float
 from pipeline.params import ClipParams
@@ -130,6 +133,10 @@ def load_clip(params: ClipParams, device: torch.device) -> ClipEncoder:
     if source.weights:
         _check_positions(model, source)
     model = model.to(device).eval().requires_grad_(False)
+    if params.precision == "fp32" and can_pack(device):
+        _pack_image_tower(model)
+    if device.type == "cpu":
+        keep_freed_memory()
     return ClipEncoder(model, name, source, params, device)
 
 
@@ -150,6 +157,15 @@ def _build(name: str, source: Source, precision: str) -> torch.nn.Module:
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, AssertionError, SafetensorError) as error:
             weights = Path(file).name if file else "random weights"
             raise EncoderError(f"clip.model: {name} cannot be built with {weights}: {reason(error)}.") from error
+
+
+def _pack_image_tower(model: torch.nn.Module) -> None:
+    """A vision transformer's blocks, which hold nearly all of its work; other towers stay as they are."""
+    if isinstance(model.visual, VisionTransformer):
+        for block in model.visual.transformer.resblocks:
+            if type(block) is ResidualAttentionBlock:
+                block.attn = PackedSelfAttention(block.attn)
+                pack_linears(block.mlp)
 
 
 def _check_positions(model: torch.nn.Module, source: Source) -> None:

@@ -9,6 +9,8 @@ from tiny_encoders import IMAGE_TOKEN, INSTRUCTION, SIZE, edit_weights, pictures
 from transformers import AutoTokenizer, Blip2Config
 
 from pipeline.encoders.blip2_t5 import load_blip2_t5, mask_seed
+from pipeline.encoders.llm_source import llm_source
+from pipeline.encoders.t5_targets import load_targets
 from pipeline.errors import EncoderError
 from pipeline.params import LlmParams
 
@@ -70,7 +72,7 @@ def test_the_instruction_matters(both):
 
 def test_there_is_no_decoder(both):
     params, complete = both
-    ours = dict(load_blip2_t5(params, CPU)._model.named_parameters())
+    ours = dict(load_targets(llm_source(params), params.precision).named_parameters())
     theirs = dict(complete.named_parameters())
     stored = load_file(f"{params.model}/model.safetensors")
     assert set(ours) <= set(theirs)
