@@ -67,7 +67,8 @@ def extraction_lines(model: str, images: int) -> list[Figure]:
     """Extraction at 1x and 10x pictures."""
     encoder = load_clip(ClipParams(name="bench", model=model, weights="random"), torch.device("cpu"))
     batch = BATCH * 3 * encoder.image_size**2 * 4
-    weights = sum(tensor.nbytes for tensor in encoder._model.parameters())
+    tensors = [*encoder._model.parameters(), *encoder._model.buffers()]
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     peaks = []
     for count in (images, 10 * images):
         with tempfile.TemporaryDirectory() as name:
