@@ -86,7 +86,7 @@ def extract(
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes, for each encoder.")] = 2,
     pixels: Annotated[
         Path | None,
-        typer.Option(help="Keep decoded pictures in this folder, 150 KB each, for the next encoder to take."),
+        typer.Option(help="Keep decoded pictures in this folder (150 KB for 224 x 224), for the next encoder to take."),
     ] = None,
     executor: Annotated[
         Literal["local", "ray"], typer.Option(help="local: this machine; ray: a Ray cluster. See docs/scale.md.")

@@ -163,7 +163,7 @@ def _pack_image_tower(model: torch.nn.Module) -> None:
     """A vision transformer's blocks, which hold nearly all of its work; other towers stay as they are."""
     if isinstance(model.visual, VisionTransformer):
         for block in model.visual.transformer.resblocks:
-            if type(block) is ResidualAttentionBlock:
+            if type(block) is ResidualAttentionBlock and block.attn.batch_first:
                 block.attn = PackedSelfAttention(block.attn)
                 pack_linears(block.mlp)
 

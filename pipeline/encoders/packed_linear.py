@@ -13,9 +13,10 @@ from torch import nn
 
 
 def can_pack(device: torch.device) -> bool:
-    """Whether layers on this device can be packed here: an x86 CPU, and a torch with oneDNN."""
+    """Whether layers on this device can be packed here: an x86 CPU, and a torch with oneDNN and its operators."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return device.type == "cpu" and x86 and torch.backends.mkldnn.is_available()
+    has = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    return device.type == "cpu" and x86 and torch.backends.mkldnn.is_available() and has
 
 
 class PackedLinear(nn.Module):

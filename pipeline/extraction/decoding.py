@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline.encoders.freed_memory import give_back_freed_memory
 from pipeline.errors import DataError, LostWorkerError
 from pipeline.extraction.kept_pixels import KeptPixels
 from pipeline.images import Preprocess, read_pixels
-from pipeline.manifest import Manifest
+from pipeline.manifest import Manifest, changed_rows
 from pipeline.worker_life import STOPS, live_no_longer_than
 
 STALL_SECONDS = 300
@@ -70,6 +71,7 @@ class _Decoder(Dataset):
             DataError: pictures cannot be kept.
         """
         decoded: dict[str, np.ndarray] = {}
+        fresh = []
         for frame, name in enumerate(self.manifest.rows[row_id].files):
             if self.kept and self.kept.take(row_id, frame, pixels[frame]):
                 continue
@@ -80,7 +82,10 @@ class _Decoder(Dataset):
                 pixels[:] = 0
                 return str(error) if len(pixels) == 1 else f"{name}: {error}"
             pixels[frame] = decoded[name]
-            if self.kept:
+            fresh.append(frame)
+        # What is kept under the manifest's name are the pictures it has the hashes of, and no others.
+        if self.kept and fresh and not changed_rows(self.manifest, self.root, [row_id]):
+            for frame in fresh:
                 self.kept.keep(row_id, frame, pixels[frame])
         return ""
 
@@ -112,7 +117,7 @@ def decoding(
     if kept:
         kept.prepare()
     decoder = _Decoder(manifest, root, how, kept)
-    options = {"prefetch_factor": 2, "worker_init_fn": partial(_end_with, os.getpid())} if workers else {}
+    options = {"prefetch_factor": 2, "worker_init_fn": partial(_begin_worker, os.getpid())} if workers else {}
     loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=workers, pin_memory=pin, **options)
     before = set(multiprocessing.active_children())
     children: list[multiprocessing.process.BaseProcess] = []
@@ -138,9 +143,11 @@ def decoding(
             kept.close()
 
 
-def _end_with(parent: int, _: int) -> None:
-    """Torch's workers look for their parent themselves, but may find another in its place."""
+def _begin_worker(parent: int, _: int) -> None:
+    # Torch's workers look for their parent themselves, but may find another in its place.
     live_no_longer_than(parent)
+    # A decoder's blocks are as large as the photos, and each of another size.
+    give_back_freed_memory()
 
 
 def _lost(root: Path, how: str) -> LostWorkerError:
@@ -195,7 +202,10 @@ def _has_ended(workers: Sequence[multiprocessing.process.BaseProcess]) -> bool:
 
 
 def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
-    """End workers that may be stopped or stuck: they only read, so there is nothing to lose, and a join could hang."""
+    """End workers that may be stopped or stuck: a join could hang, and there is nothing to lose.
+
+    A picture that one of them keeps at the time fails its checksum.
+    """
     main = threading.current_thread() is threading.main_thread()
     # Torch's handler would take their end for a failure and raise in the midst of whatever is under way.
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main else None

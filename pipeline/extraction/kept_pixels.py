@@ -6,17 +6,21 @@ match their checksum (never written, torn by a kill, damaged) counts as not ther
 
 import hashlib
 import os
-import shutil
+import re
 from pathlib import Path
 
 import numpy as np
 import PIL
 import xxhash
+from PIL import features
 
 from pipeline.errors import DataError
 from pipeline.images import Preprocess
 from pipeline.manifest import Manifest
 from pipeline.shards.schema import canonical_json
+
+VERSION = 1
+"""Of this file's layout and of what `pipeline.images` makes of a picture: raised when either changes."""
 
 CHECKSUM = 8
 """Bytes of an XXH3-64; all zero where nothing was written."""
@@ -28,17 +32,21 @@ class KeptPixels:
     """The decoded pictures of one dataset, all squares of one kind.
 
     The file's name holds what decides about a pixel: the manifest with the hash of every picture, how pictures become
-    squares, and the version of Pillow. Values are kept as 8-bit RGB, before any mean or deviation, so encoders that
-    differ only in these share them. Processes may read and write at once: a picture has the same bytes from all.
+    squares, and the versions of what decodes them. Values are kept as 8-bit RGB, before any mean or deviation, so
+    encoders that differ only in these share them. Processes may read and write at once: a picture has the same bytes
+    from all, as long as only pictures are kept that have the manifest's hash.
 
     Attributes:
         path: of the file; there is none before `prepare`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, how: Preprocess):
-        decides = [manifest.sha256, how.size, how.resize, how.interpolation, how.decode, PIL.__version__]
+        libraries = [PIL.__version__, features.version("jpg"), features.version("libjpeg_turbo")]
+        decides = [VERSION, manifest.sha256, how.size, how.resize, how.interpolation, how.decode, libraries]
         key = hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
-        self.path = folder / f"{manifest.name}-{key}.pixels"
+        # For people; a manifest's name is free text.
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", manifest.name)[:64]
+        self.path = folder / f"{name}-{key}.pixels"
         self._frames = manifest.frames
         self._each = 3 * how.size * how.size
         count = len(manifest.rows) * manifest.frames
@@ -47,24 +55,17 @@ class KeptPixels:
         self._descriptor: int | None = None
 
     def prepare(self) -> None:
-        """Make the file, or keep what is there.
+        """Make the file, or keep what is there. It is sparse: pictures take room as they are written.
 
         Raises:
-            DataError: it cannot be made, or the disk has no room for all pictures.
+            DataError: it cannot be made.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
                 file.truncate(self._end)
-                missing = self._end - 512 * os.fstat(file.fileno()).st_blocks
         except OSError as error:
             raise self._unusable(error) from None
-        free = shutil.disk_usage(self.path.parent).free
-        if missing > free:
-            raise DataError(
-                f"{self.path}: the decoded pictures take {missing / 1e9:.1f} GB more and {free / 1e9:.1f} GB are free. "
-                "Make room, or keep none (run.pixels: null)."
-            )
 
     def take(self, row: int, frame: int, pixels: np.ndarray) -> bool:
         """Fill (3, size, size) uint8 with a picture, if it is there.
@@ -73,16 +74,16 @@ class KeptPixels:
             Whether it was; if not, anything may stand in `pixels`.
 
         Raises:
-            DataError: the file cannot be read.
+            DataError: the file cannot be opened.
         """
-        place = row * self._frames + frame
+        place, file = row * self._frames + frame, self._file
         try:
-            checksum = os.pread(self._file, CHECKSUM, place * CHECKSUM)
+            checksum = os.pread(file, CHECKSUM, place * CHECKSUM)
             if not any(checksum):
                 return False
-            os.preadv(self._file, [pixels], self._start + place * self._each)
-        except OSError as error:
-            raise self._unusable(error) from None
+            os.preadv(file, [pixels], self._start + place * self._each)
+        except OSError:
+            return False
         return xxhash.xxh3_64_digest(pixels) == checksum
 
     def keep(self, row: int, frame: int, pixels: np.ndarray) -> None:
@@ -91,10 +92,10 @@ class KeptPixels:
         Raises:
             DataError: the file cannot be written.
         """
-        place = row * self._frames + frame
+        place, file = row * self._frames + frame, self._file
         try:
-            os.pwrite(self._file, pixels, self._start + place * self._each)
-            os.pwrite(self._file, xxhash.xxh3_64_digest(pixels), place * CHECKSUM)
+            os.pwrite(file, pixels, self._start + place * self._each)
+            os.pwrite(file, xxhash.xxh3_64_digest(pixels), place * CHECKSUM)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -108,11 +109,14 @@ class KeptPixels:
     def _file(self) -> int:
         """Opened by each process for itself."""
         if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR)
+            try:
+                self._descriptor = os.open(self.path, os.O_RDWR)
+            except OSError as error:
+                raise self._unusable(error) from None
         return self._descriptor
 
     def _unusable(self, error: OSError) -> DataError:
         return DataError(
-            f"{self.path}: decoded pictures cannot be kept here ({error.strerror}). Name another folder, or keep none "
-            "(run.pixels: null); finished shards are kept."
+            f"{self.path}: decoded pictures cannot be kept here ({error.strerror}). Make room, name another folder, or "
+            "keep none (run.pixels: null); finished shards are kept."
         )

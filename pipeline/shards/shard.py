@@ -1,5 +1,6 @@
 """Open one shard: prove it whole, then map it in place. The HDF5 library is not involved."""
 
+import errno
 import mmap
 import os
 import stat
@@ -28,7 +29,7 @@ Seal = tuple[int, ...]
 class Shard:
     """One opened shard; the arrays are read-only views of the mapped file.
 
-    Where the features were read into a caller's array, they are that array, and the rest are copies.
+    Where the features were read into a caller's array, they are that array, writable, and the rest are copies.
 
     Attributes:
         features: (n, w) float16 or float32, raw; NaN where `errors` has a reason.
@@ -110,9 +111,9 @@ def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = 
     """Open one shard without trusting it. Every byte is read once and compared with the file's checksum.
 
     Args:
-        known: the `seal` of this shard when it was last opened; while the file has it, it is not read again.
-        into: C-contiguous array. If it has the features' shape and type, and they are most of the file, they are read
-            into it on the way to the checksum, it becomes the shard's features, and nothing is mapped.
+        known: the `seal` of this shard when it was last opened; while the file has it, it is not proved again.
+        into: C-contiguous array. If it has the features' shape and type, and they are at least half of the file, they
+            are read into it on the way to the checksum, it becomes the shard's features, and nothing is mapped.
 
     Raises:
         CacheError: the file is missing, cannot be read, is damaged or no shard.
@@ -167,7 +168,10 @@ def _parse(head: bytes, total: int) -> Header | Exception:
 
 
 def _read(descriptor: int, column: Column) -> np.ndarray:
-    return np.frombuffer(os.pread(descriptor, column.bytes, column.offset), column.dtype)
+    raw = os.pread(descriptor, column.bytes, column.offset)
+    if len(raw) != column.bytes:
+        raise OSError(errno.EIO, "it was cut short while it was read")
+    return np.frombuffer(raw, column.dtype)
 
 
 def _place_of_features(parsed: Header | Exception, into: np.ndarray) -> int | None:

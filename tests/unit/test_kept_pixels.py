@@ -2,8 +2,8 @@
 
 import errno
 import os
-import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from tiny_encoders import write_blip2, write_clip
 
 from pipeline.datasets import Listing, Row
 from pipeline.errors import DataError
+from pipeline.extraction import kept_pixels
 from pipeline.extraction.clip_job import clip_job
 from pipeline.extraction.extract import extract
 from pipeline.extraction.kept_pixels import KeptPixels
@@ -134,7 +135,7 @@ def test_frames_of_clips_have_a_place_each(faces, tmp_path):
     kept.close()
 
 
-def test_what_decides_about_a_pixel_has_a_file_of_its_own(faces, manifest, tmp_path):
+def test_what_decides_about_a_pixel_has_a_file_of_its_own(faces, manifest, tmp_path, monkeypatch):
     def path(manifest, *how):
         return KeptPixels(tmp_path, manifest, preprocess(*how)).path
 
@@ -148,7 +149,53 @@ def test_what_decides_about_a_pixel_has_a_file_of_its_own(faces, manifest, tmp_p
         path(manifest, "reference", 28, "draft"),
     ]
     assert path(manifest, "reference", 28) == same
-    assert len({same, *others}) == 5
+    monkeypatch.setattr(kept_pixels, "VERSION", 2)
+    assert len({same, *others, path(manifest, "reference", 28)}) == 6
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a b\n", "", "." * 300])
+def test_a_manifests_name_stays_inside_the_folder(manifest, tmp_path, name):
+    path = KeptPixels(tmp_path / "pixels", replace(manifest, name=name), preprocess("reference", 28)).path
+    assert path.parent == tmp_path / "pixels"
+    assert len(path.name) < 100
+
+
+def test_only_pictures_that_the_manifest_knows_are_kept(faces, manifest, clip, tmp_path):
+    """One is another for a while: it is encoded as it is, but not kept under the name of what it was."""
+    kept, job = running(tmp_path / "pixels"), clip_job(manifest, lambda: faces, clip, tmp_path / "clip")
+    extract(replace(job, out=tmp_path / "right"), CACHE, running(None), SilentReporter())
+    original = (faces / "1.png").read_bytes()
+    (faces / "1.png").write_bytes((faces / "2.png").read_bytes())
+    extract(replace(job, out=tmp_path / "wrong"), CACHE, kept, SilentReporter())
+    (faces / "1.png").write_bytes(original)
+    extract(job, CACHE, kept, SilentReporter())
+    assert contents(job.out) == contents(tmp_path / "right") != contents(tmp_path / "wrong")
+
+
+def test_a_file_that_shrinks_or_fails_under_a_reader_holds_nothing(manifest, tmp_path, monkeypatch):
+    kept = KeptPixels(tmp_path / "pixels", manifest, preprocess("reference", 28))
+    kept.prepare()
+    picture, found = np.arange(EACH, dtype=np.uint8).reshape(3, 28, 28), np.empty((3, 28, 28), np.uint8)
+    kept.keep(9, 0, picture)
+    assert kept.take(9, 0, found)
+    os.truncate(kept.path, kept.path.stat().st_size - 1)
+    assert not kept.take(9, 0, np.zeros_like(found))
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("os.preadv", fail)
+    assert not kept.take(9, 0, found)
+    kept.close()
+
+
+def test_several_encoders_at_once_share_a_file(faces, manifest, clip, tmp_path):
+    run = RunParams(device="cpu", batch_size=3, workers=1, processes=2, pixels=tmp_path / "pixels")
+    job = clip_job(manifest, partial(Path, faces), clip, tmp_path / "clip")
+    for out in "two", "again":
+        extract(replace(job, out=tmp_path / out), CACHE, run, SilentReporter())
+    extract(job, CACHE, running(None), SilentReporter())
+    assert contents(tmp_path / "two") == contents(tmp_path / "again") == contents(job.out)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -156,10 +203,9 @@ def test_a_disk_that_fills_up_ends_the_run_in_words_and_keeps_what_is_finished(
     faces, manifest, clip, tmp_path, monkeypatch, workers
 ):
     job = clip_job(manifest, lambda: faces, clip, tmp_path / "clip")
-    wrote, fine = [], os.pwrite
+    fine = os.pwrite
 
     def pwrite(*args):
-        wrote.append(args)
         if args[2] > 4096 + 8 * EACH:
             raise OSError(errno.ENOSPC, "No space left on device")
         return fine(*args)
@@ -169,13 +215,6 @@ def test_a_disk_that_fills_up_ends_the_run_in_words_and_keeps_what_is_finished(
         extract(job, CACHE, running(tmp_path / "pixels", workers), SilentReporter())
     assert "\n" not in str(caught.value)
     assert shard_name(0) in contents(job.out)
-
-
-def test_no_room_is_said_before_anything_is_decoded(faces, manifest, clip, tmp_path, monkeypatch):
-    job = clip_job(manifest, lambda: faces, clip, tmp_path / "clip")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
-    with pytest.raises(DataError, match=r"0\.0 GB are free.*run\.pixels: null"):
-        extract(job, CACHE, running(tmp_path / "pixels"), SilentReporter())
 
 
 def test_a_folder_that_cannot_be_one_is_named(faces, manifest, clip, tmp_path):

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from pipeline.encoders import freed_memory
+
 PROGRAM = """
 import resource, sys, torch
 from pipeline.encoders.freed_memory import keep_freed_memory
@@ -25,7 +27,52 @@ def faults(how: str) -> int:
     return int(run.stdout)
 
 
+FORK = """
+import os, torch
+from pipeline.encoders.freed_memory import give_back_freed_memory, keep_freed_memory
+
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+keep_freed_memory()
+for given_back in (False, True):
+    if os.fork() == 0:
+        if given_back:
+            give_back_freed_memory()
+        before, photo, after = held(), torch.ones(60 << 20), torch.ones(1 << 20)
+        del photo
+        os.write(1, f"{(held() - before) >> 20} ".encode())
+        os._exit(0)
+    os.wait()
+"""
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_the_kernel_hands_out_the_same_memory_once():
     assert faults("given back") > 200
     assert faults("kept") < 100
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_a_forked_decoder_gives_it_back():
+    run = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    kept, given_back = map(int, run.stdout.split())
+    assert kept > 200
+    assert given_back < 50
+
+
+@pytest.mark.parametrize(
+    ("takes", "calls", "kept"),
+    [(1 << 31, 2, True), (1 << 25, 3, True), (0, 2, False)],
+    ids=["recent glibc", "older glibc", "another library"],
+)
+def test_a_library_that_takes_less_is_asked_for_less(monkeypatch, takes, calls, kept):
+    asked = []
+
+    def mallopt(setting, value):
+        asked.append((setting, value))
+        return int(value <= takes if setting == -3 else takes > 0)
+
+    monkeypatch.setattr(freed_memory, "_mallopt", lambda: mallopt)
+    assert freed_memory.keep_freed_memory.__wrapped__() is kept
+    assert len(asked) == calls
