@@ -1,7 +1,6 @@
 """Keep memory that torch frees on a CPU, for its next tensor of that size."""
 
 import ctypes
-import functools
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Names of glibc's settings, from malloc.h."""
@@ -16,7 +15,6 @@ USUAL_FROM_HEAP, USUAL_KEPT = 1 << 25, 1 << 26
 """Where glibc's own adaptation ends in a process that frees large blocks."""
 
 
-@functools.cache
 def keep_freed_memory() -> bool:
     """Have the C library reuse large blocks of memory where it would give them back to the kernel.
 

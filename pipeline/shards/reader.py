@@ -117,17 +117,18 @@ class FeatureCache:
         def fill(share: tuple[int, slice | np.ndarray]) -> None:
             number, places = share
             record, wanted = self.index["shards"][number], rows[places]
-            if not isinstance(places, slice):
-                found[places] = self.shard(number).features[wanted - record["first_row"]]
-            elif number not in self._seals and ascending and len(wanted) == record["rows"]:
+            if ascending and number not in self._seals and len(wanted) == record["rows"]:
                 part = found[places]
                 shard = self._open(number, part)
                 if shard.features is not part:
                     part[:] = shard.features
-            else:
+                return
+            inside = wanted - record["first_row"]
+            if isinstance(places, slice):
                 # "clip" because "raise" copies once more; that all rows exist is known by now.
-                inside = wanted - record["first_row"]
                 np.take(self.shard(number).features, inside, axis=0, out=found[places], mode="clip")
+            else:
+                found[places] = self.shard(number).features[inside]
 
         if sum(number not in self._seals for number, _ in shares) > 1:
             with ThreadPoolExecutor(READERS, "shard-reader") as readers:

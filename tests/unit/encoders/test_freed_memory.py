@@ -74,5 +74,5 @@ def test_a_library_that_takes_less_is_asked_for_less(monkeypatch, takes, calls, 
         return int(value <= takes if setting == -3 else takes > 0)
 
     monkeypatch.setattr(freed_memory, "_mallopt", lambda: mallopt)
-    assert freed_memory.keep_freed_memory.__wrapped__() is kept
+    assert freed_memory.keep_freed_memory() is kept
     assert len(asked) == calls
