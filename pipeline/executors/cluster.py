@@ -322,24 +322,26 @@ class _Driven:
         return self._get(self._keeper.ready.remote(where, facts))
 
     def take(self, *, fresh: bool) -> int | None:
-        self._tell_progress()
+        self._tell_progress(list(self._untold))
         return self._get(self._keeper.take.remote(self._name, fresh))
 
     def finished(self, number: int, record: Record) -> None:
+        # Its progress goes first: the driver leaves with the last number that is finished.
+        self._tell_progress([number])
         self._get(self._keeper.finished.remote(number, record))
 
     def advance(self, number: int, steps: int) -> None:
         self._untold[number] += steps
         if time.monotonic() - self._told > TOLD_SECONDS:
-            self._tell_progress()
+            self._tell_progress(list(self._untold))
 
     def say(self, line: str) -> None:
         self._keeper.tell.remote("say", line)
 
-    def _tell_progress(self) -> None:
-        for number, steps in self._untold.items():
-            self._keeper.tell.remote("advance", number, steps)
-        self._untold.clear()
+    def _tell_progress(self, numbers: Sequence[int]) -> None:
+        # Taken out one by one, as `finished` may come from another thread, for a number that no longer advances.
+        for number in numbers:
+            self._keeper.tell.remote("advance", number, self._untold.pop(number, 0))
         self._told = time.monotonic()
 
 
