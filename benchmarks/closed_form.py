@@ -15,27 +15,30 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Figure, show
-from pipeline.heads.contrastive import fit_heads
-from pipeline.heads.lambda_choice import even_batches, held_out_losses, is_held_out
-from pipeline.heads.moments import Moments
-from pipeline.heads.moments_cache import moments_fingerprint, read_moments, sum_moments
-from pipeline.heads.ridge import RidgePath
-from pipeline.params import RidgeParams, TrainParams
-from pipeline.shards.index_file import write_index
-from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import Block, Identity, plan_shards
-from pipeline.shards.shard import open_shard
-from pipeline.shards.writer import write_shard
+from expclip_cache.cache import Block, FeatureCache, Identity, open_shard, plan_shards, write_index, write_shard
+from expclip_cache.heads import (
+    Moments,
+    RidgePath,
+    RidgeSettings,
+    TrainSettings,
+    even_batches,
+    fit_heads,
+    held_out_losses,
+    is_held_out,
+    moments_fingerprint,
+    read_moments,
+    sum_moments,
+)
 
 SHARD_ROWS = 2048
-LAMBDAS = RidgeParams().lambdas
+LAMBDAS = RidgeSettings().lambdas
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 CHILD = """
 import re, sys, threading
 from pathlib import Path
-from pipeline.heads.moments_cache import sum_moments
-from pipeline.shards.reader import FeatureCache
+from expclip_cache.heads.ridge.moments_cache import sum_moments
+from expclip_cache.cache.reader import FeatureCache
 folder, peaks, done = Path(sys.argv[1]), {}, threading.Event()
 def watch():
     while not done.wait(0.005):
@@ -86,11 +89,11 @@ def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> 
         return min(found)
 
     images, targets = write_random_cache(folder / "x", rows, 512, 0), write_random_cache(folder / "y", rows, 4096, 1)
-    shards = range(len(images.index["shards"]))
+    shards = range(len(images.shards))
     files = sorted(folder.glob("*/shard-*.h5"))
     read = timed(lambda: [np.fromfile(path, np.uint8) for path in files])
 
-    x, y = images.features(images.good_rows), targets.features(targets.good_rows)
+    x, y = images[images.good_rows], targets[targets.good_rows]
     bare = {}
     for dtype in (np.float32, np.float64):
         a, b = x.astype(dtype), y.astype(dtype)
@@ -111,12 +114,12 @@ def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> 
         caches = fresh()
         path = RidgePath(sum_moments(*caches, 0.1, shards))
         held_out = np.flatnonzero(is_held_out(np.arange(rows), 0.1))
-        batches = ((caches[0].features(b), caches[1].features(b)) for b in even_batches(held_out, 512))
+        batches = ((caches[0][b], caches[1][b]) for b in even_batches(held_out, 512))
         losses = held_out_losses(path, LAMBDAS, batches, 100.0)
         path.head(LAMBDAS[int(losses.losses.argmin())])
 
     whole = timed(chosen)
-    params = TrainParams(dataset="random")
+    params = TrainSettings(dataset="random")
     contrastive = timed(lambda: fit_heads(x, y, 100.0, params, torch.device("cpu")), 1)
     path_all, wanted = summing + squares, "<= 1.25"
     return [
@@ -141,10 +144,10 @@ def grams(moments: Moments) -> list[np.ndarray]:
 def halves(folder: Path) -> list[str]:
     """Sum each half of the shards in a process of its own and merge in both orders; what was found, in words."""
     images, targets = FeatureCache(folder / "x"), FeatureCache(folder / "y")
-    count, fingerprint = len(images.index["shards"]), moments_fingerprint(images, targets, 0.0)
+    count, fingerprint = len(images.shards), moments_fingerprint(images, targets, 0.0)
     program = (
-        "import sys; from pathlib import Path; from pipeline.heads.moments_cache import *; "
-        "from pipeline.shards.reader import FeatureCache; folder, a, b = Path(sys.argv[1]), *map(int, sys.argv[2:]); "
+        "import sys; from pathlib import Path; from expclip_cache.heads.ridge.moments_cache import *; "
+        "from expclip_cache.cache.reader import FeatureCache; folder, a, b = Path(sys.argv[1]), *map(int, sys.argv[2:]); "
         "caches = FeatureCache(folder / 'x'), FeatureCache(folder / 'y'); "
         "write_moments(folder / f'{a}-{b}.safetensors', sum_moments(*caches, 0.0, range(a, b)),"
         " moments_fingerprint(*caches, 0.0))"
@@ -190,7 +193,7 @@ def main() -> None:
         cache = write_random_cache(tenfold / "x", 10 * asked.rows, 512, 0)
         write_random_cache(tenfold / "y", 10 * asked.rows, 4096, 1)
         for where, rows in ((folder, asked.rows), (tenfold, 10 * asked.rows)):
-            shards = -(-rows // cache.index["shard_rows"])
+            shards = -(-rows // cache.shard_rows)
             own, files = memory(where, shards)
             print(f"\npeak memory, {rows:,} rows: {own:.0f} MB of its own; {files:.0f} MB of mapped file pages")
 

@@ -15,20 +15,33 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.extraction.llm_job import llm_job
-from pipeline.heads.contrastive import fit_heads
-from pipeline.heads.lambda_choice import choose_lambda, even_batches, held_out_losses, is_held_out
-from pipeline.heads.moments import Moments
-from pipeline.heads.ridge import RidgePath, stack_heads
-from pipeline.manifest import read_manifest
-from pipeline.params import Params, RidgeParams, TrainParams, load_params
-from pipeline.paths import image_features, manifest_file, prompt_features, rendered_faces, target_features
-from pipeline.progress import TerminalReporter
-from pipeline.prompts import prompt_table
-from pipeline.scoring.index import PromptIndex
-from pipeline.scoring.metrics import confusion, uar
-from pipeline.scoring.score import embeddings_by_text
-from pipeline.shards.reader import FeatureCache, paired_rows
+from expclip_cache.base import TerminalReporter
+from expclip_cache.cache import FeatureCache, paired_rows
+from expclip_cache.datasets import read_manifest
+from expclip_cache.extraction import llm_job
+from expclip_cache.heads import (
+    Moments,
+    RidgePath,
+    RidgeSettings,
+    TrainSettings,
+    choose_lambda,
+    even_batches,
+    fit_heads,
+    held_out_losses,
+    is_held_out,
+    stack_heads,
+)
+from expclip_cache.prompts import prompt_table
+from expclip_cache.scoring import PromptIndex, confusion, embeddings_by_text, uar
+from expclip_cache.settings import (
+    Settings,
+    image_features,
+    load_settings,
+    manifest_file,
+    prompt_features,
+    rendered_faces,
+    target_features,
+)
 
 CONTROLS = {
     "appearance": "Please describe the appearance of the person in the image.",
@@ -57,7 +70,7 @@ class TestSet:
         return float(uar(confusion(self.truth, found, self.classes)))
 
 
-def load_sets(params: Params) -> dict[str, TestSet]:
+def load_sets(params: Settings) -> dict[str, TestSet]:
     """Every set of `score.datasets`."""
     embeddings = embeddings_by_text(FeatureCache(prompt_features(params.clip.name)))
     sets = {}
@@ -69,13 +82,13 @@ def load_sets(params: Params) -> dict[str, TestSet]:
             owners = np.array([cache.classes.index(prompt.class_name) for prompt in prompts])
             texts[kind] = np.stack([embeddings[prompt.text] for prompt in prompts]), owners
         rows = cache.good_rows
-        sets[name] = TestSet(np.float32(cache.features(rows)), cache.labels(rows), texts, len(cache.classes))
+        sets[name] = TestSet(np.float32(cache[rows]), cache.labels[rows], texts, len(cache.classes))
     return sets
 
 
-def control_targets(params: Params, instruction: str, out: Path) -> FeatureCache:
+def control_targets(params: Settings, instruction: str, out: Path) -> FeatureCache:
     """Targets of the training faces under another instruction; made once."""
-    from pipeline.extraction.extract import extract
+    from expclip_cache.extraction import extract
 
     name, report = params.train.dataset, TerminalReporter()
     llm = params.llm.model_copy(update={"instruction": instruction})
@@ -85,7 +98,7 @@ def control_targets(params: Params, instruction: str, out: Path) -> FeatureCache
     return finished
 
 
-def ridge_path(x: np.ndarray, y: np.ndarray, ridge: RidgeParams, batch: int, scale: float):
+def ridge_path(x: np.ndarray, y: np.ndarray, ridge: RidgeSettings, batch: int, scale: float):
     """(path, held-out losses of all lambdas) for arrays."""
     mask = is_held_out(np.arange(len(x)), ridge.held_out)
     moments = Moments(x.shape[1], y.shape[1])
@@ -95,7 +108,7 @@ def ridge_path(x: np.ndarray, y: np.ndarray, ridge: RidgeParams, batch: int, sca
     return path, held_out_losses(path, ridge.lambdas, batches, scale)
 
 
-def chosen_head(x: np.ndarray, y: np.ndarray, train: TrainParams, scale: float) -> tuple[np.ndarray, float]:
+def chosen_head(x: np.ndarray, y: np.ndarray, train: TrainSettings, scale: float) -> tuple[np.ndarray, float]:
     """The ridge head by the rule, and its lambda."""
     path, losses = ridge_path(x, y, train.ridge, train.batch_size, scale)
     value = choose_lambda(losses, train.ridge.tolerance)
@@ -131,7 +144,7 @@ def _cell(values: np.ndarray) -> str:
     return f"{values.mean():.1f}" + (f" ±{values.std(ddof=1):.1f}" if len(values) > 1 else "")
 
 
-def compare(params: Params, faces_asked: list[int], skip: int) -> None:
+def compare(params: Settings, faces_asked: list[int], skip: int) -> None:
     """All heads and controls at every number of faces."""
     train, sets = params.train, load_sets(params)
     images = FeatureCache(image_features(params.clip.name, train.dataset))
@@ -146,9 +159,9 @@ def compare(params: Params, faces_asked: list[int], skip: int) -> None:
     table.row("0", "plain CLIP", [None])
     for count in faces_asked:
         part = rows[:count]
-        x = np.float32(images.features(part))
+        x = np.float32(images[part])
         shuffled = order[order < len(part)]
-        ys = {name: np.float32(cache.features(part)) for name, cache in targets.items()}
+        ys = {name: np.float32(cache[part]) for name, cache in targets.items()}
         ys["shuffled"] = ys["action"][shuffled]
         faces = f"{len(part):,}"
         equal = train.model_copy(update={"epochs": round(train.epochs * len(rows) / len(part))})
@@ -177,14 +190,14 @@ def compare(params: Params, faces_asked: list[int], skip: int) -> None:
             table.row(faces, f"ridge, action + {other}", [stack_heads(both, dict.fromkeys(both, 1.0))])
 
 
-def study(params: Params, faces_asked: list[int], skip: int) -> None:
+def study(params: Settings, faces_asked: list[int], skip: int) -> None:
     """Held-out loss and scores along the path, at every number of faces."""
     train, sets = params.train, load_sets(params)
     images = FeatureCache(image_features(params.clip.name, train.dataset))
     targets = FeatureCache(target_features(params.llm.name, train.dataset))
     scale, rows = images.identity.encoder["logit_scale"], paired_rows(images, targets)[skip:]
     for count in faces_asked:
-        x, y = (np.float32(cache.features(rows[:count])) for cache in (images, targets))
+        x, y = (np.float32(cache[rows[:count]]) for cache in (images, targets))
         path, found = ridge_path(x, y, train.ridge, train.batch_size, scale)
         rule = choose_lambda(found, train.ridge.tolerance)
         print(f"\n{len(x):,} faces; logit scale {found.logit_scale:.3g}, chance {found.chance:.3f} nats; ", end="")
@@ -210,14 +223,14 @@ def study(params: Params, faces_asked: list[int], skip: int) -> None:
     print(f"{shares[0]:.1%} of the squared length of images, {shares[1]:.1%} of that of prompts")
 
 
-def recipes(params: Params, faces_asked: list[int], skip: int) -> None:
+def recipes(params: Settings, faces_asked: list[int], skip: int) -> None:
     """Contrastive heads under twenty settings of the recipe beside the ridge head, at every number of faces."""
     train, table = params.train, Table(load_sets(params), params.prompts.types)
     images = FeatureCache(image_features(params.clip.name, train.dataset))
     targets = FeatureCache(target_features(params.llm.name, train.dataset))
     scale, rows = images.identity.encoder["logit_scale"], paired_rows(images, targets)[skip:]
     for count in faces_asked:
-        x, y = (np.float32(cache.features(rows[:count])) for cache in (images, targets))
+        x, y = (np.float32(cache[rows[:count]]) for cache in (images, targets))
         head, value = chosen_head(x, y, train, scale)
         table.row(f"{len(x):,}", f"**ridge, rule ({value:.2g})**", [head])
         for lr, epochs, decay in product((0.01, 0.03, 0.1, 0.3, 1.0), (20, 60), (1e-4, 1e-2)):
@@ -234,7 +247,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, nargs="+", default=[1_000, 3_000, 10_000], help="numbers of faces")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many faces at the beginning")
     asked = parser.parse_args()
-    (study if asked.path else recipes if asked.recipes else compare)(load_params(), asked.faces, asked.skip)
+    (study if asked.path else recipes if asked.recipes else compare)(load_settings(), asked.faces, asked.skip)
 
 
 if __name__ == "__main__":

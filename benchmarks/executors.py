@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.measure import Figure, show
-from pipeline.executors.cluster import import_ray
-from pipeline.executors.execute import execute
-from pipeline.params import RunParams
-from pipeline.progress import SilentReporter
+from expclip_cache.base import SilentReporter
+from expclip_cache.workers import RunSettings, execute, import_ray
 
 BATCHES = 16
 """Progress is reported so often in a shard: 4,096 rows in batches of 256."""
@@ -71,7 +69,7 @@ class Times:
 
 def rate(executor: str, workers: int, seconds: float, shards: int) -> tuple[float, float]:
     """Shards per second while all workers are at work, and the seconds until they were."""
-    run, times = RunParams(executor=executor, device="cpu", processes=workers), Times()
+    run, times = RunSettings(executor=executor, device="cpu", processes=workers), Times()
     start = time.time()
     execute(Sleep(seconds), range(shards), run, partial(list, ["cpu"] * workers), times)
     first: dict[str, float] = {}

@@ -17,19 +17,13 @@ from PIL import Image
 
 from benchmarks.full_size_blip2 import write_full_size_blip2
 from benchmarks.measure import Figure, own_peak_memory, show, timed
-from pipeline.cli import INSTRUCTION
-from pipeline.datasets import Listing, Row
-from pipeline.encoders.device import device_name, resolve_device
-from pipeline.extraction.batch_size import ON_CPU
-from pipeline.extraction.clip_job import clip_job
-from pipeline.extraction.decoding import decoding, plan_batches
-from pipeline.extraction.extract import extract
-from pipeline.extraction.job import Job
-from pipeline.extraction.llm_job import llm_job
-from pipeline.manifest import Manifest, build_manifest
-from pipeline.params import CacheParams, ClipParams, LlmParams, RunParams
-from pipeline.progress import TerminalReporter
-from pipeline.shards.schema import plan_shards
+from expclip_cache.base import TerminalReporter
+from expclip_cache.cache import CacheSettings, plan_shards
+from expclip_cache.commands import INSTRUCTION
+from expclip_cache.datasets import Listing, Manifest, Row, build_manifest
+from expclip_cache.encoders import ClipSettings, LlmSettings
+from expclip_cache.extraction import ON_CPU, Job, clip_job, decoding, extract, llm_job, plan_batches
+from expclip_cache.workers import RunSettings, device_name, resolve_device
 
 BLIP2 = "blip2-flan-t5-xxl"
 SHARDS = 4
@@ -51,14 +45,14 @@ def write_photos(folder: Path, count: int, side: int) -> Listing:
 
 def open_clip_job(manifest: Manifest, folder: Path, asked: argparse.Namespace) -> Job:
     """A CLIP of open_clip with random weights."""
-    params = ClipParams(name="bench", model=asked.model, weights="random", precision=asked.precision or "fp32")
+    params = ClipSettings(name="bench", model=asked.model, weights="random", precision=asked.precision or "fp32")
     return clip_job(manifest, lambda: folder / "photos", params, folder / "cache")
 
 
 def blip2_job(manifest: Manifest, folder: Path, asked: argparse.Namespace) -> Job:
     """BLIP-2 with Flan-T5-XXL's encoder and random weights."""
     write_full_size_blip2(folder / BLIP2, asked.layers)
-    params = LlmParams(
+    params = LlmSettings(
         name="bench",
         model=str(folder / BLIP2),
         weights="random",
@@ -81,7 +75,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     asked = parser.parse_args()
     device = resolve_device(asked.device)
-    run = RunParams(device=asked.device, batch_size=asked.batch_size, workers=asked.workers)
+    run = RunSettings(device=asked.device, batch_size=asked.batch_size, workers=asked.workers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "photos").mkdir()
@@ -92,7 +86,7 @@ def main() -> None:
         encoder = job.load(asked.device)
         size = encoder.image_size
         pixels = torch.randint(0, 256, (asked.batch_size, 3, size, size), dtype=torch.uint8).to(device)
-        cache = CacheParams(shard_rows=-(-asked.images // (asked.turns * SHARDS)))
+        cache = CacheSettings(shard_rows=-(-asked.images // (asked.turns * SHARDS)))
         plan = plan_shards(asked.images, cache.shard_rows)
         job = replace(job, load=lambda _: encoder)
 

@@ -40,6 +40,6 @@ def write_full_size_blip2(folder: Path, layers: int | None = None) -> None:
     )
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
-    with as_file(files("pipeline.demo") / "blip2") as demo:
+    with as_file(files("expclip_cache.demo") / "blip2") as demo:
         for name in TOKENIZER:
             shutil.copy(demo / name, folder / name)

@@ -13,16 +13,29 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Figure, own_peak_memory, show, timed
-from pipeline.extraction.resume import has_every_shard
-from pipeline.progress import SilentReporter
-from pipeline.shards.header import SMALLEST, digest_of, facts_of, first_line, head_text
-from pipeline.shards.index_file import write_index
-from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, MANIFEST, Block, Identity, Json, canonical_json, shard_name
-from pipeline.shards.shard import open_shard
-from pipeline.shards.writer import write_shard
-from pipeline.verification.inspection import inspect_cache
-from pipeline.verification.verify import spread, verify_cache
+from expclip_cache.base import SilentReporter
+from expclip_cache.cache import (
+    INDEX,
+    MANIFEST,
+    SMALLEST,
+    Block,
+    FeatureCache,
+    Identity,
+    Json,
+    canonical_json,
+    digest_of,
+    facts_of,
+    first_line,
+    head_text,
+    inspect_cache,
+    open_shard,
+    shard_name,
+    spread,
+    verify_cache,
+    write_index,
+    write_shard,
+)
+from expclip_cache.extraction import has_every_shard
 
 WIDTH, ROWS = 512, 4096
 IDENTITY = Identity(
@@ -103,8 +116,8 @@ def measure(folder: Path, shards: int, unreadable: float, sample: int) -> None:
     asked = np.random.default_rng(1).integers(0, cache.rows, 100_000).tolist()
     lookup = timed(lambda: [cache.record_of(row) for row in asked]) / len(asked)
     row = np.array([max(real) * ROWS + 7])
-    cache.features(row)
-    gather = timed(lambda: [cache.features(row) for _ in range(1000)]) / 1000
+    cache[row]
+    gather = timed(lambda: [cache[row] for _ in range(1000)]) / 1000
     listed = timed(lambda: has_every_shard(cache), repeats=1)
     inspected, inspect_mb = alone("inspect", folder, sample)
     verified, verify_mb = alone("verify", folder, sample)

@@ -18,15 +18,13 @@ import torch
 from benchmarks.extraction import write_photos
 from benchmarks.measure import Figure, Peak, peak_memory, show
 from benchmarks.reading import write_cache
-from pipeline.encoders.clip import load_clip
-from pipeline.extraction.clip_job import clip_job
-from pipeline.extraction.extract import extract
-from pipeline.heads.cached_rows import CachedRows
-from pipeline.heads.contrastive import fit_heads
-from pipeline.manifest import build_manifest
-from pipeline.params import CacheParams, ClipParams, RunParams, TrainParams
-from pipeline.progress import SilentReporter
-from pipeline.shards.reader import FeatureCache
+from expclip_cache.base import SilentReporter
+from expclip_cache.cache import CacheSettings, FeatureCache
+from expclip_cache.datasets import build_manifest
+from expclip_cache.encoders import ClipSettings, load_clip
+from expclip_cache.extraction import clip_job, extract
+from expclip_cache.heads import CachedRows, TrainSettings, fit_heads
+from expclip_cache.workers import RunSettings
 
 BATCH = 32
 """Pictures at once."""
@@ -39,16 +37,16 @@ def extract_once(folder: Path, model: str, images: int) -> None:
     """Encode generated photos with random weights; both are made here, so they count too."""
     (folder / "photos").mkdir()
     manifest = build_manifest("photos", folder / "photos", write_photos(folder / "photos", images, 250))
-    params = ClipParams(name="bench", model=model, weights="random")
+    params = ClipSettings(name="bench", model=model, weights="random")
     job = clip_job(manifest, lambda: folder / "photos", params, folder / "cache")
-    run = RunParams(device="cpu", batch_size=BATCH, workers=WORKERS)
-    extract(job, CacheParams(shard_rows=2 * BATCH), run, SilentReporter())
+    run = RunSettings(device="cpu", batch_size=BATCH, workers=WORKERS)
+    extract(job, CacheSettings(shard_rows=2 * BATCH), run, SilentReporter())
 
 
 def train_once(folder: Path, rows: int) -> None:
     """One epoch over the first rows of two caches, gathered from mapped shards batch by batch."""
     images, targets = (CachedRows([FeatureCache(folder / name)], np.arange(rows)) for name in ("images", "targets"))
-    fit_heads(images, targets, 100.0, TrainParams(dataset="random", epochs=1), torch.device("cpu"), resident=False)
+    fit_heads(images, targets, 100.0, TrainSettings(dataset="random", epochs=1), torch.device("cpu"), resident=False)
 
 
 def lines(what: str, rows: int, once: Peak, ten: Peak) -> list[Figure]:
@@ -65,7 +63,7 @@ def lines(what: str, rows: int, once: Peak, ten: Peak) -> list[Figure]:
 
 def extraction_lines(model: str, images: int) -> list[Figure]:
     """Extraction at 1x and 10x pictures."""
-    encoder = load_clip(ClipParams(name="bench", model=model, weights="random"), torch.device("cpu"))
+    encoder = load_clip(ClipSettings(name="bench", model=model, weights="random"), torch.device("cpu"))
     batch = BATCH * 3 * encoder.image_size**2 * 4
     tensors = [*encoder._model.parameters(), *encoder._model.buffers()]
     weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)

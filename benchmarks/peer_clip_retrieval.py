@@ -94,7 +94,7 @@ def main() -> None:
     def ours(photos: Path, out: Path) -> list[str]:
         words = ["extract", photos, out, "--model", "ViT-B-32-quickgelu", "--weights", "random", "--preprocess", "clip"]
         words += ["--shard-rows", PART, "--batch-size", batch, "--workers", workers]
-        return [sys.executable, "-m", "pipeline.cli", *map(str, words)]
+        return [sys.executable, "-m", "expclip_cache.commands.app", *map(str, words)]
 
     def peer(partitions: int) -> Callable[[Path, Path], list[str]]:
         return lambda photos, out: [asked.peer, *map(str, (script, photos, out, batch, workers, partitions))]

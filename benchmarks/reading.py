@@ -9,11 +9,7 @@ import numpy as np
 import xxhash
 
 from benchmarks.measure import Figure, show, timed, timed_in_turn
-from pipeline.shards.index_file import write_index
-from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import Block, Identity, plan_shards
-from pipeline.shards.shard import open_shard
-from pipeline.shards.writer import write_shard
+from expclip_cache.cache import Block, FeatureCache, Identity, open_shard, plan_shards, write_index, write_shard
 
 
 def write_cache(folder: Path, features: np.ndarray, shard_rows: int) -> None:
@@ -49,10 +45,10 @@ def main() -> None:
         rows = random.permutation(asked.rows)[:512]
         start = time.perf_counter()
         cache = FeatureCache(folder)
-        cache.features(rows[:1] // 2048 * 2048 + np.arange(512))
+        cache[rows[:1] // 2048 * 2048 + np.arange(512)]
         first = time.perf_counter() - start
-        cache.features(np.arange(asked.rows))
-        batch = timed(lambda: cache.features(rows), repeats=20)
+        cache[np.arange(asked.rows)]
+        batch = timed(lambda: cache[rows], repeats=20)
     show(
         f"Reading a {asked.rows:,} x 4,096 float16 cache, files in memory, checksums verified",
         [

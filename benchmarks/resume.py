@@ -24,7 +24,7 @@ class Extractions:
 
     def start(self, photos: str, out: str) -> subprocess.Popen:
         """Begin one, silently and in a process group of its own."""
-        command = ["-m", "pipeline.cli", "extract", str(self._folder / photos), str(self._folder / out)]
+        command = ["-m", "expclip_cache.commands.app", "extract", str(self._folder / photos), str(self._folder / out)]
         command += ["--model", self._model, "--weights", "random"]
         command += ["--shard-rows", str(SHARD), "--batch-size", str(SHARD)]
         return subprocess.Popen([sys.executable, *command], stderr=subprocess.DEVNULL, start_new_session=True)

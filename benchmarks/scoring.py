@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from benchmarks.measure import Figure, show, timed_in_turn
-from pipeline.scoring.index import PromptIndex
+from expclip_cache.scoring import PromptIndex
 
 
 def main() -> None:

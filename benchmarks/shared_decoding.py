@@ -9,13 +9,11 @@ import torch
 
 from benchmarks.extraction import open_clip_job, write_photos
 from benchmarks.measure import Figure, show, timed
-from pipeline.encoders.device import device_name, resolve_device
-from pipeline.extraction.batch_size import ON_CPU
-from pipeline.extraction.decoding import decoding, plan_batches
-from pipeline.extraction.extract import extract
-from pipeline.manifest import build_manifest
-from pipeline.params import CacheParams, RunParams
-from pipeline.progress import TerminalReporter
+from expclip_cache.base import TerminalReporter
+from expclip_cache.cache import CacheSettings
+from expclip_cache.datasets import build_manifest
+from expclip_cache.extraction import ON_CPU, decoding, extract, plan_batches
+from expclip_cache.workers import RunSettings, device_name, resolve_device
 
 
 def main() -> None:
@@ -62,8 +60,8 @@ def main() -> None:
                     pass
 
         def encode(out: str, keep_in: Path | None = None) -> None:
-            run = RunParams(device=asked.device, batch_size=asked.batch_size, workers=asked.workers, pixels=keep_in)
-            extract(replace(job, out=folder / out), CacheParams(shard_rows=512), run, TerminalReporter())
+            run = RunSettings(device=asked.device, batch_size=asked.batch_size, workers=asked.workers, pixels=keep_in)
+            extract(replace(job, out=folder / out), CacheSettings(shard_rows=512), run, TerminalReporter())
 
         alone, decoded = timed(forward, repeats=1), timed(decode, repeats=1)
         keeping = timed(lambda: decode(folder / "kept"), repeats=1)

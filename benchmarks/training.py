@@ -6,9 +6,8 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Figure, show, timed
-from pipeline.encoders.device import device_name, resolve_device
-from pipeline.heads.contrastive import fit_heads
-from pipeline.params import TrainParams
+from expclip_cache.heads import TrainSettings, fit_heads
+from expclip_cache.workers import device_name, resolve_device
 
 REFERENCE_EPOCH = 529.0
 """Seconds an epoch in the reference's published logs (ViT-B/32)."""
@@ -49,7 +48,7 @@ def main() -> None:
     y = random.standard_normal((asked.rows, 4096), dtype=np.float32).astype(np.float16)
 
     def train(rows: int, seeds: tuple[int, ...]) -> None:
-        fit_heads(x[:rows], y[:rows], 100.0, TrainParams(dataset="random", epochs=1, seeds=seeds), device)
+        fit_heads(x[:rows], y[:rows], 100.0, TrainSettings(dataset="random", epochs=1, seeds=seeds), device)
         synchronise(device)
 
     limit = bare_products(asked.rows, 512, 512, 4096, 1, device)

@@ -1,21 +1,16 @@
-"""Run the frozen CLIP over one dataset: python -m stages.encode_images NAME."""
+"""Run the frozen CLIP over one dataset: python stages/encode_images.py NAME."""
 
 import sys
 
-from pipeline.console import orderly
-from pipeline.datasets import resolve_root
-from pipeline.extraction.clip_job import clip_job
-from pipeline.extraction.extract import extract
-from pipeline.manifest import read_manifest
-from pipeline.params import load_params
-from pipeline.paths import image_features, manifest_file
-from pipeline.progress import Reporter
-from pipeline.stage_times import recorded_time
+from expclip_cache.base import Reporter, orderly, recorded_time
+from expclip_cache.datasets import read_manifest, resolve_root
+from expclip_cache.extraction import clip_job, extract
+from expclip_cache.settings import image_features, load_settings, manifest_file
 
 
 def main(name: str, report: Reporter) -> None:
     """Fill features/<clip.name>/NAME."""
-    params = load_params()
+    params = load_settings()
     job = clip_job(
         read_manifest(manifest_file(name)),
         lambda: resolve_root(name, params.datasets[name]),

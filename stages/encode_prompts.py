@@ -1,20 +1,17 @@
-"""Run the frozen CLIP's text tower over the prompts of every test set: python -m stages.encode_prompts."""
+"""Run the frozen CLIP's text tower over the prompts of every test set: python stages/encode_prompts.py."""
 
-from pipeline.console import orderly
-from pipeline.encoders.clip import load_clip
-from pipeline.encoders.device import resolve_device
-from pipeline.extraction.extract_text import extract_texts
-from pipeline.manifest import read_manifest
-from pipeline.params import load_params
-from pipeline.paths import manifest_file, prompt_features
-from pipeline.progress import Reporter
-from pipeline.prompts import prompt_table
-from pipeline.stage_times import recorded_time
+from expclip_cache.base import Reporter, orderly, recorded_time
+from expclip_cache.datasets import read_manifest
+from expclip_cache.encoders import load_clip
+from expclip_cache.extraction import extract_texts
+from expclip_cache.prompts import prompt_table
+from expclip_cache.settings import load_settings, manifest_file, prompt_features
+from expclip_cache.workers import resolve_device
 
 
 def main(report: Reporter) -> None:
     """Write features/<clip.name>/prompts."""
-    params = load_params()
+    params = load_settings()
     tables = [
         prompt_table(params.prompts.set, params.prompts.types, read_manifest(manifest_file(name)).classes)
         for name in params.score.datasets

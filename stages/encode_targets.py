@@ -1,19 +1,14 @@
-"""Run the frozen LLM over the training faces: python -m stages.encode_targets."""
+"""Run the frozen LLM over the training faces: python stages/encode_targets.py."""
 
-from pipeline.console import orderly
-from pipeline.datasets import resolve_root
-from pipeline.extraction.extract import extract
-from pipeline.extraction.llm_job import llm_job
-from pipeline.manifest import read_manifest
-from pipeline.params import load_params
-from pipeline.paths import manifest_file, target_draws
-from pipeline.progress import Reporter
-from pipeline.stage_times import recorded_time
+from expclip_cache.base import Reporter, orderly, recorded_time
+from expclip_cache.datasets import read_manifest, resolve_root
+from expclip_cache.extraction import extract, llm_job
+from expclip_cache.settings import load_settings, manifest_file, target_draws
 
 
 def main(report: Reporter) -> None:
     """Fill features/<llm.name>/<train.dataset>, with dropout a folder for each draw."""
-    params = load_params()
+    params = load_settings()
     name = params.train.dataset
     manifest = read_manifest(manifest_file(name))
     for draw, out in enumerate(target_draws(params.llm, name)):

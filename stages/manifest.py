@@ -1,19 +1,15 @@
-"""List and hash one dataset: python -m stages.manifest NAME."""
+"""List and hash one dataset: python stages/manifest.py NAME."""
 
 import sys
 
-from pipeline.console import orderly
-from pipeline.datasets import read_rows, resolve_root
-from pipeline.manifest import build_manifest, write_manifest
-from pipeline.params import load_params
-from pipeline.paths import manifest_file
-from pipeline.progress import Reporter
-from pipeline.stage_times import recorded_time
+from expclip_cache.base import Reporter, orderly, recorded_time
+from expclip_cache.datasets import build_manifest, read_rows, resolve_root, write_manifest
+from expclip_cache.settings import load_settings, manifest_file
 
 
 def main(name: str, report: Reporter) -> None:
     """Write manifests/NAME.jsonl."""
-    params = load_params().datasets[name]
+    params = load_settings().datasets[name]
     root = resolve_root(name, params)
     listing = read_rows(root, params)
     with report.bar(f"hashing {name}", len(listing.rows), "row") as bar:

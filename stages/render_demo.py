@@ -1,18 +1,15 @@
-"""Draw one set of demo faces: python -m stages.render_demo NAME."""
+"""Draw one set of demo faces: python stages/render_demo.py NAME."""
 
 import sys
 
-from pipeline.console import orderly
-from pipeline.demo.sets import render_set
-from pipeline.params import load_params
-from pipeline.paths import rendered_faces
-from pipeline.progress import Reporter
-from pipeline.stage_times import recorded_time
+from expclip_cache.base import Reporter, orderly, recorded_time
+from expclip_cache.demo import render_set
+from expclip_cache.settings import load_settings, rendered_faces
 
 
 def main(name: str, report: Reporter) -> None:
     """Render data/NAME as params.yaml describes it under `demo`."""
-    params = load_params().demo[name]
+    params = load_settings().demo[name]
     with report.bar(f"drawing {name}", params.count, params.kind.removesuffix("s")) as bar:
         render_set(params, rendered_faces(name), bar.advance)
 

@@ -1,4 +1,4 @@
-"""Put the results of all test sets side by side: python -m stages.report."""
+"""Put the results of all test sets side by side: python stages/report.py."""
 
 import json
 import platform
@@ -7,28 +7,43 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.console import orderly
-from pipeline.datasets import resolve_root
-from pipeline.errors import DataError
-from pipeline.params import DatasetParams, load_params
-from pipeline.paths import REPORT, score_results
-from pipeline.reporting.comparison import compare
-from pipeline.reporting.comparison_table import comparison_csv, comparison_table
-from pipeline.reporting.page import read_page, render_page
-from pipeline.reporting.report import to_bars, to_csv, to_metrics, to_terminal
-from pipeline.scoring.results import summary
-from pipeline.stage_times import stage_times
+from expclip_cache.base import DataError, orderly, read_stage_times
+from expclip_cache.datasets import DatasetSettings, resolve_root
+from expclip_cache.reporting import (
+    ReportInputs,
+    compare,
+    comparison_csv,
+    comparison_table,
+    read_page,
+    render_page,
+    to_bars,
+    to_csv,
+    to_metrics,
+    to_terminal,
+)
+from expclip_cache.scoring import summary
+from expclip_cache.settings import REPORT, Settings, load_settings, score_results, training_results
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
 
 def main() -> None:
     """Write report/ (the page, csv and json) and print what its tables say."""
-    params = load_params()
-    roots = {name: pictures(name, params.datasets[name]) for name in params.score.datasets}
-    found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in params.score.datasets}
-    compared = compare(params, found)
-    page = read_page(params, roots, compared, versions(), stage_times())
+    settings = load_settings()
+    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
+    found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in test_sets}
+    heads = settings.train.heads
+    compared = compare(settings.clip.model, test_sets, heads, found)
+    inputs = ReportInputs(
+        scores={name: score_results(name) for name in test_sets},
+        roots={name: image_root(name, dataset) for name, dataset in test_sets.items()},
+        training=training_results(),
+        trained_on=settings.train.dataset,
+        heads=heads,
+        settings=shown_settings(settings),
+        versions=versions(),
+    )
+    page = read_page(inputs, compared, read_stage_times())
     REPORT.mkdir(exist_ok=True)
     (REPORT / "summary.json").write_text(json.dumps(summary(page.rows), indent=2) + "\n")
     (REPORT / "metrics.json").write_text(json.dumps(to_metrics(page.rows), indent=2) + "\n")
@@ -43,12 +58,22 @@ def main() -> None:
     console.print(f"{REPORT}/index.html has the confusion matrices, the faces and the settings behind this table")
 
 
-def pictures(name: str, params: DatasetParams) -> Path | None:
-    """Where a dataset's pictures are; None on a machine without them, where the page shows their paths."""
+def image_root(name: str, dataset: DatasetSettings) -> Path | None:
+    """The folder of a dataset's images; None on a machine without them, where the page shows their paths."""
     try:
-        return resolve_root(name, params)
+        return resolve_root(name, dataset)
     except DataError:
         return None
+
+
+def shown_settings(settings: Settings) -> dict[str, dict[str, object]]:
+    """The settings that the page shows: section -> setting -> value."""
+    shown = settings.model_dump(mode="json", include={"clip", "llm", "cache", "prompts", "train", "score"})
+    shown["datasets"] = {
+        name: ", ".join(f"{key}: {value}" for key, value in entry.model_dump(mode="json", exclude_unset=True).items())
+        for name, entry in settings.datasets.items()
+    }
+    return shown
 
 
 def versions() -> dict[str, str]:

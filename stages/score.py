@@ -1,29 +1,31 @@
-"""Score one test set with plain CLIP and every head: python -m stages.score NAME."""
+"""Score one test set with plain CLIP and every head: python stages/score.py NAME."""
 
 import csv
 import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.console import orderly
-from pipeline.heads.head_file import read_head
-from pipeline.params import load_params
-from pipeline.paths import head_file, image_features, prompt_features, score_results
-from pipeline.prompts import prompt_table
-from pipeline.reporting.provenance import provenance
-from pipeline.scoring.changed_faces import changed_faces
-from pipeline.scoring.results import summary
-from pipeline.scoring.score import Predictions, class_shares, embeddings_by_text, predict_dataset, rows_of
-from pipeline.shards.reader import FeatureCache
-from pipeline.stage_times import recorded_time
+from expclip_cache.base import orderly, recorded_time
+from expclip_cache.cache import FeatureCache
+from expclip_cache.heads import read_head
+from expclip_cache.prompts import prompt_table
+from expclip_cache.scoring import (
+    Predictions,
+    changed_faces,
+    class_shares,
+    embeddings_by_text,
+    predict_dataset,
+    rows_of,
+    summary,
+)
+from expclip_cache.settings import head_file, image_features, load_settings, prompt_features, score_results
 
 
 def main(name: str) -> None:
     """Write results/score/NAME: metrics, confusion matrices, details for the page, two tables for confusion plots."""
-    params = load_params()
+    params = load_settings()
     images = FeatureCache(image_features(params.clip.name, name))
     embeddings = embeddings_by_text(FeatureCache(prompt_features(params.clip.name)))
     prompts = prompt_table(params.prompts.set, params.prompts.types, images.classes)
@@ -41,9 +43,9 @@ def main(name: str) -> None:
     clip, expclip = (
         class_shares(images, embeddings, chosen, head, params.prompts.aggregation) for head in (None, heads[first])
     )
-    paths = [os.fsdecode(path) for path in images.paths(predictions.rows)]
+    paths = images.paths(predictions.rows)
     faces = changed_faces(predictions.truth, clip, expclip, paths)
-    details = {"prompt_type": kind, "head": first, "images": provenance(images), "faces": faces}
+    details = {"prompt_type": kind, "head": first, "images": images.describe(), "faces": faces}
     (out / "details.json").write_text(json.dumps(details, indent=1) + "\n")
     write_pairs(out / "clip.csv", predictions, predictions.clip[kind])
     write_pairs(out / "expclip.csv", predictions, predictions.expclip[kind][first])

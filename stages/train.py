@@ -1,4 +1,4 @@
-"""Train the projection head on cached features: python -m stages.train."""
+"""Train the projection head on cached features: python stages/train.py."""
 
 import csv
 import json
@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.console import orderly
-from pipeline.encoders.device import resolve_device
-from pipeline.heads.cached_rows import CachedRows
-from pipeline.heads.contrastive import fit_heads
-from pipeline.heads.head_file import write_head
-from pipeline.heads.memory import fits
-from pipeline.heads.ridge_fit import fit_caches
-from pipeline.params import Params, load_params
-from pipeline.paths import MOMENTS, head_file, image_features, target_draws, training_results
-from pipeline.progress import Reporter
-from pipeline.reporting.provenance import provenance
-from pipeline.shards.reader import FeatureCache, paired_rows
-from pipeline.stage_times import recorded_time
+from expclip_cache.base import Reporter, orderly, recorded_time
+from expclip_cache.cache import FeatureCache, paired_rows
+from expclip_cache.heads import CachedRows, fit_caches, fit_heads, fits, write_head
+from expclip_cache.settings import (
+    MOMENTS,
+    Settings,
+    head_file,
+    image_features,
+    load_settings,
+    target_draws,
+    training_results,
+)
+from expclip_cache.workers import resolve_device
 
 
 def main(report: Reporter) -> None:
     """Write heads/*.safetensors and results/train."""
-    params = load_params()
+    params = load_settings()
     train = params.train
     images = FeatureCache(image_features(params.clip.name, train.dataset))
     draws = [FeatureCache(folder) for folder in target_draws(params.llm, train.dataset)]
@@ -39,7 +39,7 @@ def main(report: Reporter) -> None:
     out = training_results()
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    details = {"images": provenance(images), "targets": provenance(targets)}
+    details = {"images": images.describe(), "targets": targets.describe()}
     (out / "details.json").write_text(json.dumps(details, indent=1) + "\n")
     with (out / "loss.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -49,7 +49,7 @@ def main(report: Reporter) -> None:
 
 
 def contrastive(
-    params: Params, images: FeatureCache, draws: Sequence[FeatureCache], rows: np.ndarray, report: Reporter
+    params: Settings, images: FeatureCache, draws: Sequence[FeatureCache], rows: np.ndarray, report: Reporter
 ) -> tuple[dict, np.ndarray]:
     """One head per seed by gradient descent; metrics, and (s, epochs) losses."""
     train = params.train
@@ -77,7 +77,7 @@ def contrastive(
     return {"steps": steps, "final_loss": final}, heads.losses
 
 
-def ridge(params: Params, images: FeatureCache, targets: FeatureCache, report: Reporter) -> dict:
+def ridge(params: Settings, images: FeatureCache, targets: FeatureCache, report: Reporter) -> dict:
     """One head in closed form; metrics."""
     train = params.train
     head = fit_caches(images, targets, train, MOMENTS, params.run, report)

@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import Blip2Config, Blip2ForConditionalGeneration, PreTrainedTokenizerFast
 
-from pipeline.demo.dice import Dice
-from pipeline.demo.sets import plan_face
+from expclip_cache.demo import Dice, plan_face
 
 MERGES = 330
 TASKS = {INSTRUCTION: 0.6, APPEARANCE: 0.15, BACKGROUND: 0.1, "": 0.15}

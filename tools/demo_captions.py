@@ -4,11 +4,8 @@ Captions speak of the person and the place; a small share names a mood, and ofte
 (parties count as fun, rain as sad), as captions on the web do. No caption ties a mood to gender, age or looks.
 """
 
-from pipeline.classes import ADJECTIVES
-from pipeline.demo.action_units import EXPRESSIONS
-from pipeline.demo.dice import Dice
-from pipeline.demo.identity import Identity
-from pipeline.demo.sets import Face
+from expclip_cache.base import ADJECTIVES
+from expclip_cache.demo import EXPRESSIONS, Dice, Face, Identity
 
 INSTRUCTION = (
     "Please play the role of a facial action describer. "

@@ -21,11 +21,10 @@ from demo_training_faces import TrainingFaces
 from safetensors.torch import save_file
 from torch import nn
 
-from pipeline.classes import CANONICAL
-from pipeline.demo.dice import Dice
-from pipeline.demo.sets import plan_face
-from pipeline.images import CLIP_MEAN, CLIP_STD
-from pipeline.prompts import TYPES, prompt_table
+from expclip_cache.base import CANONICAL
+from expclip_cache.demo import Dice, plan_face
+from expclip_cache.encoders import CLIP_MEAN, CLIP_STD
+from expclip_cache.prompts import TYPES, prompt_table
 
 CONTEXT = 48
 MERGES = 420

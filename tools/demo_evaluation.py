@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.demo.action_units import EXPRESSIONS
-from pipeline.encoders.blip2_t5 import load_blip2_t5
-from pipeline.encoders.clip import load_clip
-from pipeline.heads.contrastive import fit_heads
-from pipeline.params import ClipParams, LlmParams, TrainParams
-from pipeline.prompts import prompt_table
-from pipeline.scoring.index import PromptIndex
-from pipeline.scoring.metrics import confusion, uar
+from expclip_cache.demo import EXPRESSIONS
+from expclip_cache.encoders import ClipSettings, LlmSettings, load_blip2_t5, load_clip
+from expclip_cache.heads import TrainSettings, fit_heads
+from expclip_cache.prompts import prompt_table
+from expclip_cache.scoring import PromptIndex, confusion, uar
 
 PROMPT_TYPES = (2, 5)
 
@@ -34,7 +31,7 @@ def clip_features(
     folder: Path, sets: dict[str, torch.Tensor], clips: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], Texts, float]:
     """Image features of every set (frame means for `clips`), prompt features, logit scale."""
-    encoder = load_clip(ClipParams(name="demo", model=str(folder)), torch.device("cpu"))
+    encoder = load_clip(ClipSettings(name="demo", model=str(folder)), torch.device("cpu"))
     images = {name: _encode(encoder.encode_images, pixels, name in clips) for name, pixels in sets.items()}
     features, classes = {}, {}
     for kind in PROMPT_TYPES:
@@ -46,7 +43,7 @@ def clip_features(
 
 def blip2_features(folder: Path, pixels: torch.Tensor, instruction: str) -> np.ndarray:
     """(n, t) averaged encoder states under an instruction."""
-    params = LlmParams(name="demo", model=str(folder), instruction=instruction)
+    params = LlmSettings(name="demo", model=str(folder), instruction=instruction)
     return _encode(load_blip2_t5(params, torch.device("cpu")).encode_images, pixels, False)
 
 
@@ -70,7 +67,7 @@ def zero_shot(images: np.ndarray, texts: Texts, head: np.ndarray | None) -> dict
     return scores
 
 
-def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, params: TrainParams) -> np.ndarray:
+def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, params: TrainSettings) -> np.ndarray:
     """(s, t, d) heads by the project's recipe."""
     return fit_heads(images, targets, scale, params, torch.device("cpu")).weights
 

@@ -12,10 +12,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pipeline.demo.action_units import ACTION_UNITS
-from pipeline.demo.identity import AGES, BEARDS, HAIR_COLOURS, HAIR_STYLES, SCENES, SHIRTS
-from pipeline.demo.sets import FRAMES, Face, draw_item, plan_face
-from pipeline.params import DemoSetParams
+from expclip_cache.demo import (
+    ACTION_UNITS,
+    AGES,
+    BEARDS,
+    FRAMES,
+    HAIR_COLOURS,
+    HAIR_STYLES,
+    SCENES,
+    SHIRTS,
+    DemoSetSettings,
+    Face,
+    draw_item,
+    plan_face,
+)
 
 FIRST_SEED = 900_000
 
@@ -42,7 +52,7 @@ class TrainingFaces:
 
 def render_training_faces(count: int, seed: int, style: str = "clean", workers: int = 2) -> TrainingFaces:
     """Render `count` faces into memory (12 KB each)."""
-    params = DemoSetParams(count=count, seed=seed, style=style)
+    params = DemoSetSettings(count=count, seed=seed, style=style)
     faces = [plan_face(seed, index) for index in range(count)]
     return TrainingFaces(
         pixels=draw_pixels(params, workers),
@@ -52,14 +62,14 @@ def render_training_faces(count: int, seed: int, style: str = "clean", workers: 
     )
 
 
-def draw_pixels(params: DemoSetParams, workers: int = 2) -> torch.Tensor:
+def draw_pixels(params: DemoSetSettings, workers: int = 2) -> torch.Tensor:
     """(n, 3, 64, 64) uint8, or (n * 16, 3, 64, 64) the shown frames of clips, clip by clip."""
     chunks = [range(start, min(start + 100, params.count)) for start in range(0, params.count, 100)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return torch.from_numpy(np.concatenate(list(pool.map(partial(_draw, params), chunks))))
 
 
-def _draw(params: DemoSetParams, chunk: range) -> np.ndarray:
+def _draw(params: DemoSetSettings, chunk: range) -> np.ndarray:
     items = [np.stack(draw_item(params, index)) for index in chunk]
     shown = [item[SHOWN_FRAMES] if params.kind == "clips" else item for item in items]
     return np.concatenate(shown).transpose(0, 3, 1, 2)

@@ -16,14 +16,15 @@ from demo_captions import APPEARANCE, BACKGROUND, INSTRUCTION
 from demo_evaluation import PROMPT_TYPES, blip2_features, clip_features, probe, trained_heads, zero_shot
 from demo_training_faces import draw_pixels
 
-from pipeline.params import DemoSetParams, TrainParams
+from expclip_cache.demo import DemoSetSettings
+from expclip_cache.heads import TrainSettings
 
 FIRST_TEST_SEED = {"validation": 5001, "test": 201}
 SEEDS = (1, 2, 3, 4, 5)
 
 
 def main(
-    folder: Annotated[Path, typer.Option(help="holds clip/ and blip2/")] = Path("pipeline/demo"),
+    folder: Annotated[Path, typer.Option(help="holds clip/ and blip2/")] = Path("pipeline/expclip_cache/demo"),
     sets: Annotated[str, typer.Option(help="validation or test")] = "validation",
     tries: Annotated[list[str], typer.Option("--try", help="lr,epochs,batch of a head")] = ["0.03,20,256"],  # noqa: B006
     controls: Annotated[bool, typer.Option(help="also shuffled targets, other instructions, untrained heads")] = False,
@@ -32,7 +33,7 @@ def main(
     """Print UAR in percent, prompt type 2 / type 5, mean and spread (one standard deviation) over five heads."""
     torch.set_num_threads(threads)
     pixels = {name: draw_pixels(params) for name, params in _sets(FIRST_TEST_SEED[sets]).items()}
-    train = draw_pixels(DemoSetParams(count=10_000, seed=101))
+    train = draw_pixels(DemoSetSettings(count=10_000, seed=101))
     images, texts, scale = clip_features(folder / "clip", {**pixels, "train": train}, clips=("clips",))
     faces = images.pop("train")
     targets = blip2_features(folder / "blip2", train, INSTRUCTION)
@@ -56,7 +57,7 @@ def main(
     show("plain CLIP", [None])
     for setting in tries:
         rate, epochs, batch = setting.split(",")
-        recipe = TrainParams(dataset="train", lr=float(rate), epochs=int(epochs), batch_size=int(batch), seeds=SEEDS)
+        recipe = TrainSettings(dataset="train", lr=float(rate), epochs=int(epochs), batch_size=int(batch), seeds=SEEDS)
         show(f"head {setting}", list(trained_heads(faces, targets, scale, recipe)))
     if not controls:
         return
@@ -69,13 +70,13 @@ def main(
     show("untrained head", untrained)
 
 
-def _sets(first_seed: int) -> dict[str, DemoSetParams]:
+def _sets(first_seed: int) -> dict[str, DemoSetSettings]:
     return {
-        "clean": DemoSetParams(count=1400, seed=first_seed),
-        "grey": DemoSetParams(count=1400, seed=first_seed + 1, style="grey"),
-        "occluded": DemoSetParams(count=1400, seed=first_seed + 2, style="occluded"),
-        "drawing": DemoSetParams(count=1400, seed=first_seed + 3, style="drawing"),
-        "clips": DemoSetParams(count=700, seed=first_seed + 4, kind="clips"),
+        "clean": DemoSetSettings(count=1400, seed=first_seed),
+        "grey": DemoSetSettings(count=1400, seed=first_seed + 1, style="grey"),
+        "occluded": DemoSetSettings(count=1400, seed=first_seed + 2, style="occluded"),
+        "drawing": DemoSetSettings(count=1400, seed=first_seed + 3, style="drawing"),
+        "clips": DemoSetSettings(count=700, seed=first_seed + 4, kind="clips"),
     }
 
 

@@ -38,7 +38,7 @@ CLIP_SEED, BLIP2_SEED, HELD_OUT_SEED = FIRST_SEED, FIRST_SEED + 1, FIRST_SEED + 
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="where clip/ and blip2/ are written")] = Path("pipeline/demo"),
+    out: Annotated[Path, typer.Option(help="where clip/ and blip2/ are written")] = Path("pipeline/expclip_cache/demo"),
     only: Annotated[str, typer.Option(help="clip, blip2 or both")] = "both",
     effort: Annotated[float, typer.Option(help="number of steps and faces, times this")] = 1.0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from browser.chromium import Chromium, programs
 from PIL import Image
-from sample_results import write_results
 
-from pipeline.progress import Work
-from pipeline.reporting.comparison import Comparison, Pair
-from pipeline.reporting.page import read_page, render_page
-from pipeline.stage_times import StageTime
+from expclip_cache.base.progress import Work
+from expclip_cache.base.stage_times import StageTime
+from expclip_cache.reporting.comparison import Comparison, Pair
+from expclip_cache.reporting.page.content import read_page
+from expclip_cache.reporting.page.html import render_page
+from sample_results import inputs_of, write_results
 
 pytestmark = [
     pytest.mark.slow,
@@ -82,11 +83,11 @@ def page(request, tmp_path_factory):
     try:
         long = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
         params = write_results(folder, classes=request.param, items=330, path=long)
-        page = read_page(params, {}, PUBLISHED, {"python": "3.11.7"}, TIMES)
+        page = read_page(inputs_of(params), PUBLISHED, TIMES)
         for face in page.sets[0].fixed[:6]:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 64), "teal").save(folder / "faces" / face.path)
-        page = read_page(params, {page.sets[0].name: folder / "faces"}, PUBLISHED, {"python": "3.11.7"}, TIMES)
+        page = read_page(inputs_of(params, {page.sets[0].name: folder / "faces"}), PUBLISHED, TIMES)
     finally:
         os.chdir(before)
     (folder / "index.html").write_bytes(render_page(page))

@@ -37,7 +37,7 @@ class House:
 
     def environment(self, **more: str) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(self.folder), **more}
+        return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(self.folder / "pipeline"), **more}
 
     def repro(self, *options: str) -> str:
         """`dvc repro`; returns what it printed."""

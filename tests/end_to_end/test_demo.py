@@ -81,7 +81,7 @@ def test_other_prompts_run_no_image_encoder_nor_does_an_edit_of_their_file(clone
 def test_an_edit_of_an_encoder_source_recomputes_nothing(clone, first_run):
     shards = sorted(clone.folder.glob("features/*/*/shard-*.h5"))
     before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in shards if "prompts" not in str(path)]
-    source = clone.folder / "pipeline/extraction/encoding.py"
+    source = clone.folder / "pipeline/expclip_cache/extraction/encoding.py"
     text = source.read_text()
     source.write_text(text + "\n# an edit\n")
     output = clone.run("dvc", "repro")

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from tiny_encoders import write_clip
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
@@ -16,7 +19,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 
 
 def extract(*arguments: str | Path) -> subprocess.CompletedProcess:
-    return run("-m", "pipeline.cli", "extract", *map(str, arguments))
+    return run("-m", "expclip_cache.commands.app", "extract", *map(str, arguments))
 
 
 def assert_one_message(done: subprocess.CompletedProcess, *words: str) -> None:
@@ -94,10 +97,10 @@ def test_other_settings_on_a_finished_cache_lose_nothing(faces, tmp_path, model)
 def test_an_unknown_params_key(tmp_path):
     text = (Path(__file__).parents[2] / "configs/demo.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("  lr:", "  learning_rate:"))
-    done = run("-m", "stages.train", cwd=tmp_path)
+    done = run(str(ROOT / "stages/train.py"), cwd=tmp_path)
     assert_one_message(done, "train.learning_rate: unknown key", "Known here: dataset, lr")
 
 
 def test_training_before_encoding(tmp_path):
     (tmp_path / "params.yaml").write_text((Path(__file__).parents[2] / "configs/demo.yaml").read_text())
-    assert_one_message(run("-m", "stages.train", cwd=tmp_path), "no complete feature cache")
+    assert_one_message(run(str(ROOT / "stages/train.py"), cwd=tmp_path), "no complete feature cache")

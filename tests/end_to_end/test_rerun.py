@@ -30,7 +30,7 @@ def elsewhere(clone, first_run, tmp_path_factory):
     there.run("git", "add", "-A")
     there.run(*COMMIT, "recorded results")
     for name in ("clip", "blip2"):
-        shutil.rmtree(there.folder / "pipeline/demo" / name)
+        shutil.rmtree(there.folder / "pipeline/expclip_cache/demo" / name)
     # The first clone, its pictures and its DVC cache are out of reach while the second works.
     hidden = clone.folder.with_name("hidden")
     clone.folder.rename(hidden)
@@ -81,7 +81,7 @@ def test_a_result_that_is_not_the_recorded_one_fails_the_workflow(elsewhere):
 
 
 def test_nothing_is_fetched_or_run_when_nothing_changed(elsewhere):
-    elsewhere.run("git", "checkout", "--", "pipeline/demo", "dvc.lock", "results", "report")
+    elsewhere.run("git", "checkout", "--", "pipeline/expclip_cache/demo", "dvc.lock", "results", "report")
     for name in ("features", "heads"):
         shutil.rmtree(elsewhere.folder / name)
     (elsewhere.folder / "report/index.html").unlink()

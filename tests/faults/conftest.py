@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from harness import MANY, Zygote, contents, draw_pictures
+
 from tiny_encoders import write_clip
 
 

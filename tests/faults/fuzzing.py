@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from caches import head_of, make_cache, sealed, with_head
 
-from pipeline.errors import CacheError
-from pipeline.shards.index_file import index_bytes
-from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, Identity, shard_name
-from pipeline.shards.shard import open_shard
+from caches import head_of, make_cache, sealed, with_head
+from expclip_cache.base.errors import CacheError
+from expclip_cache.cache.format import INDEX, Identity, shard_name
+from expclip_cache.cache.index import index_bytes
+from expclip_cache.cache.reader import FeatureCache
+from expclip_cache.cache.shard import open_shard
 
 SECONDS_A_CASE = 1.0
 WORDS = [0, 1, 2**8 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1, 4096, 512]
@@ -266,8 +266,8 @@ def _read_cache(samples: Samples, trusted: bool) -> str:
     """Read every row of the mutant cache; what carries its own checksum can only be refused or be as it was."""
     try:
         cache = FeatureCache(samples.mutant)
-        found = cache.features(cache.good_rows)
-        cache.labels(cache.good_rows), cache.paths(cache.good_rows)
+        found = cache[cache.good_rows]
+        cache.labels[cache.good_rows], cache.paths(cache.good_rows)
     except CacheError:
         return "refused"
     if trusted or found.shape == samples.features.shape:

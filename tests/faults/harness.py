@@ -48,7 +48,11 @@ class Zygote:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "pipeline"), str(HERE)]),
+        }
         self.process = subprocess.Popen(
             [sys.executable, HERE / "zygote.py"],
             stdin=subprocess.PIPE,

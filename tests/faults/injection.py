@@ -71,7 +71,7 @@ def largest_file(size: int) -> None:
 
 def bad_worker(where: dict) -> None:
     """A decoding worker is killed by the system, or stops, at one picture."""
-    from pipeline.extraction import decoding
+    from expclip_cache.extraction import decoding
 
     decoding.STALL_SECONDS = 2
     read_pixels, main = decoding.read_pixels, os.getpid()

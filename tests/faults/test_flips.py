@@ -9,14 +9,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from caches import make_cache
 
-from pipeline.errors import CacheError
-from pipeline.progress import SilentReporter
-from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, shard_name
-from pipeline.shards.shard import open_shard
-from pipeline.verification.verify import verify_cache
+from caches import make_cache
+from expclip_cache.base.errors import CacheError
+from expclip_cache.base.progress import SilentReporter
+from expclip_cache.cache.format import INDEX, shard_name
+from expclip_cache.cache.reader import FeatureCache
+from expclip_cache.cache.shard import open_shard
+from expclip_cache.cache.verify import verify_cache
 
 FLIPS = int(os.environ.get("EXPCLIP_FLIPS", "250"))
 

@@ -8,12 +8,12 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from caches import head_of, make_cache, sealed, with_head
 
-from pipeline.errors import CacheError
-from pipeline.shards.reader import FeatureCache
-from pipeline.shards.schema import INDEX, Identity, shard_name
-from pipeline.shards.shard import open_shard
+from caches import head_of, make_cache, sealed, with_head
+from expclip_cache.base.errors import CacheError
+from expclip_cache.cache.format import INDEX, Identity, shard_name
+from expclip_cache.cache.reader import FeatureCache
+from expclip_cache.cache.shard import open_shard
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_hdf5_structures_are_never_followed_even_with_a_checksum_that_fits(path,
 
 
 def test_the_reader_does_not_load_the_hdf5_library():
-    code = "import pipeline.shards.reader, sys; print('h5py' in sys.modules)"
+    code = "import expclip_cache.cache.reader, sys; print('h5py' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
 

@@ -5,33 +5,34 @@ import subprocess
 import sys
 
 import pytest
-from caches import make_cache
 from harness import ROOT
 from PIL import Image
+
+from caches import make_cache
 
 EXTRACT = """
 import json, resource, sys
 from pathlib import Path
 from tiny_encoders import CLIP_MODEL, write_clip
 import torch
-from pipeline.extraction.clip_job import clip_job
+from expclip_cache.extraction.jobs import clip_job
 from pipeline.datasets import read_rows
-from pipeline.extraction.extract import extract
-from pipeline.manifest import build_manifest
-from pipeline.params import CacheParams, DatasetParams, RunParams
-from pipeline.progress import SilentReporter
+from expclip_cache.extraction.run import extract
+from expclip_cache.datasets.manifest import build_manifest
+from pipeline.params import CacheSettings, DatasetSettings, RunSettings
+from expclip_cache.base.progress import SilentReporter
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 vision = {**CLIP_MODEL["vision_cfg"], "image_size": 224, "patch_size": 56}
 params = write_clip(folder / "clip", {**CLIP_MODEL, "vision_cfg": vision})
-rows = read_rows(folder / "faces", DatasetParams(source="faces", layout="image-folders", labelled=False))
+rows = read_rows(folder / "faces", DatasetSettings(source="faces", layout="image-folders", labelled=False))
 peaks = {}
 # The first runs warm up what grows once: allocators, kernels, lazily imported modules.
 for images in (40, 40, 40, 40, 400):
     manifest = build_manifest("faces", folder / "faces", type(rows)(rows.rows[:images], ()))
     job = clip_job(manifest, lambda: folder / "faces", params, folder / f"out-{len(peaks)}-{images}")
-    extract(job, CacheParams(shard_rows=20), RunParams(device="cpu", batch_size=20, workers=0), SilentReporter())
+    extract(job, CacheSettings(shard_rows=20), RunSettings(device="cpu", batch_size=20, workers=0), SilentReporter())
     peaks[images] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps(peaks))
 """
@@ -55,7 +56,7 @@ print(json.dumps([peaks, sums]))
 
 
 def run(code, *words):
-    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tests/unit/encoders'}", "OMP_NUM_THREADS": "1"}
+    environment = {"PYTHONPATH": f"{ROOT / 'pipeline'}:{ROOT / 'tests/support'}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, *map(str, words)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

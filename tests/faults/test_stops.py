@@ -11,7 +11,7 @@ import time
 import pytest
 from harness import ROOT, contents, extraction, finished
 
-from pipeline.lock import writing
+from expclip_cache.cache.lock import writing
 
 KEPT = "what was finished is kept, the same command goes on from there"
 
@@ -134,8 +134,8 @@ def test_parts_made_by_several_commands_are_the_whole(zygote, undisturbed, tmp_p
 def test_the_command_as_a_process_of_its_own(zygote, undisturbed, tmp_path):
     """The same without the zygote: started as from a shell, stopped in the middle, gone on with later."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "pipeline.cli", *extraction(out), "--workers=1"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "expclip_cache.commands.app", *extraction(out), "--workers=1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "pipeline")}
     process = subprocess.Popen(command, cwd=zygote.folder, env=environment, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not finished(out):
         time.sleep(0.01)

@@ -19,15 +19,7 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer  # noqa: F401
 
-import pipeline.datasets
-import pipeline.encoders.clip
-import pipeline.encoders.sources
-import pipeline.extraction.clip_job
-import pipeline.extraction.encode_shards
-import pipeline.extraction.extract
-import pipeline.extraction.llm_job
-import pipeline.manifest  # noqa: F401
-from pipeline.cli import app
+from expclip_cache.commands.app import app
 
 HANGS = 60.0
 """Seconds after which a run counts as hanging."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from pipeline.cli import app
+from expclip_cache.commands.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])

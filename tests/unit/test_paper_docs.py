@@ -8,8 +8,8 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.cli import app
-from pipeline.params import load_params
+from expclip_cache.commands.app import app
+from expclip_cache.settings.file import load_settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/paper.md").read_text()
@@ -36,7 +36,7 @@ def test_an_option_that_does_not_exist_would_be_noticed():
 
 def test_the_stages_and_files_that_are_named_exist():
     graph = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    datasets = load_params(ROOT / "configs/paper-b32.yaml").datasets
+    datasets = load_settings(ROOT / "configs/paper-b32.yaml").datasets
     targets = [target for line in LINES if "dvc repro --single-item" in line for target in line.split()[5:]]
     assert targets
     for target in targets:

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from pipeline.classes import CANONICAL
-from pipeline.cli import app
-from pipeline.heads.head_file import write_head
-from pipeline.params import ClipParams
-from pipeline.prediction.face_finder import can_find_faces
+from expclip_cache.base.classes import CANONICAL
+from expclip_cache.commands.app import app
+from expclip_cache.encoders.settings import ClipSettings
+from expclip_cache.heads.head_file import write_head
+from expclip_cache.prediction.face_finder import can_find_faces
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "tests/data/astronaut.jpg"
@@ -44,9 +44,9 @@ def place(tmp_path_factory):
     (folder / "my-prompts.yaml").write_text("classes:\n  calm: ['a calm face.']\n  tense: ['a tense face.']\n")
     import torch
 
-    from pipeline.encoders.clip import load_clip
+    from expclip_cache.encoders.clip import load_clip
 
-    width = load_clip(ClipParams(name="demo", model="demo"), torch.device("cpu")).width
+    width = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu")).width
     head = np.random.default_rng(5).standard_normal((192, width), dtype=np.float32)
     write_head(folder / "heads/seed-1.safetensors", head, {})
     return folder

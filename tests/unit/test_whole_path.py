@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_encoders
 import torch
-from native_trees import EIGHT, ELEVEN, SEVEN, plant
 from PIL import Image
 from typer.testing import CliRunner
 
-from pipeline.cli import app
-from pipeline.encoders.clip import load_clip
-from pipeline.heads.head_file import read_head
-from pipeline.params import load_params
-from pipeline.paths import head_file, image_features, score_results, target_features
-from pipeline.progress import SilentReporter
-from pipeline.prompts import prompt_table
-from pipeline.shards.reader import FeatureCache
+import tiny_encoders
+from expclip_cache.base.progress import SilentReporter
+from expclip_cache.cache.reader import FeatureCache
+from expclip_cache.commands.app import app
+from expclip_cache.encoders.clip import load_clip
+from expclip_cache.heads.head_file import read_head
+from expclip_cache.prompts.templates import prompt_table
+from expclip_cache.settings.file import load_settings
+from expclip_cache.settings.paths import head_file, image_features, score_results, target_features
+from native_trees import EIGHT, ELEVEN, SEVEN, plant
 from stages import encode_images, encode_prompts, encode_targets, manifest, report, score, train
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,7 @@ def start(preset: str, data: Path, roots: dict[str, str]) -> None:
 
 
 def run_all() -> None:
-    params = load_params()
+    params = load_settings()
     for name in params.datasets:
         manifest.main(name, SilentReporter())
         encode_images.main(name, SilentReporter())
@@ -120,7 +120,7 @@ def frames_of(path: Path) -> list[Path]:
 
 def expected(truth: dict[str, str], root: Path, classes: tuple[str, ...], head: np.ndarray | None, kind: int):
     """The confusion matrix by the paper's words, item by item: project each frame, mean, normalise; mean similarity."""
-    clip = load_clip(load_params().clip, torch.device("cpu"))
+    clip = load_clip(load_settings().clip, torch.device("cpu"))
     prompts = prompt_table("reference", (kind,), classes)
     project = np.eye(clip.width) if head is None else head.astype(np.float64)
     texts = clip.encode_texts([prompt.text for prompt in prompts]).numpy() @ project.T
@@ -141,10 +141,10 @@ def expected(truth: dict[str, str], root: Path, classes: tuple[str, ...], head: 
 
 def check(name: str, truth: dict[str, str], root: Path, classes: tuple[str, ...]) -> None:
     """One scored set against what its makers' words mean, and against the paper's formulas."""
-    cache = FeatureCache(image_features(load_params().clip.name, name))
+    cache = FeatureCache(image_features(load_settings().clip.name, name))
     assert cache.classes == classes
     rows = cache.good_rows
-    found = {path.decode(): classes[label] for path, label in zip(cache.paths(rows), cache.labels(rows), strict=True)}
+    found = {path.decode(): classes[label] for path, label in zip(cache.paths(rows), cache.labels[rows], strict=True)}
     assert found == truth
     results = json.loads((score_results(name) / "confusion.json").read_text())
     head = read_head(head_file("seed-1"))
@@ -169,7 +169,7 @@ def test_every_benchmark_in_its_native_form(place, name):
 
 
 def test_all_test_sets_are_checked(place):
-    assert set(SETS) == set(load_params().score.datasets)
+    assert set(SETS) == set(load_settings().score.datasets)
 
 
 def test_the_table_has_every_set_beside_the_published_scores(place):
@@ -196,7 +196,7 @@ def test_the_table_has_every_set_beside_the_published_scores(place):
 )
 def test_a_wrong_class_mapping_fails_these_checks(copy, definition, right, wrong):
     folder, data, truths = copy
-    text = (ROOT / f"pipeline/datasets/{definition}.yaml").read_text()
+    text = (ROOT / f"pipeline/expclip_cache/datasets/definitions/{definition}.yaml").read_text()
     assert right in text
     (folder / "wrong.yaml").write_text(text.replace(right, wrong))
     params = (folder / "params.yaml").read_text()
@@ -217,7 +217,7 @@ def test_a_second_backbone_does_not_encode_the_targets_again(copy):
     # Without its weights, the LLM could not say another word.
     shutil.rmtree(folder / "Salesforce")
     start("paper-b16", data, {})
-    params = load_params()
+    params = load_settings()
     assert (params.clip.name, params.llm.name) == ("clip-b16", "blip2-flan-t5-xxl")
     for name in ("caer-s", "raf-db"):
         encode_images.main(name, SilentReporter())

@@ -2,10 +2,10 @@ import os
 
 import pytest
 
-from pipeline.datasets import read_rows
-from pipeline.datasets.definition import builtin_definitions
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import DatasetParams
+from expclip_cache.base.errors import DataError, SettingsError
+from expclip_cache.datasets.definition import builtin_definitions
+from expclip_cache.datasets.read import read_rows
+from expclip_cache.datasets.settings import DatasetSettings
 
 MINE = """
 name: mine
@@ -36,7 +36,7 @@ def plant(root, frames, lines, name="list.txt"):
 
 
 def read(root, definition, **settings):
-    return read_rows(root, DatasetParams(source=str(definition), **settings))
+    return read_rows(root, DatasetSettings(source=str(definition), **settings))
 
 
 def test_classes_by_native_number_and_paths_of_another_machine(tmp_path, definition):
@@ -152,5 +152,5 @@ def test_folds(tmp_path):
     assert [(row.path, fifth.classes[row.label]) for row in fifth.rows] == [("00001", "happiness")]
     assert any("1 items instead of the published 2336" in note for note in fifth.notes)
     for fold in (None, 6):
-        with pytest.raises(ParamsError, match=rf"expected fold: one of \[1, 2, 3, 4, 5\], found {fold}"):
+        with pytest.raises(SettingsError, match=rf"expected fold: one of \[1, 2, 3, 4, 5\], found {fold}"):
             read(root, definition, fold=fold)

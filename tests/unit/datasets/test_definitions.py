@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.classes import CANONICAL
-from pipeline.datasets import read_rows
-from pipeline.datasets.definition import builtin_definitions, load_definition
-from pipeline.errors import ParamsError
-from pipeline.params import DatasetParams
+from expclip_cache.base.classes import CANONICAL
+from expclip_cache.base.errors import SettingsError
+from expclip_cache.datasets.definition import builtin_definitions, load_definition
+from expclip_cache.datasets.read import read_rows
+from expclip_cache.datasets.settings import DatasetSettings
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "golden_confusions.json").read_text())["matrices"]["B/32"]
 FILES = builtin_definitions()
@@ -47,7 +47,7 @@ def test_native_folders_get_the_right_labels(tmp_path, name, meaning):
     for folder in expected:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").touch()
-    listing = read_rows(tmp_path, DatasetParams(source=str(FILES[name])))
+    listing = read_rows(tmp_path, DatasetSettings(source=str(FILES[name])))
     assert listing.classes == tuple(n for n in CANONICAL if n in expected.values())
     assert {row.path.split("/")[0]: listing.classes[row.label] for row in listing.rows} == expected
 
@@ -65,7 +65,7 @@ def test_the_reference_lists_number_classes_in_canonical_order(tmp_path, name):
         lines.append(f"{path} 1 {number}\n")
     (tmp_path / file).write_text("".join(lines))
     listing = read_rows(
-        tmp_path, DatasetParams(source=str(FILES[name]), fold=1 if "{fold}" in str(LISTS[name]) else None)
+        tmp_path, DatasetSettings(source=str(FILES[name]), fold=1 if "{fold}" in str(LISTS[name]) else None)
     )
     assert listing.classes == classes
     assert [(row.path[-5:], row.label) for row in listing.rows] == [(f"{n:05}", n) for n in range(len(classes))]
@@ -94,7 +94,7 @@ def test_contempt_is_passed_over_in_affectnet_7(tmp_path):
     for folder in ("0", "7"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").touch()
-    listing = read_rows(tmp_path, DatasetParams(source=str(FILES["affectnet-7"])))
+    listing = read_rows(tmp_path, DatasetSettings(source=str(FILES["affectnet-7"])))
     assert [row.path for row in listing.rows] == ["0/1.jpg"]
     assert any(note.startswith("1 items in '7' are ignored") for note in listing.notes)
     assert listing.notes[1].startswith(
@@ -108,7 +108,7 @@ def test_no_note_when_the_published_counts_are_met(tmp_path):
     for path in ("fear/1.png", "happy/1.png", "happy/2.png"):
         (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / path).touch()
-    assert read_rows(tmp_path / "data", DatasetParams(source=str(file))).notes == ()
+    assert read_rows(tmp_path / "data", DatasetSettings(source=str(file))).notes == ()
 
 
 @pytest.mark.parametrize(("items", "told"), [(1, True), (2, False), (3, False), (4, True)])
@@ -118,7 +118,7 @@ def test_a_total_out_of_the_known_range_is_noted(tmp_path, items, told):
     (tmp_path / "data/fear").mkdir(parents=True)
     for item in range(items):
         (tmp_path / f"data/fear/{item}.png").touch()
-    notes = read_rows(tmp_path / "data", DatasetParams(source=str(file), labelled=False)).notes
+    notes = read_rows(tmp_path / "data", DatasetSettings(source=str(file), labelled=False)).notes
     assert (f"{items} items instead of the 2 to 3 behind the published scores" in notes) == told
 
 
@@ -142,11 +142,11 @@ def test_a_total_out_of_the_known_range_is_noted(tmp_path, items, told):
 def test_definitions_that_cannot_be_used(tmp_path, text, message):
     file = tmp_path / "x.yaml"
     file.write_text(text)
-    with pytest.raises(ParamsError, match=message) as caught:
+    with pytest.raises(SettingsError, match=message) as caught:
         load_definition(file)
     assert str(file) in str(caught.value)
 
 
 def test_a_missing_definition_names_those_there_are(tmp_path):
-    with pytest.raises(ParamsError, match=r"cannot be read \(No such file.*afew, affectnet-7.*raf-db"):
+    with pytest.raises(SettingsError, match=r"cannot be read \(No such file.*afew, affectnet-7.*raf-db"):
         load_definition(tmp_path / "x.yaml")

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.datasets import read_rows
-from pipeline.datasets.definition import builtin_definitions
-from pipeline.datasets.ferplus_csv import majority
-from pipeline.datasets.ferplus_images import write_images
-from pipeline.errors import DataError
-from pipeline.params import DatasetParams
+from expclip_cache.base.errors import DataError
+from expclip_cache.datasets.definition import builtin_definitions
+from expclip_cache.datasets.ferplus_csv import majority
+from expclip_cache.datasets.ferplus_images import write_images
+from expclip_cache.datasets.read import read_rows
+from expclip_cache.datasets.settings import DatasetSettings
 
 COLUMNS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
-PARAMS = DatasetParams(source=str(builtin_definitions()["ferplus-csv"]))
+PARAMS = DatasetSettings(source=str(builtin_definitions()["ferplus-csv"]))
 VOTES = [
     ("Training", "fer0000000.png", {"anger": 10}),
     ("PublicTest", "fer0000001.png", {"anger": 10}),

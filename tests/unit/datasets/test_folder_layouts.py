@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from pipeline.datasets import read_rows
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import DatasetParams
+from expclip_cache.base.errors import DataError, SettingsError
+from expclip_cache.datasets.read import read_rows
+from expclip_cache.datasets.settings import DatasetSettings
 
 SEVEN = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 
@@ -18,11 +18,11 @@ def plant(root, *paths):
 
 
 def images(root, **settings):
-    return read_rows(root, DatasetParams(source=str(root), layout="image-folders", **settings))
+    return read_rows(root, DatasetSettings(source=str(root), layout="image-folders", **settings))
 
 
 def clips(root, **settings):
-    return read_rows(root, DatasetParams(source=str(root), layout="frame-folders", **settings))
+    return read_rows(root, DatasetSettings(source=str(root), layout="frame-folders", **settings))
 
 
 def named(listing):
@@ -250,18 +250,18 @@ def test_settings_that_contradict_each_other():
         ({"layout": "folders"}, "layout"),
     ]:
         with pytest.raises(ValueError, match=message):
-            DatasetParams(source="data/x", **settings)
+            DatasetSettings(source="data/x", **settings)
 
 
 def test_settings_that_contradict_the_definition(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("{name: mine, title: Mine, layout: image-folders, classes: [happiness, fear]}")
     plant(tmp_path / "data", "happy/1.png", "fear/1.png")
-    assert len(read_rows(tmp_path / "data", DatasetParams(source=str(file), classes=["fear", "happiness"])).rows) == 2
+    assert len(read_rows(tmp_path / "data", DatasetSettings(source=str(file), classes=["fear", "happiness"])).rows) == 2
     for settings, message in [
         ({"layout": "frame-folders"}, "has layout image-folders, the settings say frame-folders"),
         ({"classes": ["fear"]}, "has the classes happiness, fear; the settings say fear"),
         ({"fold": 2}, "expected no fold, found 2"),
     ]:
-        with pytest.raises(ParamsError, match=message):
-            read_rows(tmp_path / "data", DatasetParams(source=str(file), **settings))
+        with pytest.raises(SettingsError, match=message):
+            read_rows(tmp_path / "data", DatasetSettings(source=str(file), **settings))

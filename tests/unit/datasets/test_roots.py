@@ -2,12 +2,12 @@ import os
 
 import pytest
 
-from pipeline.datasets import resolve_root
-from pipeline.datasets.definition import builtin_definitions
-from pipeline.errors import DataError
-from pipeline.params import DatasetParams
+from expclip_cache.base.errors import DataError
+from expclip_cache.datasets.definition import builtin_definitions
+from expclip_cache.datasets.roots import resolve_root
+from expclip_cache.datasets.settings import DatasetSettings
 
-RAFDB = DatasetParams(source=str(builtin_definitions()["raf-db"]))
+RAFDB = DatasetSettings(source=str(builtin_definitions()["raf-db"]))
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def nowhere(tmp_path):
 
 
 def test_a_folder_is_its_own_root(tmp_path, nowhere):
-    params = DatasetParams(source=str(tmp_path), layout="image-folders")
+    params = DatasetSettings(source=str(tmp_path), layout="image-folders")
     assert resolve_root("faces", params, {"EXPCLIP_DATA_FACES": "/elsewhere"}, nowhere) == tmp_path
 
 
@@ -54,7 +54,7 @@ def test_the_root_is_no_folder(tmp_path, nowhere):
     with pytest.raises(DataError, match=r"roots.yaml, raf-db: expected a folder at .*gone, found nothing"):
         resolve_root("raf-db", RAFDB, {}, nowhere)
     with pytest.raises(DataError, match=r"datasets.faces.source: expected a folder at data/gone.*Render or copy"):
-        resolve_root("faces", DatasetParams(source="data/gone", layout="image-folders"), {}, nowhere)
+        resolve_root("faces", DatasetSettings(source="data/gone", layout="image-folders"), {}, nowhere)
 
 
 @pytest.mark.parametrize(

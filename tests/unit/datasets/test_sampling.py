@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets.sampling import sample_indices
-from pipeline.errors import DataError
+from expclip_cache.base.errors import DataError
+from expclip_cache.datasets.sampling import sample_indices
 
 COUNTS = st.integers(1, 5000)
 RULES = st.sampled_from(["first", "edge"])

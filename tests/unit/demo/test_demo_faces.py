@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from pipeline.demo.action_units import ACTION_UNITS, EXPRESSIONS, PROTOTYPES, sample_action_units
-from pipeline.demo.dice import Dice
-from pipeline.demo.faces import SIZE, draw_face
-from pipeline.demo.identity import sample_identity
+from expclip_cache.demo.drawing.action_units import ACTION_UNITS, EXPRESSIONS, PROTOTYPES, sample_action_units
+from expclip_cache.demo.drawing.dice import Dice
+from expclip_cache.demo.drawing.faces import SIZE, draw_face
+from expclip_cache.demo.drawing.identity import sample_identity
 
 STILL = dict.fromkeys(ACTION_UNITS, 0.0)
 BROWS, EYES, MIDDLE, MOUTH = slice(8, 22), slice(19, 30), slice(12, 42), slice(38, 62)
@@ -49,7 +49,7 @@ def test_jaw_drop_shows_with_parted_lips():
 
 
 def test_corners_of_the_mouth_rise_with_au12_and_sink_with_au15():
-    from pipeline.demo.mouth import mouth_shapes
+    from expclip_cache.demo.drawing.mouth import mouth_shapes
 
     for who in _people(4):
         still, up, down = (
@@ -99,7 +99,7 @@ def test_expressions_are_their_prototypes_and_tell_apart():
 
 def test_looks_tell_nothing_about_the_expression():
     """Item i's person is drawn from another stream than its expression."""
-    from pipeline.demo.sets import plan_face
+    from expclip_cache.demo.drawing.sets import plan_face
 
     women = np.zeros(len(EXPRESSIONS))
     for index in range(2100):

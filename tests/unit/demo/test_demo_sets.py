@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.demo.action_units import EXPRESSIONS
-from pipeline.demo.sets import FRAMES, draw_item, render_set
-from pipeline.errors import DataError
-from pipeline.params import DemoSetParams
+from expclip_cache.base.errors import DataError
+from expclip_cache.demo.drawing.action_units import EXPRESSIONS
+from expclip_cache.demo.drawing.sets import FRAMES, draw_item, render_set
+from expclip_cache.demo.settings import DemoSetSettings
 
 GOLDEN = {
     "clean": (154.66, 141.75, 147.73, 145.99),
@@ -25,12 +25,12 @@ def _quarters(picture: np.ndarray) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("style", GOLDEN)
 def test_golden_faces(style):
-    picture = draw_item(DemoSetParams(count=4, seed=11, style=style), 3)[0]
+    picture = draw_item(DemoSetSettings(count=4, seed=11, style=style), 3)[0]
     assert _quarters(picture) == pytest.approx(GOLDEN[style], abs=0.3)
 
 
 def test_styles_differ_and_grey_is_grey():
-    drawn = {style: draw_item(DemoSetParams(count=1, seed=1, style=style), 0)[0].astype(int) for style in GOLDEN}
+    drawn = {style: draw_item(DemoSetSettings(count=1, seed=1, style=style), 0)[0].astype(int) for style in GOLDEN}
     for one in GOLDEN:
         for other in GOLDEN:
             assert one == other or np.abs(drawn[one] - drawn[other]).mean() > 3
@@ -40,27 +40,27 @@ def test_styles_differ_and_grey_is_grey():
 
 def test_labelled_pictures_on_disk(tmp_path):
     done = []
-    render_set(DemoSetParams(count=9, seed=4), tmp_path / "set", done.append)
+    render_set(DemoSetSettings(count=9, seed=4), tmp_path / "set", done.append)
     files = sorted(path.relative_to(tmp_path / "set").as_posix() for path in tmp_path.rglob("*.png"))
     assert files == sorted(f"{EXPRESSIONS[index % 7]}/{index:05d}.png" for index in range(9))
     assert sum(done) == 9
     stored = cv2.imread(str(tmp_path / "set" / "anger" / "00003.png"))[..., ::-1]
-    assert np.array_equal(stored, draw_item(DemoSetParams(count=9, seed=4), 3)[0])
+    assert np.array_equal(stored, draw_item(DemoSetSettings(count=9, seed=4), 3)[0])
 
 
 def test_unlabelled_pictures_lie_in_one_heap_and_are_the_same_faces(tmp_path):
-    render_set(DemoSetParams(count=3, seed=4, labelled=False), tmp_path / "heap")
+    render_set(DemoSetSettings(count=3, seed=4, labelled=False), tmp_path / "heap")
     assert sorted(path.name for path in (tmp_path / "heap").iterdir()) == [
         "00000.png",
         "00001.png",
         "00002.png",
     ]
-    render_set(DemoSetParams(count=3, seed=4), tmp_path / "set")
+    render_set(DemoSetSettings(count=3, seed=4), tmp_path / "set")
     assert (tmp_path / "heap" / "00001.png").read_bytes() == (tmp_path / "set/sadness/00001.png").read_bytes()
 
 
 def test_clips_go_from_calm_to_the_expression(tmp_path):
-    render_set(DemoSetParams(count=2, seed=4, kind="clips"), tmp_path)
+    render_set(DemoSetSettings(count=2, seed=4, kind="clips"), tmp_path)
     frames = sorted((tmp_path / "happiness" / "00000").iterdir())
     assert [frame.name for frame in frames] == [f"{number:03d}.png" for number in range(FRAMES)]
     first, second, last = (cv2.imread(str(frames[index])).astype(int) for index in (0, 1, -1))
@@ -68,9 +68,9 @@ def test_clips_go_from_calm_to_the_expression(tmp_path):
 
 
 def test_two_processes_write_what_one_writes(tmp_path, monkeypatch):
-    params = DemoSetParams(count=130, seed=8)
+    params = DemoSetSettings(count=130, seed=8)
     render_set(params, tmp_path / "one")
-    monkeypatch.setattr("pipeline.demo.sets._ALONE", 0)
+    monkeypatch.setattr("expclip_cache.demo.drawing.sets._ALONE", 0)
     render_set(params, tmp_path / "two")
 
     def digest(folder):
@@ -84,4 +84,4 @@ def test_two_processes_write_what_one_writes(tmp_path, monkeypatch):
 def test_leftovers_are_refused(tmp_path):
     (tmp_path / "old.png").touch()
     with pytest.raises(DataError, match="expected a new or empty folder"):
-        render_set(DemoSetParams(count=1, seed=0), tmp_path)
+        render_set(DemoSetSettings(count=1, seed=0), tmp_path)

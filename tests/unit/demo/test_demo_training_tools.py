@@ -8,13 +8,13 @@ import open_clip
 import pytest
 import torch
 
-import pipeline.demo
-from pipeline.classes import ADJECTIVES
-from pipeline.demo.action_units import EXPRESSIONS
-from pipeline.demo.dice import Dice
-from pipeline.demo.sets import plan_face
+import expclip_cache.demo
+from expclip_cache.base.classes import ADJECTIVES
+from expclip_cache.demo.drawing.action_units import EXPRESSIONS
+from expclip_cache.demo.drawing.dice import Dice
+from expclip_cache.demo.drawing.sets import plan_face
 
-TOOLS = Path(pipeline.demo.__file__).parents[2] / "tools"
+TOOLS = Path(expclip_cache.demo.__file__).parents[3] / "tools"
 if not TOOLS.is_dir():
     pytest.skip("tools/ is not part of an installed package", allow_module_level=True)
 sys.path.insert(0, str(TOOLS))
@@ -61,7 +61,7 @@ def test_descriptions_of_facial_actions_name_no_emotion():
 
 
 def test_short_encoding_is_the_encoding():
-    folder = f"local-dir:{Path(pipeline.demo.__file__).parent / 'clip'}"
+    folder = f"local-dir:{Path(expclip_cache.demo.__file__).parent / 'clip'}"
     model = open_clip.create_model(folder, require_pretrained=True).eval()
     tokens = open_clip.get_tokenizer(folder)(["an expression of fear.", "a much longer text about a man in the rain."])
     with torch.no_grad():

@@ -9,15 +9,16 @@ import torch
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
-import pipeline.demo
-from pipeline.demo.action_units import EXPRESSIONS
-from pipeline.demo.sets import draw_item
-from pipeline.encoders.blip2_t5 import load_blip2_t5
-from pipeline.encoders.clip import load_clip
-from pipeline.params import ClipParams, DemoSetParams, LlmParams
-from pipeline.prompts import prompt_table
+import expclip_cache.demo
+from expclip_cache.demo.drawing.action_units import EXPRESSIONS
+from expclip_cache.demo.drawing.sets import draw_item
+from expclip_cache.demo.settings import DemoSetSettings
+from expclip_cache.encoders.blip2_t5 import load_blip2_t5
+from expclip_cache.encoders.clip import load_clip
+from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.prompts.templates import prompt_table
 
-FOLDER = Path(pipeline.demo.__file__).parent
+FOLDER = Path(expclip_cache.demo.__file__).parent
 INSTRUCTION = (
     "Please play the role of a facial action describer. "
     "Objectively describe the detailed facial actions of the person in the image."
@@ -31,7 +32,7 @@ def _offline(monkeypatch):
 
 @pytest.fixture(scope="module")
 def faces() -> torch.Tensor:
-    params = DemoSetParams(count=140, seed=999)
+    params = DemoSetSettings(count=140, seed=999)
     return torch.from_numpy(np.stack([draw_item(params, index)[0].transpose(2, 0, 1) for index in range(140)]))
 
 
@@ -43,7 +44,7 @@ def test_open_clip_builds_the_packaged_clip_from_its_folder():
     tokens = tokenizer(["an expression of fear.", "quite unheard-of words: Schnäppchen!"])
     assert tokens.shape == (2, model.context_length)
     assert int(tokens.max()) == model.vocab_size - 1, "<end_of_text> is the largest token, where the feature is read"
-    ours = load_clip(ClipParams(name="demo", model="demo"), torch.device("cpu"))
+    ours = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
     with torch.no_grad():
         assert torch.allclose(
             model.encode_text(tokens),
@@ -62,7 +63,7 @@ def test_any_text_survives_the_tokenizers():
 
 
 def test_prompts_fit_the_context_and_differ():
-    encoder = load_clip(ClipParams(name="demo", model="demo"), torch.device("cpu"))
+    encoder = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
     prompts = [prompt.text for prompt in prompt_table("reference", [1, 5], EXPRESSIONS)]
     features = encoder.encode_texts(prompts)
     assert features.shape == (len(prompts), encoder.width)
@@ -70,7 +71,7 @@ def test_prompts_fit_the_context_and_differ():
 
 
 def test_clip_features_tell_faces_apart(faces):
-    encoder = load_clip(ClipParams(name="demo", model="demo"), torch.device("cpu"))
+    encoder = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
     assert encoder.image_size == 64
     features = torch.nn.functional.normalize(encoder.encode_images(faces), dim=1)
     assert torch.isfinite(features).all()
@@ -81,7 +82,7 @@ def test_clip_features_tell_faces_apart(faces):
 
 def test_blip2_describes_actions_and_listens_to_its_instruction(faces):
     def pooled(instruction: str) -> np.ndarray:
-        params = LlmParams(name="demo", model="demo", instruction=instruction)
+        params = LlmSettings(name="demo", model="demo", instruction=instruction)
         return load_blip2_t5(params, torch.device("cpu")).encode_images(faces).numpy()
 
     states = pooled(INSTRUCTION)

@@ -5,14 +5,14 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_encoders import IMAGE_TOKEN, INSTRUCTION, SIZE, edit_weights, pictures, write_blip2
 from transformers import AutoTokenizer, Blip2Config
 
-from pipeline.encoders.blip2_t5 import load_blip2_t5, mask_seed
-from pipeline.encoders.llm_source import llm_source
-from pipeline.encoders.t5_targets import load_targets
-from pipeline.errors import EncoderError
-from pipeline.params import LlmParams
+from expclip_cache.base.errors import EncoderError
+from expclip_cache.encoders.blip2_t5 import load_blip2_t5, mask_seed
+from expclip_cache.encoders.llm_source import llm_source
+from expclip_cache.encoders.settings import LlmSettings
+from expclip_cache.encoders.t5_targets import load_targets
+from tiny_encoders import IMAGE_TOKEN, INSTRUCTION, SIZE, edit_weights, pictures, write_blip2
 
 CPU = torch.device("cpu")
 KINDS = ["blip2", "instructblip"]
@@ -29,7 +29,7 @@ def blip2(tmp_path_factory):
     return write_blip2(tmp_path_factory.mktemp("blip2"))[0]
 
 
-def inputs_of(params: LlmParams, complete: torch.nn.Module, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+def inputs_of(params: LlmSettings, complete: torch.nn.Module, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
     """What the library's own processor would give the complete model: image placeholders, then the instruction."""
     ids = AutoTokenizer.from_pretrained(params.model)(INSTRUCTION).input_ids
     row = [IMAGE_TOKEN] * complete.config.num_query_tokens + ids
@@ -259,7 +259,7 @@ def test_a_truncated_file_is_an_error(tmp_path):
 
 def test_a_decoder_only_language_model_is_refused(tmp_path):
     Blip2Config(text_config={"model_type": "opt"}).save_pretrained(tmp_path)
-    params = LlmParams(name="opt", model=str(tmp_path), weights="random", instruction=INSTRUCTION)
+    params = LlmSettings(name="opt", model=str(tmp_path), weights="random", instruction=INSTRUCTION)
     with pytest.raises(EncoderError, match=r"with a T5 language model.*'blip-2' with language model 'opt'.*flan-t5"):
         load_blip2_t5(params, CPU)
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_encoders import CLIP_MODEL, SIZE, pictures, write_clip
 from transformers import CLIPConfig, CLIPModel
 
-from pipeline.encoders.clip import load_clip
-from pipeline.errors import EncoderError
-from pipeline.images import read_pixels
-from pipeline.params import ClipParams
+from expclip_cache.base.errors import EncoderError
+from expclip_cache.encoders.clip import load_clip
+from expclip_cache.encoders.images import read_pixels
+from expclip_cache.encoders.settings import ClipSettings
+from tiny_encoders import CLIP_MODEL, SIZE, pictures, write_clip
 
 CPU = torch.device("cpu")
 TEXTS = ["a photo of happiness .", "anger", "an expression of the face in the image ."]
@@ -171,10 +171,10 @@ def architecture(tmp_path_factory):
 
 
 def test_a_named_architecture_with_a_weights_file(architecture, tmp_path):
-    random = load_clip(ClipParams(name="a", model=architecture, weights="random"), CPU)
+    random = load_clip(ClipSettings(name="a", model=architecture, weights="random"), CPU)
     file, model = tmp_path / "mine.safetensors", open_clip.create_model(architecture)
     save_file(model.state_dict(), file)
-    loaded = load_clip(ClipParams(name="a", model=architecture, weights=str(file)), CPU)
+    loaded = load_clip(ClipSettings(name="a", model=architecture, weights=str(file)), CPU)
     assert torch.equal(loaded._model.visual.proj, model.visual.proj)
     assert not torch.equal(loaded.encode_texts(TEXTS), random.encode_texts(TEXTS))
 
@@ -184,7 +184,7 @@ def test_weights_for_another_image_size_are_refused_not_resampled(architecture, 
     weights["visual.positional_embedding"] = torch.zeros(26, 32)
     save_file(weights, tmp_path / "larger.safetensors")
     with pytest.raises(EncoderError, match=r"positional_embedding.*\(26, 32\).*\(17, 32\).*another image size"):
-        load_clip(ClipParams(name="a", model=architecture, weights=str(tmp_path / "larger.safetensors")), CPU)
+        load_clip(ClipSettings(name="a", model=architecture, weights=str(tmp_path / "larger.safetensors")), CPU)
 
 
 def test_weights_that_do_not_fit_are_refused(params, tmp_path):

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from pipeline.encoders import freed_memory
+from expclip_cache.encoders import freed_memory
 
 PROGRAM = """
 import resource, sys, torch
-from pipeline.encoders.freed_memory import keep_freed_memory
+from expclip_cache.encoders.freed_memory import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 seen = [0]
@@ -29,7 +29,7 @@ def faults(how: str) -> int:
 
 FORK = """
 import os, torch
-from pipeline.encoders.freed_memory import give_back_freed_memory, keep_freed_memory
+from expclip_cache.encoders.freed_memory import give_back_freed_memory, keep_freed_memory
 
 def held():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_encoders import pictures, write_blip2, write_clip
 from torch import nn
 
-from pipeline.encoders import blip2_t5, clip
-from pipeline.encoders.packed_linear import PackedLinear, PackedSelfAttention, can_pack, pack_linears
+from expclip_cache.encoders import blip2_t5, clip
+from expclip_cache.encoders.packed_linear import PackedLinear, PackedSelfAttention, can_pack, pack_linears
+from tiny_encoders import pictures, write_blip2, write_clip
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not can_pack(CPU), reason="needs an x86 processor and a torch with oneDNN")

@@ -7,24 +7,24 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+
+from expclip_cache.base.errors import EncoderError
+from expclip_cache.encoders import files
+from expclip_cache.encoders.clip import load_clip
+from expclip_cache.encoders.clip_source import clip_source
+from expclip_cache.encoders.hashing import digest
+from expclip_cache.encoders.llm_source import llm_source
+from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.weights import weights_sha256
 from tiny_encoders import INSTRUCTION, blip2_config, write_blip2, write_clip
 
-from pipeline.encoders import files
-from pipeline.encoders.clip import load_clip
-from pipeline.encoders.clip_source import clip_source
-from pipeline.encoders.hashing import digest
-from pipeline.encoders.llm_source import llm_source
-from pipeline.encoders.sources import weights_identity
-from pipeline.errors import EncoderError
-from pipeline.params import ClipParams, LlmParams
+
+def clip(model: str, weights: str = "pretrained") -> ClipSettings:
+    return ClipSettings(name="tiny", model=str(model), weights=weights)
 
 
-def clip(model: str, weights: str = "pretrained") -> ClipParams:
-    return ClipParams(name="tiny", model=str(model), weights=weights)
-
-
-def llm(model: str, **more: str) -> LlmParams:
-    return LlmParams(name="tiny", model=str(model), instruction=INSTRUCTION, **more)
+def llm(model: str, **more: str) -> LlmSettings:
+    return LlmSettings(name="tiny", model=str(model), instruction=INSTRUCTION, **more)
 
 
 def sha256(file: Path) -> str:
@@ -33,9 +33,7 @@ def sha256(file: Path) -> str:
 
 def test_swapped_clip_weights_are_noticed(tmp_path):
     params, file = write_clip(tmp_path), tmp_path / "open_clip_model.safetensors"
-    assert (
-        weights_identity(params) == sha256(file) == load_clip(params, torch.device("cpu")).describe()["weights_sha256"]
-    )
+    assert weights_sha256(params) == sha256(file) == load_clip(params, torch.device("cpu")).describe()["weights_sha256"]
     first = clip_source(params).identity()
     weights = load_file(file)
     weights["visual.proj"][0, 0] += 1
@@ -64,20 +62,20 @@ def test_shards_are_hashed_in_order(tmp_path):
     assert len(shards) > 1
     assert llm_source(params).weights == tuple(shards)
     listing = "".join(f"{sha256(shard)}  {shard.name}\n" for shard in shards)
-    assert weights_identity(params) == digest(shards) == hashlib.sha256(listing.encode()).hexdigest()
+    assert weights_sha256(params) == digest(shards) == hashlib.sha256(listing.encode()).hexdigest()
     shards[1].unlink()
-    assert weights_identity(params) is None
+    assert weights_sha256(params) is None
     with pytest.raises(EncoderError, match=f"expected the file .*{shards[1].name}"):
         llm_source(params)
 
 
 def test_identity_of_random_and_absent_weights(tmp_path):
     blip2_config().save_pretrained(tmp_path)
-    assert weights_identity(llm(tmp_path)) is None
-    assert weights_identity(llm(tmp_path, weights="random")) == "random:seed=0"
-    assert weights_identity(clip("ViT-B-32-quickgelu", "random")) == "random:seed=0"
-    assert weights_identity(clip(tmp_path)) is None
-    assert weights_identity(llm(tmp_path / "nowhere")) is None
+    assert weights_sha256(llm(tmp_path)) is None
+    assert weights_sha256(llm(tmp_path, weights="random")) == "random:seed=0"
+    assert weights_sha256(clip("ViT-B-32-quickgelu", "random")) == "random:seed=0"
+    assert weights_sha256(clip(tmp_path)) is None
+    assert weights_sha256(llm(tmp_path / "nowhere")) is None
 
 
 @pytest.fixture
@@ -106,7 +104,7 @@ ADVICE = r".*is not in the cache, and could not be fetched.*give its folder as {
 def test_without_network_a_repository_that_is_not_cached_is_said(hub, monkeypatch, network_attempts, offline):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
     params = llm("Salesforce/blip2-flan-t5-xxl", revision="abc")
-    assert weights_identity(params) is None
+    assert weights_sha256(params) is None
     assert not network_attempts
     with pytest.raises(EncoderError, match="Salesforce/blip2-flan-t5-xxl@abc" + ADVICE.format("llm")):
         llm_source(params)
@@ -118,7 +116,7 @@ def test_offline_a_tag_that_is_not_cached_is_said(hub, monkeypatch):
     params = clip("ViT-B-32-quickgelu", "openai")
     with pytest.raises(EncoderError, match="ViT-B-32-quickgelu with weights 'openai'" + ADVICE.format("clip")):
         clip_source(params)
-    assert weights_identity(params) is None
+    assert weights_sha256(params) is None
 
 
 def test_a_cached_repository_needs_no_network(hub, tmp_path, monkeypatch):
@@ -132,8 +130,8 @@ def test_a_cached_repository_needs_no_network(hub, tmp_path, monkeypatch):
         llm_source(llm("someone/blip2")).identity() | {"revision": commit}
         == llm_source(llm("someone/blip2")).identity()
     )
-    assert weights_identity(llm("someone/blip2")) == sha256(tmp_path / "llm" / "model.safetensors")
-    assert weights_identity(clip("hf-hub:someone/clip")) == sha256(tmp_path / "clip" / "open_clip_model.safetensors")
+    assert weights_sha256(llm("someone/blip2")) == sha256(tmp_path / "llm" / "model.safetensors")
+    assert weights_sha256(clip("hf-hub:someone/clip")) == sha256(tmp_path / "clip" / "open_clip_model.safetensors")
     assert load_clip(clip("hf-hub:someone/clip"), torch.device("cpu")).describe()["revision"] == commit
 
 

@@ -1,1 +1,0 @@
-"""Commands of `expclip-cache` that come in families; `pipeline.cli` puts them together."""

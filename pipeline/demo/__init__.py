@@ -1,1 +1,0 @@
-"""The embedded demonstration: rendered faces and the weights of two tiny encoders."""

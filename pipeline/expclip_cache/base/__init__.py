@@ -1,0 +1,5 @@
+"""Foundations that know nothing of faces: errors, settings, progress, atomic files, worker process lifetimes."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""The feature cache: its format on disk, where it is stored, reading, writing and verifying it."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

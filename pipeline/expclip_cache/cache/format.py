@@ -1,0 +1,153 @@
+"""What a feature cache is made of: the names, types and rules that writer and reader share.
+
+A cache is a folder: `index.json`, written last, and `shard-00000.h5`, `shard-00001.h5`, ... Shard k holds the rows
+[k * shard_rows, ...) of one manifest, every row of them: a row whose input could not be read has NaN features and its
+reason in `error`, so positions never shift. See docs/cache-format.md.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from expclip_cache.base import CacheError, SettingsError
+
+FORMAT = "expclip-cache shard"
+VERSION = 1
+INDEX = "index.json"
+MANIFEST = "manifest.jsonl"
+"""The copy of the manifest beside the shards; a cache of texts has none."""
+
+Json = Any
+"""A value that JSON can hold."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the numbers of a cache depend on.
+
+    Attributes:
+        settings: everything that was asked for and changes a number (model, preprocess, instruction, dtype,
+            manifest hash ...), known without loading anything.
+        encoder: what only loading the encoder tells (hash of the weights, width, image size, logit scale).
+    """
+
+    settings: Mapping[str, Json]
+    encoder: Mapping[str, Json]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the canonical JSON of both parts, hex."""
+        both = {"settings": dict(self.settings), "encoder": dict(self.encoder)}
+        return hashlib.sha256(canonical_json(both)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Block:
+    """The content of one shard in memory: n rows, w wide.
+
+    Attributes:
+        number: of the shard.
+        first_row: manifest id of its first row; the others follow without a gap.
+        features: (n, w) float16 or float32, raw, not L2-normalised; NaN where `errors` has a reason.
+        labels: (n,) int32, -1 where there is none.
+        paths: n file system encoded names, or prompt texts.
+        errors: n reasons, empty where the row is good.
+    """
+
+    number: int
+    first_row: int
+    features: np.ndarray
+    labels: np.ndarray
+    paths: tuple[bytes, ...]
+    errors: tuple[bytes, ...]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The datasets of the shard by name, in the order in which they are written and hashed."""
+        rows = np.arange(self.first_row, self.first_row + len(self.features), dtype=np.int64)
+        return {
+            "features": self.features.astype(self.features.dtype.newbyteorder("<"), copy=False),
+            "row": rows.astype("<i8", copy=False),
+            "label": self.labels.astype("<i4", copy=False),
+            "path": _fixed_width(self.paths),
+            "error": _fixed_width(self.errors),
+        }
+
+
+DATASETS = ("features", "row", "label", "path", "error")
+FEATURE_TYPES = ("float16", "float32")
+
+
+def shard_name(number: int) -> str:
+    """File name of shard `number`."""
+    return f"shard-{number:05d}.h5"
+
+
+def plan_shards(rows: int, shard_rows: int) -> tuple[range, ...]:
+    """The manifest rows of each shard: consecutive, every row exactly once, all full but the last.
+
+    >>> plan_shards(5, 2)
+    (range(0, 2), range(2, 4), range(4, 5))
+    """
+    return tuple(range(start, min(start + shard_rows, rows)) for start in range(0, rows, shard_rows))
+
+
+def parse_part(text: str) -> range:
+    """The shards named by `first:end`.
+
+    >>> parse_part("0:8")
+    range(0, 8)
+
+    Raises:
+        SettingsError: it is no such text, or no shard is named.
+    """
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)
+    part = range(int(found[1]), int(found[2])) if found else range(0)
+    if not part:
+        raise SettingsError(f"shards: expected first:end, such as 0:8 for shards 0 to 7, found {text!r}.")
+    return part
+
+
+def canonical_json(value: Json) -> bytes:
+    """The one byte string that stands for a JSON value: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def inconsistent_row(rows: range, features: np.ndarray, errors: Sequence[bytes]) -> int | None:
+    """The first row that does not have exactly one of finite features and an error; None if all have."""
+    for start in range(0, len(rows), 4096):
+        part = slice(start, start + 4096)
+        finite = np.isfinite(features[part]).all(axis=1)
+        wrong = np.flatnonzero(finite != np.array([not error for error in errors[part]]))
+        if wrong.size:
+            return rows.start + start + int(wrong[0])
+    return None
+
+
+def differences(
+    cached: Mapping[str, Json], asked: Mapping[str, Json], words: tuple[str, str] = ("cached", "asked")
+) -> list[str]:
+    """One phrase for each setting in which two mappings differ.
+
+    Args:
+        words: what the two are called.
+    """
+    missing = "(not set)"
+    return [
+        f"{key} differs: {words[0]} {cached.get(key, missing)!r}, {words[1]} {asked.get(key, missing)!r}"
+        for key in sorted(cached.keys() | asked.keys())
+        if cached.get(key, missing) != asked.get(key, missing)
+    ]
+
+
+def _fixed_width(values: tuple[bytes, ...]) -> np.ndarray:
+    """(n,) fixed-width byte strings: contiguous on disk, readable by every HDF5 tool, no heap."""
+    for value in values:
+        if b"\0" in value:
+            raise CacheError(f"{value!r} holds a NUL byte, which a fixed-width string cannot keep.")
+    width = max((len(value) for value in values), default=0)
+    return np.array(values, dtype=f"S{max(width, 1)}")

@@ -1,0 +1,189 @@
+"""The head of a shard: what the file holds and where, and a checksum over all of it, in plain text.
+
+A shard is an HDF5 file behind a user block, which HDF5 provides for such notes and skips. Our reader trusts only
+this head: it finds the columns by their offsets here, so no byte of a damaged or hostile file ever reaches the HDF5
+library, which crashes on some of them.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+
+from expclip_cache.base import CacheError
+from expclip_cache.cache.format import DATASETS, FEATURE_TYPES, FORMAT, VERSION, Identity, Json, canonical_json
+
+SMALLEST = 4096
+LARGEST = 1 << 20
+"""Bytes of a head: a power of two, as HDF5 wants it, between these."""
+
+_FIRST = f"{FORMAT} {VERSION} xxh3_128 "
+SEALED_FROM = len(_FIRST) + 32 + 1
+"""The checksum covers the file from here: everything but the line that holds it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One dataset of a shard, as raw little-endian bytes of the file.
+
+    Attributes:
+        offset: in bytes from the start of the file.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def of(self, buffer) -> np.ndarray:
+        """The array, without a copy."""
+        return np.frombuffer(buffer, self.dtype, math.prod(self.shape), self.offset).reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a shard says about itself.
+
+    Attributes:
+        bytes: length of the whole file.
+        library: names and versions of what made the features; said, but no part of the identity.
+    """
+
+    number: int
+    first_row: int
+    identity: Identity
+    library: str
+    bytes: int
+    columns: dict[str, Column]
+
+    @property
+    def rows(self) -> range:
+        """The manifest rows it holds."""
+        return range(self.first_row, self.first_row + self.columns["features"].shape[0])
+
+
+def head_size(facts: Json) -> int:
+    """Bytes to reserve for a head with these facts (see `facts_of`) and five columns.
+
+    Raises:
+        CacheError: no head can hold them.
+    """
+    size, needed = SMALLEST, len(canonical_json(facts)) + 1024
+    while size < needed:
+        size *= 2
+    if size > LARGEST:
+        raise CacheError(f"The settings take {needed} bytes, more than a shard's head holds ({LARGEST}). Shorten them.")
+    return size
+
+
+def facts_of(number: int, first_row: int, identity: Identity, library: str) -> dict[str, Json]:
+    """What is known of a shard before it is laid out; these are the HDF5 attributes too."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "fingerprint": identity.fingerprint,
+        "settings": dict(identity.settings),
+        "encoder": dict(identity.encoder),
+        "library": library,
+        "shard": number,
+        "first_row": first_row,
+        "l2_normalized": False,
+    }
+
+
+def head_text(facts: Json, columns: dict[str, Column], size: int, total: int) -> bytes:
+    """The part of a head that the checksum covers: one line of JSON, filled up with spaces to `size` bytes."""
+    table = {name: [column.dtype, list(column.shape), column.offset] for name, column in columns.items()}
+    text = canonical_json(facts | {"columns": table, "head": size, "bytes": total})
+    return text.ljust(size - SEALED_FROM - 1) + b"\n"
+
+
+def first_line(digest: str) -> bytes:
+    """The line that names the format and holds the checksum."""
+    return f"{_FIRST}{digest}\n".encode("ascii")
+
+
+def sealed_digest(line: bytes) -> str | None:
+    """The checksum in a shard's first line, 32 hex digits; None if it is no such line."""
+    found = re.fullmatch(rb"[0-9a-f]{32}", line[len(_FIRST) : -1])
+    digest = found.group().decode() if found else ""
+    return digest if line == first_line(digest) else None
+
+
+def parse_head(raw: bytes, total: int) -> Header:
+    """Read a head without trusting it.
+
+    Args:
+        raw: the file's beginning: as much of it as holds the head, at most `LARGEST` bytes.
+        total: length of the file in bytes.
+
+    Raises:
+        ValueError, KeyError, TypeError, RecursionError: it is not a head of ours, or contradicts itself or the file.
+    """
+    line, newline, _ = raw[SEALED_FROM:].partition(b"\n")
+    body = json.loads(line)
+    if not newline or (body["format"], body["version"]) != (FORMAT, VERSION):
+        raise ValueError(f"format {body['format']!r} version {body['version']!r}, expected {FORMAT!r} {VERSION}")
+    if body["bytes"] != total:
+        raise ValueError(f"{total} bytes long, should be {body['bytes']}: it was cut off")
+    identity = Identity(dict(body["settings"]), dict(body["encoder"]))
+    facts = facts_of(_count(body["shard"]), _count(body["first_row"]), identity, str(body["library"]))
+    table = body["columns"]
+    if list(table) != sorted(DATASETS):
+        raise ValueError(f"columns {list(table)}, expected {sorted(DATASETS)}")
+    columns = {
+        name: Column(str(table[name][0]), tuple(_count(n) for n in table[name][1]), _count(table[name][2]))
+        for name in DATASETS
+    }
+    _check_columns(columns)
+    _check_places(columns, _count(body["head"]), total)
+    # Whatever else the JSON says, or says in another way, is not what our writer wrote.
+    if raw[SEALED_FROM : body["head"]] != head_text(facts, columns, body["head"], total):
+        raise ValueError("the head is not in its canonical form, or its fingerprint is not that of its settings")
+    return Header(body["shard"], body["first_row"], identity, body["library"], total, columns)
+
+
+def digest_of(*parts) -> str:
+    """XXH3-128 over buffers one after the other, hex."""
+    digest = xxhash.xxh3_128()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 62:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _check_columns(columns: dict[str, Column]) -> None:
+    features = columns["features"]
+    if features.dtype not in [np.dtype(name).newbyteorder("<").str for name in FEATURE_TYPES]:
+        raise ValueError(f"features of type {features.dtype}, expected one of {', '.join(FEATURE_TYPES)}")
+    if len(features.shape) != 2 or 0 in features.shape:
+        raise ValueError(f"features of shape {features.shape}, expected (n, w)")
+    for name, kind in (("row", "<i8"), ("label", "<i4"), ("path", "|S"), ("error", "|S")):
+        column = columns[name]
+        text, width = column.dtype[:2], column.dtype[2:]
+        right = column.dtype == kind if kind != "|S" else text == kind and width.isdecimal() and len(width) < 8
+        if not right or column.shape != features.shape[:1]:
+            raise ValueError(f"{name} is {column.shape} {column.dtype}, expected {features.shape[:1]} {kind}")
+
+
+def _check_places(columns: dict[str, Column], head: int, total: int) -> None:
+    """Every column lies whole in the file, behind the head, on bytes of its own."""
+    end = head
+    for column in sorted(columns.values(), key=lambda column: column.offset):
+        if column.bytes == 0 or column.offset < end:
+            raise ValueError(f"a column at byte {column.offset} lies over what comes before it")
+        end = column.offset + column.bytes
+    if not SMALLEST <= head <= LARGEST or end > total:
+        raise ValueError(f"columns up to byte {end} of {total}")

@@ -1,0 +1,324 @@
+"""Read a feature cache: refuse what is incomplete or damaged, then give rows from the mapped files."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from expclip_cache.base import CacheError
+from expclip_cache.cache.format import INDEX, Identity, Json, plan_shards
+from expclip_cache.cache.index import read_index, skipped_in
+from expclip_cache.cache.shard import Seal, Shard
+from expclip_cache.cache.stores.store import Store, store_at
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+MAX_MAPPED = 128
+"""Shards that are mapped at once. Each costs a file descriptor, and 1,024 are a usual limit for a process."""
+
+READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""Threads that read shards for the first time; hashing and copying release Python's global lock."""
+
+Rows = int | slice | Sequence[int] | Sequence[bool] | np.ndarray
+"""What selects rows, as in NumPy: an id, a slice, ids in any order, or a mask of n booleans."""
+
+
+class FeatureCache:
+    """A complete cache, opened for reading.
+
+    Opening reads and checks the index alone. A shard is checked against its checksum when it is first used, so
+    damaged bytes never reach a caller. The shards of a remote cache are mirrored on this machine as they are used.
+
+    >>> cache = FeatureCache("features/photos")  # doctest: +SKIP
+    >>> cache[cache.good_rows], cache.labels[cache.good_rows]  # doctest: +SKIP
+
+    Attributes:
+        store: where the cache is stored; `str()` of it is its folder or address.
+        identity: settings and encoder, and the fingerprint over both.
+        width: w of the features.
+        dtype: float16 or float32.
+        classes: the c class names that labels index; empty for an unlabelled cache.
+        shards: the row ids of each shard.
+        shard_rows: rows per shard; the last may have fewer.
+        skipped: row id -> reason, for the rows without features.
+        libraries: names and versions of what made the features, one string for each combination.
+    """
+
+    def __init__(self, place: str | Path | Store, mirror: Path | None = None):
+        """Open a cache.
+
+        Args:
+            place: its folder, or its address such as s3://bucket/features/photos.
+            mirror: for an address, the folder that keeps its shards on this machine; by default that of the
+                environment variable EXPCLIP_CACHE_MIRROR, else one in the user's cache folder.
+
+        Raises:
+            CacheError: the cache is incomplete or its index is damaged.
+        """
+        self.store = store_at(place, mirror)
+        index = read_index(self.store)
+        self._records: list[dict[str, Json]] = index["shards"]
+        self._skipped_records: list[dict[str, Json]] = index["skipped"]
+        self.identity = Identity(index["settings"], index["encoder"])
+        self.width: int = self.identity.encoder["width"]
+        self.dtype = np.dtype(self.identity.settings["dtype"])
+        self.classes: tuple[str, ...] = tuple(index["classes"])
+        self.shard_rows: int = index["shard_rows"]
+        self.shards = plan_shards(index["rows"], self.shard_rows)
+        self.skipped: dict[int, str] = {item["row"]: item["reason"] for item in self._skipped_records}
+        self.libraries: tuple[str, ...] = tuple(index["libraries"])
+        self._rows: int = index["rows"]
+        self._mapped: OrderedDict[int, Shard] = OrderedDict()
+        self._seals: dict[int, Seal] = {}
+        self._turn = threading.Lock()
+
+    def __str__(self) -> str:
+        return str(self.store)
+
+    def __len__(self) -> int:
+        """n, the number of rows, skipped ones included."""
+        return self._rows
+
+    def __getitem__(self, rows: Rows) -> np.ndarray:
+        """Raw features in the stored dtype, not L2-normalised.
+
+        Args:
+            rows: one row id gives (w,); a slice, m ids in any order, or a mask of n booleans gives (m, w). Negative
+                ids count from the end, as in NumPy.
+
+        Raises:
+            CacheError: a row was skipped; or a shard is missing, damaged or not part of this cache.
+            IndexError: a row is outside the cache.
+        """
+        ids = self._row_ids(rows)
+        found = self._gather(np.atleast_1d(ids))
+        return found if ids.ndim else found[0]
+
+    @cached_property
+    def good_rows(self) -> np.ndarray:
+        """(m,) int64, ids of the rows that have features, ascending."""
+        good = np.ones(self._rows, dtype=bool)
+        good[list(self.skipped)] = False
+        return np.flatnonzero(good)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(n,) int32, indices into `classes`; -1 where there is no label. Reads every shard on first use.
+
+        Raises:
+            CacheError: a shard is missing, damaged or not part of this cache.
+        """
+        found = np.empty(self._rows, dtype=np.int32)
+        for number, rows in enumerate(self.shards):
+            found[rows.start : rows.stop] = self._shard(number).labels
+        found.flags.writeable = False
+        return found
+
+    def paths(self, rows: Rows = slice(None)) -> list[str]:
+        """Paths relative to the dataset's root, or the prompts of a cache of prompts; skipped rows have one too.
+
+        Bytes of a path that are not UTF-8 are lone surrogates, as `os.fsdecode` gives them.
+
+        Raises:
+            CacheError, IndexError: see `__getitem__`.
+        """
+        ids = np.atleast_1d(self._row_ids(rows))
+        found = [""] * len(ids)
+        for number, places in self._by_shard(ids):
+            shard = self._shard(number)
+            for place in np.arange(len(ids))[places]:
+                found[place] = os.fsdecode(bytes(shard.paths[ids[place] - shard.rows.start]))
+        return found
+
+    @property
+    def logit_scale(self) -> float:
+        """Exp of CLIP's parameter `logit_scale` (100 for OpenAI's weights).
+
+        Raises:
+            CacheError: the features are not a CLIP's.
+        """
+        scale = self.identity.encoder.get("logit_scale")
+        if scale is None:
+            found = self.identity.settings.get("encoder", "features without a logit scale")
+            raise CacheError(f"{self}: expected the features of a CLIP, found {found!r}.")
+        return scale
+
+    def to_torch(self, rows: Rows | None = None) -> "torch.Tensor":
+        """(m, w) tensor of raw features in the stored dtype, on the CPU; of the good rows by default.
+
+        Raises:
+            CacheError, IndexError: see `__getitem__`.
+        """
+        import torch
+
+        return torch.from_numpy(np.atleast_2d(self[self.good_rows if rows is None else rows]))
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One line per row: `path`, `label` (class name or None), `skipped` (reason or None), features `f0`, `f1`, ...
+
+        The index is the row id; a skipped row has NaN features.
+
+        Raises:
+            CacheError: see `__getitem__`.
+            ImportError: pandas is not installed.
+        """
+        import pandas as pd
+
+        features = np.full((self._rows, self.width), np.nan, dtype=self.dtype)
+        features[self.good_rows] = self[self.good_rows]
+        frame = pd.DataFrame(features, columns=[f"f{column}" for column in range(self.width)])
+        frame.index.name = "row"
+        names = [self.classes[label] if label >= 0 else None for label in self.labels]
+        frame.insert(0, "path", self.paths())
+        frame.insert(1, "label", pd.Series(names, dtype=object))
+        frame.insert(2, "skipped", pd.Series([self.skipped.get(row) for row in range(self._rows)], dtype=object))
+        return frame
+
+    def describe(self) -> dict[str, Json]:
+        """What results carry along, as JSON values: fingerprint, rows, settings, encoder, and the skipped rows."""
+        return {
+            "fingerprint": self.identity.fingerprint,
+            "rows": self._rows,
+            "settings": dict(self.identity.settings),
+            "encoder": dict(self.identity.encoder),
+            "skipped": [{key: item[key] for key in ("row", "path", "reason")} for item in self._skipped_records],
+        }
+
+    def has_every_shard(self) -> bool:
+        """Whether every shard is there and as long as recorded, by one listing; readers and `verify` check the bytes."""
+        sizes = self.store.sizes()
+        return all(sizes.get(record["name"]) == record["bytes"] for record in self._records)
+
+    def _shard(self, number: int) -> Shard:
+        """Shard `number`, mapped; checked on first use. May be called from several threads."""
+        with self._turn:
+            if number in self._mapped:
+                self._mapped.move_to_end(number)
+                return self._mapped[number]
+        shard = self._open(number)
+        with self._turn:
+            self._mapped[number] = shard
+            while len(self._mapped) > MAX_MAPPED:
+                self._mapped.popitem(last=False)
+        return shard
+
+    def _open(self, number: int, into: np.ndarray | None = None) -> Shard:
+        """Shard `number`, checked; see `open_shard` for `into`."""
+        shard = self.store.shard(self._records[number], self._seals.get(number), into)
+        self._check_membership(shard, number)
+        with self._turn:
+            self._seals[number] = shard.seal
+        return shard
+
+    def _gather(self, ids: np.ndarray) -> np.ndarray:
+        """(m, w) features of (m,) ids, read shard by shard; shards not read before are read by several threads."""
+        self._refuse_skipped(ids)
+        found = np.empty((len(ids), self.width), dtype=self.dtype)
+        shares = list(self._by_shard(ids))
+        # With ascending ids, as many ids as a shard has rows are all of its rows, in its order.
+        ascending = bool((ids[1:] > ids[:-1]).all())
+
+        def fill(share: tuple[int, slice | np.ndarray]) -> None:
+            number, places = share
+            rows, wanted = self.shards[number], ids[places]
+            if ascending and number not in self._seals and len(wanted) == len(rows):
+                part = found[places]
+                shard = self._open(number, part)
+                if shard.features is not part:
+                    part[:] = shard.features
+                return
+            inside = wanted - rows.start
+            if isinstance(places, slice):
+                # "clip" because "raise" copies once more; that all rows exist is known by now.
+                np.take(self._shard(number).features, inside, axis=0, out=found[places], mode="clip")
+            else:
+                found[places] = self._shard(number).features[inside]
+
+        if sum(number not in self._seals for number, _ in shares) > 1:
+            with ThreadPoolExecutor(READERS, "shard-reader") as readers:
+                list(readers.map(fill, shares))
+        else:
+            for share in shares:
+                fill(share)
+        return found
+
+    def _check_membership(self, shard: Shard, number: int) -> None:
+        """A shard must be the very one the index recorded: this cache's identity, rows, bytes and skipped rows."""
+        entry = shard.entry()
+        if (
+            entry.record != self._records[number]
+            or entry.identity != self.identity
+            or shard.features.shape[1] != self.width
+            or shard.features.dtype != self.dtype
+            or entry.skipped != skipped_in(self._skipped_records, entry.rows)
+        ):
+            raise CacheError(
+                f"{shard.path}: is intact, but not the shard that {self.store.path(INDEX)} recorded. "
+                "Delete the index and run the extraction again: it checks every shard."
+            )
+
+    def _row_ids(self, rows: Rows) -> np.ndarray:
+        """() or (m,) int64 ids within the cache."""
+        if isinstance(rows, slice):
+            return np.arange(*rows.indices(self._rows), dtype=np.int64)
+        ids = np.asarray(rows)
+        if ids.dtype == bool:
+            if ids.shape != (self._rows,):
+                raise IndexError(f"{self}: expected a mask of {self._rows} booleans, found shape {ids.shape}.")
+            return np.flatnonzero(ids)
+        if ids.ndim > 1 or not (ids.size == 0 or np.issubdtype(ids.dtype, np.integer)):
+            raise IndexError(f"{self}: expected row ids, found shape {ids.shape} of {ids.dtype}.")
+        ids = ids.astype(np.int64)
+        if ids.size and (ids.min() < -self._rows or ids.max() >= self._rows):
+            found = f"{ids.min()} to {ids.max()}" if ids.ndim else f"{ids}"
+            raise IndexError(f"{self}: has rows 0 to {self._rows - 1}, asked for {found}.")
+        return np.where(ids < 0, ids + self._rows, ids)
+
+    def _refuse_skipped(self, ids: np.ndarray) -> None:
+        # A bit per row would do too, but of 100 million rows few are skipped.
+        place = np.searchsorted(self._skipped_rows, ids)
+        bad = self._skipped_rows[place] == ids
+        if bad.any():
+            row = int(ids[bad][0])
+            raise CacheError(f"{self}: row {row} has no features: {self.skipped[row]}.")
+
+    @cached_property
+    def _skipped_rows(self) -> np.ndarray:
+        """Their ids, ascending, and one that no row has, so that every search ends at one."""
+        return np.array([*self.skipped, self._rows], dtype=np.int64)
+
+    def _by_shard(self, ids: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
+        """Each shard that holds some of the rows, and their places among the ids: a slice if the ids ascend."""
+        numbers = ids // self.shard_rows
+        order = None if (numbers[1:] >= numbers[:-1]).all() else np.argsort(numbers, kind="stable")
+        ascending = numbers if order is None else numbers[order]
+        for start, stop in pairwise([*np.flatnonzero(np.diff(ascending, prepend=-1)), len(ids)]):
+            places = slice(start, stop)
+            yield int(ascending[start]), places if order is None else order[places]
+
+
+def paired_rows(images: FeatureCache, *targets: FeatureCache) -> np.ndarray:
+    """(m,) int64, ids of the rows that have features in every cache.
+
+    Raises:
+        CacheError: the caches were made from different manifests, so equal ids would not mean equal images.
+    """
+    rows, ours = images.good_rows, images.identity.settings["manifest"]
+    for cache in targets:
+        theirs = cache.identity.settings["manifest"]
+        if ours != theirs:
+            raise CacheError(
+                f"{images} and {cache} were made from different manifests ({ours[:12]}, {theirs[:12]}): "
+                "their rows are not the same images. Encode both from one manifest."
+            )
+        rows = np.intersect1d(rows, cache.good_rows, assume_unique=True)
+    return rows

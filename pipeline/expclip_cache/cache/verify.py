@@ -1,0 +1,240 @@
+"""Prove a feature cache, or name every part of it that is broken; and remove the broken parts on request."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from expclip_cache.base import CacheError, DataError, Reporter, SettingsError
+from expclip_cache.cache.agreement import Known, contradiction
+from expclip_cache.cache.format import INDEX, MANIFEST, Identity, shard_name
+from expclip_cache.cache.index import read_index
+from expclip_cache.cache.lock import writing
+from expclip_cache.cache.stores.store import Store, store_at
+from expclip_cache.datasets import HEADER_BYTES, Manifest, changed_rows, parse_manifest, recorded_sha256
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of a cache and what is wrong with it.
+
+    Attributes:
+        part: file name, or what else was looked at.
+        rows: rows it holds; 0 where that means nothing.
+        bytes: on disk.
+        problem: empty if the part is sound.
+        removable: whether deleting the file makes the next extraction mend it.
+    """
+
+    part: str
+    rows: int = 0
+    bytes: int = 0
+    problem: str = ""
+    removable: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification found."""
+
+    store: Store
+    findings: tuple[Finding, ...]
+
+    @property
+    def broken(self) -> list[Finding]:
+        """The parts with a problem."""
+        return [finding for finding in self.findings if finding.problem]
+
+
+def verify_cache(
+    place: Path | str,
+    report: Reporter,
+    manifest: Manifest | None = None,
+    images: Path | None = None,
+    sample: int | None = None,
+) -> Verdict:
+    """Read every byte of a cache, complete or not, and hold all its parts against each other.
+
+    Checked: the index and its checksum; of each shard its checksum, place, settings, shape, that each row has either
+    finite features or a recorded error, and that paths and labels are the manifest's; that every row is there once;
+    and, with `images`, that the pictures still are what the manifest recorded.
+
+    Args:
+        place: folder or address of the cache.
+        manifest: by default the one in the cache, if there is one.
+        images: root of the raw data, to be read and compared with the manifest.
+        sample: bounds the work, whatever the size of the cache: read only so many shards and so many rows of the raw
+            data, both spread evenly. Of the other shards only presence and length are looked at, in one listing; and
+            of the cache's own manifest only the first line, unless `images` asks for its rows.
+
+    Raises:
+        CacheError: there is no cache at all.
+        SettingsError: `images` is given, and there is no manifest to compare it with.
+    """
+    store = store_at(place)
+    sizes = store.sizes()
+    if INDEX not in sizes and not any(name.startswith("shard-") for name in sizes):
+        raise CacheError(f"{store}: expected a feature cache, found neither {INDEX} nor a shard.")
+    known, findings = Known(manifest=manifest), []
+    skim_manifest = sample is not None and images is None
+    if manifest is None and MANIFEST in sizes and not skim_manifest:
+        findings.append(_own_manifest(store, known, sizes))
+    if images is not None and known.manifest is None:
+        raise SettingsError(f"{store}: {images} is to be compared with a manifest, and there is none. Give --manifest.")
+    findings.append(_index(store, known, sizes))
+    if manifest is None and MANIFEST in sizes and skim_manifest and known.identity:
+        findings.append(_manifest_line(store, known.identity, sizes))
+    numbers = _numbers(known, sizes)
+    chosen = set(spread(numbers, sample))
+    whole = [_unread(number, known, sizes) for number in numbers if number not in chosen]
+    with report.bar(f"verifying {store}", len(chosen), "shard") as bar:
+        for result in store.each(lambda number: _shard(store, number, known, sizes), sorted(chosen)):
+            whole.append(result)
+            bar.advance(1)
+    findings += [finding for finding, _ in whole if finding]
+    findings += _coverage(known, [rows for _, rows in whole])
+    if len(chosen) < len(numbers):
+        findings.append(Finding(f"a sample: {len(chosen)} of {len(numbers)} shards read"))
+    if images is not None:
+        findings.append(_raw_data(known.manifest, images, sample, report))
+    return Verdict(store, tuple(findings))
+
+
+def spread(numbers: Sequence[int], count: int | None) -> list[int]:
+    """So many of the numbers, spread evenly, the first and the last among them; None for all.
+
+    >>> spread(range(10), 3)
+    [0, 4, 9]
+    """
+    if count is None or count >= len(numbers):
+        return list(numbers)
+    return [numbers[place] for place in np.unique(np.linspace(0, len(numbers) - 1, count).round().astype(int)).tolist()]
+
+
+def repair(verdict: Verdict) -> list[str]:
+    """Delete the broken parts, so that the next extraction makes them and nothing else.
+
+    Returns:
+        The names of the files that are gone: broken ones, and the index with any of them.
+
+    Raises:
+        CacheError: an extraction is writing to the folder.
+    """
+    names = [finding.part for finding in verdict.broken if finding.removable]
+    if not names:
+        return []
+    store = verdict.store
+    with writing(store.folder), store.leased(None):
+        present = [name for name in dict.fromkeys([INDEX, *names]) if name in store.sizes()]
+        for name in present:
+            store.remove(name)
+    return present
+
+
+def _own_manifest(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
+    try:
+        known.manifest = parse_manifest(store.read(MANIFEST), store.path(MANIFEST))
+    except (DataError, CacheError) as error:
+        return Finding(MANIFEST, problem=str(error), removable=True)
+    return Finding(MANIFEST, len(known.manifest.rows), sizes[MANIFEST])
+
+
+def _manifest_line(store: Store, identity: Identity, sizes: Mapping[str, int]) -> Finding:
+    """The manifest by its first line, which says whose it is."""
+    claimed = recorded_sha256(store.read(MANIFEST, 0, min(HEADER_BYTES, sizes[MANIFEST])))
+    wrong = "" if claimed == identity.settings["manifest"] else "its first line is not that of this cache's manifest"
+    return Finding(MANIFEST, 0, sizes[MANIFEST], wrong, removable=bool(wrong))
+
+
+def _index(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
+    if INDEX not in sizes:
+        return Finding(INDEX, problem="missing: the cache is incomplete")
+    try:
+        index = read_index(store)
+    except CacheError as error:
+        return Finding(INDEX, problem=str(error).removeprefix(f"{store.path(INDEX)}: "), removable=True)
+    known.index, known.identity = index, Identity(index["settings"], index["encoder"])
+    finding, manifest = Finding(INDEX, index["rows"], sizes[INDEX]), known.manifest_of(known.identity)
+    if manifest and (index["rows"], index["classes"]) != (len(manifest.rows), list(manifest.classes)):
+        return replace(finding, problem="its rows or classes are not the manifest's", removable=True)
+    return finding
+
+
+def _numbers(known: Known, sizes: Mapping[str, int]) -> Sequence[int]:
+    """The shards that should be there, or are."""
+    found = {int(digits) for name in sizes if (digits := name[len("shard-") : -len(".h5")]).isdecimal()}
+    found = {number for number in found if shard_name(number) in sizes}
+    return sorted(found.union(range(len(known.index["shards"])) if known.index else ()))
+
+
+def _shard(store: Store, number: int, known: Known, sizes: Mapping[str, int]) -> tuple[Finding, range]:
+    """What there is to say of a shard, and the rows it holds if it is sound."""
+    name = shard_name(number)
+    if name not in sizes:
+        return Finding(name, problem="missing", removable=True), range(0)
+    size = sizes[name]
+    try:
+        with store.opened(name) as shard:
+            shard.check_rows()
+            problem, rows, identity = contradiction(shard, number, known), shard.rows, shard.identity
+    except CacheError as error:
+        return Finding(name, 0, size, str(error).removeprefix(f"{store.path(name)}: "), removable=True), range(0)
+    if problem:
+        # Without an index nobody knows which of two shards that contradict each other is the wrong one.
+        return Finding(name, len(rows), size, problem, removable=known.index is not None), range(0)
+    known.identity = known.identity or identity
+    return Finding(name, len(rows), size), rows
+
+
+def _unread(number: int, known: Known, sizes: Mapping[str, int]) -> tuple[Finding | None, range | None]:
+    """What the listing alone says of a shard: a finding if it is wrong, and the rows it should hold, if known."""
+    name = shard_name(number)
+    if name not in sizes:
+        return Finding(name, problem="missing", removable=True), range(0)
+    if known.index is None:
+        return None, None
+    if number >= len(known.index["shards"]):
+        return Finding(name, 0, sizes[name], "is no part of the index", removable=True), range(0)
+    record = known.index["shards"][number]
+    if sizes[name] != record["bytes"]:
+        problem = f"is {sizes[name]} bytes long, the index recorded {record['bytes']}"
+        return Finding(name, 0, sizes[name], problem, removable=True), range(0)
+    return None, range(record["first_row"], record["first_row"] + record["rows"])
+
+
+def _coverage(known: Known, whole: Sequence[range | None]) -> list[Finding]:
+    """Whether the sound shards hold every row once; nothing if some are unread and no index says what they hold."""
+    manifest, identity = known.manifest, known.identity
+    if manifest and identity and not known.manifest_of(identity):
+        cached = identity.settings["manifest"]
+        return [Finding("manifest", len(manifest.rows), 0, f"cached {cached[:12]}..., given {manifest.sha256[:12]}...")]
+    if (manifest is None and known.index is None) or None in whole:
+        return []
+    total = len(manifest.rows) if manifest else known.index["rows"]
+    wrong, first = _not_once(whole, total)
+    problem = f"{wrong} of {total} rows are not in one sound shard, from row {first} on" if wrong else ""
+    return [Finding("all rows", total, 0, problem)]
+
+
+def _not_once(parts: Sequence[range], total: int) -> tuple[int, int]:
+    """How many of the rows 0 to `total` are not in exactly one part, and the first of them."""
+    changes = Counter(part.start for part in parts if part)
+    changes.subtract(part.stop for part in parts if part)
+    wrong, first, times = 0, total, 0
+    for start, stop in pairwise(sorted({0, total, *changes})):
+        times += changes[start]
+        if times != 1 and start < total:
+            wrong, first = wrong + min(stop, total) - start, min(first, start)
+    return wrong, first
+
+
+def _raw_data(manifest: Manifest, images: Path, sample: int | None, report: Reporter) -> Finding:
+    rows = spread(range(len(manifest.rows)), sample)
+    with report.bar(f"comparing {images}", len(rows), "row") as bar:
+        changed = changed_rows(manifest, images, rows, bar.advance)
+    names = ", ".join(repr(manifest.rows[row].path) for row in changed[:3]) + " ..." * (len(changed) > 3)
+    problem = f"{len(changed)} rows are not what was listed: {names}" if changed else ""
+    return Finding(str(images), len(rows), 0, problem)

@@ -1,0 +1,1 @@
+"""`expclip-cache`: one module per command, each a thin layer over one library call."""

@@ -1,0 +1,5 @@
+"""Datasets on disk -> manifests: ordered, hashed rows with labels by class name."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

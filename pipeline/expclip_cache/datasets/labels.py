@@ -1,0 +1,48 @@
+"""From a dataset's own words to labels, by name."""
+
+from collections.abc import Iterable
+
+from expclip_cache.base import CANONICAL, DataError, canonical_name, canonical_order
+from expclip_cache.datasets.definition import Definition
+
+
+class Labels:
+    """Translates folder names, numbers and abbreviations of one dataset.
+
+    Attributes:
+        classes: (c,) names in canonical order; a label is an index into them.
+    """
+
+    def __init__(self, definition: Definition, words: Iterable[str], where: str) -> None:
+        """Check all words of a dataset.
+
+        Args:
+            definition: of the dataset.
+            words: every folder name or label that occurs in it.
+            where: what they were read from, for the error.
+
+        Raises:
+            DataError: a word has no known meaning; it and the known ones are named.
+        """
+        native = {key.strip().lower(): name for key, name in definition.native.items()}
+        own = {name.lower(): name for name in definition.classes}
+        self._name_of = {}
+        for word in words:
+            key = word.strip().lower()
+            self._name_of[word] = native.get(key) or own.get(key) or canonical_name(key)
+        unknown = [word for word, name in self._name_of.items() if name is None]
+        if unknown:
+            known = ", ".join(definition.classes or CANONICAL)
+            codes = ", ".join(f"{key} ({name})" for key, name in definition.native.items())
+            raise DataError(
+                f"{where}: no class is known for {', '.join(map(repr, unknown))}. Known classes: {known}."
+                f"{f' Also: {codes}.' if codes else ''} Rename it, remove it, or describe it under "
+                "`native:` in a definition file; a number or abbreviation means another class in every "
+                "dataset."
+            )
+        self.classes = definition.classes or canonical_order(filter(None, self._name_of.values()))
+
+    def label(self, word: str) -> int | None:
+        """The label a word stands for, or None where its class is known but not among the dataset's."""
+        name = self._name_of[word]
+        return self.classes.index(name) if name in self.classes else None

@@ -1,0 +1,127 @@
+"""Finding images under a folder, in an order that does not depend on the file system."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from expclip_cache.base import DataError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+"""Suffixes of images, in lower case; upper case counts too. Animated formats are left out on purpose."""
+
+
+@dataclass
+class Tree:
+    """Everything below a root; paths are posix, relative to the root.
+
+    Attributes:
+        images: paths of images, sorted by their bytes. Links to files are followed, and a link that leads
+            nowhere is listed too: decoding records it as a failure instead of nobody noticing it.
+        bare: folders that hold neither images nor folders, sorted by their bytes.
+        ignored: how many visible files were passed over, by suffix.
+    """
+
+    images: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def notes(self) -> list[str]:
+        """The files passed over, in words."""
+        if not self.ignored:
+            return []
+        kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(self.ignored.items()))
+        return [f"files ignored because they are no images: {kinds}"]
+
+
+def read_tree(root: Path) -> Tree:
+    """Walk a folder.
+
+    Hidden files and folders (a leading dot) are not looked at; links to folders are followed.
+
+    Raises:
+        DataError: `root` or a folder below it is missing or cannot be listed, or a link leads back to a
+            folder above it.
+    """
+    tree = Tree()
+    _walk(root, "", (), tree)
+    tree.images.sort(key=os.fsencode)
+    tree.bare.sort(key=os.fsencode)
+    return tree
+
+
+def frame_names(folder: Path) -> list[str]:
+    """Names of the images directly in a folder, sorted by their bytes; empty where the folder does not exist.
+
+    Raises:
+        DataError: the folder cannot be listed for another reason.
+    """
+    try:
+        names = [e.name for e in _entries(folder) if is_image(e.name) and _is_readable(e) and not _is_folder(e)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{folder}: the clip's folder cannot be listed ({error.strerror}).") from None
+    return sorted(names, key=os.fsencode)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name has an image suffix.
+
+    >>> is_image("a.JPG"), is_image("a.gif"), is_image("jpg")
+    (True, False, False)
+    """
+    return _suffix(name) in IMAGE_SUFFIXES
+
+
+def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: Tree) -> None:
+    try:
+        status = folder.stat()
+        entries = list(_entries(folder))
+    except OSError as error:
+        raise DataError(
+            f"{folder}: expected a folder of images, which cannot be listed ({error.strerror}). "
+            "Check the path and its permissions."
+        ) from None
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise DataError(f"{folder}: is a link to a folder above it, so the walk would never end. Remove the link.")
+    images, folders = [], []
+    for entry in entries:
+        if _is_folder(entry):
+            folders.append(entry.name)
+        elif is_image(entry.name) and _is_readable(entry):
+            images.append(entry.name)
+        else:
+            tree.ignored[_suffix(entry.name)] += 1
+    tree.images.extend(_joined(prefix, images))
+    if prefix and not images and not folders:
+        tree.bare.append(prefix)
+    for name, path in zip(folders, _joined(prefix, folders), strict=True):
+        _walk(folder / name, path, (*above, here), tree)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: no folder
+        return False
+
+
+def _is_readable(entry: os.DirEntry[str]) -> bool:
+    """A file or a link; not a pipe or socket, which would block whoever opens it."""
+    return entry.is_symlink() or entry.is_file()
+
+
+def _joined(prefix: str, names: Iterable[str]) -> Iterator[str]:
+    return (f"{prefix}/{name}" if prefix else name for name in names)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()

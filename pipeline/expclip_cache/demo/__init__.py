@@ -1,0 +1,5 @@
+"""The embedded demo: rendered faces and tiny encoders trained on such faces."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,16 @@
+from .drawing.action_units import ACTION_UNITS as ACTION_UNITS
+from .drawing.action_units import EXPRESSIONS as EXPRESSIONS
+from .drawing.dice import Dice as Dice
+from .drawing.identity import AGES as AGES
+from .drawing.identity import BEARDS as BEARDS
+from .drawing.identity import HAIR_COLOURS as HAIR_COLOURS
+from .drawing.identity import HAIR_STYLES as HAIR_STYLES
+from .drawing.identity import SCENES as SCENES
+from .drawing.identity import SHIRTS as SHIRTS
+from .drawing.identity import Identity as Identity
+from .drawing.sets import FRAMES as FRAMES
+from .drawing.sets import Face as Face
+from .drawing.sets import draw_item as draw_item
+from .drawing.sets import plan_face as plan_face
+from .drawing.sets import render_set as render_set
+from .settings import DemoSetSettings as DemoSetSettings

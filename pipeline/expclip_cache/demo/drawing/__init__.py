@@ -1,0 +1,1 @@
+"""The face renderer: identity, expression and style -> pixels."""

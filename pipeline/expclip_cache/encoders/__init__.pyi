@@ -1,0 +1,13 @@
+from .blip2_t5 import load_blip2_t5 as load_blip2_t5
+from .clip import load_clip as load_clip
+from .freed_memory import give_back_freed_memory as give_back_freed_memory
+from .images import CLIP_MEAN as CLIP_MEAN
+from .images import CLIP_STD as CLIP_STD
+from .images import MAX_PIXELS as MAX_PIXELS
+from .images import Preprocess as Preprocess
+from .images import read_photo as read_photo
+from .images import read_pixels as read_pixels
+from .images import to_square as to_square
+from .settings import ClipSettings as ClipSettings
+from .settings import LlmSettings as LlmSettings
+from .weights import weights_sha256 as weights_sha256

@@ -1,0 +1,152 @@
+"""A picture file -> the square of pixels an encoder sees.
+
+Pixels stay 8-bit until they are on the encoder's device: a quarter of the bytes to move, and the same numbers.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from expclip_cache.base import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+MAX_PIXELS = 200_000_000
+"""Largest picture that is decoded, in pixels: above it a small file could fill the memory (a decompression bomb)."""
+
+
+Decode = Literal["full", "draft"]
+"""`draft`: a JPEG of at least four times the encoder's size is decoded at a half, a quarter or an eighth of its own,
+still at least twice what the encoder sees. Large photos take a third to a sixth of the time, and no value of a pixel
+moves by more than a few levels of 255 (3 in photos, 9 under heavy noise; see `tests/unit/test_images.py`)."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes `size` x `size` pixels, and what is done to their values afterwards."""
+
+    name: str
+    size: int
+    resize: Literal["stretch", "crop"]
+    interpolation: Literal["bilinear", "bicubic"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    decode: Decode = "full"
+
+
+def preprocess(kind: Literal["reference", "clip"], size: int, decode: Decode = "full") -> Preprocess:
+    """The two named ways.
+
+    `reference` is what Exp-CLIP does for both encoders: a bilinear stretch to a square, values in [0, 1], no mean or
+    standard deviation. `clip` is CLIP's own: bicubic on the shortest side, centre crop, CLIP's mean and deviation.
+    """
+    if kind == "reference":
+        return Preprocess(kind, size, "stretch", "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), decode)
+    return Preprocess(kind, size, "crop", "bicubic", CLIP_MEAN, CLIP_STD, decode)
+
+
+def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:
+    """Decode and resize one picture, as the reference does: RGB, EXIF orientation ignored.
+
+    Returns:
+        (3, size, size) uint8, RGB.
+
+    Raises:
+        DataError: with the reason in one line; nothing else is raised for a bad file.
+    """
+    with _opened(path) as image:
+        if how.decode == "draft":
+            # Only JPEG's decoder can do this; for all others it changes nothing.
+            image.draft(None, (2 * how.size, 2 * how.size))
+        return to_square(_rgb(image), how)
+
+
+def read_photo(path: str | Path) -> Image.Image:
+    """Decode one picture at full size, RGB, turned upright as its EXIF says.
+
+    Raises:
+        DataError: see `read_pixels`.
+    """
+    with _opened(path) as image:
+        return _rgb(ImageOps.exif_transpose(image))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """An open picture; whatever goes wrong with it inside the block becomes a DataError."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures before it refuses them; we set our own limit below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # A FIFO or a device named x.jpg would block for ever when opened.
+            if not Path(path).is_file():
+                raise DataError("is not a file" if Path(path).exists() else "does not exist")
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(
+                        f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded"
+                    )
+                yield image
+    except DataError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything for broken files
+        raise DataError(f"{type(error).__name__}: {_without_path(str(error), path)}") from None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """To 8-bit RGB. Grey of 16 or 32 bits is scaled, which Pillow's own conversion would clip to white."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0.0)), 1.0)
+        image = Image.fromarray((values.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
+    return image.convert("RGB")
+
+
+def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
+    """(3, size, size) uint8 of an RGB picture."""
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    size, resample = how.size, filters[how.interpolation]
+    if how.resize == "stretch":
+        image = image.resize((size, size), resample)
+    else:
+        short = min(image.size)
+        wide, high = (max(size, int(size * side / short)) for side in image.size)
+        image = image.resize((wide, high), resample)
+        left, top = round((wide - size) / 2), round((high - size) / 2)
+        image = image.crop((left, top, left + size, top + size))
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def to_float(pixels: "torch.Tensor", how: Preprocess) -> "torch.Tensor":
+    """(b, 3, size, size) uint8 -> float32 of the same shape and device: / 255, minus mean, over std.
+
+    Raises:
+        ValueError: pixels of another shape or dtype.
+    """
+    import torch
+
+    if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, how.size, how.size):
+        found = f"{tuple(pixels.shape)} {pixels.dtype}"
+        raise ValueError(f"pixels: expected (b, 3, {how.size}, {how.size}) uint8, found {found}")
+    values = pixels.to(torch.float32) / 255
+    if how.mean == (0.0, 0.0, 0.0) and how.std == (1.0, 1.0, 1.0):
+        return values
+    shape = (3, 1, 1)
+    mean = torch.tensor(how.mean, device=values.device).view(shape)
+    std = torch.tensor(how.std, device=values.device).view(shape)
+    return (values - mean) / std
+
+
+def _without_path(message: str, path: str | Path) -> str:
+    """Drop the path from Pillow's message: the record has it already, and absolute paths are one machine's."""
+    return message.replace(f" {str(path)!r}", "").replace(str(path), "").strip() or "unreadable"

@@ -1,0 +1,96 @@
+"""Which frozen encoders run: `clip:` and `llm:` in params.yaml."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from expclip_cache.base import Name, Section
+from expclip_cache.encoders import versions
+
+INSTRUCTION = (
+    "Please play the role of a facial action describer. "
+    "Objectively describe the detailed facial actions of the person in the image."
+)
+"""The reference's instruction."""
+
+
+class ClipSettings(Section):
+    """The frozen CLIP: its image tower sees the faces, its text tower reads the prompts.
+
+    Attributes:
+        name: its features go to features/<name>/.
+        model: `demo`, an architecture of open_clip, `hf-hub:<owner>/<name>`, or a folder with open_clip_config.json.
+        weights: `pretrained`, one of open_clip's tags, a .safetensors file, or `random`.
+        preprocess: `reference` stretches to a square without mean and standard deviation, as Exp-CLIP does; `clip`
+            crops and normalises, as CLIP does.
+        decode: see `encoders.images.Decode`.
+        precision: of weights and activations.
+    """
+
+    name: Name = "clip"
+    model: str = "demo"
+    weights: str = "pretrained"
+    preprocess: Literal["reference", "clip"] = "reference"
+    decode: Literal["full", "draft"] = "full"
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+
+    def image_settings(self) -> dict[str, str | int]:
+        """What decides an image feature, code versions included; the name of the folder does not."""
+        settings = self.model_dump(exclude={"name", *_implied(self)})
+        return {"encoder": "clip-image", **settings, **_image_versions(versions.CLIP)}
+
+    def text_settings(self) -> dict[str, str | int]:
+        """What decides a text feature, code versions included."""
+        settings = self.model_dump(exclude={"name", "preprocess", "decode"})
+        return {"encoder": "clip-text", **settings, "encoder_version": versions.CLIP}
+
+
+class LlmSettings(Section):
+    """The frozen BLIP-2 or InstructBLIP with a T5, whose encoder states are the targets.
+
+    Attributes:
+        name: its features go to features/<name>/.
+        model: `demo`, a Hugging Face repository, or a folder.
+        revision: of a Hugging Face repository.
+        instruction: what the LLM is asked.
+        mode: `dropout` draws masks as the reference's train() does.
+        draws: how many times, in mode dropout.
+        preprocess, decode: as in `ClipSettings`.
+        precision: `reference` is float16 for the vision model, float32 for the Q-Former and bfloat16 for T5.
+    """
+
+    name: Name = "llm"
+    model: str = "demo"
+    weights: Literal["pretrained", "random"] = "pretrained"
+    revision: str | None = None
+    instruction: str = INSTRUCTION
+    mode: Literal["eval", "dropout"] = "eval"
+    draws: Annotated[int, Field(ge=1)] = 1
+    preprocess: Literal["reference", "clip"] = "reference"
+    decode: Literal["full", "draft"] = "full"
+    precision: Literal["fp32", "reference"] = "fp32"
+
+    @model_validator(mode="after")
+    def _draws_need_dropout(self) -> Self:
+        if self.draws > 1 and self.mode == "eval":
+            raise ValueError(f"draws is {self.draws}, but targets in mode eval are always the same; use mode: dropout")
+        return self
+
+    def target_settings(self, draw: int = 0) -> dict[str, str | int | None]:
+        """What decides a target, code versions included; neither the name of the folder nor the number of draws."""
+        drawn = {"draw": draw} if self.mode == "dropout" else {}
+        settings = self.model_dump(exclude={"name", "draws", *_implied(self)})
+        return {"encoder": "llm-target", **settings, **drawn, **_image_versions(versions.BLIP2_T5)}
+
+
+def _implied(encoder: ClipSettings | LlmSettings) -> set[str]:
+    """Settings that a cache does not record: full decoding goes without saying."""
+    return {"decode"} if encoder.decode == "full" else set()
+
+
+def _image_versions(encoder: int) -> dict[str, int]:
+    return {
+        "encoder_version": encoder,
+        "pixels_version": versions.PIXELS,
+        "pooling_version": versions.POOLING,
+    }

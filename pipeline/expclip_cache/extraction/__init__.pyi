@@ -1,0 +1,9 @@
+from .batch_size import ON_CPU as ON_CPU
+from .decoding import decoding as decoding
+from .decoding import plan_batches as plan_batches
+from .extract_text import extract_texts as extract_texts
+from .jobs import Job as Job
+from .jobs import clip_job as clip_job
+from .jobs import llm_job as llm_job
+from .resume import has_every_shard as has_every_shard
+from .run import extract as extract

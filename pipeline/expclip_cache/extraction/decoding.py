@@ -1,0 +1,228 @@
+"""Decode rows of a manifest in worker processes, ahead of the encoder."""
+
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from expclip_cache.base import STOPS, DataError, LostWorkerError, live_no_longer_than
+from expclip_cache.datasets import Manifest, changed_rows
+from expclip_cache.encoders import Preprocess, give_back_freed_memory, read_pixels
+from expclip_cache.extraction.kept_pixels import KeptPixels
+
+STALL_SECONDS = 300
+"""A worker that gives nothing for this long is taken for hung (a dead network share, say)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded rows.
+
+    Attributes:
+        rows: n consecutive manifest rows.
+        pixels: (n, f, 3, size, size) uint8; zeros where a row could not be read.
+        errors: n reasons, empty where the row is good.
+        failure: why decoding cannot go on; then the rest means nothing.
+    """
+
+    rows: range
+    pixels: torch.Tensor
+    errors: tuple[str, ...]
+    failure: str = ""
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory (called by torch's loader)."""
+        return replace(self, pixels=self.pixels.pin_memory())
+
+
+class _Decoder(Dataset):
+    """Maps rows to what is decoded from them; runs inside the workers."""
+
+    def __init__(self, manifest: Manifest, root: Path, how: Preprocess, kept: KeptPixels | None):
+        self.manifest, self.root, self.how, self.kept = manifest, root, how, kept
+
+    def __getitem__(self, rows: range) -> Batch:
+        size = self.how.size
+        pixels = np.zeros((len(rows), self.manifest.frames, 3, size, size), dtype=np.uint8)
+        errors, failure = [], ""
+        try:
+            for place, row_id in enumerate(rows):
+                errors.append(self._decode(row_id, pixels[place]))
+        except DataError as error:
+            # As a value: an exception would reach the driver wrapped into the loader's own words.
+            failure = str(error)
+        return Batch(rows, torch.from_numpy(pixels), tuple(errors), failure)
+
+    def _decode(self, row_id: int, pixels: np.ndarray) -> str:
+        """Fill (f, 3, size, size) with the row's frames; returns the reason when one cannot be read.
+
+        Raises:
+            DataError: pictures cannot be kept.
+        """
+        decoded: dict[str, np.ndarray] = {}
+        fresh = []
+        for frame, name in enumerate(self.manifest.rows[row_id].files):
+            if self.kept and self.kept.take(row_id, frame, pixels[frame]):
+                continue
+            try:
+                if name not in decoded:
+                    decoded[name] = read_pixels(self.root / name, self.how)
+            except DataError as error:
+                pixels[:] = 0
+                return str(error) if len(pixels) == 1 else f"{name}: {error}"
+            pixels[frame] = decoded[name]
+            fresh.append(frame)
+        # What is kept under the manifest's name are the pictures it has the hashes of, and no others.
+        if self.kept and fresh and not changed_rows(self.manifest, self.root, [row_id]):
+            for frame in fresh:
+                self.kept.keep(row_id, frame, pixels[frame])
+        return ""
+
+
+@contextmanager
+def decoding(
+    manifest: Manifest,
+    root: Path,
+    how: Preprocess,
+    batches: Iterable[range],
+    *,
+    workers: int,
+    pin: bool,
+    keep_in: Path | None = None,
+) -> Iterator[Iterator[Batch]]:
+    """Decode batches in order, `workers` processes ahead (0: in this process), while the block runs.
+
+    However the block ends, no worker outlives it.
+
+    Args:
+        batches: the rows of each; taken one by one, a little ahead of the decoding, so they need not be known before.
+        keep_in: folder where decoded pictures are kept, and taken from where they are there already.
+
+    Raises:
+        DataError: decoded pictures cannot be kept.
+        LostWorkerError: a worker died or hung; the message says which and what to do.
+    """
+    kept = KeptPixels(keep_in, manifest, how) if keep_in else None
+    if kept:
+        kept.prepare()
+    decoder = _Decoder(manifest, root, how, kept)
+    options = {"prefetch_factor": 2, "worker_init_fn": partial(_begin_worker, os.getpid())} if workers else {}
+    loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=workers, pin_memory=pin, **options)
+    before = set(multiprocessing.active_children())
+    children: list[multiprocessing.process.BaseProcess] = []
+    try:
+        # What runs around a fork swallows a KeyboardInterrupt, so signals wait until the workers are there.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            batches_in_order = iter(loader)
+            children += [child for child in multiprocessing.active_children() if child not in before]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield _watched(batches_in_order, children)
+    except _StalledError:
+        raise _lost(root, f"gave nothing for {STALL_SECONDS} s") from None
+    except RuntimeError as error:
+        # Torch notices a dead worker by signal, so this can come out of any line of the block.
+        if "DataLoader" not in str(error):
+            raise
+        raise _lost(root, f"died ({str(error).splitlines()[0]})") from None
+    finally:
+        _kill(children)
+        if kept:
+            kept.close()
+
+
+def _begin_worker(parent: int, _: int) -> None:
+    # Torch's workers look for their parent themselves, but may find another in its place.
+    live_no_longer_than(parent)
+    # A decoder's blocks are as large as the photos, and each of another size.
+    give_back_freed_memory()
+
+
+def _lost(root: Path, how: str) -> LostWorkerError:
+    return LostWorkerError(
+        f"{root}: a decoding worker {how}. If memory ran out, use fewer workers or smaller batches; finished shards "
+        "are kept."
+    )
+
+
+class _StalledError(Exception):
+    """No batch came in time."""
+
+
+def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process.BaseProcess]) -> Iterator[Batch]:
+    """The batches, unless one does not come in time: then the workers are killed, which ends any wait for them.
+
+    Torch's own time limit does not cover the moment in which a tensor is handed over.
+    """
+    while True:
+        stalled = threading.Event()
+
+        def give_up(stalled: threading.Event = stalled) -> None:
+            stalled.set()
+            for worker in workers:
+                worker.kill()
+
+        timer = threading.Timer(STALL_SECONDS, give_up)
+        timer.daemon = True
+        if workers:
+            timer.start()
+        try:
+            batch = next(batches, None)
+        except (RuntimeError, OSError, EOFError) as error:
+            if stalled.is_set():
+                raise _StalledError from None
+            if "DataLoader" in str(error) or not _has_ended(workers):
+                raise
+            # A worker that dies while it hands over a tensor shows as a broken connection, or in torch's own thread.
+            raise RuntimeError(f"DataLoader worker broke off: {type(error).__name__}") from None
+        finally:
+            timer.cancel()
+        if batch is None:
+            return
+        if batch.failure:
+            raise DataError(batch.failure)
+        yield batch
+
+
+def _has_ended(workers: Sequence[multiprocessing.process.BaseProcess]) -> bool:
+    """Whether a worker is gone, or is about to be: its connections close a moment before its end can be seen."""
+    return bool(workers and multiprocessing.connection.wait([worker.sentinel for worker in workers], timeout=5))
+
+
+def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    """End workers that may be stopped or stuck: a join could hang, and there is nothing to lose.
+
+    A picture that one of them keeps at the time fails its checksum.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    # Torch's handler would take their end for a failure and raise in the midst of whatever is under way.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main else None
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.join()
+    if main:
+        signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
+
+
+def plan_batches(parts: Sequence[range], rows_per_batch: int) -> tuple[range, ...]:
+    """Cut each part (the rows of one shard) into batches; none crosses a border.
+
+    >>> plan_batches([range(0, 5), range(5, 7)], 3)
+    (range(0, 3), range(3, 5), range(5, 7))
+    """
+    return tuple(
+        range(start, min(start + rows_per_batch, part.stop))
+        for part in parts
+        for start in range(part.start, part.stop, rows_per_batch)
+    )

@@ -1,0 +1,122 @@
+"""Decoded pictures kept on disk, so that the next encoder over the same dataset need not decode them again.
+
+One sparse file: the checksums of all pictures, then their pixels, each in its place. A picture whose pixels do not
+match their checksum (never written, torn by a kill, damaged) counts as not there and is decoded.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import PIL
+import xxhash
+from PIL import features
+
+from expclip_cache.base import DataError
+from expclip_cache.cache import canonical_json
+from expclip_cache.datasets import Manifest
+from expclip_cache.encoders import Preprocess
+
+VERSION = 1
+"""Of this file's layout and of what `expclip_cache.encoders.images` makes of a picture: raised when either changes."""
+
+CHECKSUM = 8
+"""Bytes of an XXH3-64; all zero where nothing was written."""
+
+PAGE = 4096
+
+
+class KeptPixels:
+    """The decoded pictures of one dataset, all squares of one kind.
+
+    The file's name holds what decides about a pixel: the manifest with the hash of every picture, how pictures become
+    squares, and the versions of what decodes them. Values are kept as 8-bit RGB, before any mean or deviation, so
+    encoders that differ only in these share them. Processes may read and write at once: a picture has the same bytes
+    from all, as long as only pictures are kept that have the manifest's hash.
+
+    Attributes:
+        path: of the file; there is none before `prepare`.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, how: Preprocess):
+        libraries = [PIL.__version__, features.version("jpg"), features.version("libjpeg_turbo")]
+        decides = [VERSION, manifest.sha256, how.size, how.resize, how.interpolation, how.decode, libraries]
+        key = hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
+        # For people; a manifest's name is free text.
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", manifest.name)[:64]
+        self.path = folder / f"{name}-{key}.pixels"
+        self._frames = manifest.frames
+        self._each = 3 * how.size * how.size
+        count = len(manifest.rows) * manifest.frames
+        self._start = -(-count * CHECKSUM // PAGE) * PAGE
+        self._end = self._start + count * self._each
+        self._descriptor: int | None = None
+
+    def prepare(self) -> None:
+        """Make the file, or keep what is there. It is sparse: pictures take room as they are written.
+
+        Raises:
+            DataError: it cannot be made.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                file.truncate(self._end)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def take(self, row: int, frame: int, pixels: np.ndarray) -> bool:
+        """Fill (3, size, size) uint8 with a picture, if it is there.
+
+        Returns:
+            Whether it was; if not, anything may stand in `pixels`.
+
+        Raises:
+            DataError: the file cannot be opened.
+        """
+        place, file = row * self._frames + frame, self._file
+        try:
+            checksum = os.pread(file, CHECKSUM, place * CHECKSUM)
+            if not any(checksum):
+                return False
+            os.preadv(file, [pixels], self._start + place * self._each)
+        except OSError:
+            return False
+        return xxhash.xxh3_64_digest(pixels) == checksum
+
+    def keep(self, row: int, frame: int, pixels: np.ndarray) -> None:
+        """Write a picture, (3, size, size) uint8, C-contiguous.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        place, file = row * self._frames + frame, self._file
+        try:
+            os.pwrite(file, pixels, self._start + place * self._each)
+            os.pwrite(file, xxhash.xxh3_64_digest(pixels), place * CHECKSUM)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def close(self) -> None:
+        """Close the file, if this process opened it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    @property
+    def _file(self) -> int:
+        """Opened by each process for itself."""
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self.path, os.O_RDWR)
+            except OSError as error:
+                raise self._unusable(error) from None
+        return self._descriptor
+
+    def _unusable(self, error: OSError) -> DataError:
+        return DataError(
+            f"{self.path}: decoded pictures cannot be kept here ({error.strerror}). Make room, name another folder, or "
+            "keep none (run.pixels: null); finished shards are kept."
+        )

@@ -1,0 +1,5 @@
+"""The projection head: fitted contrastively or in closed form, stored as safetensors."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

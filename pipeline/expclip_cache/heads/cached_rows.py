@@ -1,0 +1,38 @@
+"""Rows of caches as one matrix that is read when asked for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from expclip_cache.cache import FeatureCache
+
+
+class CachedRows:
+    """The chosen rows of one or several caches, one after the other, as an (n, w) matrix.
+
+    Nothing is held in memory: each access gathers from the mapped shards.
+    """
+
+    def __init__(self, caches: Sequence[FeatureCache], rows: np.ndarray):
+        """Build the view.
+
+        Args:
+            caches: of equal width, for example the draws of one target.
+            rows: (m,) int64 ids, the same for every cache; row k of the view is row k % m of cache k // m.
+        """
+        self._caches = tuple(caches)
+        self._rows = np.asarray(rows, dtype=np.int64)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(number of caches * m, w)."""
+        return len(self._caches) * len(self._rows), self._caches[0].width
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(k,) int64 numbers of the view -> (k, w) raw features in the stored dtype, in their order."""
+        numbers, places = np.divmod(np.asarray(rows, dtype=np.int64), len(self._rows))
+        found = np.empty((len(places), self._caches[0].width), dtype=self._caches[0].dtype)
+        for number in np.unique(numbers):
+            own = np.flatnonzero(numbers == number)
+            found[own] = self._caches[number][self._rows[places[own]]]
+        return found

@@ -1,0 +1,62 @@
+"""Heads as the reference keeps them: a torch file with one tensor, `mlp.weight`."""
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from expclip_cache.base import DataError, write_atomically
+from expclip_cache.heads.head_file import KEY
+
+
+def read_checkpoint(path: Path) -> np.ndarray:
+    """W (t, d) float32 of a checkpoint; nothing in the file is executed.
+
+    Raises:
+        DataError: the file is missing, damaged, holds more than tensors, or no finite matrix `mlp.weight`.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror or error}).") from None
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"{path}: is more than a file of tensors, and loading it could run a program; refused, nothing was "
+            f"executed ({_reason(error)}). Expected a state dict with {KEY!r}, saved with torch.save."
+        ) from None
+    except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DataError(
+            f"{path}: is no torch checkpoint ({_reason(error)}). Is it complete? Download it again."
+        ) from None
+    found = state.get(KEY) if isinstance(state, dict) else None
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or found.layout != torch.strided:
+        raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {_content(state)}.")
+    weights = found.detach().to(torch.float32).numpy()
+    if not np.isfinite(weights).all():
+        raise DataError(f"{path}: {KEY!r} has values that are not finite: its training went wrong.")
+    return weights
+
+
+def write_checkpoint(path: Path, weights: np.ndarray) -> None:
+    """Write W (t, d) as the reference's state dict, which its own code loads."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save({KEY: torch.from_numpy(np.array(weights, dtype=np.float32))}, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what torch says; the others advise to load the file unsafely."""
+    return str(error).strip().split("\n")[0].rstrip(".")[:200] or type(error).__name__
+
+
+def _content(state: object) -> str:
+    if not isinstance(state, dict):
+        return f"a {type(state).__name__}"
+    names = [f"{name} {tuple(getattr(value, 'shape', ()))}" for name, value in list(state.items())[:5]]
+    return f"{', '.join(names) or 'nothing'}{' and more' * (len(state) > 5)}"

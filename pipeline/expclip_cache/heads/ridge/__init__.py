@@ -1,0 +1,1 @@
+"""The head in closed form: ridge regression from image features to targets."""

@@ -1,0 +1,5 @@
+"""Class names -> prompts for CLIP's text tower."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

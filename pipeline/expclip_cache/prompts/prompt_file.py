@@ -1,0 +1,129 @@
+"""A user's own prompts, from a YAML file.
+
+Either the prompts of each class:
+
+    classes:
+      happiness: ["a smiling face.", "a face with raised cheeks."]
+      boredom: ["a bored face."]
+
+or templates for all classes, with {n} for the class name and {a} for its adjective:
+
+    templates: ["a photo of a {a} person.", "a face that shows {n}."]
+    adjectives: {boredom: bored}     # only for classes outside the eleven
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+
+from expclip_cache.base import ADJECTIVES, SettingsError
+
+
+def read_prompt_file(path: str | Path, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Read the prompts of some classes.
+
+    Args:
+        path: the YAML file, UTF-8.
+        classes: the class names wanted; others in the file are left alone.
+
+    Returns:
+        Class name -> its prompts in the file's order, for `classes` in their order. Classes may have
+        different numbers of prompts.
+
+    Raises:
+        SettingsError: the file is missing or no YAML, has unknown keys, lacks a class, or holds something that
+            is no prompt.
+    """
+    tree = _load(Path(path))
+    if not isinstance(tree, Mapping) or ("classes" in tree) == ("templates" in tree):
+        raise SettingsError(f"{path}: expected either `classes:` or `templates:`, found {_found(tree)}.")
+    known = ("classes",) if "classes" in tree else ("templates", "adjectives")
+    unknown = [str(key) for key in tree if key not in known]
+    if unknown:
+        raise SettingsError(
+            f"{path}: unknown key {', '.join(unknown)}. Known beside `{known[0]}`: {known[1:] or 'none'}."
+        )
+    if "classes" in tree:
+        return _by_class(path, tree["classes"], classes)
+    return _by_template(path, tree["templates"], tree.get("adjectives", {}), classes)
+
+
+def classes_in(path: str | Path) -> tuple[str, ...] | None:
+    """The classes that a file describes one by one; None for templates, which fit any class.
+
+    Raises:
+        SettingsError: the file is missing or no YAML.
+    """
+    tree = _load(Path(path))
+    classes = tree.get("classes") if isinstance(tree, Mapping) else None
+    return tuple(map(str, classes)) if isinstance(classes, Mapping) else None
+
+
+def _by_class(path: str | Path, tree: object, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    if not isinstance(tree, Mapping):
+        raise SettingsError(f"{path}: classes: expected class names, each with a list of prompts, found {tree!r}.")
+    missing = [name for name in classes if name not in tree]
+    if missing:
+        raise SettingsError(
+            f"{path}: has no prompts for {', '.join(missing)}; it has {', '.join(map(str, tree)) or 'none'}. "
+            "Add them under `classes:`."
+        )
+    return {name: _prompts(f"{path}: classes.{name}", tree[name]) for name in classes}
+
+
+def _by_template(
+    path: str | Path, templates: object, adjectives: object, classes: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    templates = _prompts(f"{path}: templates", templates)
+    if not isinstance(adjectives, Mapping) or not all(isinstance(word, str) for word in adjectives.values()):
+        raise SettingsError(f"{path}: adjectives: expected class names, each with a word, found {adjectives!r}.")
+    words = ADJECTIVES | dict(adjectives)
+    wants_adjective = False
+    for template in templates:
+        fields = _fields(path, template)
+        if not fields or not fields <= {"n", "a"}:
+            raise SettingsError(
+                f"{path}: templates: expected {{n}} (class name) or {{a}} (adjective) and nothing else in "
+                f"braces, found {template!r}."
+            )
+        wants_adjective |= "a" in fields
+    lacking = [name for name in classes if name not in words]
+    if wants_adjective and lacking:
+        raise SettingsError(f"{path}: no adjective for {', '.join(lacking)}. Add it under `adjectives:`.")
+    return {name: tuple(t.format(n=name, a=words.get(name)) for t in templates) for name in classes}
+
+
+def _fields(path: str | Path, template: str) -> set[str]:
+    """What stands in braces, conversions and formats included, so that those are refused too."""
+    try:
+        parts = [(field, spec, conversion) for _, field, spec, conversion in Formatter().parse(template)]
+    except ValueError as error:
+        raise SettingsError(f"{path}: templates: {template!r}: {error}.") from None
+    return {f"{field}{spec}{conversion or ''}" for field, spec, conversion in parts if field is not None}
+
+
+def _prompts(where: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise SettingsError(f"{where}: expected a list with at least one prompt, found {value!r}.")
+    wrong = [item for item in value if not isinstance(item, str) or not item.strip()]
+    if wrong:
+        raise SettingsError(f"{where}: expected prompts, found {wrong[0]!r}.")
+    return tuple(value)
+
+
+def _load(path: Path) -> object:
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: the prompt file cannot be read ({error.strerror}). prompts.set is reference, clean or "
+            "the path of a YAML file."
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: is not valid YAML: {error}") from None
+
+
+def _found(tree: object) -> str:
+    return f"the keys {', '.join(map(str, tree)) or 'none'}" if isinstance(tree, Mapping) else repr(tree)

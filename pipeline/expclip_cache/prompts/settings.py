@@ -1,0 +1,28 @@
+"""Which prompts describe the classes: `prompts:` in params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from expclip_cache.base import Section
+
+Aggregation = Literal["mean", "renorm_mean", "nearest"]
+"""How the similarities of a class's prompts become one, see `scoring.PromptIndex`."""
+
+
+class PromptSettings(Section):
+    """Which prompts describe the classes, and how a class's prompts are aggregated.
+
+    Attributes:
+        set: `reference`, `clean`, or a prompt file.
+        types: prompt types 1 to 5 of the two built-in sets.
+    """
+
+    set: Annotated[str, Field(pattern=r"^(reference|clean|.+\.ya?ml)$")] = "reference"
+    types: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (2, 5)
+    aggregation: Aggregation = "mean"
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the prompts come from a user's file."""
+        return self.set.endswith((".yaml", ".yml"))

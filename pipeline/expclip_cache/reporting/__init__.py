@@ -1,0 +1,5 @@
+"""Results for people: tables, the comparison with published figures, the report page."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,14 @@
+from .comparison import compare as compare
+from .comparison_table import comparison_csv as comparison_csv
+from .comparison_table import comparison_table as comparison_table
+from .head_scores_table import scores_json as scores_json
+from .head_scores_table import scores_table as scores_table
+from .page.content import ReportInputs as ReportInputs
+from .page.content import read_page as read_page
+from .page.html import render_page as render_page
+from .rerun import compare_results as compare_results
+from .sweep_table import sweep_table as sweep_table
+from .tables import to_bars as to_bars
+from .tables import to_csv as to_csv
+from .tables import to_metrics as to_metrics
+from .tables import to_terminal as to_terminal

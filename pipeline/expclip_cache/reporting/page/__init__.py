@@ -1,0 +1,1 @@
+"""The report page: results -> one self-contained HTML file."""

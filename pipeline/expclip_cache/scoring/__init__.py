@@ -1,0 +1,5 @@
+"""Zero-shot scores from cached features: nearest prompts, confusion matrices, UAR and WAR."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+from .device import device_name as device_name
+from .device import resolve_device as resolve_device
+from .device import resolve_devices as resolve_devices
+from .executor import execute as execute
+from .protocols import Listener as Listener
+from .protocols import Work as Work
+from .protocols import Worker as Worker
+from .ray_cluster import import_ray as import_ray
+from .settings import RunSettings as RunSettings

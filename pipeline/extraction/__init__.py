@@ -1,1 +1,0 @@
-"""Manifest -> encoder -> shards: the one place that sees all three."""

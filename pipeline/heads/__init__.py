@@ -1,1 +1,0 @@
-"""The projection head: learned by contrast or in closed form, and kept as safetensors."""

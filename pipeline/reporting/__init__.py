@@ -1,1 +1,0 @@
-"""Results for people: tables, the comparison with published figures, the page."""

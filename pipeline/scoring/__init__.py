@@ -1,1 +1,0 @@
-"""Zero-shot scores from cached features: nearest prompts, confusion, UAR and WAR."""

@@ -1,1 +1,0 @@
-"""The on-disk format of a feature cache, and nothing else."""

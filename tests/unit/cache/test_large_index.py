@@ -1,0 +1,56 @@
+"""An index of many shards and many unreadable rows says of every row what a search through all of them says."""
+
+import numpy as np
+import pytest
+
+from caches import IDENTITY
+from expclip_cache.base.errors import CacheError
+from expclip_cache.cache.format import plan_shards, shard_name
+from expclip_cache.cache.index import read_index, skipped_in, write_index
+from expclip_cache.cache.reader import FeatureCache
+from expclip_cache.cache.stores.store import store_at
+
+ROWS, SHARD_ROWS = 5_003, 7
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("index")
+    plan = plan_shards(ROWS, SHARD_ROWS)
+    records = [
+        {"name": shard_name(k), "first_row": part.start, "rows": len(part), "bytes": 9_000, "xxh3_128": f"{k:032x}"}
+        for k, part in enumerate(plan)
+    ]
+    random = np.random.default_rng(0)
+    bad = sorted({0, 6, 7, ROWS - 1, *random.integers(0, ROWS, 400).tolist()})
+    skipped = [{"row": row, "path": f"{row}.jpg", "reason": "broken"} for row in bad]
+    how = {"rows": ROWS, "shard_rows": SHARD_ROWS, "classes": (), "libraries": ["test"]}
+    write_index(folder, IDENTITY, records, skipped, **how)
+    return folder
+
+
+def test_the_shard_of_every_row(folder):
+    cache = FeatureCache(folder)
+    for row in range(ROWS):
+        record = cache.record_of(row)
+        assert record["first_row"] <= row < record["first_row"] + record["rows"]
+    for row in (-1, ROWS):
+        with pytest.raises(CacheError, match=f"rows 0 to {ROWS - 1} exist"):
+            cache.record_of(row)
+
+
+def test_the_unreadable_rows_of_every_shard(folder):
+    index = read_index(store_at(folder))
+    for part in [*plan_shards(ROWS, SHARD_ROWS), range(0), range(ROWS), range(100, 3_000)]:
+        assert skipped_in(index, part) == [item for item in index["skipped"] if item["row"] in part]
+
+
+def test_an_unreadable_row_is_refused_and_the_first_is_named(folder):
+    cache = FeatureCache(folder)
+    bad = sorted(cache.skipped)
+    assert len(cache.good_rows) == ROWS - len(bad)
+    for row in bad:
+        with pytest.raises(CacheError, match=f"row {row} has no features: broken"):
+            cache[np.array([bad[-1], row])[::-1]]
+    with pytest.raises(CacheError, match="the shard is missing"):
+        cache[cache.good_rows[:1]]

@@ -1,0 +1,297 @@
+"""The cache format: bytes, round trip, rows by id, pairing, and refusal of what does not belong together."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caches import IDENTITY, LIBRARY, edit_index, make_block, make_cache
+from expclip_cache.base.errors import CacheError
+from expclip_cache.cache import reader
+from expclip_cache.cache.format import INDEX, Block, Identity, canonical_json, differences, shard_name
+from expclip_cache.cache.header import SEALED_FROM, digest_of
+from expclip_cache.cache.reader import FeatureCache, paired_rows
+from expclip_cache.cache.shard import open_shard
+from expclip_cache.cache.shard_writer import write_shard
+from tiny_caches import write_cache
+
+
+def test_round_trip(tmp_path):
+    cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
+    assert (cache.rows, cache.width, cache.dtype, cache.classes) == (10, 4, np.float16, ("a", "b", "c"))
+    assert cache.skipped == {5: "truncated"}
+    assert cache.good_rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    rows = np.array([9, 0, 4, 4])
+    assert cache[rows][:, 0].tolist() == [9, 0, 4, 4]
+    assert cache.labels[rows].tolist() == [0, 0, 1, 1]
+    assert cache.paths(rows) == ["é/9.jpg".encode(), "é/0.jpg".encode(), "é/4.jpg".encode(), "é/4.jpg".encode()]
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    first, second = make_cache(tmp_path / "1"), make_cache(tmp_path / "2")
+    for path in sorted(first.iterdir()):
+        assert path.read_bytes() == (second / path.name).read_bytes(), path.name
+
+
+def test_plain_h5py_reads_a_shard(tmp_path):
+    make_cache(tmp_path / "c", bad=(1,))
+    with h5py.File(tmp_path / "c" / shard_name(0)) as file:
+        assert file["features"].shape == (4, 4)
+        assert np.isnan(file["features"][1]).all()
+        assert file["path"][0].decode() == "é/0.jpg"
+        assert file["error"][:].tolist() == [b"", b"truncated", b"", b""]
+        assert json.loads(file.attrs["settings"])["model"] == "tiny"
+        assert not file.attrs["l2_normalized"]
+        for name in file:
+            assert file[name].id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+            assert file[name].id.get_offset() % 64 == 0
+
+
+def test_the_head_and_hdf5_agree_on_every_value(tmp_path):
+    shard = open_shard(make_cache(tmp_path / "c", bad=(1,)) / shard_name(1))
+    with h5py.File(shard.path) as file:
+        assert file.userblock_size == 4096
+        columns = {"features": shard.features, "label": shard.labels, "path": shard.paths, "error": shard.errors}
+        for name, values in columns.items():
+            np.testing.assert_array_equal(file[name][:], values)
+        assert file["row"][:].tolist() == list(shard.rows) == [4, 5, 6, 7]
+        assert json.loads(file.attrs["settings"]) == dict(shard.identity.settings)
+        assert json.loads(file.attrs["encoder"]) == dict(shard.identity.encoder)
+        assert file.attrs["fingerprint"] == shard.identity.fingerprint
+        assert (file.attrs["shard"], file.attrs["first_row"], file.attrs["library"]) == (1, 4, LIBRARY)
+
+
+def test_the_first_line_holds_a_checksum_that_other_tools_can_check(tmp_path):
+    raw = (make_cache(tmp_path / "c") / shard_name(0)).read_bytes()
+    line, _, rest = raw.partition(b"\n")
+    assert line.decode() == f"expclip-cache shard 1 xxh3_128 {digest_of(rest)}"
+    assert len(line) + 1 == SEALED_FROM
+
+
+def test_long_settings_get_a_longer_head(tmp_path):
+    wordy = Identity({**IDENTITY.settings, "instruction": "describe " * 1000}, IDENTITY.encoder)
+    folder = make_cache(tmp_path / "c", identity=wordy)
+    assert FeatureCache(folder).features(np.array([9]))[0, 0] == 9
+    with h5py.File(folder / shard_name(0)) as file:
+        assert file.userblock_size == 16384
+        assert file["features"][3, 0] == 3
+    endless = Identity({**IDENTITY.settings, "instruction": "describe " * 1_000_000}, IDENTITY.encoder)
+    with pytest.raises(CacheError, match="more than a shard's head holds"):
+        make_cache(tmp_path / "d", identity=endless)
+
+
+def test_a_row_has_either_features_or_an_error(tmp_path):
+    block = make_block(0, range(4), bad=(2,))
+    for errors in ((b"",) * 4, (b"", b"x", b"x", b"")):
+        with pytest.raises(CacheError, match="must have finite features or an error"):
+            write_shard(tmp_path, Block(0, 0, block.features, block.labels, block.paths, errors), IDENTITY, LIBRARY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_shuffled_batches_give_every_good_row_once(tmp_path):
+    cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
+    batches = list(cache.shuffled_batches(4, seed=3))
+    rows = np.concatenate([ids for ids, _ in batches])
+    assert [len(ids) for ids, _ in batches] == [4, 4, 1]
+    assert sorted(rows) == cache.good_rows.tolist() != rows.tolist()
+    assert all((features[:, 0] == ids).all() for ids, features in batches)
+    assert [ids.tolist() for ids, _ in cache.shuffled_batches(4, seed=3)] == [ids.tolist() for ids, _ in batches]
+
+
+def test_few_shards_stay_mapped_and_none_is_checked_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_MAPPED", 2)
+    cache = FeatureCache(make_cache(tmp_path / "c", rows=40))
+    assert cache[np.arange(20)][:, 0].tolist() == list(range(20))
+    assert cache[np.arange(40)[::-1]][:, 0].tolist() == list(range(40))[::-1]
+    assert len(cache._mapped) == 2
+    monkeypatch.setattr("expclip_cache.cache.shard._digest_from", None)
+    assert cache[np.arange(40)][:, 0].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("width", [1, 4096])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_whole_shards_are_the_same_read_or_mapped(tmp_path, width, dtype):
+    """Only where features are most of a file are they read into the caller's array."""
+    features = np.random.default_rng(0).standard_normal((12, width)).astype(dtype)
+    write_cache(tmp_path / "c", features, 5, bad=(7,))
+    good = np.array([*range(7), *range(8, 12)])
+    once, again = (FeatureCache(tmp_path / "c") for _ in range(2))
+    for _ in range(2):
+        np.testing.assert_array_equal(once.features(good), features[good])
+        np.testing.assert_array_equal(again.features(good[::-1]), features[good[::-1]])
+    shard = open_shard(tmp_path / "c" / shard_name(1), None, into := np.empty((5, width), dtype))
+    mapped = open_shard(tmp_path / "c" / shard_name(1))
+    assert (shard.features is into) == (width == 4096)
+    assert (shard.entry(), shard.labels.tolist()) == (mapped.entry(), mapped.labels.tolist())
+    np.testing.assert_array_equal(shard.features, mapped.features)
+
+
+def test_a_shard_of_another_shape_is_refused_by_name(tmp_path):
+    for name, width in ("c", 4096), ("other", 8):
+        write_cache(tmp_path / name, np.ones((8, width), dtype=np.float16), 4)
+    (tmp_path / "c" / shard_name(1)).write_bytes((tmp_path / "other" / shard_name(1)).read_bytes())
+    with pytest.raises(CacheError, match=r"shard-00001\.h5: is whole, but not the shard that .* recorded"):
+        FeatureCache(tmp_path / "c").features(np.arange(8))
+
+
+@given(data=st.data())
+def test_rows_come_in_any_order_from_any_number_of_shards(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "any-order"
+    if not folder.exists():
+        make_cache(folder, rows=40, bad=(5,))
+    cache = FeatureCache(folder)
+    for _ in range(2):
+        wanted = data.draw(st.lists(st.integers(0, 39).filter(lambda row: row != 5)))
+        wanted = sorted(wanted) if data.draw(st.booleans()) else wanted
+        rows = np.array(wanted, dtype=np.int64)
+        assert cache[rows][:, 0].tolist() == rows.tolist()
+        assert cache.labels[rows].tolist() == (rows % 3).tolist()
+        assert cache.paths(rows) == [f"é/{row}.jpg".encode() for row in rows]
+
+
+@pytest.mark.parametrize("place", [70, 4100, 5000, -1])
+def test_damage_is_found_before_rows_of_whole_shards_are_given(tmp_path, place):
+    folder = make_cache(tmp_path / "c", rows=40)
+    whole = FeatureCache(folder).features(np.arange(40))
+    assert whole.tobytes() == make_block(0, range(40)).features.tobytes()
+    path = folder / shard_name(3)
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 1
+    path.write_bytes(raw)
+    for rows in (np.arange(40), np.arange(12, 16), np.arange(13, 15), np.arange(39, -1, -1)):
+        with pytest.raises(CacheError, match=r"shard-00003\.h5: the content does not match its checksum"):
+            FeatureCache(folder).features(rows)
+
+
+def test_several_threads_share_a_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_MAPPED", 3)
+    cache = FeatureCache(make_cache(tmp_path / "c", rows=400))
+    orders = [np.random.default_rng(seed).permutation(400) for seed in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        for rows, found in zip(orders, threads.map(cache.features, orders), strict=True):
+            assert found[:, 0].tolist() == rows.tolist()
+
+
+def test_a_shard_that_changed_since_it_was_checked_is_checked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_MAPPED", 1)
+    folder = make_cache(tmp_path / "c")
+    cache = FeatureCache(folder)
+    cache[np.arange(10)]
+    cache[np.array([9])]
+    raw = bytearray((folder / shard_name(0)).read_bytes())
+    raw[-1] ^= 1
+    (folder / shard_name(0)).write_bytes(raw)
+    with pytest.raises(CacheError, match="does not match its checksum"):
+        cache[np.array([0])]
+
+
+def test_a_skipped_or_absent_row_is_refused_by_name(tmp_path):
+    cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
+    with pytest.raises(CacheError, match="row 5 has no features: truncated"):
+        cache[np.array([4, 5])]
+    with pytest.raises(CacheError, match="rows 0 to 9 exist, asked for 3 to 10"):
+        cache[np.array([3, 10])]
+
+
+def test_nothing_is_left_behind_but_the_cache(tmp_path):
+    names = sorted(path.name for path in make_cache(tmp_path / "c").iterdir())
+    assert names == [INDEX, shard_name(0), shard_name(1), shard_name(2)]
+
+
+def test_a_missing_shard_is_named(tmp_path):
+    folder = make_cache(tmp_path / "c")
+    (folder / shard_name(2)).unlink()
+    with pytest.raises(CacheError, match=r"shard-00002\.h5: the shard is missing"):
+        FeatureCache(folder).features(np.array([9]))
+
+
+def test_no_index_means_incomplete(tmp_path):
+    folder = make_cache(tmp_path / "c")
+    (folder / INDEX).unlink()
+    with pytest.raises(CacheError, match="no complete feature cache"):
+        FeatureCache(folder)
+
+
+def test_a_shard_of_another_cache_is_refused(tmp_path):
+    ours = make_cache(tmp_path / "1")
+    theirs = make_cache(tmp_path / "2", identity=Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder))
+    (ours / shard_name(0)).write_bytes((theirs / shard_name(0)).read_bytes())
+    with pytest.raises(CacheError, match=r"not the shard that .*index\.json recorded"):
+        FeatureCache(ours).features(np.array([0]))
+
+
+def test_an_index_that_leaves_out_a_failure_is_refused_when_the_shard_is_opened(tmp_path):
+    folder = make_cache(tmp_path / "c", bad=(5,))
+    edit_index(folder, {"skipped": []})
+    cache = FeatureCache(folder)
+    assert cache[np.arange(4)].shape == (4, 4)
+    with pytest.raises(CacheError, match=r"not the shard that .*index\.json recorded"):
+        cache[np.array([5])]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": 10**15},
+        {"rows": 10.0},
+        {"rows": -1},
+        {"shard_rows": 0},
+        {"shards": []},
+        {"shards": [{}] * 3},
+        {"shards": 7},
+        {"fingerprint": "0" * 64},
+        {"skipped": [{"row": 99, "path": "a", "reason": "?"}]},
+        {"skipped": [{"row": 1, "path": "a", "reason": "?"}] * 2},
+        {"skipped": [{"row": 1, "path": "a", "reason": None}]},
+        {"settings": []},
+        {"encoder": {}},
+        {"classes": [1]},
+        {"libraries": None},
+        {"version": 2},
+        {"format": "zip"},
+    ],
+)
+def test_an_index_that_contradicts_itself_is_refused_though_its_checksum_holds(tmp_path, change):
+    folder = make_cache(tmp_path / "c")
+    edit_index(folder, change)
+    with pytest.raises(CacheError):
+        FeatureCache(folder)
+
+
+@pytest.mark.parametrize(("key", "value"), [("dtype", "float64"), ("manifest", 3), ("width", 0), ("width", "wide")])
+def test_an_index_with_senseless_settings_is_refused_though_its_fingerprint_holds(tmp_path, key, value):
+    folder = make_cache(tmp_path / "c")
+    settings, encoder = dict(IDENTITY.settings), dict(IDENTITY.encoder)
+    (encoder if key == "width" else settings)[key] = value
+    wrong = Identity(settings, encoder)
+    edit_index(folder, {"settings": settings, "encoder": encoder, "fingerprint": wrong.fingerprint})
+    with pytest.raises(CacheError, match="contradicts itself"):
+        FeatureCache(folder)
+
+
+def test_pairing_is_by_row_and_only_within_one_manifest(tmp_path):
+    images = FeatureCache(make_cache(tmp_path / "i", bad=(2,)))
+    targets = FeatureCache(make_cache(tmp_path / "t", shard_rows=3, bad=(7,)))
+    assert paired_rows(images, targets).tolist() == [0, 1, 3, 4, 5, 6, 8, 9]
+    other = Identity({**IDENTITY.settings, "manifest": "m2"}, IDENTITY.encoder)
+    with pytest.raises(CacheError, match="different manifests"):
+        paired_rows(images, FeatureCache(make_cache(tmp_path / "o", identity=other)))
+
+
+def test_differences_are_named():
+    assert differences({"a": 1, "b": 2}, {"b": 3, "c": 4}) == [
+        "a differs: cached 1, asked '(not set)'",
+        "b differs: cached 2, asked 3",
+        "c differs: cached '(not set)', asked 4",
+    ]
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.booleans(), st.none())))
+def test_canonical_json_is_ascii_and_independent_of_order(value):
+    backwards = dict(reversed(list(value.items())))
+    assert canonical_json(value) == canonical_json(backwards)
+    assert json.loads(canonical_json(value).decode("ascii")) == value

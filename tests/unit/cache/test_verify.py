@@ -1,0 +1,343 @@
+"""`verify`, `--repair` and `inspect`, through the library and through the command line."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+from caches import IDENTITY, edit_index, head_of, make_block, make_cache, sealed
+from expclip_cache.base.errors import CacheError, SettingsError
+from expclip_cache.base.progress import SilentReporter
+from expclip_cache.cache.format import INDEX, MANIFEST, Identity, shard_name
+from expclip_cache.cache.index import read_index
+from expclip_cache.cache.inspection import inspect_cache
+from expclip_cache.cache.lock import writing
+from expclip_cache.cache.shard import open_shard
+from expclip_cache.cache.shard_writer import write_shard
+from expclip_cache.cache.stores.store import store_at
+from expclip_cache.cache.verify import _not_once, repair, verify_cache
+from expclip_cache.commands.app import app
+from expclip_cache.datasets.listing import Listing, Row
+from expclip_cache.datasets.manifest import build_manifest, write_manifest
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from expclip_cache.cache.lock import writing
+with writing(Path(sys.argv[1]), range(1)):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """The pictures é/0.jpg ... é/9.jpg."""
+    root = tmp_path / "faces"
+    (root / "é").mkdir(parents=True)
+    for row in range(10):
+        Image.new("L", (8, 8), row).save(root / "é" / f"{row}.jpg")
+    return root
+
+
+@pytest.fixture
+def manifest(faces):
+    rows = tuple(Row(f"é/{row}.jpg", row % 3, (f"é/{row}.jpg",)) for row in range(10))
+    return build_manifest("faces", faces, Listing(rows, ("a", "b", "c")))
+
+
+@pytest.fixture
+def cache(tmp_path, manifest):
+    """Ten rows in shards of four, row 5 unreadable, with its manifest."""
+    identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, IDENTITY.encoder)
+    folder = make_cache(tmp_path / "cache", bad=(5,), identity=identity)
+    write_manifest(manifest, folder / MANIFEST)
+    return folder
+
+
+def broken(cache, **options):
+    return {f.part: f.problem for f in verify_cache(cache, SilentReporter(), **options).broken}
+
+
+def flip(path, place=-40):
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 1
+    path.write_bytes(raw)
+
+
+def test_a_sound_cache(cache, faces):
+    verdict = verify_cache(cache, SilentReporter(), images=faces)
+    assert not verdict.broken
+    parts = [finding.part for finding in verdict.findings]
+    assert parts == [MANIFEST, INDEX, *map(shard_name, range(3)), "all rows", str(faces)]
+    assert repair(verdict) == []
+    result = invoke("verify", cache, "--images", faces)
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, f"{cache}: sound")
+
+
+def test_a_damaged_shard_is_named_and_repair_removes_it_and_the_index(cache):
+    flip(cache / shard_name(1))
+    before = {path.name: path.read_bytes() for path in cache.iterdir()}
+    found = broken(cache)
+    assert found[shard_name(1)] == "the content does not match its checksum: the file is damaged."
+    assert found["all rows"] == "4 of 10 rows are not in one sound shard, from row 4 on"
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == before
+    result = invoke("verify", cache, "--repair")
+    assert result.exit_code == 1
+    assert f"deleted: {INDEX}, {shard_name(1)}. Run the extraction again" in result.stdout
+    assert sorted(p.name for p in cache.iterdir() if p.name != ".lock") == [MANIFEST, shard_name(0), shard_name(2)]
+
+
+@pytest.mark.parametrize("name", [INDEX, shard_name(0), MANIFEST])
+def test_repair_leaves_what_is_sound(cache, name):
+    flip(cache / name)
+    repair(verify_cache(cache, SilentReporter()))
+    left = {path.name for path in cache.iterdir()} - {".lock"}
+    assert left == {MANIFEST, INDEX, *map(shard_name, range(3))} - {name, INDEX}
+
+
+def test_repair_waits_for_no_one(cache):
+    flip(cache / shard_name(0))
+    verdict = verify_cache(cache, SilentReporter())
+    with subprocess.Popen([sys.executable, "-c", HOLD, cache], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        with pytest.raises(CacheError, match="another extraction is writing here"):
+            repair(verdict)
+        process.kill()
+    assert (cache / shard_name(0)).exists()
+
+
+def test_a_missing_shard(cache):
+    (cache / shard_name(2)).unlink()
+    assert broken(cache)[shard_name(2)] == "missing"
+    assert repair(verify_cache(cache, SilentReporter())) == [INDEX]
+
+
+def test_an_incomplete_cache_is_said_to_be_so(cache):
+    (cache / INDEX).unlink()
+    (cache / shard_name(1)).unlink()
+    assert broken(cache) == {
+        INDEX: "missing: the cache is incomplete",
+        "all rows": "4 of 10 rows are not in one sound shard, from row 4 on",
+    }
+    (cache / MANIFEST).unlink()
+    assert broken(cache) == {INDEX: "missing: the cache is incomplete"}
+    assert invoke("verify", cache).exit_code == 1
+
+
+def test_whole_shards_that_do_not_belong_here(cache, tmp_path):
+    other = Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder)
+    theirs = make_cache(tmp_path / "theirs", identity=other)
+    shutil.copy(theirs / shard_name(0), cache / shard_name(0))
+    assert "differs: cache '" in broken(cache)[shard_name(0)]
+    assert ", this shard '" in broken(cache)[shard_name(0)]
+    shutil.copy(cache / shard_name(1), cache / shard_name(0))
+    assert broken(cache)[shard_name(0)] == "is shard 1 by its content"
+    shutil.copy(cache / shard_name(1), cache / "shard-00009.h5")
+    assert "by its content" in broken(cache)["shard-00009.h5"]
+
+
+def test_without_an_index_nothing_is_removed_for_a_contradiction(cache, tmp_path):
+    other = Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder)
+    theirs = make_cache(tmp_path / "theirs", identity=other)
+    shutil.copy(theirs / shard_name(0), cache / shard_name(0))
+    (cache / INDEX).unlink()
+    verdict = verify_cache(cache, SilentReporter())
+    assert {shard_name(1), shard_name(2)} <= {finding.part for finding in verdict.broken}
+    assert repair(verdict) == []
+
+
+def test_another_weight_under_the_same_settings(cache, manifest):
+    identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, {**IDENTITY.encoder, "weights_sha256": "v"})
+    write_shard(cache, make_block(2, range(8, 10)), identity, "test")
+    assert "weights_sha256 differs" in broken(cache)[shard_name(2)]
+    (cache / INDEX).unlink()
+    assert "weights_sha256 differs" in broken(cache)[shard_name(2)]
+
+
+def test_the_same_settings_with_other_content(cache, manifest):
+    identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, IDENTITY.encoder)
+    block = make_block(2, range(8, 10))
+    block.features[0, 0] = 99
+    write_shard(cache, block, identity, "test 1.0")
+    assert broken(cache)[shard_name(2)] == "is whole, but not the file that the index recorded"
+
+
+def test_features_of_another_width_than_the_settings_say(cache, manifest):
+    identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, {**IDENTITY.encoder, "width": 5})
+    (cache / INDEX).unlink()
+    for number, rows in enumerate([range(4), range(4, 8), range(8, 10)]):
+        write_shard(cache, make_block(number, rows), identity, "test")
+    assert "features are 4 wide" in broken(cache)[shard_name(0)]
+
+
+def test_failed_rows_that_the_index_does_not_know(cache):
+    edit_index(cache, {"skipped": []})
+    assert broken(cache)[shard_name(1)] == "its failed rows are not those of the index"
+
+
+def test_rows_that_are_not_those_of_the_manifest(cache, manifest):
+    identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, IDENTITY.encoder)
+    block = make_block(0, range(4))
+    swapped = (block.paths[1], block.paths[0], *block.paths[2:])
+    (cache / INDEX).unlink()
+    write_shard(cache, type(block)(0, 0, block.features, block.labels, swapped, block.errors), identity, "test 1.0")
+    assert "row 0 is 'é/1.jpg' with label 0, by the manifest 'é/0.jpg', 0" in broken(cache)[shard_name(0)]
+
+
+def test_a_forged_row_without_finite_features(cache):
+    """No writer of ours makes it, so a shard is forged: the checksum fits, the content does not make sense."""
+    path = cache / shard_name(0)
+    raw = bytearray(path.read_bytes())
+    place = head_of(bytes(raw))["columns"]["features"][2]
+    raw[place : place + 2] = np.array([np.inf], dtype="<f2").tobytes()
+    path.write_bytes(sealed(bytes(raw)))
+    (cache / INDEX).unlink()
+    assert "row 0 must have finite features or an error" in broken(cache)[shard_name(0)]
+
+
+def test_another_manifest(cache, manifest, tmp_path):
+    other = type(manifest)(manifest.name, manifest.classes, manifest.rows[:9])
+    found = broken(cache, manifest=other)
+    assert found == {"manifest": f"cached {manifest.sha256[:12]}..., given {other.sha256[:12]}..."}
+    write_manifest(other, tmp_path / "other.jsonl")
+    assert invoke("verify", cache, "--manifest", tmp_path / "other.jsonl").exit_code == 1
+
+
+def test_changed_pictures(cache, faces):
+    (faces / "é/3.jpg").unlink()
+    Image.new("L", (8, 8), 200).save(faces / "é/9.jpg")
+    assert broken(cache, images=faces) == {str(faces): "2 rows are not what was listed: 'é/3.jpg', 'é/9.jpg'"}
+    assert broken(cache, images=faces, sample=2) == {str(faces): "1 rows are not what was listed: 'é/9.jpg'"}
+    assert broken(cache, images=faces, sample=1) == {}
+    assert repair(verify_cache(cache, SilentReporter(), images=faces)) == []
+
+
+def test_pictures_cannot_be_compared_without_a_manifest(cache, faces):
+    (cache / MANIFEST).unlink()
+    with pytest.raises(SettingsError, match="Give --manifest"):
+        verify_cache(cache, SilentReporter(), images=faces)
+
+
+def test_no_cache_at_all(tmp_path):
+    with pytest.raises(CacheError, match="found neither"):
+        verify_cache(tmp_path, SilentReporter())
+    assert invoke("verify", tmp_path).exit_code == 1
+    assert invoke("inspect", tmp_path / "none").exit_code == 1
+
+
+def test_what_inspect_says_of_a_complete_cache(cache):
+    found = json.loads(invoke("inspect", cache, "--json").stdout)
+    assert found == inspect_cache(cache)
+    assert found["complete"]
+    assert found["labels"] == {"a": 4, "b": 3, "c": 3}
+    assert (found["rows"], found["width"], found["dtype"], found["shards"], found["shard_rows"]) == (
+        10,
+        4,
+        "float16",
+        3,
+        4,
+    )
+    assert found["skipped"] == [{"row": 5, "path": "é/5.jpg", "reason": "truncated"}]
+    assert found["bytes"] == sum(path.stat().st_size for path in cache.glob("*.h5"))
+    assert found["fingerprint"] == read_index(store_at(cache))["fingerprint"]
+    assert found["problems"] == []
+    said = invoke("inspect", cache).stdout
+    for words in ("(complete)", "10 rows x 4", "a 4, b 3, c 3", "row 5: 'é/5.jpg': truncated", "weights_sha256"):
+        assert words in said
+
+
+def test_what_inspect_says_of_part_of_a_cache(cache):
+    (cache / INDEX).unlink()
+    (cache / shard_name(0)).unlink()
+    flip(cache / shard_name(2), 200)
+    found = inspect_cache(cache)
+    assert not found["complete"]
+    assert (found["rows"], found["shards"], found["shards_planned"]) == (4, 1, None)
+    assert found["labels"] == {"a": 1, "b": 2, "c": 1}
+    assert any("is no shard of this version" in problem for problem in found["problems"])
+    assert "INCOMPLETE" in invoke("inspect", cache).stdout
+
+
+def test_labels_without_names(cache):
+    (cache / INDEX).unlink()
+    (cache / MANIFEST).unlink()
+    assert inspect_cache(cache)["labels"] == {"class 0": 4, "class 1": 3, "class 2": 3}
+
+
+def test_many_sound_shards_share_a_line(tmp_path):
+    folder = make_cache(tmp_path / "c", rows=40, shard_rows=2)
+    flip(folder / shard_name(7))
+    lines = invoke("verify", folder).stdout
+    assert "19 shards" in lines
+    assert shard_name(7) in lines
+    assert shard_name(8) not in lines
+    assert open_shard(folder / shard_name(8))
+
+
+def test_verify_reads_a_cache_that_is_being_written(cache):
+    with writing(cache):
+        assert broken(cache) == {}
+
+
+def test_a_sample_reads_so_many_shards_spread_evenly_and_lists_the_rest(tmp_path, manifest):
+    folder = make_cache(tmp_path / "c", rows=40, shard_rows=2)
+    for number in (0, 10, 19):
+        flip(folder / shard_name(number))
+    verdict = verify_cache(folder, SilentReporter(), sample=3)
+    assert {finding.part for finding in verdict.broken} == {shard_name(0), shard_name(10), shard_name(19), "all rows"}
+    assert "a sample: 3 of 20 shards read" in [finding.part for finding in verdict.findings]
+    flip(folder / shard_name(0))
+    flip(folder / shard_name(10))
+    assert broken(folder, sample=2).keys() == {shard_name(19), "all rows"}
+    flip(folder / shard_name(19))
+    flip(folder / shard_name(5))
+    assert broken(folder, sample=3) == {}, "shard 5 is not read"
+    (folder / shard_name(5)).write_bytes(b"short")
+    (folder / shard_name(6)).unlink()
+    found = broken(folder, sample=3)
+    assert "5 bytes long, the index recorded" in found[shard_name(5)]
+    assert found[shard_name(6)] == "missing"
+    assert found["all rows"] == "4 of 40 rows are not in one sound shard, from row 10 on"
+    assert invoke("verify", folder, "--sample", "3").exit_code == 1
+
+
+def test_a_sample_reads_one_line_of_the_manifest(cache, manifest, monkeypatch):
+    monkeypatch.setattr("expclip_cache.cache.verify.parse_manifest", pytest.fail)
+    assert broken(cache, sample=1) == {}
+    other = type(manifest)(manifest.name, manifest.classes, manifest.rows[:9])
+    write_manifest(other, cache / MANIFEST)
+    assert broken(cache, sample=1) == {MANIFEST: "its first line is not that of this cache's manifest"}
+    (cache / INDEX).unlink()
+    assert broken(cache, sample=1).keys() == {INDEX}
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda part: range(part[0], sum(part)))),
+)
+def test_rows_that_are_not_in_exactly_one_part(total, parts):
+    times = [sum(row in part for part in parts) for row in range(total)]
+    wrong = [row for row in range(total) if times[row] != 1]
+    assert _not_once(parts, total) == (len(wrong), wrong[0] if wrong else total)
+
+
+def test_inspect_reads_no_features(cache, monkeypatch):
+    monkeypatch.setattr("expclip_cache.cache.stores.store.open_shard", pytest.fail)
+    assert inspect_cache(cache)["complete"]
+    (cache / shard_name(0)).unlink()
+    (cache / shard_name(1)).write_bytes(b"short")
+    found = inspect_cache(cache)
+    assert not found["complete"]
+    assert len(found["problems"]) == 2

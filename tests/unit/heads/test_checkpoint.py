@@ -1,0 +1,139 @@
+"""Heads in and out as the reference keeps them, and what hides behind a .pth."""
+
+import io
+import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from typer.testing import CliRunner
+
+from expclip_cache.base.errors import DataError
+from expclip_cache.commands.app import app
+from expclip_cache.heads.checkpoint import read_checkpoint, write_checkpoint
+from expclip_cache.heads.head_file import read_head
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def weights():
+    return np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
+
+
+def test_a_reference_checkpoint_becomes_a_head_and_goes_back(tmp_path, weights):
+    """The reference saves the state dict of a module whose one layer is called mlp."""
+    module = torch.nn.Module()
+    module.mlp = torch.nn.Linear(6, 20, bias=False)
+    module.mlp.weight.data = torch.from_numpy(weights)
+    torch.save(module.state_dict(), tmp_path / "official.pth")
+    assert run("import-head", tmp_path / "official.pth", tmp_path / "new/head.safetensors").exit_code == 0
+    head = read_head(tmp_path / "new/head.safetensors")
+    assert head.dtype == np.float32
+    assert (head == weights).all()
+    with safe_open(tmp_path / "new/head.safetensors", framework="np") as file:
+        settings = json.loads(file.metadata()["settings"])
+    assert settings["imported_from"] == "official.pth"
+    assert len(settings["checkpoint_sha256"]) == 64
+
+    assert run("export-head", tmp_path / "new/head.safetensors", tmp_path / "back.pth").exit_code == 0
+    fresh = torch.nn.Module()
+    fresh.mlp = torch.nn.Linear(6, 20, bias=False)
+    fresh.load_state_dict(torch.load(tmp_path / "back.pth", weights_only=True), strict=True)
+    assert (fresh.mlp.weight.detach().numpy() == weights).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])
+def test_other_precisions_become_float32(tmp_path, weights, dtype):
+    parameter = torch.nn.Parameter(torch.from_numpy(weights).to(dtype))
+    torch.save({"mlp.weight": parameter}, tmp_path / "a.pth", _use_new_zipfile_serialization=dtype != torch.float64)
+    found = read_checkpoint(tmp_path / "a.pth")
+    assert found.dtype == np.float32
+    assert (found == parameter.detach().float().numpy()).all()
+
+
+class Trap:
+    """Unpickled the usual way, this would leave a file behind."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def hostile_zip(trap: Trap) -> bytes:
+    """A torch file whose pickle calls a function."""
+    honest, hostile = io.BytesIO(), io.BytesIO()
+    torch.save({"mlp.weight": torch.ones(2, 2)}, honest)
+    with zipfile.ZipFile(honest) as source, zipfile.ZipFile(hostile, "w") as target:
+        for name in source.namelist():
+            evil = pickle.dumps({"mlp.weight": trap}, protocol=2)
+            target.writestr(name, evil if name.endswith("data.pkl") else source.read(name))
+    return hostile.getvalue()
+
+
+@pytest.mark.parametrize("form", ["zip", "plain pickle"])
+def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, form):
+    mark = tmp_path / "executed"
+    trap = Trap(mark)
+    raw = hostile_zip(trap) if form == "zip" else pickle.dumps({"mlp.weight": trap}, protocol=2)
+    (tmp_path / "evil.pth").write_bytes(raw)
+    result = run("import-head", tmp_path / "evil.pth", tmp_path / "head.safetensors")
+    assert result.exit_code == 1
+    assert "loading it could run a program; refused, nothing was executed" in result.output
+    assert "weights_only=False" not in result.output
+    assert not mark.exists()
+    assert not (tmp_path / "head.safetensors").exists()
+    # The trap is real: whoever trusts the file falls into it.
+    if form == "zip":
+        torch.load(tmp_path / "evil.pth", weights_only=False)
+    else:
+        pickle.loads(raw)
+    assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, r"expected one matrix 'mlp.weight' \(t, d\), found nothing"),
+        ({"weight": torch.ones(2, 3)}, r"found weight \(2, 3\)"),
+        ({"mlp.weight": torch.ones(3)}, r"found mlp.weight \(3,\)"),
+        ({f"layer{n}": torch.ones(1) for n in range(6)}, r"layer4 \(1,\) and more"),
+        (torch.ones(2, 2), "found a Tensor"),
+        ({"mlp.weight": torch.tensor([[1.0, float("nan")]])}, "not finite"),
+        ({"mlp.weight": torch.ones(2, 2).to_sparse()}, "expected one matrix"),
+    ],
+)
+def test_checkpoints_without_a_head(tmp_path, state, message):
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(DataError, match=message):
+        read_checkpoint(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("damage", ["empty", "noise", "cut", "text", "folder", "missing"])
+def test_files_that_are_no_checkpoint(tmp_path, damage, weights):
+    path = tmp_path / "a.pth"
+    write_checkpoint(path, weights)
+    raw = path.read_bytes()
+    content = {"empty": b"", "noise": os.urandom(400), "cut": raw[: len(raw) // 2], "text": b"<html>not found</html>"}
+    path.unlink()
+    if damage in content:
+        path.write_bytes(content[damage])
+    elif damage == "folder":
+        path.mkdir()
+    with pytest.raises(DataError, match=r"a\.pth: "):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_given_as_a_head_names_the_way(tmp_path, weights):
+    write_checkpoint(tmp_path / "a.pth", weights)
+    with pytest.raises(DataError, match="import-head"):
+        read_head(tmp_path / "a.pth")
