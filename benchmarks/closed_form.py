@@ -1,6 +1,6 @@
-"""What the ridge head costs beside the bare matrix product: python -m benchmarks.closed_form [--clock cpu].
+"""What a ridge head costs next to the bare matrix products: python -m benchmarks.closed_form [--clock cpu].
 
-`--clock cpu` counts processor time instead of wall time, for a machine that others use too; set OMP_NUM_THREADS=1.
+`--clock cpu` measures processor time instead of wall time, for a machine that is shared; set OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -15,20 +15,21 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Figure, show
-from expclip_cache.cache import Block, FeatureCache, Identity, open_shard, plan_shards, write_index, write_shard
+from expclip_cache.base import SilentReporter
+from expclip_cache.cache import CacheWriter, FeatureCache
 from expclip_cache.heads import (
+    ContrastiveSettings,
     Moments,
     RidgePath,
     RidgeSettings,
-    TrainSettings,
+    ShardGroups,
+    complete_moments,
     even_batches,
-    fit_heads,
     held_out_losses,
-    is_held_out,
-    moments_fingerprint,
-    read_moments,
-    sum_moments,
+    sum_all_groups,
+    train_heads,
 )
+from expclip_cache.workers import RunSettings
 
 SHARD_ROWS = 2048
 LAMBDAS = RidgeSettings().lambdas
@@ -37,8 +38,10 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 CHILD = """
 import re, sys, threading
 from pathlib import Path
-from expclip_cache.heads.ridge.moments_cache import sum_moments
-from expclip_cache.cache.reader import FeatureCache
+from expclip_cache.base import SilentReporter
+from expclip_cache.cache import FeatureCache
+from expclip_cache.heads import ShardGroups, sum_all_groups
+from expclip_cache.workers import RunSettings
 folder, peaks, done = Path(sys.argv[1]), {}, threading.Event()
 def watch():
     while not done.wait(0.005):
@@ -46,39 +49,48 @@ def watch():
             peaks[name] = max(peaks.get(name, 0), int(size) * 1024)
 watcher = threading.Thread(target=watch)
 watcher.start()
-images, targets = FeatureCache(folder / "x"), FeatureCache(folder / "y")
-sum_moments(images, targets, 0.0, range(int(sys.argv[2])))
+groups = ShardGroups(FeatureCache(folder / "x"), FeatureCache(folder / "y"), 0.0)
+sum_all_groups(groups, RunSettings(), SilentReporter())
 done.set()
 watcher.join()
 print(peaks["RssAnon"], peaks["RssFile"])
 """
 
 
+PART = """
+import sys
+from pathlib import Path
+from expclip_cache.base import SilentReporter
+from expclip_cache.cache import FeatureCache
+from expclip_cache.heads import ShardGroups, sum_part
+folder, moments, first, end = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+groups = ShardGroups(FeatureCache(folder / "x"), FeatureCache(folder / "y"), 0.0)
+sum_part(moments, groups, range(first, end), SilentReporter())
+"""
+
+
 def write_random_cache(folder: Path, rows: int, width: int, seed: int) -> FeatureCache:
-    """A cache of random float16 features; every shard holds the same numbers, so any size is soon written."""
-    folder.mkdir()
-    identity = Identity({"dtype": "float16", "manifest": "random"}, {"width": width, "seed": seed})
+    """A cache of random float16 features. Every shard holds the same numbers, so that large caches are made quickly."""
     random = np.random.default_rng(seed)
     features = (random.standard_normal((SHARD_ROWS, width), dtype=np.float32) + 0.5).astype(np.float16)
-    records = []
-    for number, part in enumerate(plan_shards(rows, SHARD_ROWS)):
-        names = tuple(f"{row:08d}.jpg".encode() for row in part)
-        labels = np.full(len(part), -1, dtype=np.int32)
-        block = Block(number, part.start, features[: len(part)], labels, names, (b"",) * len(part))
-        records.append(open_shard(write_shard(folder, block, identity, "random")).entry().record)
-    write_index(folder, identity, records, [], rows=rows, shard_rows=SHARD_ROWS, classes=(), libraries=["random"])
+    with CacheWriter(
+        folder, manifest="random", encoder={"seed": seed}, library="random", shard_rows=SHARD_ROWS
+    ) as writer:
+        for first in range(0, rows, SHARD_ROWS):
+            part = range(first, min(first + SHARD_ROWS, rows))
+            writer.add(features[: len(part)], paths=[f"{row:08d}.jpg" for row in part])
     return FeatureCache(folder)
 
 
-def memory(folder: Path, shards: int) -> tuple[float, float]:
+def memory(folder: Path) -> tuple[float, float]:
     """Peaks in MB of a process that sums the moments: its own memory, and pages of mapped files the kernel may drop."""
-    command = [sys.executable, "-c", CHILD, str(folder), str(shards)]
+    command = [sys.executable, "-c", CHILD, str(folder)]
     own, files = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return int(own) / 1e6, int(files) / 1e6
 
 
 def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> list[Figure]:
-    """The first table; leaves the moments of two halves in `folder`."""
+    """The table of times; leaves the caches in `folder`."""
 
     def timed(work: Callable[[], object], times: int = repeats) -> float:
         found = []
@@ -89,7 +101,6 @@ def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> 
         return min(found)
 
     images, targets = write_random_cache(folder / "x", rows, 512, 0), write_random_cache(folder / "y", rows, 4096, 1)
-    shards = range(len(images.shards))
     files = sorted(folder.glob("*/shard-*.h5"))
     read = timed(lambda: [np.fromfile(path, np.uint8) for path in files])
 
@@ -102,25 +113,23 @@ def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> 
     single, double = bare[np.float32], bare[np.float64]
     limit = max(double, read)
 
-    def fresh() -> tuple[FeatureCache, FeatureCache]:
-        return FeatureCache(folder / "x"), FeatureCache(folder / "y")
+    def freshly_opened(held_out: float) -> ShardGroups:
+        return ShardGroups(FeatureCache(folder / "x"), FeatureCache(folder / "y"), held_out)
 
-    summing = timed(lambda: sum_moments(*fresh(), 0.0, shards))
-    moments = sum_moments(images, targets, 0.0, shards)
+    summing = timed(lambda: total(freshly_opened(0.0)))
+    moments = total(ShardGroups(images, targets, 0.0))
     squares = timed(lambda: grams(moments))
     written = timed(lambda: [path.head(value) for path in [RidgePath(moments)] for value in LAMBDAS])
 
     def chosen() -> None:
-        caches = fresh()
-        path = RidgePath(sum_moments(*caches, 0.1, shards))
-        held_out = np.flatnonzero(is_held_out(np.arange(rows), 0.1))
-        batches = ((caches[0][b], caches[1][b]) for b in even_batches(held_out, 512))
+        groups = freshly_opened(0.1)
+        path = RidgePath(total(groups))
+        batches = ((groups.images[b], groups.targets[b]) for b in even_batches(groups.held_out_rows, 512))
         losses = held_out_losses(path, LAMBDAS, batches, 100.0)
         path.head(LAMBDAS[int(losses.losses.argmin())])
 
     whole = timed(chosen)
-    params = TrainSettings(dataset="random")
-    contrastive = timed(lambda: fit_heads(x, y, 100.0, params, torch.device("cpu")), 1)
+    contrastive = timed(lambda: train_heads(x, y, 100.0, ContrastiveSettings(), torch.device("cpu")), 1)
     path_all, wanted = summing + squares, "<= 1.25"
     return [
         Figure("read of the same bytes", read, None, "", f"{sum(path.stat().st_size for path in files) / 1e6:.0f} MB"),
@@ -134,6 +143,11 @@ def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> 
     ]
 
 
+def total(groups: ShardGroups) -> Moments:
+    """The moments of all groups, summed in this process."""
+    return sum_all_groups(groups, RunSettings(), SilentReporter())
+
+
 def grams(moments: Moments) -> list[np.ndarray]:
     """W'W of every lambda in the coordinates of X'X's eigenvectors: all that a cosine needs."""
     path = RidgePath(moments)
@@ -141,34 +155,23 @@ def grams(moments: Moments) -> list[np.ndarray]:
     return [scale[:, None] * path.loadings_squared * scale for scale in scales]
 
 
-def halves(folder: Path) -> list[str]:
-    """Sum each half of the shards in a process of its own and merge in both orders; what was found, in words."""
-    images, targets = FeatureCache(folder / "x"), FeatureCache(folder / "y")
-    count, fingerprint = len(images.shards), moments_fingerprint(images, targets, 0.0)
-    program = (
-        "import sys; from pathlib import Path; from expclip_cache.heads.ridge.moments_cache import *; "
-        "from expclip_cache.cache.reader import FeatureCache; folder, a, b = Path(sys.argv[1]), *map(int, sys.argv[2:]); "
-        "caches = FeatureCache(folder / 'x'), FeatureCache(folder / 'y'); "
-        "write_moments(folder / f'{a}-{b}.safetensors', sum_moments(*caches, 0.0, range(a, b)),"
-        " moments_fingerprint(*caches, 0.0))"
-    )
-    parts = [(0, count // 2), (count // 2, count)]
-    for part in parts:
-        subprocess.run([sys.executable, "-c", program, str(folder), *map(str, part)], check=True)
-    found = []
+def two_parts(folder: Path) -> list[str]:
+    """Sum two parts of the shards in processes of their own, in both orders, and compare with one process."""
+    groups = ShardGroups(FeatureCache(folder / "x"), FeatureCache(folder / "y"), 0.0)
+    count, middle = len(groups.images.shards), groups.shards(len(groups) // 2).start
+    parts, found, sizes = [(0, middle), (middle, count)], [total(groups)], []
     for order in (parts, parts[::-1]):
-        merged = Moments(images.width, targets.width)
-        for start, end in order:
-            merged.merge(read_moments(folder / f"{start}-{end}.safetensors", fingerprint))
-        found.append(merged)
-    found.append(sum_moments(images, targets, 0.0, range(count)))
-    moments = {m.xx.value().tobytes() + m.xy.value().tobytes() for m in found}
+        moments = folder / f"moments-{order[0][0]}"
+        for part in order:
+            subprocess.run([sys.executable, "-c", PART, str(folder), str(moments), *map(str, part)], check=True)
+        sizes = [path.stat().st_size / 1e6 for path in moments.iterdir()]
+        found.append(complete_moments(moments, groups, RunSettings(), SilentReporter()))
+    distinct = {m.xx.tobytes() + m.xy.tobytes() for m in found}
     heads = {RidgePath(m).head(0.1).tobytes() for m in found}
-    size = (folder / f"0-{count // 2}.safetensors").stat().st_size / 1e6
     return [
-        f"two processes, merged in both orders, and one process: {len(moments)} distinct X'X and X'Y, "
-        f"{len(heads)} distinct W (wanted: 1 and 1)",
-        f"moments on disk: {size:.1f} MB, whatever the number of rows",
+        f"two processes in both orders, and one process: {len(distinct)} distinct X'X and X'Y, {len(heads)} distinct W "
+        "(wanted: 1 and 1)",
+        f"parts on disk: {len(sizes)} files of {sizes[0]:.1f} MB, one for each group of shards; complete: one file",
     ]
 
 
@@ -177,24 +180,22 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=48_640)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
-    parser.add_argument("--no-memory", action="store_true", help="leave out the run over ten times the rows (5 GB)")
-    asked = parser.parse_args()
+    parser.add_argument("--no-memory", action="store_true", help="skip the run over ten times the rows (5 GB)")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures = speed(folder, asked.rows, asked.repeats, CLOCKS[asked.clock])
+        figures = speed(folder, options.rows, options.repeats, CLOCKS[options.clock])
         threads = torch.get_num_threads()
-        show(f"Closed form, {asked.rows:,} rows, 512 -> 4,096, {asked.clock} time, {threads} thread(s)", figures)
-        for line in halves(folder):
+        show(f"Closed form, {options.rows:,} rows, 512 -> 4,096, {options.clock} time, {threads} thread(s)", figures)
+        for line in two_parts(folder):
             print(f"\n{line}")
-        if asked.no_memory:
+        if options.no_memory:
             return
         tenfold = folder / "tenfold"
-        tenfold.mkdir()
-        cache = write_random_cache(tenfold / "x", 10 * asked.rows, 512, 0)
-        write_random_cache(tenfold / "y", 10 * asked.rows, 4096, 1)
-        for where, rows in ((folder, asked.rows), (tenfold, 10 * asked.rows)):
-            shards = -(-rows // cache.shard_rows)
-            own, files = memory(where, shards)
+        write_random_cache(tenfold / "x", 10 * options.rows, 512, 0)
+        write_random_cache(tenfold / "y", 10 * options.rows, 4096, 1)
+        for where, rows in ((folder, options.rows), (tenfold, 10 * options.rows)):
+            own, files = memory(where)
             print(f"\npeak memory, {rows:,} rows: {own:.0f} MB of its own; {files:.0f} MB of mapped file pages")
 
 

@@ -1,8 +1,8 @@
 """What does handing out shards cost, and do more workers do more? python -m benchmarks.executors [--executor ray].
 
-The encoder is simulated by a sleep, so that more workers than this machine has cores can be seen; decoding, writing
-and hashing are left out as well. What remains is the executor: starting is measured apart, as the time to the first
-worker that is ready.
+The encoder is simulated by a sleep, so that more workers than cores can be measured; decoding, writing and hashing are
+left out too. What remains is the executor. Startup is measured separately, as the time until every worker has finished
+its first shard.
 """
 
 import argparse
@@ -11,104 +11,113 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from benchmarks.measure import Figure, show
 from expclip_cache.base import SilentReporter
-from expclip_cache.workers import RunSettings, execute, import_ray
+from expclip_cache.workers import RunSettings, Worker, execute, import_ray
 
 BATCHES = 16
-"""Progress is reported so often in a shard: 4,096 rows in batches of 256."""
+"""Progress reports per shard: 4,096 rows in batches of 256."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The result of a shard: as large as an entry of the index, and who finished it when."""
+
+    finished_at: float
+    process: int
+    entry: str = "x" * 1600
 
 
 @dataclass(frozen=True)
 class Sleep:
-    """Work that sleeps so long for each shard, and hands back what an entry of the index weighs."""
+    """A worker function that sleeps `seconds` for each shard."""
 
     seconds: float
     threads: int = 1
 
-    def __call__(self, worker, device: str) -> None:
-        """Take the next before the last is finished, as decoding ahead does."""
+    def __call__(self, worker: Worker, device: str) -> None:
+        """Take the next shard before the last one is finished, as decoding ahead does."""
         worker.ready(device)
-        entry = {"name": "shard-00000.h5", "rows": 4096, "xxh3_128": "0" * 32, "settings": "x" * 1500}
-        while (number := worker.take(fresh=True)) is not None:
-            while number is not None:
-                following = worker.take(fresh=False)
+        while (shard := worker.take(idle=True)) is not None:
+            while shard is not None:
+                following = worker.take(idle=False)
                 for _ in range(BATCHES):
                     time.sleep(self.seconds / BATCHES)
-                    worker.advance(number, 256)
-                worker.finished(number, entry | {"number": number, "at": time.time(), "by": f"{os.getpid()}"})
-                number = following
+                    worker.advance(shard, 256)
+                worker.finished(shard, Record(time.time(), os.getpid()))
+                shard = following
 
 
-class Times:
-    """A listener that keeps when each shard was finished, and by whom."""
+class Recorder:
+    """A listener that collects the records."""
 
     def __init__(self):
-        self.records: list[dict] = []
+        self.records: list[Record] = []
         self.say = SilentReporter().say
 
     def ready(self, where: str) -> None:
-        """Nothing to note."""
+        """Not recorded."""
 
-    def finished(self, number: int, record: dict) -> None:
-        """Keep what came back."""
+    def finished(self, shard: int, record: Record) -> None:
+        """Record when a shard was finished, and by which worker."""
         self.records.append(record)
 
-    def lost(self, number: int) -> None:
-        """Never expected."""
-        raise RuntimeError("no worker should be lost here")
+    def lost(self, shard: int) -> None:
+        """No worker is expected to die."""
+        raise RuntimeError(f"the worker of {self.name(shard)} died")
 
-    def advance(self, number: int, steps: int) -> None:
-        """Nothing to note."""
+    def advance(self, shard: int, steps: int) -> None:
+        """Not recorded."""
 
-    def name(self, number: int) -> str:
-        """For errors."""
-        return f"shard {number}"
+    def name(self, shard: int) -> str:
+        """For error messages."""
+        return f"shard {shard}"
 
 
-def rate(executor: str, workers: int, seconds: float, shards: int) -> tuple[float, float]:
-    """Shards per second while all workers are at work, and the seconds until they were."""
-    run, times = RunSettings(executor=executor, device="cpu", processes=workers), Times()
+def measure(executor: Literal["local", "ray"], workers: int, seconds: float, shards: int) -> tuple[float, float]:
+    """Shards per second while all workers are busy, and the seconds until all were."""
+    run, recorder = RunSettings(executor=executor, device="cpu", processes=workers), Recorder()
     start = time.time()
-    execute(Sleep(seconds), range(shards), run, partial(list, ["cpu"] * workers), times)
-    first: dict[str, float] = {}
-    last: dict[str, float] = {}
-    for record in times.records:
-        first[record["by"]] = min(record["at"], first.get(record["by"], record["at"]))
-        last[record["by"]] = max(record["at"], last.get(record["by"], 0))
+    execute(Sleep(seconds), range(shards), run, partial(list, ["cpu"] * workers), recorder)
+    first: dict[int, float] = {}
+    last: dict[int, float] = {}
+    for record in recorder.records:
+        first[record.process] = min(record.finished_at, first.get(record.process, record.finished_at))
+        last[record.process] = max(record.finished_at, last.get(record.process, 0))
     if len(first) < workers:
-        raise SystemExit(f"only {len(first)} of {workers} {executor} workers came into play; use more --shards")
-    count = Counter(record["by"] for record in times.records)
-    # From its first shard to its last a worker does nothing but shards; before and after it is not on its own.
-    found = sum((count[by] - 1) / (last[by] - first[by]) for by in first)
-    return found, max(first.values()) - start
+        raise SystemExit(f"only {len(first)} of {workers} {executor} workers got a shard; use more --shards")
+    count = Counter(record.process for record in recorder.records)
+    # Between its first shard and its last one a worker does nothing else; before and after that it may.
+    rate = sum((count[process] - 1) / (last[process] - first[process]) for process in first)
+    return rate, max(first.values()) - start
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executor", choices=["local", "ray"], nargs="*", default=["local", "ray"])
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4, 8])
-    parser.add_argument("--seconds", type=float, default=0.5, help="that a simulated shard takes")
-    parser.add_argument("--shards", type=int, default=40, help="for each worker")
-    asked = parser.parse_args()
-    for executor in asked.executor:
+    parser.add_argument("--seconds", type=float, default=0.5, help="duration of a simulated shard")
+    parser.add_argument("--shards", type=int, default=40, help="shards per worker")
+    options = parser.parse_args()
+    for executor in options.executor:
         if executor == "ray":
             import_ray().init(
-                num_cpus=max(asked.workers), include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+                num_cpus=max(options.workers), include_dashboard=False, log_to_driver=False, logging_level="ERROR"
             )
         figures = []
-        for workers in asked.workers:
-            found, start = rate(executor, workers, asked.seconds, asked.shards * workers)
-            ideal = workers / asked.seconds
-            overhead = workers / found - asked.seconds
+        for workers in options.workers:
+            rate, start = measure(executor, workers, options.seconds, options.shards * workers)
+            ideal = workers / options.seconds
+            overhead = workers / rate - options.seconds
             figures.append(
                 Figure(
-                    f"{workers} workers: a shard takes {asked.seconds:g} s, and in addition",
+                    f"{workers} workers: overhead of a shard that takes {options.seconds:g} s",
                     overhead,
-                    found / ideal,
+                    rate / ideal,
                     ">= 0.95 of linear, < 0.02 s a shard",
-                    f"{found:.2f} shards/s; all at work {start:.1f} s after the start",
+                    f"{rate:.2f} shards/s; all workers busy {start:.1f} s after the start",
                 )
             )
         show(f"Scheduling by executor {executor}, encoders simulated by sleeps, {os.cpu_count()} cores", figures)

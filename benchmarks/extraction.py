@@ -20,9 +20,9 @@ from benchmarks.measure import Figure, own_peak_memory, show, timed
 from expclip_cache.base import TerminalReporter
 from expclip_cache.cache import CacheSettings, plan_shards
 from expclip_cache.commands import INSTRUCTION
-from expclip_cache.datasets import Listing, Manifest, Row, build_manifest
+from expclip_cache.datasets import ListedRow, Listing, Manifest, hash_listing
 from expclip_cache.encoders import ClipSettings, LlmSettings
-from expclip_cache.extraction import ON_CPU, Job, clip_job, decoding, extract, llm_job, plan_batches
+from expclip_cache.extraction import ON_CPU, Job, clip_job, decode_batches, llm_job, plan_batches, run_job
 from expclip_cache.workers import RunSettings, device_name, resolve_device
 
 BLIP2 = "blip2-flan-t5-xxl"
@@ -39,7 +39,7 @@ def write_photos(folder: Path, count: int, side: int) -> Listing:
         image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
         name = f"{number:06d}.jpg"
         image.save(folder / name, quality=90)
-        rows.append(Row(name, -1, (name,)))
+        rows.append(ListedRow(name, -1, (name,)))
     return Listing(tuple(rows), ())
 
 
@@ -80,7 +80,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "photos").mkdir()
         listing = write_photos(folder / "photos", asked.images, asked.side)
-        manifest = build_manifest("photos", folder / "photos", listing)
+        manifest = hash_listing("photos", folder / "photos", listing)
         build = blip2_job if asked.model == BLIP2 else open_clip_job
         job = build(manifest, folder, asked)
         encoder = job.load(asked.device)
@@ -98,12 +98,12 @@ def main() -> None:
 
         def decode() -> None:
             root, how, rows = folder / "photos", encoder.preprocess, plan_batches(plan, asked.batch_size)
-            with decoding(manifest, root, how, rows, workers=asked.workers, pin=False) as batches:
+            with decode_batches(manifest, root, how, rows, workers=asked.workers, pin=False) as batches:
                 for _ in batches:
                     pass
 
         def encode(numbers: range) -> None:
-            extract(job, cache, run, TerminalReporter(), only=numbers)
+            run_job(job, cache, run, TerminalReporter(), part=numbers)
 
         forward(range(asked.batch_size))
         decoded, alone, wall = timed(decode), 0.0, 0.0

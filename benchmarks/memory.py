@@ -20,10 +20,10 @@ from benchmarks.measure import Figure, Peak, peak_memory, show
 from benchmarks.reading import write_cache
 from expclip_cache.base import SilentReporter
 from expclip_cache.cache import CacheSettings, FeatureCache
-from expclip_cache.datasets import build_manifest
+from expclip_cache.datasets import hash_listing
 from expclip_cache.encoders import ClipSettings, load_clip
-from expclip_cache.extraction import clip_job, extract
-from expclip_cache.heads import CachedRows, TrainSettings, fit_heads
+from expclip_cache.extraction import clip_job, run_job
+from expclip_cache.heads import CachedRows, ContrastiveSettings, train_heads
 from expclip_cache.workers import RunSettings
 
 BATCH = 32
@@ -36,17 +36,17 @@ WORKERS = 2
 def extract_once(folder: Path, model: str, images: int) -> None:
     """Encode generated photos with random weights; both are made here, so they count too."""
     (folder / "photos").mkdir()
-    manifest = build_manifest("photos", folder / "photos", write_photos(folder / "photos", images, 250))
+    manifest = hash_listing("photos", folder / "photos", write_photos(folder / "photos", images, 250))
     params = ClipSettings(name="bench", model=model, weights="random")
     job = clip_job(manifest, lambda: folder / "photos", params, folder / "cache")
     run = RunSettings(device="cpu", batch_size=BATCH, workers=WORKERS)
-    extract(job, CacheSettings(shard_rows=2 * BATCH), run, SilentReporter())
+    run_job(job, CacheSettings(shard_rows=2 * BATCH), run, SilentReporter())
 
 
 def train_once(folder: Path, rows: int) -> None:
     """One epoch over the first rows of two caches, gathered from mapped shards batch by batch."""
     images, targets = (CachedRows([FeatureCache(folder / name)], np.arange(rows)) for name in ("images", "targets"))
-    fit_heads(images, targets, 100.0, TrainSettings(dataset="random", epochs=1), torch.device("cpu"), resident=False)
+    train_heads(images, targets, 100.0, ContrastiveSettings(epochs=1), torch.device("cpu"), resident=False)
 
 
 def lines(what: str, rows: int, once: Peak, ten: Peak) -> list[Figure]:

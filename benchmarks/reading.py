@@ -39,7 +39,7 @@ def main() -> None:
         peer, hashed, ours = timed_in_turn(
             lambda: np.load(folder / "all.npy"),
             lambda: xxhash.xxh3_128(np.load(folder / "all.npy").view(np.uint8)).digest(),
-            lambda: FeatureCache(folder).features(np.arange(asked.rows)),
+            lambda: FeatureCache(folder)[np.arange(asked.rows)],
             repeats=15,
         )
         rows = random.permutation(asked.rows)[:512]

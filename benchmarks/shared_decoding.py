@@ -11,8 +11,8 @@ from benchmarks.extraction import open_clip_job, write_photos
 from benchmarks.measure import Figure, show, timed
 from expclip_cache.base import TerminalReporter
 from expclip_cache.cache import CacheSettings
-from expclip_cache.datasets import build_manifest
-from expclip_cache.extraction import ON_CPU, decoding, extract, plan_batches
+from expclip_cache.datasets import hash_listing
+from expclip_cache.extraction import ON_CPU, decode_batches, run_job, plan_batches
 from expclip_cache.workers import RunSettings, device_name, resolve_device
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "photos").mkdir()
-        manifest = build_manifest(
+        manifest = hash_listing(
             "photos", folder / "photos", write_photos(folder / "photos", asked.images, asked.side)
         )
         job = open_clip_job(manifest, folder, asked)
@@ -47,7 +47,7 @@ def main() -> None:
                 torch.cuda.synchronize()
 
         def decode(keep_in: Path | None = None) -> None:
-            with decoding(
+            with decode_batches(
                 manifest,
                 folder / "photos",
                 encoder.preprocess,
@@ -61,7 +61,7 @@ def main() -> None:
 
         def encode(out: str, keep_in: Path | None = None) -> None:
             run = RunSettings(device=asked.device, batch_size=asked.batch_size, workers=asked.workers, pixels=keep_in)
-            extract(replace(job, out=folder / out), CacheSettings(shard_rows=512), run, TerminalReporter())
+            run_job(replace(job, out=folder / out), CacheSettings(shard_rows=512), run, TerminalReporter())
 
         alone, decoded = timed(forward, repeats=1), timed(decode, repeats=1)
         keeping = timed(lambda: decode(folder / "kept"), repeats=1)

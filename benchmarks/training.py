@@ -1,4 +1,4 @@
-"""How close is training to the bare matrix products? python -m benchmarks.training [--device cuda]."""
+"""How close training comes to the bare matrix products: python -m benchmarks.training [--device cuda]."""
 
 import argparse
 
@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Figure, show, timed
-from expclip_cache.heads import TrainSettings, fit_heads
+from expclip_cache.heads import ContrastiveSettings, train_heads
 from expclip_cache.workers import device_name, resolve_device
 
 REFERENCE_EPOCH = 529.0
-"""Seconds an epoch in the reference's published logs (ViT-B/32)."""
+"""Seconds per epoch in the reference's published logs (ViT-B/32)."""
 
 
 def bare_products(rows: int, batch: int, d: int, t: int, heads: int, device: torch.device) -> float:
-    """Seconds of the matrix products that one epoch cannot do without: z, logits, dz (from logits), dW."""
+    """Seconds for the matrix products that an epoch needs in any case: z, logits, dz (from logits), dW."""
     x, y = torch.randn(heads, batch, d, device=device), torch.randn(heads, batch, t, device=device)
     w, g = torch.randn(heads, t, d, device=device), torch.randn(heads, batch, batch, device=device)
 
@@ -30,7 +30,7 @@ def bare_products(rows: int, batch: int, d: int, t: int, heads: int, device: tor
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for the device."""
+    """Wait until the device is idle."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -41,34 +41,34 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--heads", type=int, default=16, help="heads trained at once in the second table")
     parser.add_argument("--few-rows", type=int, default=4_096, help="rows for the second table")
-    asked = parser.parse_args()
-    device = resolve_device(asked.device)
+    options = parser.parse_args()
+    device = resolve_device(options.device)
     random = np.random.default_rng(0)
-    x = random.standard_normal((asked.rows, 512), dtype=np.float32).astype(np.float16)
-    y = random.standard_normal((asked.rows, 4096), dtype=np.float32).astype(np.float16)
+    x = random.standard_normal((options.rows, 512), dtype=np.float32).astype(np.float16)
+    y = random.standard_normal((options.rows, 4096), dtype=np.float32).astype(np.float16)
 
     def train(rows: int, seeds: tuple[int, ...]) -> None:
-        fit_heads(x[:rows], y[:rows], 100.0, TrainSettings(dataset="random", epochs=1, seeds=seeds), device)
+        train_heads(x[:rows], y[:rows], 100.0, ContrastiveSettings(epochs=1, seeds=seeds), device)
         synchronise(device)
 
-    limit = bare_products(asked.rows, 512, 512, 4096, 1, device)
-    ours = timed(lambda: train(asked.rows, (1,)))
+    limit = bare_products(options.rows, 512, 512, 4096, 1, device)
+    ours = timed(lambda: train(options.rows, (1,)))
     show(
-        f"One epoch, {asked.rows:,} rows, batch 512, 512 -> 4,096, {device_name(device)}",
+        f"One epoch, {options.rows:,} rows, batch 512, 512 -> 4,096, {device_name(device)}",
         [
             Figure("bare matrix products", limit),
             Figure("one epoch, features from memory", ours, ours / limit, "<= 1.25"),
             Figure("the reference's published epoch", REFERENCE_EPOCH, REFERENCE_EPOCH / ours, "", "times ours"),
         ],
     )
-    seeds = tuple(range(asked.heads))
-    single = timed(lambda: [train(asked.few_rows, (seed,)) for seed in seeds], repeats=1)
-    together = timed(lambda: train(asked.few_rows, seeds), repeats=1)
+    seeds = tuple(range(options.heads))
+    single = timed(lambda: [train(options.few_rows, (seed,)) for seed in seeds], repeats=1)
+    together = timed(lambda: train(options.few_rows, seeds), repeats=1)
     wanted = "<= 0.5" if device.type == "cuda" else "<= 1.0"
     show(
-        f"{asked.heads} heads, one epoch of {asked.few_rows:,} rows each, {device_name(device)}",
+        f"{options.heads} heads, one epoch of {options.few_rows:,} rows each, {device_name(device)}",
         [
-            Figure(f"{asked.heads} single runs", single),
+            Figure(f"{options.heads} single runs", single),
             Figure("at once", together, together / single, wanted),
         ],
     )

@@ -1,1 +1,1 @@
-"""One thin script per DVC stage: read params, call the library, write the outputs."""
+"""One thin script per DVC stage: load the settings, call the library, write the outputs."""

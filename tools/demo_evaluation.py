@@ -12,7 +12,7 @@ import torch
 
 from expclip_cache.demo import EXPRESSIONS
 from expclip_cache.encoders import ClipSettings, LlmSettings, load_blip2_t5, load_clip
-from expclip_cache.heads import TrainSettings, fit_heads
+from expclip_cache.heads import ContrastiveSettings, train_heads
 from expclip_cache.prompts import prompt_table
 from expclip_cache.scoring import PromptIndex, confusion, uar
 
@@ -67,9 +67,9 @@ def zero_shot(images: np.ndarray, texts: Texts, head: np.ndarray | None) -> dict
     return scores
 
 
-def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, params: TrainSettings) -> np.ndarray:
+def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, params: ContrastiveSettings) -> np.ndarray:
     """(s, t, d) heads by the project's recipe."""
-    return fit_heads(images, targets, scale, params, torch.device("cpu")).weights
+    return train_heads(images, targets, scale, params, torch.device("cpu")).weights
 
 
 def probe(train: np.ndarray, test: dict[str, np.ndarray]) -> dict[str, float]:

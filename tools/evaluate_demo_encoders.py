@@ -17,7 +17,7 @@ from demo_evaluation import PROMPT_TYPES, blip2_features, clip_features, probe, 
 from demo_training_faces import draw_pixels
 
 from expclip_cache.demo import DemoSetSettings
-from expclip_cache.heads import TrainSettings
+from expclip_cache.heads import ContrastiveSettings
 
 FIRST_TEST_SEED = {"validation": 5001, "test": 201}
 SEEDS = (1, 2, 3, 4, 5)
@@ -57,7 +57,7 @@ def main(
     show("plain CLIP", [None])
     for setting in tries:
         rate, epochs, batch = setting.split(",")
-        recipe = TrainSettings(dataset="train", lr=float(rate), epochs=int(epochs), batch_size=int(batch), seeds=SEEDS)
+        recipe = ContrastiveSettings(lr=float(rate), epochs=int(epochs), batch_size=int(batch), seeds=SEEDS)
         show(f"head {setting}", list(trained_heads(faces, targets, scale, recipe)))
     if not controls:
         return

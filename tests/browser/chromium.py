@@ -1,4 +1,4 @@
-"""A real Chromium, driven over the WebDriver protocol with nothing but the standard library."""
+"""Drives a real Chromium over the WebDriver protocol, with the standard library only."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ FLAGS = [
 
 
 def programs() -> tuple[str, str] | None:
-    """Chromium and its driver, or None where they are not installed."""
+    """Chromium and its driver, or None if they are not installed."""
     browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
@@ -31,7 +31,9 @@ class Chromium:
     """One browser window of a given size; use it as a context manager."""
 
     def __init__(self, profile: Path, width: int, height: int = 900, dark: bool = False):
-        self.browser, self.driver = programs()
+        found = programs()
+        assert found, "chromium and chromedriver are not installed"
+        self.browser, self.driver = found
         self.profile = profile
         self.size = width, height
         self.dark = dark
@@ -43,7 +45,7 @@ class Chromium:
         line = ""
         while "on port" not in line or not line.strip().endswith("."):
             line = self.process.stdout.readline()
-            assert line, "chromedriver ended before it listened"
+            assert line, "chromedriver exited before it was listening"
         self.root = f"http://127.0.0.1:{line.strip().rstrip('.').rsplit(' ', 1)[1]}/session"
         options = {
             "binary": self.browser,
@@ -66,33 +68,33 @@ class Chromium:
         self.process.wait()
 
     def open(self, url: str) -> None:
-        """Load a page and wait until it is there. What the browser's own start page did is forgotten."""
+        """Load a page and wait until it is loaded. Logs of the browser's start page are discarded."""
         self._ask("POST", "/url", {"url": "about:blank"})
         self.requested()
         self.console()
         self._ask("POST", "/url", {"url": url})
 
     def run(self, script: str) -> object:
-        """The value of a script that ends in `return`."""
+        """The value that a script returns."""
         return self._ask("POST", "/execute/sync", {"script": script, "args": []})
 
     def console(self) -> list[dict]:
-        """What the page, and the browser about the page, wrote on the console."""
+        """Console messages of the page, and of the browser about the page."""
         return self._ask("POST", "/se/log", {"type": "browser"})
 
     def requested(self) -> list[str]:
-        """Every address that was asked for since the last call."""
+        """Every address requested since the last call."""
         entries = [
             json.loads(item["message"])["message"] for item in self._ask("POST", "/se/log", {"type": "performance"})
         ]
         return [e["params"]["request"]["url"] for e in entries if e["method"] == "Network.requestWillBeSent"]
 
     def devtools(self, command: str, **parameters: object) -> dict:
-        """One command of the DevTools protocol."""
+        """Run a command of the DevTools protocol."""
         return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def screenshot(self, path: Path) -> None:
-        """The whole page, beyond the window too."""
+        """Save the whole page as an image, including what is outside the window."""
         shot = self.devtools("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 

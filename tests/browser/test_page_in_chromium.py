@@ -1,4 +1,4 @@
-"""The page as a browser shows it: nothing on the console, nothing fetched, nothing wider than the window."""
+"""The page in a browser: no console messages, nothing loaded from elsewhere, nothing wider than the window."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 from browser.chromium import Chromium, programs
 from PIL import Image
 
-from expclip_cache.base.progress import Work
+from expclip_cache.base.progress import FinishedBar
 from expclip_cache.base.stage_times import StageTime
 from expclip_cache.reporting.comparison import Comparison, Pair
-from expclip_cache.reporting.page.content import read_page
 from expclip_cache.reporting.page.html import render_page
+from expclip_cache.reporting.page.reading import read_page
 from sample_results import inputs_of, write_results
 
 pytestmark = [
@@ -20,12 +20,26 @@ pytestmark = [
 ]
 PAIR = Pair(41.53, 50.27)
 PUBLISHED = [
-    Comparison("ferv39k", "whole", kind, "contrastive", "B/32", 7847, 7847, PAIR, PAIR, PAIR, PAIR, PAIR, PAIR)
+    Comparison(
+        test_set="ferv39k",
+        part="whole",
+        prompt_type=kind,
+        head="contrastive",
+        backbone="B/32",
+        n=7847,
+        published_n=7847,
+        clip=PAIR,
+        expclip=PAIR,
+        paper_clip=PAIR,
+        paper_expclip=PAIR,
+        log=PAIR,
+        later=PAIR,
+    )
     for kind in (2, 5)
 ]
 TIMES = [
     StageTime(f"encode-images@a-long-name-{k}", 4000.0, "2026-01-02T03:04:05+00:00", "x86_64, 2 cores",
-              (Work("features", 123_456, "image", 3_999.0), Work("more", 7, "image", 1.0)))
+              (FinishedBar("features", 123_456, "image", 3_999.0), FinishedBar("more", 7, "image", 1.0)))
     for k in range(3)
 ]  # fmt: skip
 
@@ -37,14 +51,17 @@ const wide = [...document.querySelectorAll('body *')].filter(item => {
 });
 return wide.map(item => item.outerHTML.slice(0, 120));
 """
-# WCAG's contrast between the colour of every text and what lies behind it.
+# WCAG contrast between the colour of each text and its background.
 LOW_CONTRAST = """
 const parse = text => { const v = text.match(/[\\d.]+/g).map(Number); return v.length < 4 ? [...v, 1] : v; };
 const over = (top, under) => [0, 1, 2].map(k => top[k] * top[3] + under[k] * (1 - top[3])).concat(1);
-const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)
   .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
   .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
-const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+const ratio = (a, b) => {
+  const [x, y] = [luminance(a), luminance(b)].sort((p, q) => q - p);
+  return (x + 0.05) / (y + 0.05);
+};
 const behind = item => {
   let colour = [0, 0, 0, 0];
   for (let node = item; node; node = node.parentElement) {
@@ -81,13 +98,13 @@ def page(request, tmp_path_factory):
     before = Path.cwd()
     os.chdir(folder)
     try:
-        long = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
-        params = write_results(folder, classes=request.param, items=330, path=long)
-        page = read_page(inputs_of(params), PUBLISHED, TIMES)
+        long_path = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
+        settings = write_results(folder, classes=request.param, items=330, path=long_path)
+        page = read_page(inputs_of(settings), PUBLISHED, TIMES)
         for face in page.sets[0].fixed[:6]:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 64), "teal").save(folder / "faces" / face.path)
-        page = read_page(inputs_of(params, {page.sets[0].name: folder / "faces"}), PUBLISHED, TIMES)
+        page = read_page(inputs_of(settings, {page.sets[0].name: folder / "faces"}), PUBLISHED, TIMES)
     finally:
         os.chdir(before)
     (folder / "index.html").write_bytes(render_page(page))
@@ -95,7 +112,7 @@ def page(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_the_page_is_quiet_self_contained_and_fits(page, width, tmp_path):
+def test_the_page_is_self_contained_fits_and_logs_nothing(page, width, tmp_path):
     with Chromium(tmp_path / "profile", width) as browser:
         browser.open(page.as_uri())
         assert browser.run("return innerWidth") == width
@@ -111,13 +128,13 @@ def test_the_page_is_quiet_self_contained_and_fits(page, width, tmp_path):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_text_can_be_read(page, dark, tmp_path):
+def test_every_text_has_enough_contrast(page, dark, tmp_path):
     with Chromium(tmp_path / "profile", 1400, dark=dark) as browser:
         browser.open(page.as_uri())
         assert browser.run(LOW_CONTRAST) == []
 
 
-def test_the_check_can_fail(tmp_path):
+def test_the_checks_can_fail(tmp_path):
     (tmp_path / "bad.html").write_text(
         "<body style='color: #bbb'><p style='width: 900px'>pale</p><img src='other.png'>"
         "<script>console.error('loud')</script>"

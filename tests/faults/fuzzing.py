@@ -107,7 +107,7 @@ class Samples:
         self.shard = (self.whole / shard_name(0)).read_bytes()
         self.index = (self.whole / INDEX).read_bytes()
         self.good = FeatureCache(self.whole).good_rows
-        self.features = FeatureCache(self.whole).features(self.good)
+        self.features = FeatureCache(self.whole)[self.good]
 
 
 def _run(samples: Samples, case: int, end: float, shared: mmap.mmap, pipe: int) -> None:

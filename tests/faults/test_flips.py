@@ -59,8 +59,8 @@ def test_verify_finds_every_flip(cache):
 def test_no_flip_reaches_a_reader(cache):
     rows = FeatureCache(cache).good_rows
     for path, bit in flips(cache, FLIPS + 1):
-        assert refused(lambda: FeatureCache(cache).features(rows)), f"bit {bit} of {path.name}"
-    np.testing.assert_array_equal(FeatureCache(cache).features(rows)[:, 0], rows)
+        assert refused(lambda: FeatureCache(cache)[rows]), f"bit {bit} of {path.name}"
+    np.testing.assert_array_equal(FeatureCache(cache)[rows][:, 0], rows)
 
 
 def test_no_flip_of_a_shard_survives_a_resume(cache):

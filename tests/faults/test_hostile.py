@@ -89,7 +89,7 @@ def test_hdf5_structures_are_never_followed_even_with_a_checksum_that_fits(path,
     # The columns lie where the head says; what HDF5 makes of the rest is not asked.
     assert shard.features.shape == (4, 4)
     with pytest.raises(CacheError, match="not the shard that"):
-        FeatureCache(path.parent).features(np.array([0]))
+        FeatureCache(path.parent)[np.array([0])]
 
 
 def test_the_reader_does_not_load_the_hdf5_library():
@@ -176,7 +176,7 @@ def test_settings_changed_together_with_every_checksum_are_refused_by_the_index(
     path.write_bytes(with_head(raw, head))
     assert open_shard(path).identity.settings["model"] == "other"
     with pytest.raises(CacheError, match="not the shard that"):
-        FeatureCache(path.parent).features(np.array([0]))
+        FeatureCache(path.parent)[np.array([0])]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling link", "link to a device"])
@@ -193,13 +193,13 @@ def test_what_is_no_file_is_refused_at_once(path, kind):
     with pytest.raises(CacheError, match=r"not a plain file|cannot be read"):
         open_shard(path)
     with pytest.raises(CacheError, match="verify --repair"):
-        FeatureCache(path.parent).features(np.array([0]))
+        FeatureCache(path.parent)[np.array([0])]
 
 
 def test_a_link_to_a_shard_is_followed_as_dvc_may_link_what_it_keeps(path, tmp_path):
     path.rename(tmp_path / "kept")
     path.symlink_to(tmp_path / "kept")
-    assert FeatureCache(path.parent).features(np.array([3]))[0, 0] == 3
+    assert FeatureCache(path.parent)[np.array([3])][0, 0] == 3
 
 
 @pytest.mark.parametrize(

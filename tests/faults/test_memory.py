@@ -17,8 +17,8 @@ from tiny_encoders import CLIP_MODEL, write_clip
 import torch
 from expclip_cache.extraction.jobs import clip_job
 from pipeline.datasets import read_rows
-from expclip_cache.extraction.run import extract
-from expclip_cache.datasets.manifest import build_manifest
+from expclip_cache.extraction.run import run_job
+from expclip_cache.datasets.hashing import hash_listing
 from pipeline.params import CacheSettings, DatasetSettings, RunSettings
 from expclip_cache.base.progress import SilentReporter
 
@@ -30,9 +30,9 @@ rows = read_rows(folder / "faces", DatasetSettings(source="faces", layout="image
 peaks = {}
 # The first runs warm up what grows once: allocators, kernels, lazily imported modules.
 for images in (40, 40, 40, 40, 400):
-    manifest = build_manifest("faces", folder / "faces", type(rows)(rows.rows[:images], ()))
+    manifest = hash_listing("faces", folder / "faces", type(rows)(rows.rows[:images], ()))
     job = clip_job(manifest, lambda: folder / "faces", params, folder / f"out-{len(peaks)}-{images}")
-    extract(job, CacheSettings(shard_rows=20), RunSettings(device="cpu", batch_size=20, workers=0), SilentReporter())
+    run_job(job, CacheSettings(shard_rows=20), RunSettings(device="cpu", batch_size=20, workers=0), SilentReporter())
     peaks[images] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps(peaks))
 """

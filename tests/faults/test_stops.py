@@ -13,12 +13,12 @@ from harness import ROOT, contents, extraction, finished
 
 from expclip_cache.cache.lock import writing
 
-KEPT = "what was finished is kept, the same command goes on from there"
+KEPT = "finished work is kept, run the same command again to resume"
 
 
 @pytest.mark.parametrize(
     ("number", "group", "status", "word"),
-    [(signal.SIGTERM, False, 143, "terminated"), (signal.SIGINT, True, 130, "stopped")],
+    [(signal.SIGTERM, False, 143, "terminated"), (signal.SIGINT, True, 130, "interrupted")],
 )
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stopped_run_ends_at_once_and_goes_on_later(

@@ -1,9 +1,9 @@
-"""Every benchmark as its makers lay it out, in miniature: native folder names, native numbers, pictures of noise.
+"""Every benchmark in its authors' layout, in miniature: native folder names, native numbers, images of noise.
 
-What each native word means is written out here a second time; nothing is taken from the definitions.
+The meaning of each native word is transcribed here independently; nothing is taken from the definitions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,61 +30,65 @@ LISTED = {
 KEPT_PARTS = {"dfew": 1, "mafw": 1, "ferv39k": 3, "afew": 2}
 
 Truth = dict[str, str]
-"""Path of an item below its root -> its class."""
+"""Path of an item, relative to its root -> its class."""
 
 
-def plant(root: Path, name: str, items: int = 2) -> dict[int | None, Truth]:
-    """Make one dataset under `root`/`name`.
+def write_dataset(root: Path, name: str, items: int = 2) -> dict[int | None, Truth]:
+    """Write one dataset to `root`/`name`.
 
     Args:
         name: a key of FOLDERS or LISTED, or `ferplus-csv`.
-        items: of each class; of each class and fold where there are folds.
+        items: per class; for a dataset with folds, per class and fold.
 
     Returns:
-        Fold, or None -> the truth of its test items.
+        Fold, or None for a dataset without folds -> the true classes of its test items.
     """
     random = np.random.default_rng(sum(name.encode()))
     if name in FOLDERS:
-        return {None: _folders(root / name, dict(pair.split("=") for pair in FOLDERS[name].split()), items, random)}
+        class_of = dict(pair.split("=") for pair in FOLDERS[name].split())
+        return {None: _write_folders(root / name, class_of, items, random)}
     if name == "ferplus-csv":
-        return {None: _votes(root / name, items, random)}
-    return _clips(root / name, name, items, random)
+        return {None: _write_ferplus_csv(root / name, items, random)}
+    return _write_clips(root / name, name, items, random)
 
 
-def _folders(root: Path, meaning: Truth, items: int, random: np.random.Generator) -> Truth:
+def _write_folders(root: Path, class_of: Mapping[str, str], items: int, random: np.random.Generator) -> Truth:
     truth = {}
-    for word, class_name in meaning.items():
+    for word, class_name in class_of.items():
         for item in range(items):
             truth[f"{word}/image_{item:04}.jpg"] = class_name
-    return _pictures(root, truth, random)
+    _write_images(root, truth, random)
+    return truth
 
 
-def _votes(root: Path, items: int, random: np.random.Generator) -> Truth:
-    truth, lines = {}, [["Usage", "Image name", *VOTE_COLUMNS]]
+def _write_ferplus_csv(root: Path, items: int, random: np.random.Generator) -> Truth:
+    truth: Truth = {}
+    lines = [["Usage", "Image name", *VOTE_COLUMNS]]
     for number, class_name in enumerate(EIGHT * items):
         votes = [8 if column == class_name else 0 for column in VOTE_COLUMNS]
         name = f"fer{number:07}.png"
         lines.append(["PrivateTest", name, *map(str, votes)])
         truth[f"FER2013Test/{name}"] = class_name
-    _pictures(root, truth, random)
+    _write_images(root, truth, random)
     (root / "fer2013new.csv").write_text("".join(f"{','.join(line)}\r\n" for line in lines))
     return truth
 
 
-def _clips(root: Path, name: str, items: int, random: np.random.Generator) -> dict[int | None, Truth]:
-    """Clips of 3 and of 18 frames in turn; the lists number classes in canonical order, in every set."""
+def _write_clips(root: Path, name: str, items: int, random: np.random.Generator) -> dict[int | None, Truth]:
+    """Clips of 3 and 18 frames in turn; in every dataset the lists number classes in canonical order."""
     file, path, classes = LISTED[name]
     truths: dict[int | None, Truth] = {}
     number = 0
     for fold in range(1, 6) if "{fold}" in file else [None]:
-        truth, lines = {}, []
+        truth: Truth = {}
+        lines = []
         for label, class_name in enumerate(classes):
             for _ in range(items):
                 number += 1
                 frames = (3, 18)[number % 2]
                 listed = path.format(number=number)
                 kept = "/".join(listed.split("/")[-KEPT_PARTS[name] :])
-                _pictures(root / kept, [f"{frame:05}.jpg" for frame in range(1, frames + 1)], random)
+                _write_images(root / kept, [f"{frame:05}.jpg" for frame in range(1, frames + 1)], random)
                 lines.append(f"{listed} {frames} {label}\n")
                 truth[kept] = class_name
         (root / file.format(fold=fold)).write_text("".join(lines))
@@ -92,9 +96,8 @@ def _clips(root: Path, name: str, items: int, random: np.random.Generator) -> di
     return truths
 
 
-def _pictures(root: Path, paths: Iterable[str], random: np.random.Generator):
-    """Noise, wider than high."""
+def _write_images(root: Path, paths: Iterable[str], random: np.random.Generator) -> None:
+    """Images of noise, wider than they are high."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (30, 36, 3), dtype=np.uint8)).save(root / path)
-    return paths

@@ -1,8 +1,9 @@
-"""Tiny encoders of the real classes, written to folders as users would have them."""
+"""Tiny encoders of the real model classes, in folders like those that users have."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import open_clip
 import torch
@@ -16,12 +17,15 @@ from transformers import (
     Blip2ForConditionalGeneration,
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
-    T5TokenizerFast,
+    T5Tokenizer,
 )
 
+from expclip_cache.encoders.blip2_t5 import Blip2T5Encoder
+from expclip_cache.encoders.clip import ClipEncoder
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+
+CompleteBlip2 = Blip2ForConditionalGeneration | InstructBlipForConditionalGeneration
 
 INSTRUCTION = "describe the face in the image ."
 WORDS = ["describe", "the", "face", "in", "image", ".", "a", "photo", "of", "happiness", "anger", "an", "expression"]
@@ -44,9 +48,9 @@ CLIP_MODEL = {
 
 
 def write_tokenizer(folder: Path, specials: list[str], template: str) -> None:
-    """A word-level tokenizer with the ids: specials, then WORDS; `template` adds start and end."""
+    """A word-level tokenizer whose ids are the specials, then WORDS; `template` adds start and end tokens."""
     vocabulary = {word: number for number, word in enumerate([*specials, *WORDS])}
-    # CLIP pools at the highest id of a text, so its end token must be the last of the vocabulary.
+    # CLIP takes a text's feature at its highest token id, so the end token must be the last of the vocabulary.
     vocabulary["<end>"] = 63
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = Whitespace()
@@ -58,10 +62,10 @@ def write_tokenizer(folder: Path, specials: list[str], template: str) -> None:
 
 
 def write_t5_tokenizer(folder: Path) -> None:
-    """The library's own T5 tokenizer, which closes a text with </s>, over a handful of pieces."""
+    """The library's own T5 tokenizer, which ends a text with </s>, with a small vocabulary."""
     pieces = ["<pad>", "</s>", "<unk>", *(f"▁{word}" for word in dict.fromkeys(WORDS)), "▁", "."]
     scores = [(piece, -float(number)) for number, piece in enumerate(pieces)]
-    T5TokenizerFast(vocab=scores, extra_ids=0).save_pretrained(folder)
+    T5Tokenizer(vocab=scores, extra_ids=0).save_pretrained(folder)
 
 
 def write_clip(folder: Path, model_cfg: dict | None = None) -> ClipSettings:
@@ -82,7 +86,7 @@ def write_clip(folder: Path, model_cfg: dict | None = None) -> ClipSettings:
 
 
 def blip2_config(kind: str = "blip2", **text: object) -> Blip2Config | InstructBlipConfig:
-    """A tiny BLIP-2 or InstructBLIP with a gated T5, as Flan-T5 is."""
+    """A tiny BLIP-2 or InstructBLIP with a gated T5, like Flan-T5."""
     sections = {
         "vision_config": {
             "hidden_size": 32,
@@ -121,18 +125,21 @@ def blip2_config(kind: str = "blip2", **text: object) -> Blip2Config | InstructB
     return Blip2Config(**sections) if kind == "blip2" else InstructBlipConfig(**sections)
 
 
-def write_blip2(folder: Path, kind: str = "blip2", **text: object) -> tuple[LlmSettings, PreTrainedModel]:
-    """A complete model, decoder included, saved by the library itself; returned too, to compare with."""
-    complete = Blip2ForConditionalGeneration if kind == "blip2" else InstructBlipForConditionalGeneration
+def write_blip2(folder: Path, kind: str = "blip2", **text: object) -> tuple[LlmSettings, CompleteBlip2]:
+    """A complete model, decoder included, saved by the library itself and returned for comparison."""
+    config = blip2_config(kind, **text)
     torch.manual_seed(2)
-    model = complete(blip2_config(kind, **text)).eval()
+    if isinstance(config, Blip2Config):
+        model = Blip2ForConditionalGeneration(config).eval()
+    else:
+        model = InstructBlipForConditionalGeneration(config).eval()
     with torch.no_grad():
         model.query_tokens.normal_(0, 1)
         for module in model.modules():
             if isinstance(module, torch.nn.Linear):
                 module.weight.normal_(0, 0.2)
     model.save_pretrained(folder)
-    # Flan-T5 has an output layer of its own; the library ties a new T5's to the token table and would not save it.
+    # Flan-T5 has its own output layer; the library ties a new T5's to the token table and would not save it.
     edit_weights(folder / "model.safetensors", {"language_model.lm_head.weight": torch.randn(64, 40)})
     write_t5_tokenizer(folder)
     if kind != "blip2":
@@ -140,12 +147,17 @@ def write_blip2(folder: Path, kind: str = "blip2", **text: object) -> tuple[LlmS
     return LlmSettings(name="tiny", model=str(folder), instruction=INSTRUCTION), model
 
 
-def edit_weights(file: Path, more: dict[str, torch.Tensor], less: Sequence[str] = ()) -> None:
-    """Add or replace tensors of a safetensors file, and drop some."""
-    kept = {name: value for name, value in load_file(file).items() if name not in less}
-    save_file(kept | more, file, metadata={"format": "pt"})
+def edit_weights(file: Path, add: dict[str, torch.Tensor], drop: Sequence[str] = ()) -> None:
+    """Add, replace and drop tensors of a safetensors file."""
+    kept = {name: value for name, value in load_file(file).items() if name not in drop}
+    save_file(kept | add, file, metadata={"format": "pt"})
 
 
-def pictures(count: int = 5) -> torch.Tensor:
-    """(count, 3, SIZE, SIZE) uint8."""
+def random_pixels(count: int = 5) -> torch.Tensor:
+    """(count, 3, SIZE, SIZE) uint8, the same in every call."""
     return torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+
+
+def model_of(encoder: ClipEncoder | Blip2T5Encoder) -> torch.nn.Module:
+    """The module inside an encoder."""
+    return cast(torch.nn.Module, encoder._model)

@@ -1,4 +1,4 @@
-"""docs/predict.md: every command and the three lines of Python, run."""
+"""Every command and the three lines of Python in docs/predict.md run."""
 
 import re
 import shlex
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.skipif(not can_find_faces(), reason="needs dlib (the ex
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with everything the page names."""
-    folder = tmp_path_factory.mktemp("place")
+def folder_of_the_page(tmp_path_factory):
+    """A folder with every file that the page names."""
+    folder = tmp_path_factory.mktemp("photos")
     photo = Image.open(PHOTO)
     shutil.copy(PHOTO, folder / "photo.jpg")
     for name in ("holiday/day-1", "clips/a", "heads"):
@@ -46,25 +46,25 @@ def place(tmp_path_factory):
 
     from expclip_cache.encoders.clip import load_clip
 
-    width = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu")).width
+    width = load_clip(ClipSettings(), torch.device("cpu")).width
     head = np.random.default_rng(5).standard_normal((192, width), dtype=np.float32)
     write_head(folder / "heads/seed-1.safetensors", head, {})
     return folder
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_documented_command(command, place, monkeypatch):
+def test_a_documented_command_runs(command, folder_of_the_page, monkeypatch):
     if "openai" in command:
         pytest.skip("needs weights from the model hub")
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(folder_of_the_page)
     done = CliRunner().invoke(app, shlex.split(command), catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert "%" in done.stdout or '"expclip"' in done.stdout
 
 
-def test_the_three_lines_of_python(place, monkeypatch, capsys):
+def test_the_three_lines_of_python_run(folder_of_the_page, monkeypatch, capsys):
     (lines,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)
     assert len(lines.splitlines()) == 3
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(folder_of_the_page)
     exec(lines, {})
     assert capsys.readouterr().out.strip() in CANONICAL[:7]

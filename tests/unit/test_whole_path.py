@@ -1,4 +1,4 @@
-"""The paper's path in miniature: init, then every stage, over every benchmark in its native form."""
+"""The paper's experiment in miniature: `init`, then every stage, on every benchmark in its native form."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from expclip_cache.heads.head_file import read_head
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.paths import head_file, image_features, score_results, target_features
-from native_trees import EIGHT, ELEVEN, SEVEN, plant
+from native_trees import EIGHT, ELEVEN, SEVEN, write_dataset
 from stages import encode_images, encode_prompts, encode_targets, manifest, report, score, train
 
 ROOT = Path(__file__).parents[2]
@@ -46,45 +46,48 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A repository after `init --preset paper-b32` and all stages; the hub's names are tiny local folders.
+def finished_run(tmp_path_factory):
+    """A repository after `init --preset paper-b32` and all stages; the hub's model names are tiny local folders.
 
     Yields (its folder, dataset of ROOTS -> fold -> truth).
     """
     top = tmp_path_factory.mktemp("whole")
-    truths = {name: plant(top / "data", name, 4 if name == "caer-s" else 2) for name in dict.fromkeys(ROOTS.values())}
-    place = top / "repository"
-    shutil.copytree(ROOT / "configs", place / "configs")
-    (place / "pipeline").symlink_to(ROOT / "pipeline")
+    truths = {
+        name: write_dataset(top / "data", name, 4 if name == "caer-s" else 2) for name in dict.fromkeys(ROOTS.values())
+    }
+    folder = top / "repository"
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    (folder / "pipeline").symlink_to(ROOT / "pipeline")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
+        patch.chdir(folder)
         patch.setattr(tiny_encoders, "WORDS", words())
         for number, model in enumerate(("ViT-B-32-quickgelu", "ViT-B-16-quickgelu")):
             config = {**tiny_encoders.CLIP_MODEL, "embed_dim": 24 + 8 * number}
             config["text_cfg"] = {**config["text_cfg"], "context_length": 16}
-            tiny_encoders.write_clip(place / model, config)
-        tiny_encoders.write_blip2(place / "Salesforce/blip2-flan-t5-xxl")
-        start("paper-b32", top / "data", ROOTS)
-        run_all()
-        yield place, {name: truths[folder] for name, folder in ROOTS.items()}
+            tiny_encoders.write_clip(folder / model, config)
+        tiny_encoders.write_blip2(folder / "Salesforce/blip2-flan-t5-xxl")
+        run_init("paper-b32", top / "data", ROOTS)
+        run_stages()
+        yield folder, {name: truths[root] for name, root in ROOTS.items()}
 
 
 @pytest.fixture
-def copy(place, tmp_path, monkeypatch):
-    """The same again, to change."""
-    shutil.copytree(place[0], tmp_path / "repository", symlinks=True)
+def copied_run(finished_run, tmp_path, monkeypatch):
+    """A copy of the finished run, to modify: (its folder, the folder of the datasets, truths)."""
+    folder, truths = finished_run
+    shutil.copytree(folder, tmp_path / "repository", symlinks=True)
     monkeypatch.chdir(tmp_path / "repository")
-    return tmp_path / "repository", place[0].parent / "data", place[1]
+    return tmp_path / "repository", folder.parent / "data", truths
 
 
 def words() -> list[str]:
-    """Every word of every prompt, for the tiny tokenizer."""
+    """Every word of every prompt, for the vocabulary of the tiny tokenizer."""
     texts = " ".join(prompt.text for prompt in prompt_table("reference", (1, 2, 3, 4, 5), ELEVEN))
     return list(dict.fromkeys(texts.replace(".", " .").replace("'", " ' ").split()))
 
 
-def start(preset: str, data: Path, roots: dict[str, str]) -> None:
-    """Init by the command, then put sizes and precisions that suit tiny encoders on a CPU."""
+def run_init(preset: str, data: Path, roots: dict[str, str]) -> None:
+    """Run `init`, then set sizes and precisions that suit tiny encoders on a CPU."""
     given = [part for name, folder in roots.items() for part in ("--root", f"{name}={data / folder}")]
     run = CliRunner().invoke(app, ["init", "--preset", preset, "--force", *given])
     assert run.exit_code == 0, run.output
@@ -96,21 +99,21 @@ def start(preset: str, data: Path, roots: dict[str, str]) -> None:
     Path("params.yaml").write_text(text)
 
 
-def run_all() -> None:
-    params = load_settings()
-    for name in params.datasets:
+def run_stages() -> None:
+    settings = load_settings()
+    for name in settings.datasets:
         manifest.main(name, SilentReporter())
         encode_images.main(name, SilentReporter())
     encode_targets.main(SilentReporter())
     encode_prompts.main(SilentReporter())
     train.main(SilentReporter())
-    for name in params.score.datasets:
+    for name in settings.score.datasets:
         score.main(name)
     report.main()
 
 
-def frames_of(path: Path) -> list[Path]:
-    """The reference's 16 frames of a clip: int(N / 16 (k + 1/2)), or the first one 16 times."""
+def sampled_files(path: Path) -> list[Path]:
+    """The image itself, or the reference's 16 frames of a clip: int(N / 16 (k + 1/2)), or 16 copies of the first."""
     if path.is_file():
         return [path]
     files = sorted(path.iterdir())
@@ -118,8 +121,10 @@ def frames_of(path: Path) -> list[Path]:
     return [files[0]] * 16 if n <= 16 else [files[int(n / 16 * (k + 0.5))] for k in range(16)]
 
 
-def expected(truth: dict[str, str], root: Path, classes: tuple[str, ...], head: np.ndarray | None, kind: int):
-    """The confusion matrix by the paper's words, item by item: project each frame, mean, normalise; mean similarity."""
+def expected_confusion(
+    truth: dict[str, str], root: Path, classes: tuple[str, ...], head: np.ndarray | None, kind: int
+) -> np.ndarray:
+    """The confusion matrix item by item as in the paper: project each frame, mean, normalise, mean similarity."""
     clip = load_clip(load_settings().clip, torch.device("cpu"))
     prompts = prompt_table("reference", (kind,), classes)
     project = np.eye(clip.width) if head is None else head.astype(np.float64)
@@ -127,11 +132,11 @@ def expected(truth: dict[str, str], root: Path, classes: tuple[str, ...], head: 
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     matrix = np.zeros((len(classes), len(classes)), dtype=int)
     for path, class_name in truth.items():
-        faces = [
+        images = [
             np.asarray(Image.open(file).convert("RGB").resize((28, 28), Image.Resampling.BILINEAR))
-            for file in frames_of(root / path)
+            for file in sampled_files(root / path)
         ]
-        pixels = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2).copy())
+        pixels = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
         item = (clip.encode_images(pixels).numpy() @ project.T).mean(axis=0)
         similar = texts @ (item / np.linalg.norm(item))
         by_class = [np.mean([s for s, p in zip(similar, prompts, strict=True) if p.class_name == c]) for c in classes]
@@ -139,52 +144,54 @@ def expected(truth: dict[str, str], root: Path, classes: tuple[str, ...], head: 
     return matrix
 
 
-def check(name: str, truth: dict[str, str], root: Path, classes: tuple[str, ...]) -> None:
-    """One scored set against what its makers' words mean, and against the paper's formulas."""
+def check_scores(name: str, truth: dict[str, str], root: Path, classes: tuple[str, ...]) -> None:
+    """Compare one scored test set with its true classes and with the paper's formulas."""
     cache = FeatureCache(image_features(load_settings().clip.name, name))
     assert cache.classes == classes
     rows = cache.good_rows
-    found = {path.decode(): classes[label] for path, label in zip(cache.paths(rows), cache.labels[rows], strict=True)}
+    found = {path: classes[label] for path, label in zip(cache.paths(rows), cache.labels[rows], strict=True)}
     assert found == truth
     results = json.loads((score_results(name) / "confusion.json").read_text())
     head = read_head(head_file("seed-1"))
     for kind in (1, 5):
-        assert results["clip"][str(kind)] == expected(truth, root, classes, None, kind).tolist()
-        assert results["expclip"][str(kind)]["seed-1"] == expected(truth, root, classes, head, kind).tolist()
+        assert results["clip"][str(kind)] == expected_confusion(truth, root, classes, None, kind).tolist()
+        assert results["expclip"][str(kind)]["seed-1"] == expected_confusion(truth, root, classes, head, kind).tolist()
 
 
-SETS = [name for name in ROOTS if name not in ("caer-s", "dfew", "mafw")] + [
+TEST_SETS = [name for name in ROOTS if name not in ("caer-s", "dfew", "mafw")] + [
     f"{name}-{fold}" for name in ("dfew", "mafw") for fold in range(1, 6)
 ]
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_every_benchmark_in_its_native_form(place, name):
-    folder, truths = place
+@pytest.mark.parametrize("name", TEST_SETS)
+def test_every_benchmark_in_its_native_form(finished_run, name):
+    folder, truths = finished_run
     base, fold = (name[:4], int(name[-1])) if name[:4] in ("dfew", "mafw") else (name, None)
     truth, classes = truths[base][fold], CLASSES.get(base, SEVEN)
     if name == "affectnet-7":
         truth = {path: class_name for path, class_name in truth.items() if class_name != "contempt"}
-    check(name, truth, folder.parent / "data" / ROOTS[base], classes)
+    check_scores(name, truth, folder.parent / "data" / ROOTS[base], classes)
 
 
-def test_all_test_sets_are_checked(place):
-    assert set(SETS) == set(load_settings().score.datasets)
+@pytest.mark.usefixtures("finished_run")
+def test_all_test_sets_are_checked():
+    assert set(TEST_SETS) == set(load_settings().score.datasets)
 
 
-def test_the_table_has_every_set_beside_the_published_scores(place):
+@pytest.mark.usefixtures("finished_run")
+def test_the_table_has_every_test_set_beside_the_published_scores():
     rows = list(csv.DictReader(Path("report/comparison.csv").read_text().splitlines()))
     parts = Counter(row["part"] for row in rows)
     assert parts == {"whole": 8 * 5, "fold": 10 * 5, "fold mean": 2 * 5, "pooled": 2 * 5}
-    by_place = {(row["test_set"], row["part"], row["prompt_type"]): row for row in rows}
-    raf = by_place["raf-db", "whole", "2"]
+    row_of = {(row["test_set"], row["part"], row["prompt_type"]): row for row in rows}
+    raf = row_of["raf-db", "whole", "2"]
     assert (raf["items"], raf["published_items"], raf["log_uar"], raf["log_war"]) == ("14", "3068", "42.000", "51.270")
-    mafw = by_place["mafw", "fold mean", "5"]
+    mafw = row_of["mafw", "fold mean", "5"]
     assert (mafw["items"], mafw["log_uar"], mafw["paper_clip_war"]) == ("110", "18.750", "15.480")
-    folds = [float(by_place[f"mafw-{fold}", "fold", "5"]["expclip_uar"]) for fold in range(1, 6)]
+    folds = [float(row_of[f"mafw-{fold}", "fold", "5"]["expclip_uar"]) for fold in range(1, 6)]
     assert float(mafw["expclip_uar"]) == pytest.approx(np.mean(folds), abs=0.001)
-    assert by_place["ferplus-csv", "whole", "1"]["log_uar"] == "25.750"
-    assert by_place["fer2013", "whole", "1"]["log_uar"] == ""
+    assert row_of["ferplus-csv", "whole", "1"]["log_uar"] == "25.750"
+    assert row_of["fer2013", "whole", "1"]["log_uar"] == ""
 
 
 @pytest.mark.parametrize(
@@ -194,8 +201,8 @@ def test_the_table_has_every_set_beside_the_published_scores(place):
         ("ferv39k", "{0: happiness, 1: sadness", "{0: sadness, 1: happiness"),
     ],
 )
-def test_a_wrong_class_mapping_fails_these_checks(copy, definition, right, wrong):
-    folder, data, truths = copy
+def test_a_wrong_class_mapping_fails_these_checks(copied_run, definition, right, wrong):
+    folder, data, truths = copied_run
     text = (ROOT / f"pipeline/expclip_cache/datasets/definitions/{definition}.yaml").read_text()
     assert right in text
     (folder / "wrong.yaml").write_text(text.replace(right, wrong))
@@ -206,19 +213,19 @@ def test_a_wrong_class_mapping_fails_these_checks(copy, definition, right, wrong
     encode_images.main("wrong", SilentReporter())
     score.main("wrong")
     with pytest.raises(AssertionError):
-        check("wrong", truths[definition][None], data / definition, SEVEN)
-    check(definition, truths[definition][None], data / definition, SEVEN)
+        check_scores("wrong", truths[definition][None], data / definition, SEVEN)
+    check_scores(definition, truths[definition][None], data / definition, SEVEN)
 
 
-def test_a_second_backbone_does_not_encode_the_targets_again(copy):
-    folder, data, truths = copy
+def test_a_second_backbone_does_not_encode_the_targets_again(copied_run):
+    folder, data, truths = copied_run
     targets = target_features("blip2-flan-t5-xxl", "caer-s")
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in targets.glob("[!.]*")}
-    # Without its weights, the LLM could not say another word.
+    # Without its weights, the LLM cannot encode anything.
     shutil.rmtree(folder / "Salesforce")
-    start("paper-b16", data, {})
-    params = load_settings()
-    assert (params.clip.name, params.llm.name) == ("clip-b16", "blip2-flan-t5-xxl")
+    run_init("paper-b16", data, {})
+    settings = load_settings()
+    assert (settings.clip.name, settings.llm.name) == ("clip-b16", "blip2-flan-t5-xxl")
     for name in ("caer-s", "raf-db"):
         encode_images.main(name, SilentReporter())
     encode_targets.main(SilentReporter())
@@ -228,5 +235,5 @@ def test_a_second_backbone_does_not_encode_the_targets_again(copy):
     after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in targets.glob("[!.]*")}
     assert after == before
     assert read_head(head_file("seed-1")).shape == (40, 32)
-    check("raf-db", truths["raf-db"][None], data / "raf-db", SEVEN)
+    check_scores("raf-db", truths["raf-db"][None], data / "raf-db", SEVEN)
     assert FeatureCache(image_features("clip-b32", "raf-db")).width == 24

@@ -3,14 +3,14 @@ import os
 import pytest
 import torch
 
-from expclip_cache.base.progress import SilentReporter
-from expclip_cache.extraction.run import extract
-from expclip_cache.workers.ray_cluster import QUIET
-from pictures import CACHE, RUN, contents, draw_faces, face_job
+from expclip_cache.base import SilentReporter
+from expclip_cache.extraction import run_job
+from expclip_cache.workers.ray_cluster import RAY_ENVIRONMENT
+from face_images import CACHE, RUN, files_in, image_job, write_images
 from tiny_encoders import write_clip
 
-# Ray reads its environment when it is imported, and some of these tests import it before the library does.
-os.environ |= QUIET
+# Ray reads its environment when it is imported, which some tests do before the library does.
+os.environ |= RAY_ENVIRONMENT
 
 
 @pytest.fixture(scope="session")
@@ -19,15 +19,15 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def faces(tmp_path_factory):
-    return draw_faces(tmp_path_factory.mktemp("pictures") / "faces", 30)
+def images(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp("images") / "faces", 30)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(faces, model, tmp_path_factory):
-    """The files of a cache that this process made with one thread."""
-    out, threads = tmp_path_factory.mktemp("whole") / "out", torch.get_num_threads()
+def reference_files(images, model, tmp_path_factory):
+    """The files of a cache made in this process with one thread."""
+    out, threads = tmp_path_factory.mktemp("reference") / "out", torch.get_num_threads()
     torch.set_num_threads(1)
-    extract(face_job(faces, model, out), CACHE, RUN, SilentReporter())
+    run_job(image_job(images, model, out), CACHE, RUN, SilentReporter())
     torch.set_num_threads(threads)
-    return contents(out)
+    return files_in(out)

@@ -1,55 +1,93 @@
-"""Moments summed by several workers: the bits of one pass, on processes and on a Ray cluster."""
+"""Moments summed by several workers: the bits of one process, on processes and on Ray, also if a worker dies."""
 
 import os
+import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
-from unit.tiny_caches import write_cache
 
 from expclip_cache.base.progress import SilentReporter
-from expclip_cache.heads.ridge.moments_cache import sum_moments
-from expclip_cache.heads.ridge.moments_work import sum_on_workers
+from expclip_cache.heads.ridge import summing
+from expclip_cache.heads.ridge.moments import Moments
+from expclip_cache.heads.ridge.shard_groups import ShardGroups
+from expclip_cache.heads.ridge.summing import SumGroups, sum_all_groups
 from expclip_cache.workers.settings import RunSettings
+from tiny_caches import write_cache
 
-PATHS = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+
+@dataclass(frozen=True)
+class DieOnce(SumGroups):
+    """A worker that is killed after its first group, once over all workers."""
+
+    @property
+    def flag(self) -> Path:
+        return Path(str(self.images)).with_name("died")
+
+    def __call__(self, worker, device, /):
+        super().__call__(Dying(worker, self.flag), device)
+
+
+class Dying:
+    """The connection of such a worker: it dies with the second group in its hands."""
+
+    def __init__(self, worker, flag):
+        self.ready, self.finished, self.advance = worker.ready, worker.finished, worker.advance
+        self._worker, self._flag, self._taken = worker, flag, 0
+
+    def take(self, *, idle):
+        task = self._worker.take(idle=idle)
+        self._taken += task is not None
+        if self._taken == 2 and not self._flag.exists():
+            self._flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task
 
 
 @pytest.fixture
-def caches(tmp_path):
+def groups(tmp_path):
+    """500 rows in 63 shards: eight groups."""
     random = np.random.default_rng(0)
     X, Y = (random.normal(size=(500, width)).astype("f2") for width in (8, 20))
-    return write_cache(tmp_path / "x", X, 32, bad=(40,)), write_cache(tmp_path / "y", Y, 32)
+    return ShardGroups(write_cache(tmp_path / "x", X, 8, bad=(40,)), write_cache(tmp_path / "y", Y, 8), 0.1)
 
 
 @pytest.fixture
-def threads(monkeypatch):
+def one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
-def cluster(threads, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", PATHS)
+def cluster(one_thread, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
 
-def assert_same_bits(caches, run):
-    shards = range(len(caches[0].shards))
-    alone = sum_moments(*caches, 0.1, shards)
-    together = sum_on_workers(*caches, 0.1, shards, run, SilentReporter())
-    assert (together.rows, together.shards) == (alone.rows, alone.shards)
-    for name in ("xx", "xy"):
-        assert getattr(together, name).value().tobytes() == getattr(alone, name).value().tobytes()
+def assert_same_bits(groups, run):
+    alone = Moments(8, 20)
+    for group in range(len(groups)):
+        alone.add(groups.sum(group))
+    together = sum_all_groups(groups, run, SilentReporter())
+    assert together.rows == alone.rows == sum(groups.rows(group) for group in range(8)) == 449
+    assert (together.xx.tobytes(), together.xy.tobytes()) == (alone.xx.tobytes(), alone.xy.tobytes())
 
 
-def test_on_processes(caches, threads):
-    assert_same_bits(caches, RunSettings(device="cpu", processes=2))
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_on_processes(groups, one_thread, processes):
+    assert_same_bits(groups, RunSettings(device="cpu", processes=processes))
 
 
-def test_on_a_cluster(caches, cluster):
-    assert_same_bits(caches, RunSettings(device="cpu", executor="ray", processes=2))
+def test_on_processes_when_one_is_killed(groups, one_thread, monkeypatch):
+    monkeypatch.setattr(summing, "SumGroups", DieOnce)
+    assert_same_bits(groups, RunSettings(device="cpu", processes=2))
+    assert (Path(str(groups.images)).with_name("died")).exists()
+
+
+def test_on_a_cluster(groups, cluster):
+    assert_same_bits(groups, RunSettings(device="cpu", executor="ray", processes=2))

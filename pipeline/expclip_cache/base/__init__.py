@@ -1,4 +1,4 @@
-"""Foundations that know nothing of faces: errors, settings, progress, atomic files, worker process lifetimes."""
+"""Foundations of every other package: errors, settings, progress, atomic files, lifetime of child processes."""
 
 import lazy_loader as lazy
 

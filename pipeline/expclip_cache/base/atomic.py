@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes: a file is complete or it does not exist."""
 
 import os
 import secrets
@@ -10,15 +10,16 @@ from expclip_cache.base.errors import CacheError
 
 
 def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
-    """Write the parts, one after the other, to `path` in one durable step.
+    """Write the concatenated parts to `path`, atomically and durably.
 
-    The bytes are on the disk before the file gets its name, and the name is before this returns: a crash at any
-    moment leaves the old file or the new one. The temporary name starts with a dot and ends in `.tmp`.
+    The data are synced to disk before the file is renamed to its final name, and the rename is synced before this
+    returns. A crash at any moment leaves either the old file or the new one. The temporary name starts with a dot and
+    ends in `.tmp`.
 
     Raises:
-        CacheError: the disk is full, the folder cannot be written to, or a limit is reached; nothing is left behind.
+        CacheError: the disk is full, the folder is not writable or a size limit is reached; no temporary file is left.
     """
-    with appearing(path) as temporary, temporary.open("xb") as file:
+    with atomic_file(path) as temporary, temporary.open("xb") as file:
         for part in parts:
             file.write(part)
         file.flush()
@@ -26,39 +27,41 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A temporary name to fill with all of a file, bytes on the disk included; it becomes `path` as the block ends.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write the whole file to; it is renamed to `path` when the block ends.
+
+    The block syncs the data itself (`os.fsync`); the rename is synced here.
 
     Raises:
-        CacheError: as `write_atomically`; if the block raises, nothing appears and nothing is left behind.
+        CacheError: as for `write_atomically`. If the block raises, `path` is unchanged and no temporary file is left.
     """
-    # Machines that share a folder may share a process id as well.
+    # The random part: machines that share a folder may use the same process id.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         try:
             yield temporary
-            os.replace(temporary, path)  # noqa: PTH105 - the call the fault tests break off at
+            os.replace(temporary, path)  # noqa: PTH105 - the call that the fault tests interrupt
             _sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise CacheError(
             f"{path.parent}: {path.name} cannot be written ({error.strerror}). Free some space or choose another "
-            "folder, then run the same command again: what was finished is kept."
+            "folder, then run the same command again: finished work is kept."
         ) from None
 
 
 def remove_temporaries(folder: Path, names: Collection[str] | None) -> None:
-    """Delete what killed runs left behind while writing these files (None: any), which nobody may be writing now."""
+    """Delete temporary files that killed runs left for these file names (None: for any); no run may be writing them."""
     for left in folder.glob(".*.tmp"):
-        if names is None or target_of(left.name) in names:
+        if names is None or final_name(left.name) in names:
             left.unlink(missing_ok=True)
 
 
-def target_of(temporary: str) -> str:
-    """The name of the file that a temporary name was to become; names have one dot.
+def final_name(temporary: str) -> str:
+    """The final name of the file that has this temporary name; final names contain exactly one dot.
 
-    >>> target_of(".shard-00003.h5.77.1a2b3c4d.tmp")
+    >>> final_name(".shard-00003.h5.77.1a2b3c4d.tmp")
     'shard-00003.h5'
     """
     return ".".join(temporary[1:].split(".")[:2])

@@ -1,4 +1,4 @@
-"""The expression classes, their canonical order and the words datasets use for them."""
+"""The expression classes, their canonical order and the words that datasets use for them."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ CANONICAL = (
     "helplessness",
     "disappointment",
 )
-"""The reference's class order: the first 7, 8 or all 11 make up a benchmark's classes."""
+"""The reference's class order. A benchmark has the first 7, the first 8 or all 11 classes."""
 
 ADJECTIVES = {
     "happiness": "happy",
@@ -30,15 +30,15 @@ ADJECTIVES = {
     "helplessness": "helpless",
     "disappointment": "disappointed",
 }
-"""Canonical name -> the adjective that describes a face showing it."""
+"""Canonical class name -> the adjective for a face that shows it."""
 
 _WORDS = {adjective: name for name, adjective in ADJECTIVES.items()} | {name: name for name in CANONICAL}
 
 
 def canonical_name(word: str) -> str | None:
-    """The canonical class a folder name or label means, or None for an unknown word.
+    """The canonical class name for a folder name or label; None if the word is unknown.
 
-    Nouns and adjectives are known, in any case.
+    Accepts nouns and adjectives in upper or lower case.
 
     >>> canonical_name("Angry"), canonical_name("sadness"), canonical_name("boredom")
     ('anger', 'sadness', None)
@@ -47,7 +47,7 @@ def canonical_name(word: str) -> str | None:
 
 
 def canonical_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Distinct class names in canonical order; names that are not canonical come last, as given.
+    """Unique class names in canonical order; other names follow in the order given.
 
     >>> canonical_order(["fear", "boredom", "happiness"])
     ('happiness', 'fear', 'boredom')

@@ -1,4 +1,4 @@
-"""What every command has in common: errors without a traceback, and an orderly end when stopped."""
+"""How every command and stage ends: user errors without a traceback, and a clear last line when it is stopped."""
 
 import signal
 import sys
@@ -9,10 +9,11 @@ from expclip_cache.base.errors import ExpclipError
 
 
 @contextmanager
-def orderly() -> Iterator[None]:
-    """Turn the user's errors into one message and exit code 1, and SIGTERM or Ctrl-C into a last line and 143 or 130.
+def handle_errors() -> Iterator[None]:
+    """Print errors that the user can fix as one message, and set the exit code.
 
-    Anything else is a bug of ours and keeps its traceback.
+    The exit code is 1 after an `ExpclipError`, 130 after Ctrl-C and 143 after SIGTERM. Any other exception is a bug of
+    ours and keeps its traceback.
     """
 
     def terminate(*_: object) -> None:
@@ -22,16 +23,16 @@ def orderly() -> Iterator[None]:
     try:
         yield
     except ExpclipError as error:
-        _last_words(f"error: {error}")
+        _print_last_line(f"error: {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        _last_words("stopped; what was finished is kept, the same command goes on from there")
+        _print_last_line("interrupted; finished work is kept, run the same command again to resume")
         raise SystemExit(130) from None
     except SystemExit as error:
         if error.code == 143:
-            _last_words("terminated; what was finished is kept, the same command goes on from there")
+            _print_last_line("terminated; finished work is kept, run the same command again to resume")
         raise
 
 
-def _last_words(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place where the library speaks by itself
+def _print_last_line(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the only place where the library prints by itself

@@ -1,12 +1,12 @@
-"""The exceptions a user can meet.
+"""The errors that a user can cause and fix.
 
-Every message says where, what was expected, what was found and what to do next. The command line and the stages
+Each message says where the problem is, what was expected, what was found and what to do next. Commands and stages
 print them without a traceback; any other exception is a bug of ours and keeps its traceback.
 """
 
 
 class ExpclipError(Exception):
-    """Base of every error that is the user's to mend."""
+    """Base class of all errors that the user can fix."""
 
 
 class SettingsError(ExpclipError):
@@ -18,7 +18,7 @@ class DataError(ExpclipError):
 
 
 class LostWorkerError(DataError):
-    """A process that took part died or hung; the same work may succeed on another try."""
+    """A worker process died or hung; the same task may succeed when it is tried again."""
 
 
 class CacheError(ExpclipError):
@@ -26,4 +26,4 @@ class CacheError(ExpclipError):
 
 
 class EncoderError(ExpclipError):
-    """An encoder cannot be built or run as asked (unknown model, missing weights, absent device)."""
+    """An encoder cannot be built or run as requested (unknown model, missing weights, missing device)."""

@@ -1,23 +1,43 @@
-"""What every worker process of ours does first: end when the process that started it does, however that ends."""
+"""Child processes that never outlive their parent, and that leave Ctrl-C to it."""
 
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal a process gets when its parent ends."""
+"""Option of Linux's prctl: the signal that a process gets when its parent ends."""
 
-STOPS = {signal.SIGINT, signal.SIGTERM}
-"""Signals that whoever starts a worker blocks meanwhile; the worker unblocks them itself."""
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
-def live_no_longer_than(parent: int) -> None:
-    """Have this process end with its parent, also by `kill -9`, and leave Ctrl-C, which reaches both, to the parent."""
+@contextmanager
+def stop_signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGTERM while child processes are started; they arrive when the block ends.
+
+    The children inherit the blocked signals until they call `exit_with_parent`.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def exit_with_parent(parent: int) -> None:
+    """Make this child process exit when its parent does, even by `kill -9`; every child calls it first.
+
+    Ctrl-C reaches parent and child: the child ignores it, so that only the parent reacts.
+
+    Args:
+        parent: process id of the process that started this one.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # One that starts as its parent dies would take whoever inherits it for the parent, and wait for ever.
+    # If the parent ended before the call above, this process has been adopted and would never get the signal.
     if os.getppid() != parent:
         os._exit(1)

@@ -1,25 +1,25 @@
-"""Words and progress bars for long work: what the library says, whoever shows it."""
+"""Messages and progress bars of long operations, independent of who displays them."""
 
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
 
 class Bar(Protocol):
-    """A running count."""
+    """A progress bar."""
 
-    def advance(self, steps: int) -> None:
-        """Say that `steps` more are done."""
+    def advance(self, steps: int, /) -> None:
+        """Count `steps` more; negative if work was lost."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """A bar that ran to its end: `count` things, each a `unit`, in so many seconds."""
+class FinishedBar:
+    """A bar that reached its end: `count` things, each a `unit`, in `seconds`."""
 
     title: str
     count: int
@@ -27,18 +27,23 @@ class Work:
     seconds: float
 
 
-class Reporter(Protocol):
-    """Where messages and progress go."""
+class Says(Protocol):
+    """Anything that passes messages on to the user: a `Reporter`, or the `Worker` of a task."""
 
-    def say(self, line: str) -> None:
-        """One line for the user."""
+    def say(self, line: str, /) -> None:
+        """Show one line to the user."""
 
-    def bar(self, title: str, total: int, unit: str):
-        """A context manager that gives a `Bar`; shows rate, time passed and time left."""
+
+class Reporter(Says, Protocol):
+    """Shows messages and progress to the user."""
+
+    def bar(self, title: str, total: int, unit: str) -> AbstractContextManager[Bar]:
+        """A progress bar for the length of a block, with rate, elapsed time and remaining time."""
+        ...
 
 
 class _TqdmBar:
-    def __init__(self, bar: tqdm):
+    def __init__(self, bar: "tqdm[Any]"):
         self._bar = bar
 
     def advance(self, steps: int) -> None:
@@ -46,23 +51,23 @@ class _TqdmBar:
 
 
 class TerminalReporter:
-    """Bars and lines on standard error; in a log file a bar is a line every ten seconds.
+    """Bars and lines on standard error; in a log file a bar prints one line every ten seconds.
 
     Attributes:
-        done: the bars that ran to their end.
+        done: the bars that reached their end.
     """
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stderr
-        self.done: list[Work] = []
+        self.done: list[FinishedBar] = []
 
     def say(self, line: str) -> None:
-        """Print one line above any running bar."""
+        """Print one line above the running bar."""
         tqdm.write(line, file=self._stream)
 
     @contextmanager
     def bar(self, title: str, total: int, unit: str) -> Iterator[Bar]:
-        """Show a bar with rate and time left."""
+        """Show a bar with its rate and remaining time."""
         interval, start = 0.1 if self._stream.isatty() else 10.0, time.perf_counter()
         with tqdm(
             total=total,
@@ -73,17 +78,17 @@ class TerminalReporter:
             dynamic_ncols=True,
         ) as bar:
             yield _TqdmBar(bar)
-        self.done.append(Work(title, total, unit, round(time.perf_counter() - start, 2)))
+        self.done.append(FinishedBar(title, total, unit, round(time.perf_counter() - start, 2)))
 
 
 class SilentReporter:
-    """Says nothing."""
+    """Shows nothing."""
 
     def say(self, line: str) -> None:
         """Drop the line."""
 
     @contextmanager
     def bar(self, title: str, total: int, unit: str) -> Iterator[Bar]:
-        """Count for nobody."""
+        """Count without showing anything."""
         with tqdm(total=total, disable=True) as bar:
             yield _TqdmBar(bar)

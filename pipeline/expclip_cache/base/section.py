@@ -1,7 +1,7 @@
-"""Settings as frozen, self-validating classes, and findings about them in words."""
+"""Settings as frozen classes that validate themselves, with readable errors."""
 
 import difflib
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -10,17 +10,17 @@ from expclip_cache.base.errors import SettingsError
 S = TypeVar("S", bound="Section")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", description="letters, digits, - and _")]
-"""A name that becomes a folder and the key of a DVC stage."""
+"""A name that is used as a folder name and as the key of a DVC stage."""
 
 
 class Section(BaseModel):
-    """One section of params.yaml: frozen, and an unknown key is an error that names the known ones."""
+    """One section of params.yaml: frozen; an unknown key is an error that lists the known keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def build(section: type[S], **values: object) -> S:
-    """One section from single values, such as command line options.
+    """Make a section from keyword arguments, such as command line options.
 
     Raises:
         SettingsError: a key is unknown, missing or out of range.
@@ -29,41 +29,42 @@ def build(section: type[S], **values: object) -> S:
 
 
 def validated(section: type[S], tree: object, where: str) -> S:
-    """A section from a parsed tree.
+    """Make a section from a parsed YAML tree.
 
     Args:
-        where: named in errors, such as `params.yaml`.
+        where: source of the tree for error messages, such as `params.yaml`.
 
     Raises:
-        SettingsError: a key is unknown, missing or out of range. All findings are listed, each with its place.
+        SettingsError: a key is unknown, missing or out of range. All problems are listed, each with its path.
     """
     try:
         return section.model_validate(tree)
     except ValidationError as error:
-        findings = [_finding(item, section) for item in error.errors()]
-        raise SettingsError("\n".join(f"{where}: {finding}" for finding in findings)) from None
+        problems = [_describe(item, section) for item in error.errors()]
+        raise SettingsError("\n".join(f"{where}: {problem}" for problem in problems)) from None
 
 
-def _finding(item: Any, section: type[Section]) -> str:
-    """One pydantic finding as a sentence: the place, what was found and what is known there."""
-    place = ".".join(str(part) for part in item["loc"]) or "the file"
+def _describe(item: Any, section: type[Section]) -> str:
+    """One pydantic error as a sentence: the path of the key, what was found and which keys are known there."""
+    path = ".".join(str(part) for part in item["loc"]) or "the file"
     if item["type"] == "extra_forbidden":
         *parents, key = item["loc"]
         known = _known_keys(tuple(parents), section)
         close = difflib.get_close_matches(str(key), known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        return f"{place}: unknown key.{hint} Known here: {', '.join(known)}."
+        return f"{path}: unknown key.{hint} Known keys: {', '.join(known)}."
     if item["type"] == "missing":
-        return f"{place}: is required and missing."
+        return f"{path}: required key is missing."
     if item["type"] == "value_error":
-        return f"{place}: {item['ctx']['error']}"
-    return f"{place}: {item['msg']}, found {item['input']!r}."
+        return f"{path}: {item['ctx']['error']}"
+    return f"{path}: {item['msg']}, found {item['input']!r}."
 
 
 def _known_keys(parents: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
-    """The keys allowed under a place such as ("datasets", "rafdb")."""
+    """The keys allowed under a path such as ("datasets", "rafdb")."""
     for part in parents:
         if part in model.model_fields:
             annotation: Any = model.model_fields[str(part)].annotation
-            model = annotation.__args__[-1] if hasattr(annotation, "__args__") else annotation
+            candidates = [*get_args(annotation), annotation]  # of an optional section or a dict of sections: its class
+            model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return list(model.model_fields)

@@ -1,6 +1,6 @@
-"""How long each stage took when it last had work here: written by the stages, shown on the report page.
+"""How long each DVC stage took in its last run that had work to do, for the report page.
 
-Times are no results: they lie in a folder of their own that neither Git nor DVC keeps.
+Times are not results: they are stored in a separate folder that neither Git nor DVC tracks.
 """
 
 import json
@@ -13,43 +13,43 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from expclip_cache.base.progress import TerminalReporter, Work
+from expclip_cache.base.progress import FinishedBar, TerminalReporter
 
 TIMES = Path("times")
-"""One JSON file a stage."""
+"""Folder with one JSON file per stage."""
 
 
 @dataclass(frozen=True)
 class StageTime:
-    """One stage's last run with work to do.
+    """The last run of a stage that had work to do.
 
     Attributes:
-        stage: as in dvc.yaml, `encode-images@demo-clean`.
-        seconds: wall time of its own work, loading of the encoder included.
+        stage: name as in dvc.yaml, such as `encode-images@demo-clean`.
+        seconds: wall time of the stage, including the time to load the encoder.
         finished: UTC, ISO 8601.
-        machine: kind of processor and number of cores.
-        work: what was counted on the way, and how fast it went.
+        machine: processor architecture and number of cores.
+        bars: the progress bars of the run, with count and time.
     """
 
     stage: str
     seconds: float
     finished: str
     machine: str
-    work: tuple[Work, ...]
+    bars: tuple[FinishedBar, ...]
 
 
 @contextmanager
 def recorded_time(stage: str) -> Iterator[TerminalReporter]:
-    """Record how long the block took, if it ends well; its bars say what was done.
+    """Record how long the block takes if it ends without an error, and the progress bars it showed.
 
-    A block without a bar, such as an encode stage that finds its cache complete, leaves the record of one that had
-    some: that run did the work.
+    A block that shows no bar, such as an encode stage that finds its cache complete, keeps the earlier record if that
+    has bars: the earlier run did the work.
     """
     report, start = TerminalReporter(), time.perf_counter()
     yield report
     seconds, path = time.perf_counter() - start, TIMES / f"{stage}.json"
     earlier = _read(path)
-    if earlier and earlier.work and not report.done:
+    if earlier and earlier.bars and not report.done:
         return
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
@@ -59,15 +59,15 @@ def recorded_time(stage: str) -> Iterator[TerminalReporter]:
 
 
 def read_stage_times() -> list[StageTime]:
-    """What is recorded here, in the order in which the stages finished."""
+    """All records, in the order in which the stages finished."""
     found = [entry for entry in map(_read, TIMES.glob("*.json")) if entry]
     return sorted(found, key=lambda entry: (entry.finished, entry.stage))
 
 
 def _read(path: Path) -> StageTime | None:
-    """One record; None where there is none that can be read."""
+    """One record; None if it is missing or damaged."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return StageTime(**record | {"work": tuple(Work(**item) for item in record["work"])})
+        return StageTime(**record | {"bars": tuple(FinishedBar(**item) for item in record["bars"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -1,4 +1,4 @@
-"""YAML files that users write."""
+"""Read YAML files that users write."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,13 @@ from expclip_cache.base.errors import SettingsError
 
 
 def load_yaml(path: Path, if_missing: str = "") -> Any:
-    """The content of a YAML file, parsed by the YAML version that DVC uses (1.2: `1e-3` is a number).
+    """Load a YAML file as YAML 1.2, the version that DVC uses (`1e-3` is a number).
 
     Args:
-        if_missing: what to do when the file is missing, appended to the error.
+        if_missing: advice to append to the error if the file cannot be read.
 
     Raises:
-        SettingsError: the file cannot be read or is not YAML.
+        SettingsError: the file cannot be read or is not valid YAML.
     """
     from ruamel.yaml import YAML, YAMLError
 

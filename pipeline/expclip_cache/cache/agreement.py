@@ -1,4 +1,4 @@
-"""Whether a whole shard agrees with all that is known of its cache: name, index, fellow shards, manifest."""
+"""Whether an intact shard agrees with what is known of its cache: its name, the index, other shards, the manifest."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ class Known:
 
     Attributes:
         index: content of its index; None if that is missing or broken.
-        identity: by the index, else by the first whole shard; None as long as there is neither.
+        identity: of the index, else of the first intact shard; None while there is neither.
         manifest: None if there is none.
     """
 
@@ -25,48 +25,49 @@ class Known:
     manifest: Manifest | None = None
 
     def manifest_of(self, identity: Identity | None) -> Manifest | None:
-        """The manifest, if it is the one that something with this identity was made from."""
+        """The manifest, if features with this identity were made from it."""
         fits = self.manifest and identity and identity.settings["manifest"] == self.manifest.sha256
         return self.manifest if fits else None
 
 
 def contradiction(shard: Shard, number: int, known: Known) -> str:
-    """The first way in which shard `number` contradicts what is known; empty if there is none."""
+    """The first way in which shard `number` contradicts what is known; empty if it does not."""
     return next(_contradictions(shard, number, known), "")
 
 
 def _contradictions(shard: Shard, number: int, known: Known) -> Iterator[str]:
     entry = shard.entry()
     if entry.number != number:
-        yield f"is shard {entry.number} by its content"
+        yield f"contains shard {entry.number}"
     identity = known.identity or entry.identity
     words = ("cache", "this shard")
     yield from differences(identity.settings, entry.identity.settings, words)
     yield from differences(identity.encoder, entry.identity.encoder, words)
     width, dtype = shard.features.shape[1], shard.features.dtype.name
     if (width, dtype) != (identity.encoder.get("width"), identity.settings.get("dtype")):
-        yield f"its features are {width} wide and {dtype}, which its settings are not"
+        yield f"its features are {width} wide and {dtype}, which contradicts its settings"
     if known.index is not None:
-        yield from _unlike_index(shard, number, known.index)
+        yield from _differences_from_index(shard, number, known.index)
     if manifest := known.manifest_of(identity):
-        yield from _unlike_manifest(shard, manifest)
+        yield from _differences_from_manifest(shard, manifest)
 
 
-def _unlike_index(shard: Shard, number: int, index: Json) -> Iterator[str]:
+def _differences_from_index(shard: Shard, number: int, index: Json) -> Iterator[str]:
     entry = shard.entry()
     if number >= len(index["shards"]):
-        yield "is no part of the index"
+        yield "is not in the index"
     elif index["shards"][number] != entry.record:
-        yield "is whole, but not the file that the index recorded"
+        yield "is intact, but not the file that the index recorded"
     elif skipped_in(index["skipped"], entry.rows) != entry.skipped:
-        yield "its failed rows are not those of the index"
+        yield "its skipped rows are not those of the index"
 
 
-def _unlike_manifest(shard: Shard, manifest: Manifest) -> Iterator[str]:
+def _differences_from_manifest(shard: Shard, manifest: Manifest) -> Iterator[str]:
     if shard.rows.stop > len(manifest.rows):
-        yield f"has rows up to {shard.rows.stop - 1}, the manifest up to {len(manifest.rows) - 1}"
+        yield f"has rows up to {shard.rows.stop - 1}, the manifest has rows up to {len(manifest.rows) - 1}"
         return
     for place, number in enumerate(shard.rows):
         row, path, label = manifest.rows[number], bytes(shard.paths[place]), int(shard.labels[place])
         if (path, label) != (os.fsencode(row.path), row.label):
-            yield f"row {number} is {os.fsdecode(path)!r} with label {label}, by the manifest {row.path!r}, {row.label}"
+            ours, theirs = f"{os.fsdecode(path)!r} with label {label}", f"{row.path!r} with label {row.label}"
+            yield f"row {number} is {ours}, in the manifest it is {theirs}"

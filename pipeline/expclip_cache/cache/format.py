@@ -1,8 +1,8 @@
-"""What a feature cache is made of: the names, types and rules that writer and reader share.
+"""The format of a feature cache: the names, types and rules that writer and reader share.
 
-A cache is a folder: `index.json`, written last, and `shard-00000.h5`, `shard-00001.h5`, ... Shard k holds the rows
-[k * shard_rows, ...) of one manifest, every row of them: a row whose input could not be read has NaN features and its
-reason in `error`, so positions never shift. See docs/cache-format.md.
+A cache is a folder: `shard-00000.h5`, `shard-00001.h5`, ... and `index.json`, written last. Shard k holds the rows of
+one manifest from k * shard_rows on, without gaps: a row whose input could not be read has NaN features and its reason
+in `error`, so positions never shift. See docs/cache-format.md.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ Json = Any
 
 @dataclass(frozen=True)
 class Identity:
-    """What the numbers of a cache depend on.
+    """What the numbers in a cache depend on.
 
     Attributes:
-        settings: everything that was asked for and changes a number (model, preprocess, instruction, dtype,
-            manifest hash ...), known without loading anything.
-        encoder: what only loading the encoder tells (hash of the weights, width, image size, logit scale).
+        settings: everything that was requested and changes a number (model, preprocess, instruction, dtype, manifest
+            hash, code versions ...), known without loading anything.
+        encoder: what is known only once the encoder is loaded (hash of the weights, width, image size, logit scale).
     """
 
     settings: Mapping[str, Json]
@@ -52,7 +52,7 @@ class Block:
 
     Attributes:
         number: of the shard.
-        first_row: manifest id of its first row; the others follow without a gap.
+        first_row: id of its first row; the others follow without gaps.
         features: (n, w) float16 or float32, raw, not L2-normalised; NaN where `errors` has a reason.
         labels: (n,) int32, -1 where there is none.
         paths: n file system encoded names, or prompt texts.
@@ -67,7 +67,7 @@ class Block:
     errors: tuple[bytes, ...]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The datasets of the shard by name, in the order in which they are written and hashed."""
+        """The shard's datasets by name, in the order in which they are written and hashed."""
         rows = np.arange(self.first_row, self.first_row + len(self.features), dtype=np.int64)
         return {
             "features": self.features.astype(self.features.dtype.newbyteorder("<"), copy=False),
@@ -88,7 +88,7 @@ def shard_name(number: int) -> str:
 
 
 def plan_shards(rows: int, shard_rows: int) -> tuple[range, ...]:
-    """The manifest rows of each shard: consecutive, every row exactly once, all full but the last.
+    """The rows of each shard: consecutive, every row exactly once, all shards full but the last.
 
     >>> plan_shards(5, 2)
     (range(0, 2), range(2, 4), range(4, 5))
@@ -97,13 +97,13 @@ def plan_shards(rows: int, shard_rows: int) -> tuple[range, ...]:
 
 
 def parse_part(text: str) -> range:
-    """The shards named by `first:end`.
+    """The numbers of the shards that a text such as `0:8` names.
 
     >>> parse_part("0:8")
     range(0, 8)
 
     Raises:
-        SettingsError: it is no such text, or no shard is named.
+        SettingsError: the text is not `first:end`, or names no shard.
     """
     found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)
     part = range(int(found[1]), int(found[2])) if found else range(0)
@@ -117,8 +117,8 @@ def canonical_json(value: Json) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def inconsistent_row(rows: range, features: np.ndarray, errors: Sequence[bytes]) -> int | None:
-    """The first row that does not have exactly one of finite features and an error; None if all have."""
+def inconsistent_row(rows: range, features: np.ndarray, errors: Sequence[bytes] | np.ndarray) -> int | None:
+    """The first row that does not have exactly one of finite features and an error; None if there is none."""
     for start in range(0, len(rows), 4096):
         part = slice(start, start + 4096)
         finite = np.isfinite(features[part]).all(axis=1)
@@ -129,13 +129,9 @@ def inconsistent_row(rows: range, features: np.ndarray, errors: Sequence[bytes])
 
 
 def differences(
-    cached: Mapping[str, Json], asked: Mapping[str, Json], words: tuple[str, str] = ("cached", "asked")
+    cached: Mapping[str, Json], asked: Mapping[str, Json], words: tuple[str, str] = ("cached", "requested")
 ) -> list[str]:
-    """One phrase for each setting in which two mappings differ.
-
-    Args:
-        words: what the two are called.
-    """
+    """One phrase for each setting in which two mappings differ; `words` names the two."""
     missing = "(not set)"
     return [
         f"{key} differs: {words[0]} {cached.get(key, missing)!r}, {words[1]} {asked.get(key, missing)!r}"
@@ -148,6 +144,6 @@ def _fixed_width(values: tuple[bytes, ...]) -> np.ndarray:
     """(n,) fixed-width byte strings: contiguous on disk, readable by every HDF5 tool, no heap."""
     for value in values:
         if b"\0" in value:
-            raise CacheError(f"{value!r} holds a NUL byte, which a fixed-width string cannot keep.")
+            raise CacheError(f"{value!r} contains a NUL byte, which a fixed-width string cannot hold.")
     width = max((len(value) for value in values), default=0)
     return np.array(values, dtype=f"S{max(width, 1)}")

@@ -1,7 +1,7 @@
-"""The head of a shard: what the file holds and where, and a checksum over all of it, in plain text.
+"""The header of a shard: what the file contains and at which offsets, and a checksum over all of it, in plain text.
 
-A shard is an HDF5 file behind a user block, which HDF5 provides for such notes and skips. Our reader trusts only
-this head: it finds the columns by their offsets here, so no byte of a damaged or hostile file ever reaches the HDF5
+A shard is an HDF5 file behind a user block, which HDF5 reserves for such purposes and skips. Our reader relies on this
+header alone: it finds the columns by the offsets here, so no byte of a damaged or hostile file ever reaches the HDF5
 library, which crashes on some of them.
 """
 
@@ -18,11 +18,11 @@ from expclip_cache.cache.format import DATASETS, FEATURE_TYPES, FORMAT, VERSION,
 
 SMALLEST = 4096
 LARGEST = 1 << 20
-"""Bytes of a head: a power of two, as HDF5 wants it, between these."""
+"""Bytes of a header: a power of two, as HDF5 requires, between these."""
 
 _FIRST = f"{FORMAT} {VERSION} xxh3_128 "
 SEALED_FROM = len(_FIRST) + 32 + 1
-"""The checksum covers the file from here: everything but the line that holds it."""
+"""The checksum covers the file from this byte on: everything but the line that holds it."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Header:
-    """What a shard says about itself.
+    """The content of a shard's header.
 
     Attributes:
         bytes: length of the whole file.
-        library: names and versions of what made the features; said, but no part of the identity.
+        library: names and versions of what made the features; recorded, but not part of the identity.
     """
 
     number: int
@@ -65,26 +65,28 @@ class Header:
 
     @property
     def rows(self) -> range:
-        """The manifest rows it holds."""
+        """The row ids it holds."""
         return range(self.first_row, self.first_row + self.columns["features"].shape[0])
 
 
 def head_size(facts: Json) -> int:
-    """Bytes to reserve for a head with these facts (see `facts_of`) and five columns.
+    """Bytes to reserve for a header with these facts (see `facts_of`) and five columns.
 
     Raises:
-        CacheError: no head can hold them.
+        CacheError: the largest header cannot hold them.
     """
     size, needed = SMALLEST, len(canonical_json(facts)) + 1024
     while size < needed:
         size *= 2
     if size > LARGEST:
-        raise CacheError(f"The settings take {needed} bytes, more than a shard's head holds ({LARGEST}). Shorten them.")
+        raise CacheError(
+            f"The settings take {needed} bytes, more than a shard's header can hold ({LARGEST}). Shorten them."
+        )
     return size
 
 
 def facts_of(number: int, first_row: int, identity: Identity, library: str) -> dict[str, Json]:
-    """What is known of a shard before it is laid out; these are the HDF5 attributes too."""
+    """What is known of a shard before its layout; these are the HDF5 attributes too."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -99,7 +101,7 @@ def facts_of(number: int, first_row: int, identity: Identity, library: str) -> d
 
 
 def head_text(facts: Json, columns: dict[str, Column], size: int, total: int) -> bytes:
-    """The part of a head that the checksum covers: one line of JSON, filled up with spaces to `size` bytes."""
+    """The part of a header that the checksum covers: one line of JSON, padded with spaces to `size` bytes."""
     table = {name: [column.dtype, list(column.shape), column.offset] for name, column in columns.items()}
     text = canonical_json(facts | {"columns": table, "head": size, "bytes": total})
     return text.ljust(size - SEALED_FROM - 1) + b"\n"
@@ -111,28 +113,28 @@ def first_line(digest: str) -> bytes:
 
 
 def sealed_digest(line: bytes) -> str | None:
-    """The checksum in a shard's first line, 32 hex digits; None if it is no such line."""
+    """The checksum in a shard's first line, 32 hex digits; None if the line is not one."""
     found = re.fullmatch(rb"[0-9a-f]{32}", line[len(_FIRST) : -1])
     digest = found.group().decode() if found else ""
     return digest if line == first_line(digest) else None
 
 
 def parse_head(raw: bytes, total: int) -> Header:
-    """Read a head without trusting it.
+    """Read a header without trusting it.
 
     Args:
-        raw: the file's beginning: as much of it as holds the head, at most `LARGEST` bytes.
+        raw: the beginning of the file, with the whole header in it; at most `LARGEST` bytes.
         total: length of the file in bytes.
 
     Raises:
-        ValueError, KeyError, TypeError, RecursionError: it is not a head of ours, or contradicts itself or the file.
+        ValueError, KeyError, TypeError, RecursionError: it is not our header, or it contradicts itself or the file.
     """
     line, newline, _ = raw[SEALED_FROM:].partition(b"\n")
     body = json.loads(line)
     if not newline or (body["format"], body["version"]) != (FORMAT, VERSION):
         raise ValueError(f"format {body['format']!r} version {body['version']!r}, expected {FORMAT!r} {VERSION}")
     if body["bytes"] != total:
-        raise ValueError(f"{total} bytes long, should be {body['bytes']}: it was cut off")
+        raise ValueError(f"{total} bytes long, should be {body['bytes']}: it was truncated")
     identity = Identity(dict(body["settings"]), dict(body["encoder"]))
     facts = facts_of(_count(body["shard"]), _count(body["first_row"]), identity, str(body["library"]))
     table = body["columns"]
@@ -144,9 +146,9 @@ def parse_head(raw: bytes, total: int) -> Header:
     }
     _check_columns(columns)
     _check_places(columns, _count(body["head"]), total)
-    # Whatever else the JSON says, or says in another way, is not what our writer wrote.
+    # Anything else in the JSON, or the same in other words, was not written by our writer.
     if raw[SEALED_FROM : body["head"]] != head_text(facts, columns, body["head"], total):
-        raise ValueError("the head is not in its canonical form, or its fingerprint is not that of its settings")
+        raise ValueError("the header is not in its canonical form, or its fingerprint is not that of its settings")
     return Header(body["shard"], body["first_row"], identity, body["library"], total, columns)
 
 
@@ -160,7 +162,7 @@ def digest_of(*parts) -> str:
 
 def _count(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 62:
-        raise ValueError(f"{value!r} is no count")
+        raise ValueError(f"expected a count, found {value!r}")
     return value
 
 
@@ -179,11 +181,11 @@ def _check_columns(columns: dict[str, Column]) -> None:
 
 
 def _check_places(columns: dict[str, Column], head: int, total: int) -> None:
-    """Every column lies whole in the file, behind the head, on bytes of its own."""
+    """Every column must be whole, behind the header, and must not overlap another."""
     end = head
     for column in sorted(columns.values(), key=lambda column: column.offset):
         if column.bytes == 0 or column.offset < end:
-            raise ValueError(f"a column at byte {column.offset} lies over what comes before it")
+            raise ValueError(f"the column at byte {column.offset} overlaps what comes before it")
         end = column.offset + column.bytes
     if not SMALLEST <= head <= LARGEST or end > total:
         raise ValueError(f"columns up to byte {end} of {total}")

@@ -1,4 +1,4 @@
-"""`index.json`: which shards make up a complete cache, and what they hold."""
+"""`index.json`: which shards make up a complete cache, and what is in them."""
 
 import json
 from bisect import bisect_left
@@ -24,10 +24,10 @@ from expclip_cache.cache.format import (
 from expclip_cache.cache.stores.store import Store
 
 MAX_BYTES = 1 << 28
-"""Of an index that is read: room for a quarter of a million shards and about a million unreadable rows."""
+"""Largest index that is read: enough for a quarter of a million shards and about a million skipped rows."""
 
 _CHECKSUM = ',"xxh3_128":"{}"}}\n'
-"""The end of the file. The key sorts behind all others."""
+"""The end of the file; the key sorts after all others."""
 
 
 def write_index(
@@ -44,7 +44,7 @@ def write_index(
     """Write `index.json`, which declares the cache complete.
 
     Args:
-        folder: of the cache, or where its files are written before they are put.
+        folder: of the cache, or where its files are written before they are put into a remote store.
         shards: one record for each shard, in order: name, first_row, rows, bytes, xxh3_128 as in its first line.
         skipped: one record for each row without features, in order: row, path, reason.
         libraries: every `library` of the shards.
@@ -65,7 +65,7 @@ def write_index(
 
 
 def index_bytes(body: Json) -> bytes:
-    """The file content of an index: canonical JSON with its own checksum, so that any changed byte is noticed."""
+    """The content of an index file: canonical JSON with its own checksum, so that any changed byte is noticed."""
     text = canonical_json(body)
     return text[:-1] + _CHECKSUM.format(xxhash.xxh3_128_hexdigest(text)).encode()
 
@@ -78,9 +78,9 @@ def read_index(store: Store) -> Json:
     """
     path, size = store.path(INDEX), store.size(INDEX)
     if size is None or size > MAX_BYTES:
-        found = "is missing" if size is None else f"is no file of an index's size, {size} bytes"
+        found = "is missing" if size is None else f"is {size} bytes long, more than any index"
         raise CacheError(
-            f"{store}: is no complete feature cache ({INDEX} {found}). Run the extraction again: "
+            f"{store}: is not a complete feature cache ({INDEX} {found}). Run the extraction again: "
             "finished shards are kept."
         )
     raw = store.read(INDEX)
@@ -129,13 +129,13 @@ def _check(body: Json) -> None:
         if shard != expected:
             raise ValueError(f"shard {number} is {shard!r}, expected {expected!r}")
     if not isinstance(body["skipped"], list):
-        raise TypeError("the skipped rows are no list")
+        raise TypeError("expected a list of skipped rows")
     skipped = [_count(item["row"]) for item in body["skipped"]]
     if skipped != sorted(set(skipped)) or any(row >= rows for row in skipped):
         raise ValueError("the skipped rows are not in order, or not all of this cache")
     names = [item[key] for item in body["skipped"] for key in ("path", "reason")]
     if not all(isinstance(name, str) for name in [*names, *body["classes"], *body["libraries"]]):
-        raise TypeError("a path, reason, class or library is no text")
+        raise TypeError("expected text for every path, reason, class and library")
     if not 0 < _count(identity.encoder["width"]) < 1 << 24:
         raise ValueError(f"features of width {identity.encoder['width']}")
     if identity.settings["dtype"] not in FEATURE_TYPES or not isinstance(identity.settings["manifest"], str):
@@ -144,5 +144,5 @@ def _check(body: Json) -> None:
 
 def _count(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 62:
-        raise ValueError(f"{value!r} is no count")
+        raise ValueError(f"expected a count, found {value!r}")
     return value

@@ -1,33 +1,26 @@
-"""What is in a feature cache, complete or not: as data for programs and as a table for people."""
+"""What is in a feature cache, complete or not, as data."""
 
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from expclip_cache.base import CacheError, DataError
 from expclip_cache.cache.format import MANIFEST, VERSION, Identity, Json
 from expclip_cache.cache.index import read_index
 from expclip_cache.cache.shard import ShardEntry
 from expclip_cache.cache.stores.store import Store, store_at
-from expclip_cache.cache.verify import Finding, Verdict
 from expclip_cache.datasets import parse_manifest
-
-SHOWN = 12
-"""Lines of sound shards or skipped rows that a terminal is spared above this number."""
 
 
 def inspect_cache(place: Path | str) -> dict[str, Json]:
-    """Describe a cache, with as little reading as that takes; `verify` says whether its bytes are right.
+    """Describe a cache by reading as little as possible; `verify` checks its bytes.
 
-    A complete cache is described by its index and one listing; if it has classes, the heads and labels of its shards
-    are read too. An incomplete one is described by what is read of its shards: heads, labels, errors.
+    A complete cache is described by its index and one listing; if it has classes, the headers and labels of its shards
+    are read too. An incomplete one is described by the headers, labels and errors of its shards.
 
     Returns:
-        What JSON can hold: `complete`, `rows` (of the finished shards while the cache is incomplete), `width`,
+        JSON values: `complete`, `rows` (of the finished shards while the cache is incomplete), `width`,
         `dtype`, `labels` by class name, `shards`, `bytes`, `skipped`, `settings`, `encoder`, `fingerprint`,
         `libraries`, and `problems` in words.
 
@@ -80,7 +73,7 @@ def _described_by_shards(store: Store, names: list[str], problems: list[str]) ->
         )
     identity = entries[0].identity
     if any(entry.identity != identity for entry in entries):
-        problems.append(f"{store}: the shards were made with different settings; run verify.")
+        problems.append(f"{store}: the shards were made with different settings; run `expclip-cache verify`.")
     return _description(store, identity, problems) | {
         "complete": False,
         "rows": sum(len(entry.rows) for entry in entries),
@@ -95,7 +88,7 @@ def _described_by_shards(store: Store, names: list[str], problems: list[str]) ->
 
 
 def _description(store: Store, identity: Identity, problems: list[str]) -> dict[str, Json]:
-    """What both kinds of description say in the same way."""
+    """What both kinds of description have in common."""
     return {
         "folder": str(store),
         "version": VERSION,
@@ -148,7 +141,7 @@ def _counted(labels: np.ndarray) -> Counter[int]:
 
 
 def _classes(store: Store) -> list[str]:
-    """The class names, which an incomplete cache has only in a manifest."""
+    """The class names, which an incomplete cache has only in its manifest."""
     try:
         return list(parse_manifest(store.read(MANIFEST), store.path(MANIFEST)).classes)
     except (CacheError, DataError):
@@ -162,58 +155,3 @@ def _by_name(labels: Counter[int], classes: list[str]) -> dict[str, int]:
         return classes[label] if label < len(classes) else f"class {label}"
 
     return {name(label): labels[label] for label in sorted(labels)}
-
-
-def description_to_terminal(found: dict[str, Json]) -> Group:
-    """`inspect_cache`'s answer for a terminal."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    planned = found["shards_planned"]
-    lines = {
-        "cache": f"{found['folder']} ({'complete' if found['complete'] else 'INCOMPLETE'})",
-        "features": f"{found['rows']:,} rows x {found['width']}, {found['dtype']}, raw (not L2-normalised)",
-        "shards": f"{found['shards']:,}{'' if planned in (None, found['shards']) else f' of {planned:,}'}, "
-        f"up to {found['shard_rows']:,} rows each, {found['bytes']:,} bytes",
-        "labels": ", ".join(f"{name} {count:,}" for name, count in found["labels"].items()),
-        **{key: str(value) for key, value in found["settings"].items()},
-        **{key: str(value) for key, value in found["encoder"].items() if value is not None},
-        "made with": "; ".join(found["libraries"]),
-        "fingerprint": found["fingerprint"],
-        "unreadable rows": f"{len(found['skipped']):,}",
-    }
-    for key, value in lines.items():
-        table.add_row(key, Text(value))
-    skipped = [Text(f"  row {item['row']}: {item['path']!r}: {item['reason']}") for item in found["skipped"][:SHOWN]]
-    if len(found["skipped"]) > SHOWN:
-        skipped.append(Text(f"  ... and {len(found['skipped']) - SHOWN:,} more; --json lists all"))
-    problems = [Text(f"problem: {problem}", style="red") for problem in found["problems"]]
-    return Group(table, *skipped, *problems)
-
-
-def verdict_to_terminal(verdict: Verdict) -> Table:
-    """A verification for a terminal; many sound shards share a line."""
-    table = Table(title=Text(str(verdict.store)))
-    table.add_column("part", no_wrap=True)
-    table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("bytes", justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
-    sound = [finding for finding in verdict.findings if _is_sound_shard(finding)]
-    fold = len(sound) > SHOWN
-    for finding in verdict.findings:
-        if not (fold and _is_sound_shard(finding)):
-            table.add_row(*_cells(finding))
-    if fold:
-        total = Finding(f"{len(sound):,} shards", sum(f.rows for f in sound), sum(f.bytes for f in sound))
-        table.add_row(*_cells(total))
-    return table
-
-
-def _is_sound_shard(finding: Finding) -> bool:
-    return finding.part.endswith(".h5") and not finding.problem
-
-
-def _cells(finding: Finding) -> tuple[Text, ...]:
-    verdict = Text(finding.problem, style="red") if finding.problem else Text("sound", style="green")
-    counts = (f"{finding.rows:,}" if finding.rows else "", f"{finding.bytes:,}" if finding.bytes else "")
-    return (Text(finding.part), Text(counts[0]), Text(counts[1]), verdict)

@@ -1,4 +1,4 @@
-"""One writer per shard: locks that die with their process and say who holds them."""
+"""One writer per shard: locks that end with their process and name their holder."""
 
 import errno
 import fcntl
@@ -16,7 +16,7 @@ from expclip_cache.base import CacheError
 
 NAME = ".lock"
 INDEX_BYTE = 1 << 40
-"""Byte k of the lock file stands for shard k, and this one for the index."""
+"""Byte k of the lock file stands for shard k, this byte for the index."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Claim:
 
     @contextmanager
     def index(self) -> Iterator[None]:
-        """Hold the right to write the index as well, after whoever has it now."""
+        """Hold the right to write the index as well; waits for whoever has it now."""
         if self.whole:
             yield
             return
@@ -46,16 +46,17 @@ class Claim:
 
 @contextmanager
 def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
-    """Hold the right to write some shards of a folder for the block; other shards are free for other processes.
+    """Hold the right to write some shards of a folder for the block; other processes may write other shards.
 
     The locks are the kernel's (POSIX record locks on one file): they end with the process, also by `kill -9`, and
     worker processes do not inherit them.
 
     Args:
-        shards: None for all there are or could be, and the index.
+        shards: their numbers; None for all that exist or could exist, and the index.
 
     Raises:
-        CacheError: another process holds one of them; the message names it. Or the folder cannot be written to.
+        CacheError: another process holds one of them, which the message names; or the folder cannot be written to or
+            locked.
     """
     path = folder / NAME
     claimed = range(INDEX_BYTE + 1) if shards is None else shards
@@ -70,8 +71,8 @@ def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise CacheError(
-                    f"{folder}: cannot be locked ({error.strerror}), so a second run could write there unnoticed. "
-                    "Choose a folder on a file system that has locks."
+                    f"{folder}: cannot be locked ({error.strerror}), so a second run could write there too. "
+                    "Choose a folder on a file system that supports locks."
                 ) from None
             raise CacheError(
                 f"{folder}: another extraction is writing here ({_holder(path, claimed)}). "
@@ -81,9 +82,9 @@ def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
 
 
 def is_signed(folder: Path, signature: str) -> bool:
-    """Whether a folder is the one that was signed, seen from another process, which may be on another machine.
+    """Whether a folder is the one that was signed, seen from another process, possibly on another machine.
 
-    The holder itself must not ask: it would open and close its own lock file, which gives up the locks.
+    Not for the holder itself: opening and closing its own lock file would release the locks.
     """
     try:
         return signature in (folder / NAME).read_text(encoding="utf-8")
@@ -92,17 +93,17 @@ def is_signed(folder: Path, signature: str) -> bool:
 
 
 def _sign(file: TextIO, claimed: range) -> str:
-    """Say who holds the lock. The lock holds without it too, so a full disk is left for the first shard to report.
+    """Write who holds the lock. The lock holds without this too, so a full disk is left for the first shard to report.
 
     Returns:
-        What was said; empty if the disk is full.
+        What was written; empty if the disk is full.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     who = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
     line = json.dumps(who | {"shards": [claimed.start, claimed.stop]}) + "\n"
     try:
         os.write(file.fileno(), line.encode())
-        # Other machines that share the folder look for it.
+        # Other machines that share the folder read it.
         os.fdatasync(file.fileno())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -112,20 +113,20 @@ def _sign(file: TextIO, claimed: range) -> str:
 
 
 def _holder(path: Path, claimed: range) -> str:
-    """The last to have signed for one of these shards and still be there to hold them."""
+    """The last process that signed for one of these shards and may still hold them."""
     try:
         for line in reversed(path.read_text(encoding="utf-8").splitlines()):
             who = json.loads(line)
             overlap = range(max(who["shards"][0], claimed.start), min(who["shards"][1], claimed.stop))
-            if overlap and (who["host"] != socket.gethostname() or may_live(who["pid"])):
+            if overlap and (who["host"] != socket.gethostname() or may_be_alive(who["pid"])):
                 return f"process {who['pid']} on {who['host']} since {who['started']}"
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    return "it has not said who it is yet"
+    return "which has not named itself yet"
 
 
-def may_live(pid: int) -> bool:
-    """Whether another process of this machine has this number now."""
+def may_be_alive(pid: int) -> bool:
+    """Whether another process of this machine has this id now."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

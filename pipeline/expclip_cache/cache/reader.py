@@ -194,7 +194,7 @@ class FeatureCache:
         }
 
     def has_every_shard(self) -> bool:
-        """Whether every shard is there and as long as recorded, by one listing; readers and `verify` check the bytes."""
+        """Whether every shard is there and as long as recorded, by one listing; the bytes are not read."""
         sizes = self.store.sizes()
         return all(sizes.get(record["name"]) == record["bytes"] for record in self._records)
 

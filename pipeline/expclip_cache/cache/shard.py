@@ -1,10 +1,9 @@
-"""Open one shard: prove it whole, then map it in place. The HDF5 library is not involved."""
+"""Open one shard: verify its checksum, then map it in place. The HDF5 library is not involved."""
 
 import errno
 import mmap
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,20 +15,20 @@ from expclip_cache.cache.format import Identity, Json, inconsistent_row, shard_n
 from expclip_cache.cache.header import LARGEST, SEALED_FROM, SMALLEST, Column, Header, parse_head, sealed_digest
 
 BUFFER = 1 << 18
-"""Bytes that are read at once to be hashed only: they stay in the processor's nearest cache."""
+"""Bytes per read of what is only hashed: they stay in the processor's nearest cache."""
 
 STRETCH = 1 << 22
-"""Bytes that are read at once into a caller's array: long, so that threads seldom wait for Python's lock."""
+"""Bytes per read into a caller's array: many, so that threads seldom wait for Python's global lock."""
 
 Seal = tuple[int, ...]
-"""Device, inode, length and time of change of a file: while they stay, so do its bytes."""
+"""Device, inode, length and times of change of a file: while they are the same, so are its bytes."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One opened shard; the arrays are read-only views of the mapped file.
+    """One open shard; the arrays are read-only views of the mapped file.
 
-    Where the features were read into a caller's array, they are that array, writable, and the rest are copies.
+    If the features were read into a caller's array, they are that array, writable, and the other arrays are copies.
 
     Attributes:
         features: (n, w) float16 or float32, raw; NaN where `errors` has a reason.
@@ -56,22 +55,22 @@ class Shard:
 
     @property
     def rows(self) -> range:
-        """The manifest rows it holds."""
+        """The row ids it holds."""
         return self.header.rows
 
     def entry(self) -> "ShardEntry":
-        """What the index keeps of it; holds no mapping."""
+        """Its part of the index; holds no mapping."""
         return entry_of(self.header, self.digest, self.paths, self.errors)
 
     def check_rows(self) -> None:
-        """Prove that every row has either finite features or an error.
+        """Check that every row has either finite features or an error.
 
         Raises:
             CacheError: a row has both or neither.
         """
         wrong = inconsistent_row(self.rows, self.features, self.errors)
         if wrong is not None:
-            raise CacheError(f"{self.path}: row {wrong} must have finite features or an error, and has not one.")
+            raise CacheError(f"{self.path}: row {wrong} must have either finite features or an error.")
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class ShardEntry:
 
 
 def entry_of(header: Header, digest: str, paths: np.ndarray, errors: np.ndarray) -> ShardEntry:
-    """What the index keeps of a shard with this head, checksum and columns."""
+    """A shard's part of the index, from its header, checksum and columns."""
     rows = header.rows
     record = {"name": shard_name(header.number), "first_row": rows.start, "rows": len(rows)}
     record |= {"bytes": header.bytes, "xxh3_128": digest}
@@ -108,15 +107,15 @@ def entry_of(header: Header, digest: str, paths: np.ndarray, errors: np.ndarray)
 
 
 def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
-    """Open one shard without trusting it. Every byte is read once and compared with the file's checksum.
+    """Open one shard without trusting it: every byte is read once and compared with the file's checksum.
 
     Args:
-        known: the `seal` of this shard when it was last opened; while the file has it, it is not proved again.
+        known: the `seal` of this shard when it was last opened; while the file has it, its bytes are not read again.
         into: C-contiguous array. If it has the features' shape and type, and they are at least half of the file, they
-            are read into it on the way to the checksum, it becomes the shard's features, and nothing is mapped.
+            are read into it while they are hashed, it becomes the shard's features, and nothing is mapped.
 
     Raises:
-        CacheError: the file is missing, cannot be read, is damaged or no shard.
+        CacheError: the file is missing, cannot be read, is damaged or is not a shard.
     """
     try:
         # Without O_NONBLOCK a FIFO in place of a shard would block for ever.
@@ -132,35 +131,35 @@ def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = 
 def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | None) -> Shard:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise CacheError(f"{path}: is not a plain file.")
+        raise CacheError(f"{path}: is not a regular file.")
     seal = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     head = os.pread(descriptor, SMALLEST, 0)
     if b"\n" not in head[SEALED_FROM:]:
         head = os.pread(descriptor, LARGEST, 0)
     digest = sealed_digest(head[:SEALED_FROM])
     if digest is None:
-        raise CacheError(f"{path}: is no shard of a feature cache, or its first line is damaged.")
-    # Parsed before it is proved, to learn where the features lie; believed only afterwards.
+        raise CacheError(f"{path}: is not a shard of a feature cache, or its first line is damaged.")
+    # Parsed before it is verified, to learn the offset of the features; relied on only afterwards.
     parsed = _parse(head, status.st_size)
     place = None if into is None else _place_of_features(parsed, into)
     if (seal != known or place is not None) and _digest_from(descriptor, SEALED_FROM, place, into) != digest:
         raise CacheError(f"{path}: the content does not match its checksum: the file is damaged.")
     if isinstance(parsed, Exception):
-        raise CacheError(f"{path}: is no shard of this version ({type(parsed).__name__}: {parsed}).")
-    if place is None:
-        # One mapping a shard, and so one file descriptor, whatever is read from it.
+        raise CacheError(f"{path}: is not a shard of this version ({type(parsed).__name__}: {parsed}).")
+    if place is None or into is None:
+        # One mapping per shard, and so one file descriptor, whatever is read from it.
         mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
         columns = {name: column.of(mapped) for name, column in parsed.columns.items()}
     else:
         columns = {name: _read(descriptor, column) for name, column in parsed.columns.items() if name != "features"}
         columns["features"] = into
     if not _counts_up(columns.pop("row"), parsed.first_row):
-        raise CacheError(f"{path}: its rows do not count up from {parsed.first_row}.")
+        raise CacheError(f"{path}: its row ids do not count up from {parsed.first_row}.")
     return Shard(path, parsed, digest, seal, columns["features"], columns["label"], columns["path"], columns["error"])
 
 
 def _parse(head: bytes, total: int) -> Header | Exception:
-    """The head, or what is wrong with it."""
+    """The header, or what is wrong with it."""
     try:
         return parse_head(head, total)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
@@ -170,12 +169,12 @@ def _parse(head: bytes, total: int) -> Header | Exception:
 def _read(descriptor: int, column: Column) -> np.ndarray:
     raw = os.pread(descriptor, column.bytes, column.offset)
     if len(raw) != column.bytes:
-        raise OSError(errno.EIO, "it was cut short while it was read")
+        raise OSError(errno.EIO, "it was truncated while it was read")
     return np.frombuffer(raw, column.dtype)
 
 
 def _place_of_features(parsed: Header | Exception, into: np.ndarray) -> int | None:
-    """Offset of the features in the file; None unless they would just fill `into` and are at least half of the file."""
+    """Offset of the features in the file; None unless they exactly fill `into` and are at least half of the file."""
     if isinstance(parsed, Exception):
         return None
     column = parsed.columns["features"]
@@ -184,9 +183,9 @@ def _place_of_features(parsed: Header | Exception, into: np.ndarray) -> int | No
 
 
 def _digest_from(descriptor: int, start: int, place: int | None, into: np.ndarray | None) -> str:
-    """XXH3-128 of an open file from byte `start` to its end, hex; its bytes from `place` on also fill `into`."""
+    """XXH3-128 of an open file from byte `start` to its end, hex; the bytes from `place` on also fill `into`."""
     digest, buffer = xxhash.xxh3_128(), memoryview(bytearray(BUFFER))
-    wanted = memoryview(b"") if place is None else memoryview(into.view(np.uint8)).cast("B")
+    wanted = memoryview(b"") if place is None or into is None else into.view(np.uint8).data.cast("B")
     first = start if place is None else place
     while True:
         if start < first:
@@ -202,5 +201,5 @@ def _digest_from(descriptor: int, start: int, place: int | None, into: np.ndarra
         start += size
 
 
-def _counts_up(row: Sequence[int], first: int) -> bool:
+def _counts_up(row: np.ndarray, first: int) -> bool:
     return bool((row == np.arange(first, first + len(row))).all())

@@ -1,4 +1,4 @@
-"""What a shard says of itself, by a few short reads of it: its head, and the columns that are asked for."""
+"""The header of a shard, and single columns of it, by a few short reads."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,18 +10,18 @@ from expclip_cache.cache.header import LARGEST, SEALED_FROM, Header, parse_head,
 from expclip_cache.cache.shard import ShardEntry, entry_of
 
 FIRST_READ = 1 << 16
-"""Bytes that hold the head of nearly every shard."""
+"""Bytes that contain the header of nearly every shard."""
 
 Read = Callable[[int, int], bytes]
-"""Gives the bytes of a file from a start to an end."""
+"""Returns the bytes of a file from a start to an end."""
 
 
 @dataclass(frozen=True)
 class Skimmed:
-    """A shard by its head alone: nothing of it is proved but that the head is ours and fits the file's length.
+    """A shard by its header alone: all that is verified is that the header is ours and fits the file's length.
 
     Attributes:
-        digest: the checksum that the first line claims, hex.
+        digest: the checksum that the first line states, hex.
     """
 
     header: Header
@@ -34,28 +34,28 @@ class Skimmed:
         return replace(column, offset=0).of(self.read(column.offset, column.offset + column.bytes))
 
     def entry(self) -> ShardEntry:
-        """What the index keeps of it. Paths are read only where there are errors."""
+        """Its part of the index. Paths are read only if there are errors."""
         errors = self.column("error")
         paths = self.column("path") if (errors != b"").any() else errors
         return entry_of(self.header, self.digest, paths, errors)
 
 
 def skim(where: str, read: Read, total: int) -> Skimmed:
-    """Read the head of a shard of `total` bytes.
+    """Read the header of a shard of `total` bytes.
 
     Args:
         where: named in errors.
 
     Raises:
-        CacheError: it is no shard, its head is damaged, or it is not as long as its head says.
+        CacheError: it is not a shard, its header is damaged, or it is not as long as its header says.
     """
     raw = read(0, min(total, FIRST_READ))
     if b"\n" not in raw[SEALED_FROM:]:
         raw = read(0, min(total, LARGEST))
     digest = sealed_digest(raw[:SEALED_FROM])
     if digest is None:
-        raise CacheError(f"{where}: is no shard of a feature cache, or its first line is damaged.")
+        raise CacheError(f"{where}: is not a shard of a feature cache, or its first line is damaged.")
     try:
         return Skimmed(parse_head(raw, total), digest, read)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
-        raise CacheError(f"{where}: is no shard of this version ({type(error).__name__}: {error}).") from None
+        raise CacheError(f"{where}: is not a shard of this version ({type(error).__name__}: {error}).") from None

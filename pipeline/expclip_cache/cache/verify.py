@@ -1,4 +1,4 @@
-"""Prove a feature cache, or name every part of it that is broken; and remove the broken parts on request."""
+"""Verify every byte of a feature cache, name every broken part, and delete the broken parts on request."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ class Finding:
     """One part of a cache and what is wrong with it.
 
     Attributes:
-        part: file name, or what else was looked at.
-        rows: rows it holds; 0 where that means nothing.
+        part: file name, or what else was checked.
+        rows: rows in it; 0 where that means nothing.
         bytes: on disk.
-        problem: empty if the part is sound.
-        removable: whether deleting the file makes the next extraction mend it.
+        problem: empty if the part is intact.
+        removable: whether deleting the file makes the next extraction repair it.
     """
 
     part: str
@@ -37,8 +37,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a verification found."""
+class Verification:
+    """The result of verifying a cache."""
 
     store: Store
     findings: tuple[Finding, ...]
@@ -55,35 +55,37 @@ def verify_cache(
     manifest: Manifest | None = None,
     images: Path | None = None,
     sample: int | None = None,
-) -> Verdict:
-    """Read every byte of a cache, complete or not, and hold all its parts against each other.
+) -> Verification:
+    """Read every byte of a cache, complete or not, and compare all its parts with each other.
 
-    Checked: the index and its checksum; of each shard its checksum, place, settings, shape, that each row has either
-    finite features or a recorded error, and that paths and labels are the manifest's; that every row is there once;
-    and, with `images`, that the pictures still are what the manifest recorded.
+    Checked are the index and its checksum; of each shard its checksum, number, settings and shape, that each row has
+    either finite features or a recorded error, and that paths and labels are the manifest's; that every row is there
+    exactly once; and, with `images`, that the images still are what the manifest recorded.
 
     Args:
         place: folder or address of the cache.
         manifest: by default the one in the cache, if there is one.
-        images: root of the raw data, to be read and compared with the manifest.
-        sample: bounds the work, whatever the size of the cache: read only so many shards and so many rows of the raw
-            data, both spread evenly. Of the other shards only presence and length are looked at, in one listing; and
-            of the cache's own manifest only the first line, unless `images` asks for its rows.
+        images: folder of the raw images, to be read and compared with the manifest.
+        sample: bounds the work, whatever the size of the cache: only so many shards, and so many rows of the raw
+            images, are read, both spread evenly. Of the other shards only presence and length are checked, by one
+            listing; of the cache's own manifest only the first line, unless `images` needs its rows.
 
     Raises:
-        CacheError: there is no cache at all.
+        CacheError: there is no cache.
         SettingsError: `images` is given, and there is no manifest to compare it with.
     """
     store = store_at(place)
     sizes = store.sizes()
     if INDEX not in sizes and not any(name.startswith("shard-") for name in sizes):
         raise CacheError(f"{store}: expected a feature cache, found neither {INDEX} nor a shard.")
-    known, findings = Known(manifest=manifest), []
+    known, findings = Known(manifest=manifest), list[Finding]()
     skim_manifest = sample is not None and images is None
     if manifest is None and MANIFEST in sizes and not skim_manifest:
         findings.append(_own_manifest(store, known, sizes))
     if images is not None and known.manifest is None:
-        raise SettingsError(f"{store}: {images} is to be compared with a manifest, and there is none. Give --manifest.")
+        raise SettingsError(
+            f"{store}: {images} is to be compared with a manifest, but the cache has none. Give --manifest."
+        )
     findings.append(_index(store, known, sizes))
     if manifest is None and MANIFEST in sizes and skim_manifest and known.identity:
         findings.append(_manifest_line(store, known.identity, sizes))
@@ -98,13 +100,13 @@ def verify_cache(
     findings += _coverage(known, [rows for _, rows in whole])
     if len(chosen) < len(numbers):
         findings.append(Finding(f"a sample: {len(chosen)} of {len(numbers)} shards read"))
-    if images is not None:
+    if images is not None and known.manifest is not None:
         findings.append(_raw_data(known.manifest, images, sample, report))
-    return Verdict(store, tuple(findings))
+    return Verification(store, tuple(findings))
 
 
 def spread(numbers: Sequence[int], count: int | None) -> list[int]:
-    """So many of the numbers, spread evenly, the first and the last among them; None for all.
+    """`count` of the numbers, spread evenly, with the first and the last among them; None for all.
 
     >>> spread(range(10), 3)
     [0, 4, 9]
@@ -114,19 +116,19 @@ def spread(numbers: Sequence[int], count: int | None) -> list[int]:
     return [numbers[place] for place in np.unique(np.linspace(0, len(numbers) - 1, count).round().astype(int)).tolist()]
 
 
-def repair(verdict: Verdict) -> list[str]:
+def repair(verification: Verification) -> list[str]:
     """Delete the broken parts, so that the next extraction makes them and nothing else.
 
     Returns:
-        The names of the files that are gone: broken ones, and the index with any of them.
+        The names of the deleted files: broken ones, and the index if there are any.
 
     Raises:
         CacheError: an extraction is writing to the folder.
     """
-    names = [finding.part for finding in verdict.broken if finding.removable]
+    names = [finding.part for finding in verification.broken if finding.removable]
     if not names:
         return []
-    store = verdict.store
+    store = verification.store
     with writing(store.folder), store.leased(None):
         present = [name for name in dict.fromkeys([INDEX, *names]) if name in store.sizes()]
         for name in present:
@@ -143,7 +145,7 @@ def _own_manifest(store: Store, known: Known, sizes: Mapping[str, int]) -> Findi
 
 
 def _manifest_line(store: Store, identity: Identity, sizes: Mapping[str, int]) -> Finding:
-    """The manifest by its first line, which says whose it is."""
+    """The manifest by its first line, which states its hash."""
     claimed = recorded_sha256(store.read(MANIFEST, 0, min(HEADER_BYTES, sizes[MANIFEST])))
     wrong = "" if claimed == identity.settings["manifest"] else "its first line is not that of this cache's manifest"
     return Finding(MANIFEST, 0, sizes[MANIFEST], wrong, removable=bool(wrong))
@@ -164,14 +166,14 @@ def _index(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
 
 
 def _numbers(known: Known, sizes: Mapping[str, int]) -> Sequence[int]:
-    """The shards that should be there, or are."""
+    """The shards that are there, or should be."""
     found = {int(digits) for name in sizes if (digits := name[len("shard-") : -len(".h5")]).isdecimal()}
     found = {number for number in found if shard_name(number) in sizes}
     return sorted(found.union(range(len(known.index["shards"])) if known.index else ()))
 
 
 def _shard(store: Store, number: int, known: Known, sizes: Mapping[str, int]) -> tuple[Finding, range]:
-    """What there is to say of a shard, and the rows it holds if it is sound."""
+    """What was found about a shard, and its rows if it is intact."""
     name = shard_name(number)
     if name not in sizes:
         return Finding(name, problem="missing", removable=True), range(0)
@@ -183,21 +185,21 @@ def _shard(store: Store, number: int, known: Known, sizes: Mapping[str, int]) ->
     except CacheError as error:
         return Finding(name, 0, size, str(error).removeprefix(f"{store.path(name)}: "), removable=True), range(0)
     if problem:
-        # Without an index nobody knows which of two shards that contradict each other is the wrong one.
+        # Without an index it is unknown which of two contradicting shards is the wrong one.
         return Finding(name, len(rows), size, problem, removable=known.index is not None), range(0)
     known.identity = known.identity or identity
     return Finding(name, len(rows), size), rows
 
 
 def _unread(number: int, known: Known, sizes: Mapping[str, int]) -> tuple[Finding | None, range | None]:
-    """What the listing alone says of a shard: a finding if it is wrong, and the rows it should hold, if known."""
+    """What the listing alone tells about a shard: a finding if it is broken, and its expected rows, if known."""
     name = shard_name(number)
     if name not in sizes:
         return Finding(name, problem="missing", removable=True), range(0)
     if known.index is None:
         return None, None
     if number >= len(known.index["shards"]):
-        return Finding(name, 0, sizes[name], "is no part of the index", removable=True), range(0)
+        return Finding(name, 0, sizes[name], "is not in the index", removable=True), range(0)
     record = known.index["shards"][number]
     if sizes[name] != record["bytes"]:
         problem = f"is {sizes[name]} bytes long, the index recorded {record['bytes']}"
@@ -206,7 +208,7 @@ def _unread(number: int, known: Known, sizes: Mapping[str, int]) -> tuple[Findin
 
 
 def _coverage(known: Known, whole: Sequence[range | None]) -> list[Finding]:
-    """Whether the sound shards hold every row once; nothing if some are unread and no index says what they hold."""
+    """Whether the intact shards hold every row once; nothing if some are unread and no index lists their rows."""
     manifest, identity = known.manifest, known.identity
     if manifest and identity and not known.manifest_of(identity):
         cached = identity.settings["manifest"]
@@ -214,13 +216,13 @@ def _coverage(known: Known, whole: Sequence[range | None]) -> list[Finding]:
     if (manifest is None and known.index is None) or None in whole:
         return []
     total = len(manifest.rows) if manifest else known.index["rows"]
-    wrong, first = _not_once(whole, total)
-    problem = f"{wrong} of {total} rows are not in one sound shard, from row {first} on" if wrong else ""
+    wrong, first = _not_once([rows for rows in whole if rows is not None], total)
+    problem = f"{wrong} of {total} rows are not in exactly one intact shard, from row {first} on" if wrong else ""
     return [Finding("all rows", total, 0, problem)]
 
 
 def _not_once(parts: Sequence[range], total: int) -> tuple[int, int]:
-    """How many of the rows 0 to `total` are not in exactly one part, and the first of them."""
+    """How many of the rows 0 to `total` are not in exactly one part, and the first of these rows."""
     changes = Counter(part.start for part in parts if part)
     changes.subtract(part.stop for part in parts if part)
     wrong, first, times = 0, total, 0
@@ -236,5 +238,5 @@ def _raw_data(manifest: Manifest, images: Path, sample: int | None, report: Repo
     with report.bar(f"comparing {images}", len(rows), "row") as bar:
         changed = changed_rows(manifest, images, rows, bar.advance)
     names = ", ".join(repr(manifest.rows[row].path) for row in changed[:3]) + " ..." * (len(changed) > 3)
-    problem = f"{len(changed)} rows are not what was listed: {names}" if changed else ""
+    problem = f"{len(changed)} rows are not what the manifest recorded: {names}" if changed else ""
     return Finding(str(images), len(rows), 0, problem)

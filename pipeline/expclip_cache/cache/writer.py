@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -94,7 +95,7 @@ class CacheWriter:
         self._rows = len(self.manifest.rows) if self.manifest else None
         self._entries: dict[int, ShardEntry] = {}
         self._replace = replace
-        self._pending: list[_Row] = []
+        self._pending: list[Block] = []
         self._added = 0
         self._complete: FeatureCache | None = None
         self._open = ExitStack()
@@ -158,17 +159,25 @@ class CacheWriter:
         if paths is None:
             paths = [row.path for row in listed] if listed else [str(row) for row in rows]
         reasons = [""] * len(rows) if errors is None else errors
+        if not len(labels) == len(paths) == len(reasons) == len(rows):
+            found = f"{len(labels)} labels, {len(paths)} paths and {len(reasons)} errors"
+            raise CacheError(f"{self.store}: expected as many as the {len(rows)} rows of features, found {found}.")
+        # Too large for float16 becomes infinite, which is refused when the shard is written.
         with np.errstate(over="ignore"):
-            # Too large for float16 becomes infinite, which is refused when the shard is written.
-            stored = np.where(np.array([bool(reason) for reason in reasons])[:, None], np.nan, features)
-            stored = stored.astype(self.settings["dtype"])
-        self._pending += [
-            (feature, int(label), os.fsencode(path), reason.encode())
-            for feature, label, path, reason in zip(stored, labels, paths, reasons, strict=True)
-        ]
+            stored = features.astype(self.settings["dtype"])
+        stored[[bool(reason) for reason in reasons]] = np.nan
+        self._pending.append(
+            Block(
+                number=-1,
+                first_row=rows.start,
+                features=stored,
+                labels=np.asarray(labels, dtype=np.int32),
+                paths=tuple(map(os.fsencode, paths)),
+                errors=tuple(reason.encode() for reason in reasons),
+            )
+        )
         self._added = rows.stop
-        while len(self._pending) >= self.shard_rows:
-            self._write_pending()
+        self._write_full_shards()
 
     def shard_writer(self, encoder: Mapping[str, Json], library: str) -> ShardWriter:
         """Writes blocks of rows as shards, in this or another process; `record` takes what it returns.
@@ -213,7 +222,7 @@ class CacheWriter:
             if self._rows is not None and self._added < self._rows:
                 raise CacheError(f"{self.store}: {self._added} rows were added, the manifest has {self._rows}.")
             self._rows = self._added
-            self._write_pending()
+            self._write_full_shards(rest=True)
         plan = plan_shards(self._rows or 0, self.shard_rows)
         if not plan or any(number not in self._entries for number in range(len(plan))):
             return None
@@ -237,29 +246,37 @@ class CacheWriter:
         self._complete = FeatureCache(self.store)
         return self._complete
 
-    def _write_pending(self) -> None:
-        """Write the next shard: full, or at the end what is left."""
-        taken, self._pending = self._pending[: self.shard_rows], self._pending[self.shard_rows :]
-        if not taken:
+    def _write_full_shards(self, *, rest: bool = False) -> None:
+        """Write the pending rows as shards; those that fill none stay pending, unless it is the end."""
+        pending = sum(len(block.features) for block in self._pending)
+        if pending < self.shard_rows and not (rest and pending):
             return
-        features, labels, paths, errors = zip(*taken, strict=True)
-        number = len(self._entries)
-        block = Block(
-            number=number,
-            first_row=number * self.shard_rows,
-            features=np.stack(features),
-            labels=np.array(labels, dtype=np.int32),
-            paths=paths,
-            errors=errors,
-        )
-        self.record(self.shard_writer(self._encoder, self._library).write(block))
+        features = np.concatenate([block.features for block in self._pending])
+        labels = np.concatenate([block.labels for block in self._pending])
+        paths = tuple(chain.from_iterable(block.paths for block in self._pending))
+        errors = tuple(chain.from_iterable(block.errors for block in self._pending))
+        shards, self._pending = self.shard_writer(self._encoder, self._library), []
+        for part in plan_shards(pending, self.shard_rows):
+            rows, number = slice(part.start, part.stop), len(self._entries)
+            block = Block(
+                number=number,
+                first_row=number * self.shard_rows,
+                features=features[rows],
+                labels=labels[rows],
+                paths=paths[rows],
+                errors=errors[rows],
+            )
+            if len(part) == self.shard_rows or rest:
+                self.record(shards.write(block))
+            else:
+                self._pending = [block]
 
     def _make_room(self) -> None:
         """Remove the index of what is there, so that it never lists shards that are about to change."""
         there = [name for name in self.store.sizes() if name == INDEX or name.startswith("shard-")]
         if there and not self._replace:
             raise CacheError(
-                f"{self.store}: holds a cache already ({len(there)} files). Choose another folder, or pass replace=True."
+                f"{self.store}: already holds a cache ({len(there)} files). Choose another folder or pass replace=True."
             )
         self.store.remove(INDEX)
 
@@ -269,10 +286,6 @@ class CacheWriter:
         for name in self.store.sizes():
             if name.startswith("shard-") and name not in own:
                 self.store.remove(name)
-
-
-_Row = tuple[np.ndarray, int, bytes, bytes]
-"""Features, label, path, reason."""
 
 
 def refuse_other_encoder(store: Store, entries: Iterable[ShardEntry], identity: Identity) -> None:

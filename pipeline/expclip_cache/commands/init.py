@@ -2,48 +2,51 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expclip_cache.base import orderly
+from expclip_cache.base import handle_errors
+
+if TYPE_CHECKING:
+    from expclip_cache.settings import Setup
 
 
 def init(
-    preset: Annotated[str | None, typer.Option(help="demo, paper-b32, paper-b16, paper-l14, or a params file.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="demo, paper-b32, paper-b16, paper-l14, or a settings file.")
+    ] = None,
     root: Annotated[
         list[str] | None,
-        typer.Option(metavar="DATASET=FOLDER", help="Where a dataset is, such as raf-db=/data/RAF-DB; repeatable."),
+        typer.Option(metavar="DATASET=FOLDER", help="Folder of a dataset, such as raf-db=/data/RAF-DB; repeatable."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is no unchanged preset.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that has been edited.")] = False,
 ) -> None:
-    """Write params.yaml and roots.yaml for this machine, after a look at every dataset.
+    """Write params.yaml and roots.yaml for this machine, after listing every dataset.
 
-    Asks for what is not given if a terminal is there to answer. Datasets without a folder are left out by name.
+    At a terminal it asks for anything not given. Datasets without a folder are left out, and it says which.
 
     Example: expclip-cache init --preset paper-b32 --root caer-s=/data/CAER-S/train --root raf-db=/data/RAF-DB/test
     """
-    with orderly():
+    with handle_errors():
         from expclip_cache.base import SettingsError
         from expclip_cache.settings import plan_setup, preset_file, preset_names, write_setup
 
-        asking = sys.stdin.isatty()
-        if preset is None:
-            if not asking:
-                raise SettingsError(f"--preset is missing: one of {', '.join(preset_names())}, or a params file.")
-            preset = typer.prompt(f"preset ({', '.join(preset_names())})", default="demo")
-        file = preset_file(preset)
-        given = dict(_split(pair) for pair in root or ())
-        if asking and not given:
-            given = _ask_roots(file)
+        interactive = sys.stdin.isatty()
+        if preset is None and not interactive:
+            raise SettingsError(f"--preset is missing: one of {', '.join(preset_names())}, or a settings file.")
+        file = preset_file(preset or typer.prompt(f"preset ({', '.join(preset_names())})", default="demo"))
+        given = dict(_name_and_folder(pair) for pair in root or ())
+        if interactive and not given:
+            given = _ask_for_roots(file)
         setup = plan_setup(file, given)
-        _say(setup)
+        _print_setup(setup)
         write_setup(setup, force=force)
-        _advise()
-        typer.echo("params.yaml is written; next: dvc repro")
+        _advise_on_precision()
+        typer.echo("wrote params.yaml; next: dvc repro")
 
 
-def _split(pair: str) -> tuple[str, str]:
+def _name_and_folder(pair: str) -> tuple[str, str]:
     from expclip_cache.base import SettingsError
 
     name, equals, folder = pair.partition("=")
@@ -52,31 +55,33 @@ def _split(pair: str) -> tuple[str, str]:
     return name, folder
 
 
-def _ask_roots(preset: Path) -> dict[str, str]:
-    """Ask for the folder of each definition, again while there is none; an empty answer leaves it out."""
+def _ask_for_roots(preset: Path) -> dict[str, str]:
+    """Ask for the folder of each definition until it exists; an empty answer leaves the dataset out."""
     import os
 
-    from expclip_cache.datasets import read_roots, variable_of
-    from expclip_cache.settings import rooted_definitions
+    from expclip_cache.datasets import read_roots, root_variable
+    from expclip_cache.settings import preset_definitions
 
     known, given = read_roots(), {}
-    for definition in rooted_definitions(preset):
-        if os.environ.get(variable_of(definition.name)):
-            typer.echo(f"folder of {definition.title}: {variable_of(definition.name)} says it")
+    for definition in preset_definitions(preset):
+        variable = root_variable(definition.name)
+        if os.environ.get(variable):
+            typer.echo(f"folder of {definition.title}: set by the environment variable {variable}")
             continue
         default = known.get(definition.name, "")
         while True:
-            answer = typer.prompt(f"folder of {definition.title}, empty if absent", default, show_default=bool(default))
+            question = f"folder of {definition.title} (empty: leave it out)"
+            answer = typer.prompt(question, default, show_default=bool(default))
             if not answer or Path(answer).expanduser().is_dir():
                 break
-            typer.echo(f"{answer} is no folder")
+            typer.echo(f"{answer} is not a folder")
         if answer:
             given[definition.name] = answer
     return given
 
 
-def _say(setup) -> None:
-    """What was found, set by set, and what was left out."""
+def _print_setup(setup: "Setup") -> None:
+    """Print what was found in each dataset, and what was left out."""
     for found in setup.found:
         typer.echo(f"{found.name}: {found.items} items in {found.root}")
         if found.counts:
@@ -92,21 +97,21 @@ def _say(setup) -> None:
         typer.echo(f"left out, no folder on this machine: {', '.join(setup.left_out)}")
     if setup.untrainable:
         typer.echo(
-            f"{setup.untrainable}, which the head is trained on, has no folder here: dvc repro cannot train. "
-            "An imported head can still be scored, see docs/paper.md."
+            f"{setup.untrainable}, the training set, has no folder on this machine: dvc repro cannot train a head. "
+            "You can still score an imported head, see docs/paper.md."
         )
 
 
-def _advise() -> None:
-    """Half precision suits GPUs alone."""
+def _advise_on_precision() -> None:
+    """Suggest fp32 where half precision would run on a CPU."""
     from expclip_cache.settings import load_settings
     from expclip_cache.workers import resolve_device
 
-    params = load_settings()
-    if params.run.device in ("auto", "cpu") and params.clip.precision != "fp32":
-        device = resolve_device(params.run.device)
+    settings = load_settings()
+    if settings.run.device in ("auto", "cpu") and settings.clip.precision != "fp32":
+        device = resolve_device(settings.run.device)
         if device.type == "cpu":
             typer.echo(
-                f"no GPU here, and clip.precision is {params.clip.precision}: fp32 is many times as fast on a CPU, and "
-                "what OpenAI's own code uses there. Set it in params.yaml before the first run."
+                f"no GPU found, and clip.precision is {settings.clip.precision}: on a CPU fp32 is many times faster, "
+                "and it is what OpenAI's own code uses there. Set it in params.yaml before the first run."
             )

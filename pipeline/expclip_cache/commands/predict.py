@@ -5,85 +5,91 @@ from typing import Annotated, Literal
 
 import typer
 
-from expclip_cache.base import orderly
+from expclip_cache.base import handle_errors
 
 FEW = 4
-"""Up to this many inputs are shown with bars, more on a line each."""
+"""Up to this many inputs are shown with bars, more inputs with one line each."""
 
 
 def predict(
     inputs: Annotated[list[Path], typer.Argument(help="Photos, video files, or folders of them.")],
-    clips: Annotated[bool, typer.Option("--clips", help="Folders hold frames: each is one clip.")] = False,
+    clips: Annotated[bool, typer.Option("--clips", help="Treat each folder of frames as one clip.")] = False,
     prompts: Annotated[
         str | None,
-        typer.Option(help="Words of your own, as 'boredom, amusement, pain', or a prompt file my-prompts.yaml."),
+        typer.Option(help="Your own words, such as 'boredom, amusement, pain', or a prompt file my-prompts.yaml."),
     ] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Plain CLIP beside Exp-CLIP.")] = False,
-    top: Annotated[int | None, typer.Option(min=1, help="How many classes are shown: all, or 3 on a line.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line, on standard output.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Show plain CLIP beside Exp-CLIP.")] = False,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Classes shown: by default all with bars, 3 on a line.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line on standard output.")] = False,
     crop: Annotated[
         bool | None,
-        typer.Option("--crop/--no-crop", help="Cut out the largest face first. On where the detector is installed."),
+        typer.Option("--crop/--no-crop", help="Crop to the largest face. By default if the detector is installed."),
     ] = None,
     head: Annotated[
-        Path | None, typer.Option(help="The packaged one for the demo's encoder, else heads/seed-1.safetensors.")
+        Path | None,
+        typer.Option(help="Head file. By default the packaged one for the demo, otherwise heads/seed-1.safetensors."),
     ] = None,
     model: Annotated[str, typer.Option(help="demo, an open_clip model, or a local model folder.")] = "demo",
     weights: Annotated[
         str, typer.Option(help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.")
     ] = "pretrained",
     preprocess: Annotated[
-        Literal["reference", "clip"], typer.Option(help="As the head was trained; reference: stretch, no mean/std.")
+        Literal["reference", "clip"],
+        typer.Option(help="As used to train the head. reference: stretch to a square, no mean/std normalisation."),
     ] = "reference",
-    precision: Annotated[Literal["fp32", "fp16", "bf16"], typer.Option(help="Of the encoder.")] = "fp32",
+    precision: Annotated[Literal["fp32", "fp16", "bf16"], typer.Option(help="Precision of the encoder.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    frames: Annotated[int, typer.Option(min=1, help="Frames looked at in a clip.")] = 16,
+    frames: Annotated[int, typer.Option(min=1, help="Frames sampled from a clip.")] = 16,
 ) -> None:
-    """Name the expression in photos and clips of your own.
+    """Classify the expression in your own photos and clips.
 
-    Exit code 0: every input has an answer; 3: some have none, with the reason on standard error; 1: nothing has.
+    Exit code 0: every input has an answer; 3: some have none, with the reason on standard error; 1: none has.
 
     Example: expclip-cache predict photo.jpg --model ViT-B-32-quickgelu --weights openai --head b32.safetensors
     """
-    with orderly():
-        from expclip_cache.base import DataError, build
+    with handle_errors():
+        from expclip_cache.base import DataError, TerminalReporter, build
         from expclip_cache.encoders import ClipSettings
-        from expclip_cache.prediction import find_inputs
+        from expclip_cache.prediction import (
+            Predictor,
+            error_to_json,
+            find_inputs,
+            prediction_to_bars,
+            prediction_to_json,
+            prediction_to_line,
+        )
         from expclip_cache.workers import RunSettings
 
-        found = find_inputs(inputs, clips)
-        asked = {"model": model, "weights": weights, "preprocess": preprocess, "precision": precision}
-        encoder = build(ClipSettings, name="predict", **asked)
-        where = build(RunSettings, device=device).device
-
-        from expclip_cache.base import TerminalReporter
-        from expclip_cache.prediction import Predictor, refusal_to_json, to_block, to_json, to_line
-
+        paths = find_inputs(inputs, clips)
+        clip = build(ClipSettings, model=model, weights=weights, preprocess=preprocess, precision=precision)
+        run = build(RunSettings, device=device)
+        predictor = Predictor(clip, head, prompts, crop, run.device, frames)
         report = TerminalReporter()
-        predictor = Predictor(encoder, head, prompts, crop, where, frames)
         report.say(
-            f"head {predictor.head}, {'the largest face of each picture' if predictor.crops else 'whole pictures'}"
+            f"head {predictor.head}; {'images cropped to the largest face' if predictor.crops else 'whole images'}"
         )
         if crop is None and not predictor.crops:
-            report.say("faces are not cut out: the detector is not installed (pip install 'expclip-cache[face]')")
+            report.say("no cropping: the face detector is not installed (pip install 'expclip-cache[face]')")
         if model == "demo":
-            report.say("the demo's encoder has seen drawn faces only; what it says of a photograph means nothing")
-        refused = 0
-        for path in found:
+            report.say("the demo encoder was trained on drawn faces only; its answers for photographs mean nothing")
+        failed = 0
+        for path in paths:
             try:
                 prediction = predictor(path)
             except DataError as error:
-                refused += 1
+                failed += 1
                 report.say(f"{path}: {error}")
                 if as_json:
-                    typer.echo(refusal_to_json(path, str(error)))
+                    typer.echo(error_to_json(path, str(error)))
                 continue
             if as_json:
-                typer.echo(to_json(prediction))
-            elif len(found) <= FEW:
-                typer.echo(to_block(prediction, compare, top or len(predictor.classes)))
+                typer.echo(prediction_to_json(prediction))
+            elif len(paths) <= FEW:
+                typer.echo(prediction_to_bars(prediction, compare, top or len(predictor.classes)))
             else:
-                typer.echo(to_line(prediction, compare, top or 3))
-        if refused:
-            report.say(f"{refused} of {len(found)} have no answer")
-            raise typer.Exit(1 if refused == len(found) else 3)
+                typer.echo(prediction_to_line(prediction, compare, top or 3))
+        if failed:
+            report.say(f"{failed} of {len(paths)} inputs have no answer")
+            raise typer.Exit(1 if failed == len(paths) else 3)

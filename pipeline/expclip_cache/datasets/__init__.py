@@ -1,4 +1,4 @@
-"""Datasets on disk -> manifests: ordered, hashed rows with labels by class name."""
+"""Datasets: from a folder on disk to a manifest, the ordered and hashed list of rows that every stage uses."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Layout clip-list: a text file names each clip's folder and class, as the video sets are published."""
+"""Layout clip-list: a text file lists each clip's folder and class, as the video datasets are published."""
 
 import os
 from collections import Counter
@@ -8,45 +8,48 @@ from expclip_cache.base import DataError
 from expclip_cache.datasets.clips import Clip, clip_rows
 from expclip_cache.datasets.definition import ClipLists, Definition
 from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, Listing, some
+from expclip_cache.datasets.listing import UNLABELLED, Listing, examples
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import frame_names
 
 
-def read_clip_list(root: Path, definition: Definition, params: DatasetSettings) -> Listing:
-    """One row for each line of the list.
+def read_clip_list(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """One row per line of the list.
 
     Raises:
-        DataError: the list is missing or has a line that cannot be read, a class means nothing, or no listed
-            clip has a frame.
+        DataError: the list is missing, empty or has an invalid line, a class is unknown, or no listed clip has frames.
     """
     lists = definition.clip_list
-    file = _list_file(root, lists, params.fold)
+    assert lists is not None  # Definition checks it for this layout
+    file = _list_file(root, lists, dataset.fold)
     entries = [
         _parse(line, f"{file}, line {number}", lists)
         for number, line in enumerate(os.fsdecode(file.read_bytes()).split("\n"), start=1)
         if line.strip()
     ]
     if not entries:
-        raise DataError(f"{file}: expected one clip a line, found an empty list.")
-    classes, labels = (), [UNLABELLED] * len(entries)
+        raise DataError(f"{file}: expected one clip per line, found an empty list.")
+    classes: tuple[str, ...] = ()
+    labels: list[int | None] = [UNLABELLED] * len(entries)
     notes = []
-    if params.labelled:
-        meaning = Labels(definition, dict.fromkeys(word for *_, word in entries), str(file))
-        classes, labels = meaning.classes, [meaning.label(word) for *_, word in entries]
-        outside = labels.count(None)
-        if outside:
-            notes.append(f"{outside} listed clips are ignored: their class is not among {', '.join(classes)}")
+    if dataset.labelled:
+        label_of = Labels(definition, dict.fromkeys(word for *_, word in entries), str(file))
+        classes, labels = label_of.classes, [label_of.label(word) for *_, word in entries]
+        ignored = labels.count(None)
+        if ignored:
+            notes.append(f"{ignored} listed clips are ignored: their class is not among {', '.join(classes)}")
     paths = [path for path, *_ in entries]
-    twice = [path for path, number in Counter(paths).items() if number > 1]
-    if twice:
-        notes.append(f"{len(twice)} clips are listed more than once, each time as a row: {some(twice)}")
+    repeated = [path for path, count in Counter(paths).items() if count > 1]
+    if repeated:
+        notes.append(
+            f"{len(repeated)} clips are listed more than once and have a row per listing: {examples(repeated)}"
+        )
     clips = [
         Clip(path, label, frame_names(root / path), listed)
         for (path, listed, _), label in zip(entries, labels, strict=True)
         if label is not None
     ]
-    rows, clip_notes = clip_rows(root, clips, params)
+    rows, clip_notes = clip_rows(root, clips, dataset)
     return Listing(rows, classes, (*notes, *clip_notes))
 
 
@@ -62,11 +65,11 @@ def _list_file(root: Path, lists: ClipLists, fold: int | None) -> Path:
 
 
 def _parse(line: str, where: str, lists: ClipLists) -> tuple[str, int | None, str]:
-    """(folder relative to the root, frames listed, word for the class) of one line."""
+    """(folder relative to the root, listed frame count, word for the class) of one line."""
     fields = line.strip().rsplit(maxsplit=lists.columns - 1)
-    form = "folder frame_count class" if lists.columns == 3 else "folder class"
+    expected = "folder frame_count class" if lists.columns == 3 else "folder class"
     if len(fields) != lists.columns or (lists.columns == 3 and not fields[1].isdecimal()):
-        raise DataError(f"{where}: expected `{form}`, found {line.strip()!r}.")
+        raise DataError(f"{where}: expected `{expected}`, found {line.strip()!r}.")
     parts = [part for part in PurePosixPath(fields[0]).parts if part != "/"]
     path = "/".join(parts[-lists.folder_parts :])
     return path, int(fields[1]) if lists.columns == 3 else None, fields[-1]

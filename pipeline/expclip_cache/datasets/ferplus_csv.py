@@ -1,4 +1,4 @@
-"""Layout ferplus-csv: FER+ as its makers publish it, a table of ten people's votes beside folders of images.
+"""Layout ferplus-csv: FER+ as its authors publish it, a table of ten annotators' votes beside folders of images.
 
 The images are FER2013's; `expclip_cache.datasets.ferplus_images` writes them from FER2013's own table.
 """
@@ -9,50 +9,51 @@ from pathlib import Path
 from expclip_cache.base import DataError
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, Listing, Row, in_path_order, some
+from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
 
 NO_CLASS = ("unknown", "NF")
-"""Columns for faces nobody could name and pictures without a face."""
+"""Columns for an expression that could not be named and for an image that shows no face."""
 
 
-def read_ferplus_csv(root: Path, definition: Definition, params: DatasetSettings) -> Listing:
-    """One row for each image whose voters agree.
+def read_ferplus_csv(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """One row per image with a majority for one class.
 
     Raises:
-        DataError: the table is missing or is none, or its images are.
+        DataError: the table is missing or invalid, or none of its images exist.
     """
     part = definition.ferplus_csv
-    votes, nameless = read_votes(root / part.votes, part.usage)
+    assert part is not None  # Definition checks it for this layout
+    votes, unnamed = read_votes(root / part.votes, part.usage)
     columns = next(iter(votes.values()))
     labels = Labels(definition, [column for column in columns if column not in NO_CLASS], str(root / part.votes))
     rows, undecided = [], 0
     for name, counts in votes.items():
         winner = majority(counts)
-        label = None if winner in (None, *NO_CLASS) else labels.label(winner)
+        label = None if winner is None or winner in NO_CLASS else labels.label(winner)
         if label is None:
             undecided += 1
         else:
             path = f"{part.images}/{name}"
-            rows.append(Row(path, label if params.labelled else UNLABELLED, (path,)))
+            rows.append(ListedRow(path, label if dataset.labelled else UNLABELLED, (path,)))
     missing = [row.path for row in rows if not (root / row.path).exists()]
     if len(missing) == len(rows):
         raise DataError(
             f"{root / part.images}: expected {len(rows)} images of {part.votes}, found none of them. Write "
             "them from FER2013's table with expclip_cache.datasets.ferplus_images.write_images."
         )
-    notes = [f"{undecided} of {len(votes)} images are left out: no class has the majority of their votes"]
-    if nameless:
-        notes.append(f"{nameless} entries are left out: the table names no image for them")
+    notes = [f"{undecided} of {len(votes)} images are ignored: no class has a majority of their votes"]
+    if unnamed:
+        notes.append(f"{unnamed} entries are ignored: the table names no image for them")
     if missing:
-        notes.append(f"{len(missing)} images are missing and will fail to decode: {some(missing)}")
-    return Listing(in_path_order(rows), labels.classes if params.labelled else (), tuple(notes))
+        notes.append(f"{len(missing)} images are missing and will fail to decode: {examples(missing)}")
+    return Listing(in_path_order(rows), labels.classes if dataset.labelled else (), tuple(notes))
 
 
 def majority(votes: dict[str, int]) -> str | None:
-    """The column most people chose, by the rule of the FER+ authors.
+    """The column with a majority of the votes, by the rule of the FER+ authors.
 
-    A single vote does not count; of the others, one column must have more than half.
+    Columns with a single vote are dropped; of the remaining votes, one column must have more than half.
 
     >>> majority({"neutral": 4, "anger": 3, "fear": 1}), majority({"neutral": 4, "anger": 4, "fear": 1})
     ('neutral', None)
@@ -63,10 +64,10 @@ def majority(votes: dict[str, int]) -> str | None:
 
 
 def read_votes(file: Path, usage: str) -> tuple[dict[str, dict[str, int]], int]:
-    """(image name -> votes by column, number of entries without an image) of one part of the table.
+    """(image name -> votes per column, number of entries without an image name) for one part of the table.
 
     Raises:
-        DataError: the file is missing, lacks the columns, or holds something that is no number of votes.
+        DataError: the file is missing, lacks columns, or has a vote that is not a number.
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
@@ -76,14 +77,17 @@ def read_votes(file: Path, usage: str) -> tuple[dict[str, dict[str, int]], int]:
         named = {e["Image name"]: {c: int(e[c]) for c in columns} for e in entries if e["Image name"]}
     except OSError as error:
         raise DataError(
-            f"{file}: the vote table of FER+ cannot be read ({error.strerror}). It is fer2013new.csv of the FER+ "
-            "repository; put it into this folder."
+            f"{file}: cannot read the vote table of FER+ ({error.strerror}). It is fer2013new.csv of the FER+ "
+            "repository; put it in this folder."
         ) from None
     except (csv.Error, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}: expected columns Usage, Image name and numbers of votes: {error!r}.") from None
+        raise DataError(
+            f"{file}: expected the columns Usage, Image name and numbers of votes, found {error!r}. Use the file "
+            "fer2013new.csv as published."
+        ) from None
     if not named or not set(NO_CLASS) <= set(columns):
         raise DataError(
-            f"{file}: expected rows of Usage {usage} with columns Usage, Image name, classes, unknown and NF, found "
-            f"{len(named)} such rows and the columns {', '.join(columns) or 'none'}."
+            f"{file}: expected rows of Usage {usage} with the columns Usage, Image name, classes, unknown and NF, "
+            f"found {len(named)} such rows and the columns {', '.join(columns) or 'none'}."
         )
     return named, len(entries) - len(named)

@@ -1,4 +1,4 @@
-"""FER2013's table of pixels -> the image folders FER+ speaks of. Run once, by hand."""
+"""Write the image folders that FER+ refers to from FER2013's table of pixels. Run once, by hand."""
 
 import csv
 from pathlib import Path
@@ -6,25 +6,27 @@ from pathlib import Path
 from expclip_cache.base import DataError
 
 FOLDER_OF = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
-"""Usage in both tables -> folder, named as the FER+ authors do."""
+"""Usage in both tables -> folder, with the names of the FER+ authors."""
+
 SIDE = 48
+"""Width and height of the images, in pixels."""
 
 
 def write_images(pixels: Path, votes: Path, out: Path) -> int:
-    """Write every image of FER2013 that FER+ names, as an 8-bit grey PNG of 48 x 48 pixels.
+    """Write every image of FER2013 that FER+ names, as an 8-bit greyscale PNG of 48 x 48 pixels.
 
-    The tables have the same rows in the same order; FER+ gives the names.
+    Both tables have the same rows in the same order; FER+ supplies the names.
 
     Args:
-        pixels: fer2013.csv, columns emotion, pixels, Usage.
+        pixels: fer2013.csv, with columns emotion, pixels, Usage.
         votes: fer2013new.csv of FER+.
-        out: gets the folders FER2013Train, FER2013Valid and FER2013Test.
+        out: where the folders FER2013Train, FER2013Valid and FER2013Test are written.
 
     Returns:
-        How many images were written.
+        Number of images written.
 
     Raises:
-        DataError: a table is missing, the two do not belong together, or a row is no image.
+        DataError: a table is missing, the two do not match, or a row does not hold an image.
     """
     import numpy as np
     from PIL import Image
@@ -39,8 +41,8 @@ def write_images(pixels: Path, votes: Path, out: Path) -> int:
                 usage = image.get("Usage")
                 if usage not in FOLDER_OF or usage != entry.get("Usage"):
                     raise DataError(
-                        f"{pixels}, line {number}: Usage is {usage!r} here and {entry.get('Usage')!r} in "
-                        f"{votes}; expected the same one of {', '.join(FOLDER_OF)} in both."
+                        f"{pixels}, line {number}: Usage is {usage!r} here and {entry.get('Usage')!r} in {votes}; "
+                        f"expected the same in both, one of {', '.join(FOLDER_OF)}."
                     )
                 if name := entry["Image name"]:
                     grey = np.array(image["pixels"].split(), dtype=np.uint8).reshape(SIDE, SIDE)
@@ -49,5 +51,7 @@ def write_images(pixels: Path, votes: Path, out: Path) -> int:
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read or written ({error.strerror}).") from None
     except (KeyError, ValueError, OverflowError) as error:
-        raise DataError(f"{pixels} and {votes}: are not the two tables expected, row by row: {error}.") from None
+        raise DataError(
+            f"{pixels} and {votes}: expected fer2013.csv and fer2013new.csv with the same rows, found {error}."
+        ) from None
     return written

@@ -1,7 +1,7 @@
 """Layouts image-folders (<class>/**/<image>) and frame-folders (<class>/**/<clip>/<frame>).
 
-The folders directly below the root name the classes; below them the tree may be as deep as it likes. Without
-labels any tree will do, a flat one included.
+The folders directly below the root name the classes; below them the tree may have any depth. Unlabelled datasets may
+have any tree, including a flat folder.
 """
 
 from collections import Counter
@@ -12,80 +12,83 @@ from expclip_cache.base import DataError
 from expclip_cache.datasets.clips import Clip, clip_rows
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, Listing, Row, some
+from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import Tree, read_tree
 
 
-def read_image_folders(root: Path, definition: Definition, params: DatasetSettings) -> Listing:
-    """One row for each image.
+def read_image_folders(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """One row per image.
 
     Raises:
-        DataError: the root cannot be walked or holds no image where one belongs, or the name of a class
-            folder means nothing.
+        DataError: the root cannot be read or has no images where the layout expects them, or a class folder has an
+            unknown name.
     """
     tree = read_tree(root)
-    depth = 1 if params.labelled else 0
-    inside = [path for path in tree.images if path.count("/") >= depth]
-    if not inside:
-        raise DataError(_nothing(root, tree, "<class>/<image>" if params.labelled else "images"))
-    labels, classes, notes = _labelled(root, definition, params, inside)
-    rows = tuple(Row(path, label, (path,)) for path, label in labels.items())
+    depth = 1 if dataset.labelled else 0
+    paths = [path for path in tree.images if path.count("/") >= depth]
+    if not paths:
+        raise DataError(_no_images(root, tree, "<class>/<image>" if dataset.labelled else "images"))
+    labels, classes, notes = _labels_by_folder(root, definition, dataset, paths)
+    rows = tuple(ListedRow(path, label, (path,)) for path, label in labels.items())
     return Listing(rows, classes, (*notes, *_outside(tree, depth, "class folders"), *tree.notes()))
 
 
-def read_frame_folders(root: Path, definition: Definition, params: DatasetSettings) -> Listing:
-    """One row for each folder that holds frames.
+def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """One row per folder that holds frames.
 
     Raises:
-        DataError: as for `read_image_folders`, or no clip has a frame.
+        DataError: as for `read_image_folders`, or no clip has any frames.
     """
     tree = read_tree(root)
-    depth = 2 if params.labelled else 1
-    frames: dict[str, list[str]] = {path: [] for path in tree.bare if path.count("/") >= depth - 1}
+    depth = 2 if dataset.labelled else 1
+    frames: dict[str, list[str]] = {path: [] for path in tree.leaves_without_images if path.count("/") >= depth - 1}
     for image in tree.images:
         if image.count("/") >= depth:
             folder, _, name = image.rpartition("/")
             frames.setdefault(folder, []).append(name)
     if not frames:
-        raise DataError(_nothing(root, tree, "<class>/<clip>/<frame>" if params.labelled else "<clip>/<frame>"))
-    labels, classes, notes = _labelled(root, definition, params, frames)
-    rows, clip_notes = clip_rows(root, [Clip(path, label, frames[path]) for path, label in labels.items()], params)
+        raise DataError(_no_images(root, tree, "<class>/<clip>/<frame>" if dataset.labelled else "<clip>/<frame>"))
+    labels, classes, notes = _labels_by_folder(root, definition, dataset, frames)
+    rows, clip_notes = clip_rows(root, [Clip(path, label, frames[path]) for path, label in labels.items()], dataset)
     return Listing(rows, classes, (*notes, *clip_notes, *_outside(tree, depth, "clip folders"), *tree.notes()))
 
 
-def _labelled(
-    root: Path, definition: Definition, params: DatasetSettings, paths: Iterable[str]
+def _labels_by_folder(
+    root: Path, definition: Definition, dataset: DatasetSettings, paths: Iterable[str]
 ) -> tuple[dict[str, int], tuple[str, ...], list[str]]:
-    """(path -> label, classes, notes); the first part of a path names its class.
+    """(path -> label, classes, notes); the first component of a path names its class.
 
     Raises:
-        DataError: a class folder has a name that means nothing, or none of the classes wanted is there.
+        DataError: a class folder has an unknown name, or there is no folder for any of the classes.
     """
-    if not params.labelled:
+    if not dataset.labelled:
         return dict.fromkeys(paths, UNLABELLED), (), []
     word_of = {path: path.split("/", 1)[0] for path in paths}
-    labels = Labels(definition, dict.fromkeys(word_of.values()), str(root))
-    found = {path: labels.label(word) for path, word in word_of.items()}
-    others = Counter(word_of[path] for path, label in found.items() if label is None)
+    label_of = Labels(definition, dict.fromkeys(word_of.values()), str(root))
+    found = {path: label_of.label(word) for path, word in word_of.items()}
+    ignored = Counter(word_of[path] for path, label in found.items() if label is None)
     notes = [
-        f"{count} items in {word!r} are ignored: not among the classes {', '.join(labels.classes)}"
-        for word, count in others.items()
+        f"{count} items in {word!r} are ignored: not among the classes {', '.join(label_of.classes)}"
+        for word, count in ignored.items()
     ]
-    chosen = {path: label for path, label in found.items() if label is not None}
-    if not chosen:
-        raise DataError(f"{root}: expected folders of {', '.join(labels.classes)}, found only {some(others)}.")
-    return chosen, labels.classes, notes
+    labels = {path: label for path, label in found.items() if label is not None}
+    if not labels:
+        raise DataError(
+            f"{root}: expected folders of the classes {', '.join(label_of.classes)}, found only {examples(ignored)}. "
+            "Check the root and the classes."
+        )
+    return labels, label_of.classes, notes
 
 
-def _outside(tree: Tree, depth: int, place: str) -> list[str]:
-    """A note on images too high up in the tree to belong to anything."""
-    high = [path for path in tree.images if path.count("/") < depth]
-    return [f"{len(high)} images lie outside the {place} and are ignored: {some(high)}"] if high else []
+def _outside(tree: Tree, depth: int, folders: str) -> list[str]:
+    """A note on images that are not deep enough in the tree to belong to a class or clip."""
+    outside = [path for path in tree.images if path.count("/") < depth]
+    return [f"{len(outside)} images outside the {folders} are ignored: {examples(outside)}"] if outside else []
 
 
-def _nothing(root: Path, tree: Tree, expected: str) -> str:
-    found = f"{len(tree.images)} images elsewhere, such as {some(tree.images)}" if tree.images else "no image at all"
+def _no_images(root: Path, tree: Tree, expected: str) -> str:
+    found = f"{len(tree.images)} images elsewhere, such as {examples(tree.images)}" if tree.images else "no images"
     return (
         f"{root}: expected {expected}, found {found}{''.join(f'; {note}' for note in tree.notes())}. "
         "Check the root and the layout."

@@ -1,4 +1,4 @@
-"""From a dataset's own words to labels, by name."""
+"""Map a dataset's own words to labels, by name."""
 
 from collections.abc import Iterable
 
@@ -7,14 +7,14 @@ from expclip_cache.datasets.definition import Definition
 
 
 class Labels:
-    """Translates folder names, numbers and abbreviations of one dataset.
+    """Maps the folder names, numbers and abbreviations of one dataset to labels.
 
     Attributes:
         classes: (c,) names in canonical order; a label is an index into them.
     """
 
     def __init__(self, definition: Definition, words: Iterable[str], where: str) -> None:
-        """Check all words of a dataset.
+        """Look up every word of a dataset.
 
         Args:
             definition: of the dataset.
@@ -22,11 +22,11 @@ class Labels:
             where: what they were read from, for the error.
 
         Raises:
-            DataError: a word has no known meaning; it and the known ones are named.
+            DataError: a word has no known class; the error lists it and the known ones.
         """
         native = {key.strip().lower(): name for key, name in definition.native.items()}
         own = {name.lower(): name for name in definition.classes}
-        self._name_of = {}
+        self._name_of: dict[str, str | None] = {}
         for word in words:
             key = word.strip().lower()
             self._name_of[word] = native.get(key) or own.get(key) or canonical_name(key)
@@ -36,13 +36,13 @@ class Labels:
             codes = ", ".join(f"{key} ({name})" for key, name in definition.native.items())
             raise DataError(
                 f"{where}: no class is known for {', '.join(map(repr, unknown))}. Known classes: {known}."
-                f"{f' Also: {codes}.' if codes else ''} Rename it, remove it, or describe it under "
-                "`native:` in a definition file; a number or abbreviation means another class in every "
-                "dataset."
+                f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` in a "
+                "definition file. Numbers and abbreviations are never guessed: they mean different classes in "
+                "different datasets."
             )
         self.classes = definition.classes or canonical_order(filter(None, self._name_of.values()))
 
     def label(self, word: str) -> int | None:
-        """The label a word stands for, or None where its class is known but not among the dataset's."""
+        """The label of a word; None if its class is known but not among the dataset's classes."""
         name = self._name_of[word]
-        return self.classes.index(name) if name in self.classes else None
+        return self.classes.index(name) if name is not None and name in self.classes else None

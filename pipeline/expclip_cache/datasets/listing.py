@@ -1,4 +1,4 @@
-"""What a reader hands on: the rows of a dataset, in a fixed order."""
+"""What the readers return: the rows of a dataset, in a fixed order."""
 
 import os
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ UNLABELLED = -1
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedRow:
     """One image or clip.
 
     Attributes:
-        path: of the image, or of the clip's folder; posix, relative to the dataset's root. Bytes that are no
+        path: of the image, or of the clip's folder; posix, relative to the dataset's root. Bytes that are not
             UTF-8 are kept as lone surrogates (`os.fsdecode`).
         label: index into the listing's classes, or UNLABELLED.
-        files: what to decode, relative to the root, in order: (path,) for an image; for a clip exactly the
-            sampled frames, with repeats where the rule for short clips asks for them.
+        files: the files to decode, relative to the root, in order: (path,) for an image; for a clip its sampled
+            frames, with repeats where the rule for short clips makes them.
     """
 
     path: str
@@ -27,28 +27,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Listing:
-    """A dataset as it lies on disk; nothing is decoded.
+    """A dataset as found on disk; nothing is decoded.
 
     Attributes:
-        rows: ordered by the bytes of their path, whatever order the file system lists them in.
-        classes: names in canonical order, that labels index; empty for unlabelled datasets.
-        notes: for people: what was left out and why, what differs from the published counts or lists.
+        rows: sorted by the bytes of their paths, independent of the file system.
+        classes: (c,) names in canonical order, indexed by the labels; empty for unlabelled datasets.
+        notes: for the user: what was ignored and why, and what differs from the published counts or lists.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ListedRow, ...]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def in_path_order(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Rows sorted by the bytes of their path; rows with the same path keep their order."""
+def in_path_order(rows: Iterable[ListedRow]) -> tuple[ListedRow, ...]:
+    """Rows sorted by the bytes of their paths; rows with the same path keep their order."""
     return tuple(sorted(rows, key=lambda row: os.fsencode(row.path)))
 
 
-def some(items: Iterable[object], limit: int = 3) -> str:
-    """The first few items in words, for notes and errors.
+def examples(items: Iterable[object], limit: int = 3) -> str:
+    """The first few items as text, for notes and errors.
 
-    >>> some(["a", "b", "c", "d", "e"])
+    >>> examples(["a", "b", "c", "d", "e"])
     "'a', 'b', 'c' and 2 more"
     """
     items = list(items)

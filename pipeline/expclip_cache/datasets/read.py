@@ -1,4 +1,4 @@
-"""The way in: a dataset's settings and root -> its rows."""
+"""List a dataset: its settings and root -> its rows."""
 
 from pathlib import Path
 
@@ -17,24 +17,24 @@ _READERS = {
 }
 
 
-def read_rows(root: Path, params: DatasetSettings) -> Listing:
-    """List a dataset. File names are read, pictures are not.
+def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
+    """List a dataset. Only file names and lists are read; no image is opened.
 
     Args:
         root: its folder, see `resolve_root`.
-        params: its settings.
+        dataset: its settings.
 
     Raises:
-        SettingsError: the settings and the definition they name do not fit together.
-        DataError: the folder is missing, empty, or not as its layout says; the message names the place.
+        SettingsError: the settings contradict the definition they name.
+        DataError: the folder is missing, empty, or does not match its layout; the message names the place.
     """
-    definition = definition_of(params)
-    listing = _READERS[definition.layout](root, definition, params)
-    return Listing(listing.rows, listing.classes, (*_count_notes(definition, params, listing), *listing.notes))
+    definition = definition_of(dataset)
+    listing = _READERS[definition.layout](root, definition, dataset)
+    return Listing(listing.rows, listing.classes, (*_count_notes(definition, dataset, listing), *listing.notes))
 
 
-def _count_notes(definition: Definition, params: DatasetSettings, listing: Listing) -> list[str]:
-    """Classes without an item, and differences from the published numbers of test items."""
+def _count_notes(definition: Definition, dataset: DatasetSettings, listing: Listing) -> list[str]:
+    """Notes on classes without items and on differences from the published numbers of test items."""
     found = [0] * len(listing.classes)
     for row in listing.rows:
         if row.label >= 0:
@@ -42,19 +42,21 @@ def _count_notes(definition: Definition, params: DatasetSettings, listing: Listi
     notes = []
     empty = [name for name, count in zip(listing.classes, found, strict=True) if count == 0]
     if empty:
-        notes.append(f"classes without an item: {', '.join(empty)}")
+        notes.append(f"classes without items: {', '.join(empty)}")
     if definition.total and not definition.total[0] <= len(listing.rows) <= definition.total[1]:
-        fewest, most = definition.total
-        notes.append(f"{len(listing.rows)} items instead of the {fewest} to {most} behind the published scores")
-    published = definition.published_counts(params.fold)
-    if published is not None and params.labelled and list(published) != found:
+        smallest, largest = definition.total
+        notes.append(
+            f"found {len(listing.rows)} items; the published scores are based on {smallest} to {largest} items"
+        )
+    published = definition.published_counts(dataset.fold)
+    if published is not None and dataset.labelled and list(published) != found:
         differing = [
             f"{name} {count} instead of {wanted}"
             for name, count, wanted in zip(listing.classes, found, published, strict=True)
             if count != wanted
         ]
         notes.append(
-            f"{sum(found)} items instead of the published {sum(published)}, so scores compare only roughly: "
+            f"{sum(found)} items instead of the published {sum(published)}, so scores are only roughly comparable: "
             f"{', '.join(differing)}"
         )
     return notes

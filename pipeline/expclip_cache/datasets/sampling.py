@@ -1,4 +1,4 @@
-"""Which frames of a clip are looked at."""
+"""Which frames of a clip are encoded."""
 
 from typing import Literal
 
@@ -8,19 +8,19 @@ ShortClip = Literal["first", "edge"]
 
 
 def sample_indices(available: int, frames: int, short_clip: ShortClip) -> tuple[int, ...]:
-    """Pick `frames` frames of a clip, the middle one of as many equal stretches.
+    """Sample `frames` frames of a clip: the middle frame of each of `frames` equal segments.
 
-    With more than `frames` frames, pick k is int(available / frames * (k + 0.5)), in integers so that it is
-    exact. A clip with `frames` frames or fewer is short: the reference then takes the first frame again and
-    again (`first`); `edge` takes every frame and repeats the last.
+    For a clip of more than `frames` frames, index k is int(available / frames * (k + 0.5)), in exact integer
+    arithmetic. A clip of at most `frames` frames is short: `first` repeats its first frame, as the reference does;
+    `edge` takes every frame and repeats the last one.
 
     Args:
-        available: frames the clip has, at least 1.
-        frames: frames wanted, at least 1; 16 in the reference.
+        available: frames in the clip, at least 1.
+        frames: frames to sample, at least 1; 16 in the reference.
         short_clip: the rule for short clips.
 
     Returns:
-        `frames` indices in [0, available), never decreasing.
+        `frames` indices in [0, available), in non-decreasing order.
 
     Raises:
         DataError: the clip has no frames.
@@ -29,7 +29,7 @@ def sample_indices(available: int, frames: int, short_clip: ShortClip) -> tuple[
     ((4, 12, 20, 28), (0, 1, 2, 2))
     """
     if available < 1:
-        raise DataError(f"a clip with {available} frames cannot be sampled; expected at least 1.")
+        raise DataError(f"cannot sample a clip of {available} frames; expected at least 1.")
     if available > frames:
         return tuple(available * (2 * k + 1) // (2 * frames) for k in range(frames))
     if short_clip == "first":

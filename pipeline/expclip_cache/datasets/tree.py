@@ -1,4 +1,4 @@
-"""Finding images under a folder, in an order that does not depend on the file system."""
+"""Find the images below a folder, in an order that does not depend on the file system."""
 
 import os
 from collections import Counter
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from expclip_cache.base import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-"""Suffixes of images, in lower case; upper case counts too. Animated formats are left out on purpose."""
+"""Image suffixes in lower case; upper case is accepted too. Animated formats are deliberately not included."""
 
 
 @dataclass
@@ -17,42 +17,41 @@ class Tree:
     """Everything below a root; paths are posix, relative to the root.
 
     Attributes:
-        images: paths of images, sorted by their bytes. Links to files are followed, and a link that leads
-            nowhere is listed too: decoding records it as a failure instead of nobody noticing it.
-        bare: folders that hold neither images nor folders, sorted by their bytes.
-        ignored: how many visible files were passed over, by suffix.
+        images: paths of images, sorted by their bytes. Links to files are followed. A broken link is listed too, so
+            that decoding reports it.
+        leaves_without_images: folders with neither images nor subfolders, sorted by their bytes.
+        ignored: number of visible files that are not images, by suffix.
     """
 
     images: list[str] = field(default_factory=list)
-    bare: list[str] = field(default_factory=list)
+    leaves_without_images: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
     def notes(self) -> list[str]:
-        """The files passed over, in words."""
+        """A note on the ignored files, if any."""
         if not self.ignored:
             return []
-        kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(self.ignored.items()))
-        return [f"files ignored because they are no images: {kinds}"]
+        kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(self.ignored.items()))
+        return [f"files ignored because they are not images: {kinds}"]
 
 
 def read_tree(root: Path) -> Tree:
     """Walk a folder.
 
-    Hidden files and folders (a leading dot) are not looked at; links to folders are followed.
+    Hidden files and folders (with a leading dot) are skipped; links to folders are followed.
 
     Raises:
-        DataError: `root` or a folder below it is missing or cannot be listed, or a link leads back to a
-            folder above it.
+        DataError: `root` or a folder below it is missing or cannot be listed, or a link points to a folder above it.
     """
     tree = Tree()
     _walk(root, "", (), tree)
     tree.images.sort(key=os.fsencode)
-    tree.bare.sort(key=os.fsencode)
+    tree.leaves_without_images.sort(key=os.fsencode)
     return tree
 
 
 def frame_names(folder: Path) -> list[str]:
-    """Names of the images directly in a folder, sorted by their bytes; empty where the folder does not exist.
+    """Names of the images directly in a folder, sorted by their bytes; empty if the folder does not exist.
 
     Raises:
         DataError: the folder cannot be listed for another reason.
@@ -62,7 +61,7 @@ def frame_names(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise DataError(f"{folder}: the clip's folder cannot be listed ({error.strerror}).") from None
+        raise DataError(f"{folder}: cannot list the clip's folder ({error.strerror}). Check its permissions.") from None
     return sorted(names, key=os.fsencode)
 
 
@@ -81,13 +80,16 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: T
         entries = list(_entries(folder))
     except OSError as error:
         raise DataError(
-            f"{folder}: expected a folder of images, which cannot be listed ({error.strerror}). "
+            f"{folder}: expected a folder of images, but it cannot be listed ({error.strerror}). "
             "Check the path and its permissions."
         ) from None
     here = (status.st_dev, status.st_ino)
     if here in above:
-        raise DataError(f"{folder}: is a link to a folder above it, so the walk would never end. Remove the link.")
-    images, folders = [], []
+        raise DataError(
+            f"{folder}: is a link to a folder above it, which would make the walk endless. Remove the link."
+        )
+    images: list[str] = []
+    folders: list[str] = []
     for entry in entries:
         if _is_folder(entry):
             folders.append(entry.name)
@@ -97,7 +99,7 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: T
             tree.ignored[_suffix(entry.name)] += 1
     tree.images.extend(_joined(prefix, images))
     if prefix and not images and not folders:
-        tree.bare.append(prefix)
+        tree.leaves_without_images.append(prefix)
     for name, path in zip(folders, _joined(prefix, folders), strict=True):
         _walk(folder / name, path, (*above, here), tree)
 
@@ -110,12 +112,12 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: no folder
+    except OSError:  # a link to itself
         return False
 
 
 def _is_readable(entry: os.DirEntry[str]) -> bool:
-    """A file or a link; not a pipe or socket, which would block whoever opens it."""
+    """Whether it is a file or a link; opening a pipe or socket would block."""
     return entry.is_symlink() or entry.is_file()
 
 

@@ -11,9 +11,11 @@ class DemoSetSettings(Section):
     """One rendered set of demo faces.
 
     Attributes:
-        count: images or clips.
-        seed: of identities and expressions.
-        labelled: whether the images lie in class folders.
+        count: number of images or clips.
+        seed: of persons and expressions.
+        style: of the drawing; `clean` is what the demo encoders were trained on.
+        kind: single images, or clips of an expression that builds up.
+        labelled: whether images are in one folder per expression.
     """
 
     count: Annotated[int, Field(ge=1)]

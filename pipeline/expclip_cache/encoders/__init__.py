@@ -1,4 +1,4 @@
-"""The frozen encoders: an image or a prompt -> features. The real classes of open_clip and transformers."""
+"""The frozen encoders: an image or a prompt -> features, through the model classes of open_clip and transformers."""
 
 import lazy_loader as lazy
 

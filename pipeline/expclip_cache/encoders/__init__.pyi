@@ -5,9 +5,13 @@ from .images import CLIP_MEAN as CLIP_MEAN
 from .images import CLIP_STD as CLIP_STD
 from .images import MAX_PIXELS as MAX_PIXELS
 from .images import Preprocess as Preprocess
-from .images import read_photo as read_photo
+from .images import read_image as read_image
 from .images import read_pixels as read_pixels
 from .images import to_square as to_square
+from .libraries import library_differences as library_differences
+from .libraries import library_versions as library_versions
+from .libraries import parse_library as parse_library
 from .settings import ClipSettings as ClipSettings
 from .settings import LlmSettings as LlmSettings
 from .weights import weights_sha256 as weights_sha256
+from .versions import PIXELS as PIXELS

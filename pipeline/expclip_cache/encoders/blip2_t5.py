@@ -1,93 +1,95 @@
-"""The frozen BLIP-2 (or InstructBLIP) with Flan-T5: a face -> the T5 encoder's states under an instruction, averaged.
+"""The frozen BLIP-2 (or InstructBLIP) with Flan-T5: an image -> the mean of the T5 encoder's states.
 
     image -> vision model -> Q-Former -> projection -> q query positions -┐
     instruction -> T5's token embeddings ------------> k token positions -┴-> T5 encoder -> final layer norm -> mean
 
-The mean is over all q + k positions (32 and the instruction's tokens with </s>; there is no padding). No text is
-generated and the decoder is never loaded.
+The mean is over all q + k positions (32 queries, and the instruction's tokens with </s>; there is no padding). No text
+is generated, and the decoder is never loaded.
 
-Against the published code (LAVIS, Exp-CLIP):
+Compared with the published code (LAVIS, Exp-CLIP):
 
-- The states are read at the output of the encoder's final layer norm, before the dropout behind it.
+- The states are read from the encoder's final layer norm, before the dropout that follows it.
 - `mode: dropout` is the reference's train(): dropout in the Q-Former (embeddings, attention, residual branches) and in
-  T5 (inputs, attention, feed-forward, residual branches), 0.1 throughout. The vision model stays in evaluation mode
-  there too, and has no dropout.
-- `precision: reference` has LAVIS's types: the vision model's linear layers and patches in float16 under autocast with
-  a float32 residual stream, Q-Former and projection in float32, T5 in bfloat16 with a float32 residual stream. The
-  mean is taken in float32 (there: bfloat16). It runs on the CPU as well, slowly.
-- LAVIS has an epsilon of 1e-6 in the vision model's layer norms and of 1e-5 in the one behind them; Hugging Face's
-  conversion has a single `layer_norm_eps`. LAVIS has the exact GELU in T5; the conversion says so by `dense_act_fn`.
-  The folder's config.json is taken as it is, and `describe` reports both values.
+  T5 (inputs, attention, feed-forward, residual branches), 0.1 throughout. The vision model is in evaluation mode there
+  too, and has no dropout.
+- `precision: reference` uses LAVIS's types: the vision model's linear layers and patch embedding in float16 under
+  autocast with a float32 residual stream, Q-Former and projection in float32, T5 in bfloat16 with a float32 residual
+  stream. The mean is taken in float32 (in LAVIS: bfloat16). It also runs on the CPU, slowly.
+- LAVIS has an epsilon of 1e-6 in the vision model's layer norms and of 1e-5 in the one that follows them; Hugging
+  Face's conversion has a single `layer_norm_eps`. LAVIS uses the exact GELU in T5; the conversion records that as
+  `dense_act_fn`. The folder's config.json is used as it is, and `describe` reports both values.
 """
 
-import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
 
 import torch
-import transformers
+from torch import nn
 from transformers import AutoTokenizer
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.files import Source, reason
+from expclip_cache.encoders.dropout_seed import mask_seed, seeded
+from expclip_cache.encoders.files import FolderFiles, one_line
 from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.images import Preprocess, preprocess, to_float
-from expclip_cache.encoders.llm_source import llm_source
+from expclip_cache.encoders.libraries import LLM_LIBRARIES, loaded_libraries
+from expclip_cache.encoders.llm_files import find_llm_files
 from expclip_cache.encoders.packed_linear import can_pack, pack_linears
 from expclip_cache.encoders.settings import LlmSettings
-from expclip_cache.encoders.t5_targets import InstructBlipTargets, TargetModel, load_targets
+from expclip_cache.encoders.t5_targets import InstructBlipTargets, TargetModel, load_targets, typed_config
 
 logger = logging.getLogger(__name__)
 
 
 class Blip2T5Encoder:
-    """A frozen BLIP-2 up to its T5 encoder, under one instruction. States are raw: nothing is L2-normalised here.
+    """A frozen BLIP-2 up to its T5 encoder, with one instruction. Its targets are raw, not L2-normalised.
 
     Attributes:
         width: t, the width of T5 (4096 for XXL, 2048 for XL).
-        image_size: side of the square the vision model expects, in pixels.
-        device: where it runs.
-        preprocess: how a picture becomes the pixels that `encode_images` takes.
+        image_size: side of the square that the vision model takes, in pixels.
+        device: where the model runs.
+        preprocess: how an image becomes the pixels that `encode_images` takes.
         draw: which dropout masks are drawn, in mode dropout.
     """
 
-    def __init__(self, model: TargetModel, source: Source, params: LlmSettings, device: torch.device, draw: int):
+    def __init__(self, model: TargetModel, files: FolderFiles, settings: LlmSettings, device: torch.device, draw: int):
+        self._model = model
+        self._config = typed_config(model.config)
         self.device = device
         self.draw = draw
-        self.width = int(model.config.text_config.d_model)
-        self.image_size = _side(model.config.vision_config.image_size)
-        self.preprocess: Preprocess = preprocess(params.preprocess, self.image_size, params.decode)
-        self._model = model
-        self._mode = params.mode
-        self._mixed = params.precision == "reference"
-        self._identity = source.identity()
-        self._token_ids = _token_ids(source, "", params.instruction)
+        self.width = self._config.text_config.d_model
+        self.image_size = _side(self._config.vision_config.image_size)
+        self.preprocess: Preprocess = preprocess(settings.preprocess, self.image_size, settings.decode)
+        self._mode = settings.mode
+        self._mixed = settings.precision == "reference"
+        self._identity = files.identity()
+        self._token_ids = _token_ids(files.folder, settings.instruction)
         self._qformer_ids = None
         if isinstance(model, InstructBlipTargets):
-            self._qformer_ids = _token_ids(source, "qformer_tokenizer", params.instruction).to(device)
+            self._qformer_ids = _token_ids(files.folder / "qformer_tokenizer", settings.instruction).to(device)
         with torch.inference_mode():
             self._instruction = model.language_model.shared(self._token_ids.to(device))
-        if params.mode == "dropout":
+        if settings.mode == "dropout":
             if not any(self._dropout_rates().values()):
-                raise EncoderError(f"llm.mode: {params.model} has no dropout in its config.json. Set llm.mode: eval.")
+                raise EncoderError(f"llm.mode: {settings.model} has no dropout in its config.json. Set llm.mode: eval.")
             model.qformer.train()
             model.language_model.train()
 
-    def describe(self) -> dict[str, object]:
-        """What is known only once the encoder is loaded, as JSON values."""
-        config = self._model.config
+    def describe(self) -> dict[str, Any]:
+        """The facts about the loaded encoder, as JSON values."""
         return {
             **self._identity,
             "width": self.width,
             "image_size": self.image_size,
-            "model_type": config.model_type,
-            "query_tokens": int(config.num_query_tokens),
+            "model_type": self._config.model_type,
+            "query_tokens": self._config.num_query_tokens,
             "instruction_token_ids": self._token_ids[0].tolist(),
-            "vision_layer_norm_eps": config.vision_config.layer_norm_eps,
-            "t5_activation": config.text_config.dense_act_fn,
+            "vision_layer_norm_eps": self._config.vision_config.layer_norm_eps,
+            "t5_activation": self._config.text_config.dense_act_fn,
             "dropout": self._dropout_rates(),
-            "library": f"transformers {transformers.__version__}, torch {torch.__version__}",
+            "library": loaded_libraries(LLM_LIBRARIES),
         }
 
     def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -102,11 +104,11 @@ class Blip2T5Encoder:
             (b, t) float32 on `device`, raw: the mean over query and instruction positions.
 
         Raises:
-            ValueError: pixels of another shape or dtype.
+            ValueError: the pixels have another shape or dtype.
         """
         if self._mode == "eval":
             return self._encode(pixels)
-        with _seeded(mask_seed(self.draw, pixels), self.device):
+        with seeded(mask_seed(self.draw, pixels), self.device):
             return self._encode(pixels)
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -118,29 +120,33 @@ class Blip2T5Encoder:
             instruction = self._instruction.expand(len(pixels), -1, -1)
             states = self._final_norm_states(torch.cat([queries, instruction], dim=1))
             pooled = states.float().mean(dim=1)
-        # An ordinary tensor: one made under inference_mode can never take part in training.
+        # An ordinary tensor: one that was made in inference mode cannot be used in training.
         return pooled.clone()
 
     def _query_states(self, patches: torch.Tensor) -> torch.Tensor:
         """(b, 1 + patches, vision width) -> the Q-Former's query positions, (b, q, Q-Former width)."""
         queries = self._model.query_tokens.expand(len(patches), -1, -1)
-        reads = {} if self._qformer_ids is None else {"input_ids": self._qformer_ids.expand(len(patches), -1)}
-        output = self._model.qformer(query_embeds=queries, encoder_hidden_states=patches, **reads)
+        text = {} if self._qformer_ids is None else {"input_ids": self._qformer_ids.expand(len(patches), -1)}
+        output = self._model.qformer(query_embeds=queries, encoder_hidden_states=patches, **text)
         return output.last_hidden_state[:, : queries.shape[1]]
 
     def _final_norm_states(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(b, q + k, t) -> the final layer norm's output, which the encoder returns only behind a dropout."""
+        """(b, q + k, t) -> the final layer norm's output, which the encoder returns only after dropout."""
         encoder = self._model.language_model.encoder
-        kept: list[torch.Tensor] = []
-        hook = encoder.final_layer_norm.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+        outputs: list[torch.Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+            outputs.append(output)
+
+        hook = encoder.final_layer_norm.register_forward_hook(keep)
         try:
             encoder(inputs_embeds=inputs)
         finally:
             hook.remove()
-        return kept[0]
+        return outputs[0]
 
     def _dropout_rates(self) -> dict[str, float]:
-        qformer, text = self._model.config.qformer_config, self._model.config.text_config
+        qformer, text = self._config.qformer_config, self._config.text_config
         return {
             "qformer_hidden": float(qformer.hidden_dropout_prob),
             "qformer_attention": float(qformer.attention_probs_dropout_prob),
@@ -148,37 +154,37 @@ class Blip2T5Encoder:
         }
 
 
-def load_blip2_t5(params: LlmSettings, device: torch.device, draw: int = 0) -> Blip2T5Encoder:
-    """Build the BLIP-2 or InstructBLIP that `params` names, without its decoder, and freeze it.
+def load_blip2_t5(settings: LlmSettings, device: torch.device, draw: int = 0) -> Blip2T5Encoder:
+    """Build the BLIP-2 or InstructBLIP that the settings name, without its decoder, and freeze it.
 
     Args:
-        params: `model` is the packaged `demo`, a Hugging Face folder (`config.json`, tokenizer files, and
-            `model.safetensors` or shards with their index) or a hub id, which `revision` pins.
-        device: where it is to run.
+        settings: `model` is the packaged `demo`, a Hugging Face folder (`config.json`, tokenizer files, and
+            `model.safetensors` or several files with their index) or a hub id, which `revision` pins.
+        device: where the model runs.
         draw: of the dropout masks, in mode dropout.
 
     Raises:
-        EncoderError: files missing, not fitting or of another kind of model, no way to reach the hub, or dropout asked
-            of a model without any.
+        EncoderError: files are missing, do not fit or belong to another kind of model, the hub cannot be reached, or
+            mode is dropout and the model has no dropout.
     """
-    source = llm_source(params)
-    model = load_targets(source, params.precision).to(device)
-    if params.precision == "fp32" and can_pack(device):
+    files = find_llm_files(settings)
+    model = load_targets(files, settings.precision)
+    cast(nn.Module, model).to(device)  # the library's own `to` has no usable types
+    if settings.precision == "fp32" and can_pack(device):
         pack_linears(model)
     if device.type == "cpu":
         keep_freed_memory()
-    return Blip2T5Encoder(model, source, params, device, draw)
+    return Blip2T5Encoder(model, files, settings, device, draw)
 
 
-def _token_ids(source: Source, subfolder: str, text: str) -> torch.Tensor:
-    """(1, k) ids, as the folder's tokenizer gives them by default: for T5 that includes the closing </s>."""
-    folder = source.folder / subfolder
+def _token_ids(folder: Path, text: str) -> torch.Tensor:
+    """(1, k) ids from the folder's tokenizer with its default settings: for T5 they include the closing </s>."""
     if not (folder / "tokenizer_config.json").is_file():
         raise EncoderError(f"llm.model: expected a tokenizer in {folder}, found no tokenizer_config.json there.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise EncoderError(f"llm.model: the tokenizer in {folder} cannot be loaded: {reason(error)}.") from error
+        raise EncoderError(f"llm.model: the tokenizer in {folder} cannot be loaded: {one_line(error)}.") from error
     ids = tokenizer(text, return_tensors="pt").input_ids
     unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     if unknown:
@@ -186,28 +192,11 @@ def _token_ids(source: Source, subfolder: str, text: str) -> torch.Tensor:
     return ids
 
 
-def mask_seed(draw: int, pixels: torch.Tensor) -> int:
-    """Seed of a batch's dropout masks, 32 bits: from the draw and the sum of the batch's pixels."""
-    # Torch's CPU generator looks at 32 bits of a seed only, so the two numbers are mixed rather than joined.
-    both = f"{draw}:{int(pixels.sum(dtype=torch.int64))}"
-    return int.from_bytes(hashlib.blake2b(both.encode(), digest_size=4).digest(), "big")
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the generators of the CPU and of `device`, and put them back afterwards."""
-    cuda = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if cuda else []):
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
-def _side(size: int | list[int] | tuple[int, ...]) -> int:
+def _side(size: int | Iterable[int]) -> int:
     """The side of a square input."""
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:
-        raise EncoderError(f"llm.model: its vision model takes {size} pixels; only squares are supported.")
+        raise EncoderError(
+            f"llm.model: its vision model takes images of {size} pixels; only square inputs are supported."
+        )
     return sides.pop()

@@ -1,6 +1,6 @@
 """Where an encoder's files are: a folder, the packaged demo, or the Hugging Face hub and its cache.
 
-Only safetensors files are accepted as weights: a pickle can run any program when it is loaded.
+Weights are read from safetensors files only: loading a pickle can run any program.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from expclip_cache.base import EncoderError
 from expclip_cache.encoders.hashing import digest
 
 PACKAGED = Path(__file__).resolve().parents[1] / "demo"
-"""Holds the encoders that travel with the package, in the folders `clip` and `blip2`."""
+"""The demo encoders that ship with the package, in the folders `clip` and `blip2`."""
 
 RANDOM = "random:seed=0"
-"""Stands where the hash of the weights stands when they are random on purpose; the seed is fixed."""
+"""Recorded in place of the hash when the settings ask for random weights; the seed is fixed."""
 
 CONFIG_FILES = ("open_clip_config.json", "config.json")
 
@@ -29,13 +29,13 @@ TOKENIZER_FILES = (
 
 
 @dataclass(frozen=True)
-class Source:
+class EncoderFiles:
     """The files of one encoder on this machine.
 
     Attributes:
-        folder: configuration and tokenizer; None for an architecture built into open_clip.
-        weights: safetensors files in loading order; empty when random weights were asked for.
-        revision: the hub's commit, when the folder is one of the hub's cache.
+        folder: holds the configuration and the tokenizer; None for an architecture that is built into open_clip.
+        weights: safetensors files in loading order; empty when the settings ask for random weights.
+        revision: commit on the hub, if the folder is in the hub's cache.
     """
 
     folder: Path | None
@@ -43,7 +43,7 @@ class Source:
     revision: str | None = None
 
     def identity(self) -> dict[str, str | None]:
-        """SHA-256 of the weights (or `RANDOM`) and of the files beside them that change a number."""
+        """SHA-256 of the weights (or `RANDOM`), and of the other files that change the features."""
         return {
             "weights_sha256": digest(self.weights) if self.weights else RANDOM,
             "config_sha256": self._digest_of(CONFIG_FILES),
@@ -52,18 +52,26 @@ class Source:
         }
 
     def _digest_of(self, patterns: tuple[str, ...]) -> str | None:
-        """One hash for all files in the folder that match; None without any."""
-        if self.folder is None:
+        """One hash for all files in the folder that match a pattern; None if none does."""
+        folder = self.folder
+        if folder is None:
             return None
-        files = sorted({file for p in patterns for file in self.folder.glob(p) if file.is_file()})
+        files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
         return digest(files) if files else None
 
 
+@dataclass(frozen=True)
+class FolderFiles(EncoderFiles):
+    """The files of an encoder that always has a folder."""
+
+    folder: Path
+
+
 def local_folder(model: str, section: str, packaged: str) -> Path | None:
-    """The folder `<section>.model` names; None when it can only be a name to look up elsewhere.
+    """The folder that `<section>.model` names, or None if it is a name to look up in open_clip or on the hub.
 
     Raises:
-        EncoderError: it is a path, and no folder is there.
+        EncoderError: it is a path, and there is no folder at that path.
     """
     if model == "demo":
         folder = PACKAGED / packaged
@@ -77,50 +85,52 @@ def local_folder(model: str, section: str, packaged: str) -> Path | None:
     if folder.is_dir():
         return folder
     if folder.is_absolute() or model.startswith(("./", "../", "~")) or len(folder.parts) > 2:
-        raise EncoderError(f"{section}.model: {model} is not a folder on this machine. Give the one the encoder is in.")
+        raise EncoderError(
+            f"{section}.model: {model} is not a folder on this machine. Set it to the folder that holds the encoder."
+        )
     return None
 
 
 def hub_folder(repo: str, revision: str | None, patterns: list[str], section: str, local_only: bool) -> Path:
-    """A snapshot of a hub repository. With HF_HUB_OFFLINE=1 in the environment, only what is cached counts.
+    """A snapshot of a hub repository. With HF_HUB_OFFLINE=1 in the environment, only the local cache is searched.
 
     Raises:
-        EncoderError: it is not cached and cannot be fetched.
+        EncoderError: it is not cached and cannot be downloaded.
     """
     from huggingface_hub import snapshot_download
 
     try:
         found = snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=local_only)
     except (OSError, ValueError) as error:
-        raise unreachable(section, repo if revision is None else f"{repo}@{revision}", error) from error
+        raise unavailable(section, repo if revision is None else f"{repo}@{revision}", error) from error
     return Path(found)
 
 
-def unreachable(section: str, what: str, error: Exception) -> EncoderError:
-    """The error for something that is neither here nor to be had."""
+def unavailable(section: str, what: str, error: Exception) -> EncoderError:
+    """The error for an encoder that is neither on this machine nor can be downloaded."""
     return EncoderError(
-        f"{section}.model: {what} is no folder, is not in the cache, and could not be fetched from the Hugging "
-        f"Face hub ({reason(error)}). Without a network, copy it here and give its folder as {section}.model; "
-        f"{section}.weights: random builds it untrained."
+        f"{section}.model: {what} is not a folder on this machine, not in the Hugging Face cache, and could not be "
+        f"downloaded from the hub ({one_line(error)}). Without a network, copy it to this machine and set "
+        f"{section}.model to its folder, or set {section}.weights: random to build it untrained."
     )
 
 
-def reason(error: Exception) -> str:
-    """What a library said, on one line; it may list every tensor of a model."""
+def one_line(error: Exception) -> str:
+    """A library's error message on one line, cut to 300 characters: it may list every tensor of a model."""
     text = " ".join(str(error).split()).rstrip(".")
     return text if len(text) <= 300 else f"{text[:300]} ..."
 
 
-def existing(file: Path, section: str) -> Path:
+def require_file(file: Path, section: str) -> Path:
     """The file itself.
 
     Raises:
-        EncoderError: it is missing; what is there instead is listed.
+        EncoderError: it is missing; the message lists what its folder holds instead.
     """
     if file.is_file():
         return file
     names = sorted(entry.name for entry in file.parent.glob("*"))[:12]
     raise EncoderError(
-        f"{section}.model: expected the file {file}, found {', '.join(names) or 'nothing'} there. Weights are "
-        "read from .safetensors files only: a .bin or .pt is a pickle, which can run any program."
+        f"{section}.model: expected the file {file}, found {', '.join(names) or 'nothing'} in its folder. Weights are "
+        "read from .safetensors files only: a .bin or .pt is a pickle, and loading one can run any program."
     )

@@ -1,41 +1,44 @@
-"""Keep memory that torch frees on a CPU, for its next tensor of that size."""
+"""Keep memory that torch frees on a CPU, so that its next tensor of the same size reuses it."""
 
 import ctypes
+from collections.abc import Callable
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Names of glibc's settings, from malloc.h."""
+"""glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, from malloc.h."""
 
-FROM_HEAP = (1 << 30, 1 << 25)
-"""Bytes of the largest block that is kept, and of what older releases of glibc take at most."""
+LARGEST_KEPT_BLOCK = (1 << 30, 1 << 25)
+"""Bytes of the largest block that is kept, and the maximum that older releases of glibc accept."""
 
-KEPT = (1 << 31) - 1
-"""Free bytes at the end of the heap that are kept: the most that the setting can say."""
+KEPT_BYTES = (1 << 31) - 1
+"""Free bytes at the top of the heap that are kept: the largest value of the setting."""
 
-USUAL_FROM_HEAP, USUAL_KEPT = 1 << 25, 1 << 26
-"""Where glibc's own adaptation ends in a process that frees large blocks."""
+ADAPTED_BLOCK, ADAPTED_BYTES = 1 << 25, 1 << 26
+"""The values that glibc's own adaptation reaches in a process that frees large blocks."""
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library reuse large blocks of memory where it would give them back to the kernel.
+    """Make the C library reuse large blocks of memory that it would otherwise return to the kernel.
 
-    A forward pass takes and frees the same large tensors again and again, and the kernel clears every page it hands
-    out: ViT-B/32 in batches of 16 encoded 25 to 29 pictures/s without and 37 with this. It holds for the whole process
-    and for those it forks.
+    A forward pass allocates and frees the same large tensors again and again, and the kernel clears every page that it
+    hands out: ViT-B/32 in batches of 16 encoded 25 to 29 images/s without this and 37 with it. The setting holds for
+    the whole process and for the processes it forks.
 
     Returns:
-        Whether the C library knows these settings, as glibc does. Where it does not, nothing changes.
+        Whether the C library has these settings, as glibc does. If it does not, nothing changes.
     """
     mallopt = _mallopt()
-    # The second setting alone would switch off the library's own adaptation and gain nothing.
-    return any(mallopt(_MMAP_THRESHOLD, largest) for largest in FROM_HEAP) and bool(mallopt(_TRIM_THRESHOLD, KEPT))
+    # The second setting alone would switch off the library's own adaptation without any gain.
+    blocks = any(mallopt(_MMAP_THRESHOLD, size) for size in LARGEST_KEPT_BLOCK)
+    return blocks and bool(mallopt(_TRIM_THRESHOLD, KEPT_BYTES))
 
 
 def give_back_freed_memory() -> None:
-    """Undo `keep_freed_memory` in a forked process that has other habits."""
+    """Undo `keep_freed_memory`, for a forked process that does not run the encoder."""
     mallopt = _mallopt()
-    mallopt(_MMAP_THRESHOLD, USUAL_FROM_HEAP)
-    mallopt(_TRIM_THRESHOLD, USUAL_KEPT)
+    mallopt(_MMAP_THRESHOLD, ADAPTED_BLOCK)
+    mallopt(_TRIM_THRESHOLD, ADAPTED_BYTES)
 
 
-def _mallopt():
-    return getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)
+def _mallopt() -> Callable[[int, int], int]:
+    """The C library's `mallopt`, which returns 0 for a setting that it does not accept."""
+    return getattr(ctypes.CDLL(None), "mallopt", lambda _setting, _value: 0)

@@ -1,4 +1,4 @@
-"""SHA-256 of an encoder's files, so that swapped weights are noticed before their features are mixed."""
+"""SHA-256 of an encoder's files, so that replaced weights are noticed before their features are mixed with others."""
 
 import hashlib
 import re
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def digest(files: Sequence[Path]) -> str:
-    """SHA-256, in hex: of the one file, or of the `<hash>  <name>` lines of several, in the order given.
+    """SHA-256 in hex: of a single file's bytes, or of the `<hash>  <name>` lines of several files, in the given order.
 
-    The second form is what `sha256sum <names> | sha256sum` prints inside their folder.
+    For several files it is what `sha256sum <names> | sha256sum` prints in their folder.
     """
     if len(files) == 1:
         return _file_digest(files[0])
@@ -21,8 +21,8 @@ def digest(files: Sequence[Path]) -> str:
 def _file_digest(file: Path) -> str:
     """SHA-256 of a file's bytes.
 
-    A weights file in the Hugging Face cache is a link to a blob whose name already is its SHA-256. Believing
-    that name saves reading 50 GB at every start.
+    A weights file in the Hugging Face cache is a link to a blob that is named by its SHA-256. Trusting that name saves
+    reading 50 GB on every start.
     """
     target = file.resolve()
     if file.is_symlink() and target.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", target.name):
@@ -33,6 +33,6 @@ def _file_digest(file: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _read_and_hash(file: Path, size: int, mtime_ns: int) -> str:
-    """Hash once per process and state of the file, which `size` and `mtime_ns` stand for."""
+    """Hash a file once per process, and again if its size or modification time changes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

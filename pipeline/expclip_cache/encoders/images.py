@@ -1,6 +1,6 @@
-"""A picture file -> the square of pixels an encoder sees.
+"""An image file -> the square of pixels that an encoder takes.
 
-Pixels stay 8-bit until they are on the encoder's device: a quarter of the bytes to move, and the same numbers.
+Pixels stay 8-bit until they are on the encoder's device: a quarter of the bytes to copy, and the same numbers.
 """
 
 import warnings
@@ -22,18 +22,27 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 MAX_PIXELS = 200_000_000
-"""Largest picture that is decoded, in pixels: above it a small file could fill the memory (a decompression bomb)."""
-
+"""Largest image that is decoded, in pixels: above it a small file could fill the memory (a decompression bomb)."""
 
 Decode = Literal["full", "draft"]
-"""`draft`: a JPEG of at least four times the encoder's size is decoded at a half, a quarter or an eighth of its own,
-still at least twice what the encoder sees. Large photos take a third to a sixth of the time, and no value of a pixel
-moves by more than a few levels of 255 (3 in photos, 9 under heavy noise; see `tests/unit/test_images.py`)."""
+"""With `draft`, a JPEG at least four times the encoder's size is decoded at a half, a quarter or an eighth of its own
+size, which is still at least twice the encoder's. Large JPEGs take a third to a sixth of the time, and pixel values
+change by a few levels of 255 at most (3 in photographs, 9 under heavy noise; see `tests/unit/encoders/test_images.py`).
+"""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes `size` x `size` pixels, and what is done to their values afterwards."""
+    """How an image becomes `size` x `size` pixels, and how their values are normalised afterwards.
+
+    Attributes:
+        name: `reference` or `clip`.
+        size: side of the square, in pixels.
+        resize: `stretch` to the square, or scale the shortest side and `crop` the centre.
+        interpolation: of the resizing.
+        mean, std: per RGB channel, subtracted from and divided into values in [0, 1].
+        decode: see `Decode`.
+    """
 
     name: str
     size: int
@@ -45,66 +54,77 @@ class Preprocess:
 
 
 def preprocess(kind: Literal["reference", "clip"], size: int, decode: Decode = "full") -> Preprocess:
-    """The two named ways.
+    """The two kinds of preprocessing.
 
-    `reference` is what Exp-CLIP does for both encoders: a bilinear stretch to a square, values in [0, 1], no mean or
-    standard deviation. `clip` is CLIP's own: bicubic on the shortest side, centre crop, CLIP's mean and deviation.
+    `reference` is what Exp-CLIP does for both encoders: a bilinear stretch to a square and values in [0, 1], without
+    mean and standard deviation. `clip` is CLIP's own: bicubic on the shortest side, centre crop, CLIP's mean and
+    standard deviation.
     """
     if kind == "reference":
-        return Preprocess(kind, size, "stretch", "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), decode)
-    return Preprocess(kind, size, "crop", "bicubic", CLIP_MEAN, CLIP_STD, decode)
+        return Preprocess(
+            name=kind,
+            size=size,
+            resize="stretch",
+            interpolation="bilinear",
+            mean=(0.0, 0.0, 0.0),
+            std=(1.0, 1.0, 1.0),
+            decode=decode,
+        )
+    return Preprocess(
+        name=kind, size=size, resize="crop", interpolation="bicubic", mean=CLIP_MEAN, std=CLIP_STD, decode=decode
+    )
 
 
 def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:
-    """Decode and resize one picture, as the reference does: RGB, EXIF orientation ignored.
+    """Decode and resize one image as the reference does: RGB, EXIF orientation ignored.
 
     Returns:
         (3, size, size) uint8, RGB.
 
     Raises:
-        DataError: with the reason in one line; nothing else is raised for a bad file.
+        DataError: the file cannot be read, with the reason on one line; a bad file raises nothing else.
     """
-    with _opened(path) as image:
+    with _open(path) as image:
         if how.decode == "draft":
-            # Only JPEG's decoder can do this; for all others it changes nothing.
+            # Only the JPEG decoder supports this; for other formats it does nothing.
             image.draft(None, (2 * how.size, 2 * how.size))
         return to_square(_rgb(image), how)
 
 
-def read_photo(path: str | Path) -> Image.Image:
-    """Decode one picture at full size, RGB, turned upright as its EXIF says.
+def read_image(path: str | Path) -> Image.Image:
+    """Decode one image at full size, RGB, turned upright by its EXIF orientation.
 
     Raises:
         DataError: see `read_pixels`.
     """
-    with _opened(path) as image:
+    with _open(path) as image:
         return _rgb(ImageOps.exif_transpose(image))
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """An open picture; whatever goes wrong with it inside the block becomes a DataError."""
+def _open(path: str | Path) -> Iterator[Image.Image]:
+    """Open an image; any error of the decoder inside the block becomes a DataError."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures before it refuses them; we set our own limit below.
+            # Pillow warns about large images before it refuses them; our own limit is checked below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # A FIFO or a device named x.jpg would block for ever when opened.
+            # Opening a FIFO or a device named x.jpg would block forever.
             if not Path(path).is_file():
                 raise DataError("is not a file" if Path(path).exists() else "does not exist")
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(
-                        f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded"
+                        f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded at most"
                     )
                 yield image
     except DataError:
         raise
-    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything for broken files
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise all kinds of errors for broken files
         raise DataError(f"{type(error).__name__}: {_without_path(str(error), path)}") from None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """To 8-bit RGB. Grey of 16 or 32 bits is scaled, which Pillow's own conversion would clip to white."""
+    """To 8-bit RGB. 16-bit and 32-bit grey is scaled; Pillow's own conversion would clip it to white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image, dtype=np.float64)
         top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0.0)), 1.0)
@@ -113,7 +133,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
-    """(3, size, size) uint8 of an RGB picture."""
+    """Resize an RGB image; returns (3, size, size) uint8."""
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
     size, resample = how.size, filters[how.interpolation]
     if how.resize == "stretch":
@@ -128,10 +148,10 @@ def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
 
 
 def to_float(pixels: "torch.Tensor", how: Preprocess) -> "torch.Tensor":
-    """(b, 3, size, size) uint8 -> float32 of the same shape and device: / 255, minus mean, over std.
+    """(b, 3, size, size) uint8 -> float32 of the same shape and device: (value / 255 - mean) / std.
 
     Raises:
-        ValueError: pixels of another shape or dtype.
+        ValueError: the pixels have another shape or dtype.
     """
     import torch
 
@@ -148,5 +168,5 @@ def to_float(pixels: "torch.Tensor", how: Preprocess) -> "torch.Tensor":
 
 
 def _without_path(message: str, path: str | Path) -> str:
-    """Drop the path from Pillow's message: the record has it already, and absolute paths are one machine's."""
+    """Drop the path from Pillow's message: the caller records it, and an absolute path means nothing elsewhere."""
     return message.replace(f" {str(path)!r}", "").replace(str(path), "").strip() or "unreadable"

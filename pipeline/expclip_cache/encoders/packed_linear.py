@@ -1,8 +1,8 @@
 """Frozen linear layers on a CPU, multiplied by oneDNN.
 
-Torch hands float32 products on a CPU to MKL, which leaves AVX-512 unused on AMD's processors: on two Zen 5 cores it
-reached 170 GFLOP/s where oneDNN, which torch carries for its compiler, reached 420. Weights that never change are laid
-out for it once. Results differ from torch's own in rounding only.
+On a CPU, torch multiplies float32 matrices with MKL, which does not use AVX-512 on AMD's processors: on two Zen 5 cores
+it reached 170 GFLOP/s, and oneDNN, which torch ships for its compiler, 420. Frozen weights are packed into oneDNN's
+layout once. Results differ from torch's own by rounding only.
 """
 
 import platform
@@ -13,19 +13,22 @@ from torch import nn
 
 
 def can_pack(device: torch.device) -> bool:
-    """Whether layers on this device can be packed here: an x86 CPU, and a torch with oneDNN and its operators."""
+    """Whether layers on this device can be packed: it needs an x86 CPU, and a torch with oneDNN and its operators."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    has = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
-    return device.type == "cpu" and x86 and torch.backends.mkldnn.is_available() and has
+    operators = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    return device.type == "cpu" and x86 and torch.backends.mkldnn.is_available() and operators
 
 
 class PackedLinear(nn.Module):
     """`nn.Linear` in float32 without gradients: (..., i) -> (..., o).
 
     Attributes:
-        weight: (o, i) in a layout of oneDNN's own, of which only type and shape can be read.
+        weight: (o, i) in oneDNN's own layout, of which only type and shape can be read.
         bias: (o,), or None.
     """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None):
         super().__init__()
@@ -40,7 +43,7 @@ class PackedLinear(nn.Module):
 
 
 class PackedSelfAttention(nn.Module):
-    """`nn.MultiheadAttention` with batches first, where queries, keys and values are the same and nothing is masked."""
+    """`nn.MultiheadAttention` with the batch first, for unmasked self-attention."""
 
     def __init__(self, attention: nn.MultiheadAttention):
         super().__init__()
@@ -52,13 +55,13 @@ class PackedSelfAttention(nn.Module):
     def forward(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, need_weights: bool, attn_mask: None
     ) -> tuple[torch.Tensor, None]:
-        """(b, n, w) -> (b, n, w), called as open_clip does.
+        """(b, n, w) -> (b, n, w), with the arguments that open_clip passes.
 
         Raises:
-            ValueError: it is asked for something else than it can do.
+            ValueError: query, key and value differ, or weights or a mask are requested.
         """
         if key is not query or value is not query or need_weights or attn_mask is not None:
-            raise ValueError("only unmasked self-attention without weights can be packed")
+            raise ValueError("only unmasked self-attention without attention weights can be packed")
         b, n, width = query.shape
         q, k, v = self.into(query).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v)
@@ -66,9 +69,9 @@ class PackedSelfAttention(nn.Module):
 
 
 def pack_linears(module: nn.Module) -> None:
-    """Replace every float32 `nn.Linear` inside a module that is only ever called, whose weights nobody else reads."""
+    """Replace every float32 `nn.Linear` inside a module whose weights are used by nothing but its own forward pass."""
     for name, child in module.named_children():
         if type(child) is nn.Linear and child.weight.dtype == torch.float32:
-            setattr(module, name, PackedLinear(child.weight, child.bias))
+            module.add_module(name, PackedLinear(child.weight, child.bias))
         else:
             pack_linears(child)

@@ -1,4 +1,4 @@
-"""Which frozen encoders run: `clip:` and `llm:` in params.yaml."""
+"""The settings of the frozen encoders: `clip:` and `llm:` in params.yaml."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,14 +15,14 @@ INSTRUCTION = (
 
 
 class ClipSettings(Section):
-    """The frozen CLIP: its image tower sees the faces, its text tower reads the prompts.
+    """The frozen CLIP: its image tower encodes the images, its text tower the prompts.
 
     Attributes:
-        name: its features go to features/<name>/.
+        name: of the folder of its features, features/<name>/.
         model: `demo`, an architecture of open_clip, `hf-hub:<owner>/<name>`, or a folder with open_clip_config.json.
         weights: `pretrained`, one of open_clip's tags, a .safetensors file, or `random`.
-        preprocess: `reference` stretches to a square without mean and standard deviation, as Exp-CLIP does; `clip`
-            crops and normalises, as CLIP does.
+        preprocess: `reference` stretches the image to a square without mean and standard deviation, as Exp-CLIP does;
+            `clip` crops and normalises, as CLIP does.
         decode: see `encoders.images.Decode`.
         precision: of weights and activations.
     """
@@ -35,12 +35,12 @@ class ClipSettings(Section):
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
     def image_settings(self) -> dict[str, str | int]:
-        """What decides an image feature, code versions included; the name of the folder does not."""
+        """Everything that determines an image feature, code versions included; the folder's name does not."""
         settings = self.model_dump(exclude={"name", *_implied(self)})
         return {"encoder": "clip-image", **settings, **_image_versions(versions.CLIP)}
 
     def text_settings(self) -> dict[str, str | int]:
-        """What decides a text feature, code versions included."""
+        """Everything that determines a text feature, code versions included."""
         settings = self.model_dump(exclude={"name", "preprocess", "decode"})
         return {"encoder": "clip-text", **settings, "encoder_version": versions.CLIP}
 
@@ -49,12 +49,13 @@ class LlmSettings(Section):
     """The frozen BLIP-2 or InstructBLIP with a T5, whose encoder states are the targets.
 
     Attributes:
-        name: its features go to features/<name>/.
+        name: of the folder of its features, features/<name>/.
         model: `demo`, a Hugging Face repository, or a folder.
+        weights: `random` builds the model untrained.
         revision: of a Hugging Face repository.
-        instruction: what the LLM is asked.
-        mode: `dropout` draws masks as the reference's train() does.
-        draws: how many times, in mode dropout.
+        instruction: the text that follows the image in the LLM's input.
+        mode: `eval`, or `dropout` to keep dropout on, as the reference's train() does.
+        draws: sets of targets in mode dropout, each with other masks.
         preprocess, decode: as in `ClipSettings`.
         precision: `reference` is float16 for the vision model, float32 for the Q-Former and bfloat16 for T5.
     """
@@ -73,18 +74,20 @@ class LlmSettings(Section):
     @model_validator(mode="after")
     def _draws_need_dropout(self) -> Self:
         if self.draws > 1 and self.mode == "eval":
-            raise ValueError(f"draws is {self.draws}, but targets in mode eval are always the same; use mode: dropout")
+            raise ValueError(
+                f"draws is {self.draws}, but every draw is the same in mode eval. Set mode: dropout or draws: 1"
+            )
         return self
 
     def target_settings(self, draw: int = 0) -> dict[str, str | int | None]:
-        """What decides a target, code versions included; neither the name of the folder nor the number of draws."""
+        """Everything that determines a target, code versions included; the folder's name and `draws` do not."""
         drawn = {"draw": draw} if self.mode == "dropout" else {}
         settings = self.model_dump(exclude={"name", "draws", *_implied(self)})
         return {"encoder": "llm-target", **settings, **drawn, **_image_versions(versions.BLIP2_T5)}
 
 
 def _implied(encoder: ClipSettings | LlmSettings) -> set[str]:
-    """Settings that a cache does not record: full decoding goes without saying."""
+    """Settings that a cache leaves out: `decode: full`, which was the only way before there was a setting."""
     return {"decode"} if encoder.decode == "full" else set()
 
 

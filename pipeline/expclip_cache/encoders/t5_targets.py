@@ -1,8 +1,11 @@
 """BLIP-2 and InstructBLIP without their decoder: vision model, Q-Former, projection, T5 encoder.
 
 The classes keep the parameter names of the complete models, so that a complete checkpoint loads into them. The
-decoder's tensors in it are left unread.
+decoder's tensors are left unread.
 """
+
+from pathlib import Path
+from typing import Protocol, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,26 +14,41 @@ from transformers import (
     AutoConfig,
     Blip2Config,
     Blip2PreTrainedModel,
+    Blip2QFormerConfig,
     Blip2QFormerModel,
+    Blip2VisionConfig,
     Blip2VisionModel,
     InstructBlipConfig,
     InstructBlipPreTrainedModel,
+    InstructBlipQFormerConfig,
     InstructBlipQFormerModel,
+    InstructBlipVisionConfig,
     InstructBlipVisionModel,
+    T5Config,
     T5EncoderModel,
 )
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.files import Source, reason
+from expclip_cache.encoders.files import FolderFiles, one_line
 
 FULL_PRECISION = ["vision_model", "query_tokens", "qformer", "language_projection"]
-"""Everything but T5: read as float32 when T5 is read as bfloat16."""
+"""Everything except T5: read as float32 when T5 is read as bfloat16."""
 
 UNREAD = [r"^language_model\.decoder\.", r"^language_model\.lm_head\.", r"position_ids$"]
-"""Tensors of a complete checkpoint that have no place here (the last are counters that old versions stored)."""
+"""Tensors of a complete checkpoint that these models do not have; the last are counters stored by old versions."""
 
 EMBEDDING_STD = 0.02
-"""Standard deviation of random query tokens, class and position embeddings, as both pre-trainings had it."""
+"""Standard deviation of random query tokens, class and position embeddings, as in the pre-training of both models."""
+
+
+class ModelConfig(Protocol):
+    """A `Blip2Config` or `InstructBlipConfig` with a T5; the library types its three parts as anything or None."""
+
+    model_type: str
+    num_query_tokens: int
+    vision_config: Blip2VisionConfig | InstructBlipVisionConfig
+    qformer_config: Blip2QFormerConfig | InstructBlipQFormerConfig
+    text_config: T5Config
 
 
 class Blip2Targets(Blip2PreTrainedModel):
@@ -41,11 +59,12 @@ class Blip2Targets(Blip2PreTrainedModel):
 
     def __init__(self, config: Blip2Config):
         super().__init__(config)
-        self.vision_model = Blip2VisionModel._from_config(config.vision_config)
-        self.query_tokens = nn.Parameter(torch.zeros(1, config.num_query_tokens, config.qformer_config.hidden_size))
-        self.qformer = Blip2QFormerModel._from_config(config.qformer_config)
-        self.language_projection = nn.Linear(config.qformer_config.hidden_size, config.text_config.hidden_size)
-        self.language_model = T5EncoderModel._from_config(config.text_config)
+        parts = typed_config(config)
+        self.vision_model = Blip2VisionModel._from_config(parts.vision_config)
+        self.query_tokens = _query_tokens(parts)
+        self.qformer = Blip2QFormerModel._from_config(parts.qformer_config)
+        self.language_projection = nn.Linear(parts.qformer_config.hidden_size, parts.text_config.d_model)
+        self.language_model = T5EncoderModel._from_config(parts.text_config)
         self.post_init()
 
 
@@ -57,83 +76,98 @@ class InstructBlipTargets(InstructBlipPreTrainedModel):
 
     def __init__(self, config: InstructBlipConfig):
         super().__init__(config)
-        self.vision_model = InstructBlipVisionModel._from_config(config.vision_config)
-        self.query_tokens = nn.Parameter(torch.zeros(1, config.num_query_tokens, config.qformer_config.hidden_size))
-        self.qformer = InstructBlipQFormerModel._from_config(config.qformer_config)
-        self.language_projection = nn.Linear(config.qformer_config.hidden_size, config.text_config.hidden_size)
-        self.language_model = T5EncoderModel._from_config(config.text_config)
+        parts = typed_config(config)
+        self.vision_model = InstructBlipVisionModel._from_config(parts.vision_config)
+        self.query_tokens = _query_tokens(parts)
+        self.qformer = InstructBlipQFormerModel._from_config(parts.qformer_config)
+        self.language_projection = nn.Linear(parts.qformer_config.hidden_size, parts.text_config.d_model)
+        self.language_model = T5EncoderModel._from_config(parts.text_config)
         self.post_init()
 
 
 TargetModel = Blip2Targets | InstructBlipTargets
 
 
-def load_targets(source: Source, precision: str) -> TargetModel:
-    """The frozen model on the CPU, with the source's weights, or random ones when it has none.
+def load_targets(files: FolderFiles, precision: str) -> TargetModel:
+    """The frozen model on the CPU, with the weights in `files`, or random ones if there are none.
 
     Args:
-        source: from `llm_source`.
+        files: from `find_llm_files`.
         precision: `fp32`, or `reference` for LAVIS's types: T5 in bfloat16, Q-Former and projection in float32, the
             vision model's linear layers in float16 and the rest of it in float32 (it then runs under autocast).
 
     Raises:
-        EncoderError: not a BLIP-2 or InstructBLIP with a T5, or tensors missing, left over or of another shape.
+        EncoderError: it is not a BLIP-2 or InstructBLIP with a T5, or tensors are missing, left over or of another
+            shape.
     """
-    config = _config(source)
-    kind = Blip2Targets if isinstance(config, Blip2Config) else InstructBlipTargets
-    model = _read(kind, config, source, precision) if source.weights else _random(kind, config)
+    config = _read_config(files.folder)
+    model = _read_model(config, files, precision) if files.weights else _random_model(config)
     if precision == "reference":
-        model.language_model.to(torch.bfloat16)
+        # Cast, because the library's own `to` has no usable types.
+        cast(nn.Module, model.language_model).to(torch.bfloat16)
         for module in model.vision_model.modules():
             if isinstance(module, nn.Linear):
                 module.to(torch.float16)
-    return model.eval().requires_grad_(False)
+    model.eval()
+    model.requires_grad_(False)
+    return model
 
 
-def _config(source: Source) -> Blip2Config | InstructBlipConfig:
+def typed_config(config: Blip2Config | InstructBlipConfig) -> ModelConfig:
+    """The same config with its parts' types, which `load_targets` has checked."""
+    return cast(ModelConfig, config)
+
+
+def _query_tokens(parts: ModelConfig) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(1, parts.num_query_tokens, parts.qformer_config.hidden_size))
+
+
+def _read_config(folder: Path) -> Blip2Config | InstructBlipConfig:
     try:
-        config = AutoConfig.from_pretrained(source.folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderError(f"llm.model: {source.folder}/config.json cannot be read: {reason(error)}.") from error
+        raise EncoderError(f"llm.model: {folder}/config.json cannot be read: {one_line(error)}.") from error
     text = getattr(getattr(config, "text_config", None), "model_type", "none")
     if not isinstance(config, Blip2Config | InstructBlipConfig) or text != "t5":
         raise EncoderError(
-            f"llm.model: expected a BLIP-2 or InstructBLIP with a T5 language model in {source.folder}, found "
-            f"model_type {config.model_type!r} with language model {text!r}. Use one of the flan-t5 variants."
+            f"llm.model: expected a BLIP-2 or InstructBLIP with a T5 language model in {folder}, found model_type "
+            f"{config.model_type!r} with language model {text!r}. Use one of the flan-t5 variants."
         )
     return config
 
 
-def _read(
-    kind: type[TargetModel], config: Blip2Config | InstructBlipConfig, source: Source, precision: str
-) -> TargetModel:
-    """Load safetensors, and accept nothing less than every tensor of the model."""
+def _read_model(config: Blip2Config | InstructBlipConfig, files: FolderFiles, precision: str) -> TargetModel:
+    """Load safetensors, and require every tensor of the model and no others."""
+    model_class = Blip2Targets if isinstance(config, Blip2Config) else InstructBlipTargets
     try:
-        model, report = kind.from_pretrained(
-            source.folder,
+        loaded = model_class.from_pretrained(
+            files.folder,
             config=config,
             dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
             use_safetensors=True,
             local_files_only=True,
-            key_mapping=_renamed_table(source),
+            key_mapping=_token_table_mapping(files),
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise EncoderError(f"llm.model: the weights in {source.folder} cannot be loaded: {reason(error)}.") from error
-    for what in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        names = sorted(str(key) for key in report[what])
+        raise EncoderError(f"llm.model: the weights in {files.folder} cannot be loaded: {one_line(error)}.") from error
+    # With `output_loading_info` the library returns a pair, which its types do not say.
+    model, report = cast(tuple[TargetModel, dict[str, set[str]]], loaded)
+    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        names = sorted(str(key) for key in report[problem])
         if names:
             raise EncoderError(
-                f"llm.model: the weights in {source.folder} do not fit its config.json: {len(names)} "
-                f"{what.replace('_', ' ')}, {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}. Fetch it again."
+                f"llm.model: the weights in {files.folder} do not fit its config.json: {len(names)} "
+                f"{problem.replace('_', ' ')}, {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}. Download the "
+                "folder again."
             )
     return model
 
 
-def _renamed_table(source: Source) -> dict[str, str] | None:
-    """T5's token table is shared by encoder and decoder; files that store it once may do so as the decoder's."""
+def _token_table_mapping(files: FolderFiles) -> dict[str, str] | None:
+    """Encoder and decoder share T5's token table; a file that stores it once may store it under the decoder's name."""
     stored: set[str] = set()
-    for file in source.weights:
+    for file in files.weights:
         with safe_open(file, framework="pt") as tensors:
             stored.update(tensors.keys())
     if stored & {"language_model.shared.weight", "language_model.encoder.embed_tokens.weight"}:
@@ -141,17 +175,18 @@ def _renamed_table(source: Source) -> dict[str, str] | None:
     return {r"^language_model\.decoder\.embed_tokens\.": "language_model.shared."}
 
 
-def _random(kind: type[TargetModel], config: Blip2Config | InstructBlipConfig) -> TargetModel:
-    """Random weights of seed 0; the global generator stays as it was.
+def _random_model(config: Blip2Config | InstructBlipConfig) -> TargetModel:
+    """Random weights of seed 0; the global generator is left as it was.
 
-    Built from scratch, the library gives the vision model weights of 1e-10 and the query tokens zeros: every picture
-    would look the same. Both are drawn again here, linear layers and the patches' with variance 1 / fan-in.
+    A model built from scratch by the library has vision weights of 1e-10 and query tokens of zero, so that every image
+    gets the same states. Both are drawn again here; linear layers and the patch embedding with variance 1 / fan-in.
     """
-    for section in (config, config.vision_config, config.qformer_config, config.text_config):
-        section.dtype = torch.float32  # else each part takes the type its published weights happen to be stored in
+    parts = typed_config(config)
+    for section in (config, parts.vision_config, parts.qformer_config, parts.text_config):
+        section.dtype = torch.float32  # otherwise each part takes the type that its published weights are stored in
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(0)
-        model = kind(config)
+        model = Blip2Targets(config) if isinstance(config, Blip2Config) else InstructBlipTargets(config)
         model.query_tokens.normal_(0.0, EMBEDDING_STD)
         embeddings = model.vision_model.embeddings
         embeddings.class_embedding.normal_(0.0, EMBEDDING_STD)

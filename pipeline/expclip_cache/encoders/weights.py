@@ -1,23 +1,23 @@
-"""Which weights some settings would load: cheap, so that a finished cache can check it without an encoder."""
+"""The hash of an encoder's weights, without loading the encoder."""
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.clip_source import clip_source
-from expclip_cache.encoders.llm_source import llm_source
+from expclip_cache.encoders.clip_files import find_clip_files
+from expclip_cache.encoders.llm_files import find_llm_files
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 
-def weights_sha256(params: ClipSettings | LlmSettings) -> str | None:
-    """The hash `describe()["weights_sha256"]` would give, without building a model or using the network.
+def weights_sha256(settings: ClipSettings | LlmSettings) -> str | None:
+    """What `describe()["weights_sha256"]` of the loaded encoder would be; builds no model and uses no network.
 
     Returns:
-        SHA-256 in hex (`hashing.digest`), `files.RANDOM` for random weights, or None when the weights are not
-        on this machine.
+        SHA-256 in hex (see `hashing.digest`), `files.RANDOM` for random weights, or None if the weights are not on
+        this machine.
     """
     try:
-        if isinstance(params, ClipSettings):
-            source = clip_source(params, local_only=True)
+        if isinstance(settings, ClipSettings):
+            files = find_clip_files(settings, local_only=True)
         else:
-            source = llm_source(params, local_only=True)
+            files = find_llm_files(settings, local_only=True)
     except EncoderError:
         return None
-    return source.identity()["weights_sha256"]
+    return files.identity()["weights_sha256"]

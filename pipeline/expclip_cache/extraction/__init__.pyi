@@ -1,9 +1,11 @@
 from .batch_size import ON_CPU as ON_CPU
-from .decoding import decoding as decoding
+from .decoding import decode_batches as decode_batches
 from .decoding import plan_batches as plan_batches
-from .extract_text import extract_texts as extract_texts
+from .encoding import encode_rows as encode_rows
+from .folder import extract as extract
 from .jobs import Job as Job
 from .jobs import clip_job as clip_job
 from .jobs import llm_job as llm_job
-from .resume import has_every_shard as has_every_shard
-from .run import extract as extract
+from .prompt_cache import encode_prompts as encode_prompts
+from .prompt_cache import write_prompt_cache as write_prompt_cache
+from .run import run_job as run_job

@@ -8,19 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from expclip_cache.base import STOPS, DataError, LostWorkerError, live_no_longer_than
+from expclip_cache.base import DataError, LostWorkerError, exit_with_parent, stop_signals_blocked
 from expclip_cache.datasets import Manifest, changed_rows
 from expclip_cache.encoders import Preprocess, give_back_freed_memory, read_pixels
 from expclip_cache.extraction.kept_pixels import KeptPixels
 
 STALL_SECONDS = 300
-"""A worker that gives nothing for this long is taken for hung (a dead network share, say)."""
+"""A worker that delivers nothing for this long counts as hung (a dead network share, say)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Batch:
         rows: n consecutive manifest rows.
         pixels: (n, f, 3, size, size) uint8; zeros where a row could not be read.
         errors: n reasons, empty where the row is good.
-        failure: why decoding cannot go on; then the rest means nothing.
+        failure: why decoding cannot continue; the other fields mean nothing then.
     """
 
     rows: range
@@ -44,7 +46,7 @@ class Batch:
         return replace(self, pixels=self.pixels.pin_memory())
 
 
-class _Decoder(Dataset):
+class _Decoder(Dataset[Batch]):
     """Maps rows to what is decoded from them; runs inside the workers."""
 
     def __init__(self, manifest: Manifest, root: Path, how: Preprocess, kept: KeptPixels | None):
@@ -58,15 +60,15 @@ class _Decoder(Dataset):
             for place, row_id in enumerate(rows):
                 errors.append(self._decode(row_id, pixels[place]))
         except DataError as error:
-            # As a value: an exception would reach the driver wrapped into the loader's own words.
+            # As a value: an exception would reach the client wrapped in the loader's own words.
             failure = str(error)
         return Batch(rows, torch.from_numpy(pixels), tuple(errors), failure)
 
     def _decode(self, row_id: int, pixels: np.ndarray) -> str:
-        """Fill (f, 3, size, size) with the row's frames; returns the reason when one cannot be read.
+        """Fill (f, 3, size, size) with the row's frames; returns the reason if one cannot be read.
 
         Raises:
-            DataError: pictures cannot be kept.
+            DataError: decoded images cannot be kept.
         """
         decoded: dict[str, np.ndarray] = {}
         fresh = []
@@ -81,7 +83,7 @@ class _Decoder(Dataset):
                 return str(error) if len(pixels) == 1 else f"{name}: {error}"
             pixels[frame] = decoded[name]
             fresh.append(frame)
-        # What is kept under the manifest's name are the pictures it has the hashes of, and no others.
+        # Only images that have the manifest's hash are kept under the manifest's name.
         if self.kept and fresh and not changed_rows(self.manifest, self.root, [row_id]):
             for frame in fresh:
                 self.kept.keep(row_id, frame, pixels[frame])
@@ -89,7 +91,7 @@ class _Decoder(Dataset):
 
 
 @contextmanager
-def decoding(
+def decode_batches(
     manifest: Manifest,
     root: Path,
     how: Preprocess,
@@ -104,32 +106,31 @@ def decoding(
     However the block ends, no worker outlives it.
 
     Args:
-        batches: the rows of each; taken one by one, a little ahead of the decoding, so they need not be known before.
-        keep_in: folder where decoded pictures are kept, and taken from where they are there already.
+        batches: the rows of each; taken one by one, a little ahead of the decoding, so they may be computed late.
+        keep_in: folder where decoded images are kept, and taken from if they are there already.
 
     Raises:
-        DataError: decoded pictures cannot be kept.
+        DataError: decoded images cannot be kept.
         LostWorkerError: a worker died or hung; the message says which and what to do.
     """
     kept = KeptPixels(keep_in, manifest, how) if keep_in else None
     if kept:
         kept.prepare()
     decoder = _Decoder(manifest, root, how, kept)
-    options = {"prefetch_factor": 2, "worker_init_fn": partial(_begin_worker, os.getpid())} if workers else {}
+    options: dict[str, Any] = {}
+    if workers:
+        options = {"prefetch_factor": 2, "worker_init_fn": partial(_begin_worker, os.getpid())}
     loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=workers, pin_memory=pin, **options)
     before = set(multiprocessing.active_children())
-    children: list[multiprocessing.process.BaseProcess] = []
+    children: list[BaseProcess] = []
     try:
         # What runs around a fork swallows a KeyboardInterrupt, so signals wait until the workers are there.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-        try:
+        with stop_signals_blocked():
             batches_in_order = iter(loader)
             children += [child for child in multiprocessing.active_children() if child not in before]
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield _watched(batches_in_order, children)
     except _StalledError:
-        raise _lost(root, f"gave nothing for {STALL_SECONDS} s") from None
+        raise _lost(root, f"delivered nothing for {STALL_SECONDS} s") from None
     except RuntimeError as error:
         # Torch notices a dead worker by signal, so this can come out of any line of the block.
         if "DataLoader" not in str(error):
@@ -142,9 +143,9 @@ def decoding(
 
 
 def _begin_worker(parent: int, _: int) -> None:
-    # Torch's workers look for their parent themselves, but may find another in its place.
-    live_no_longer_than(parent)
-    # A decoder's blocks are as large as the photos, and each of another size.
+    # Torch's workers watch for their parent themselves, but may find another process with its id.
+    exit_with_parent(parent)
+    # A decoder's blocks of memory are as large as the images, and each of another size.
     give_back_freed_memory()
 
 
@@ -159,8 +160,8 @@ class _StalledError(Exception):
     """No batch came in time."""
 
 
-def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process.BaseProcess]) -> Iterator[Batch]:
-    """The batches, unless one does not come in time: then the workers are killed, which ends any wait for them.
+def _watched(batches: Iterator[Batch], workers: Sequence[BaseProcess]) -> Iterator[Batch]:
+    """The batches; if one does not come in time, the workers are killed, which ends any wait for them.
 
     Torch's own time limit does not cover the moment in which a tensor is handed over.
     """
@@ -194,18 +195,18 @@ def _watched(batches: Iterator[Batch], workers: Sequence[multiprocessing.process
         yield batch
 
 
-def _has_ended(workers: Sequence[multiprocessing.process.BaseProcess]) -> bool:
-    """Whether a worker is gone, or is about to be: its connections close a moment before its end can be seen."""
+def _has_ended(workers: Sequence[BaseProcess]) -> bool:
+    """Whether a worker has ended, or is about to: its connections close a moment before its end can be seen."""
     return bool(workers and multiprocessing.connection.wait([worker.sentinel for worker in workers], timeout=5))
 
 
-def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
+def _kill(workers: Sequence[BaseProcess]) -> None:
     """End workers that may be stopped or stuck: a join could hang, and there is nothing to lose.
 
-    A picture that one of them keeps at the time fails its checksum.
+    An image that one of them is keeping at the time fails its checksum.
     """
     main = threading.current_thread() is threading.main_thread()
-    # Torch's handler would take their end for a failure and raise in the midst of whatever is under way.
+    # Torch's handler would take their end for a failure and raise in the middle of whatever is running.
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main else None
     for worker in workers:
         worker.kill()
@@ -216,7 +217,7 @@ def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
 
 
 def plan_batches(parts: Sequence[range], rows_per_batch: int) -> tuple[range, ...]:
-    """Cut each part (the rows of one shard) into batches; none crosses a border.
+    """Cut each part (the rows of one shard) into batches; no batch crosses the border of a part.
 
     >>> plan_batches([range(0, 5), range(5, 7)], 3)
     (range(0, 3), range(3, 5), range(5, 7))

@@ -3,22 +3,23 @@
 import numpy as np
 import torch
 
-from expclip_cache.base import EncoderError, Reporter
+from expclip_cache.base import EncoderError, Says
+from expclip_cache.extraction.jobs import Encoder
 
 
-def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporter) -> torch.Tensor:
+def encode_rows(encoder: Encoder, pixels: torch.Tensor, good: np.ndarray, report: Says) -> torch.Tensor:
     """Encode the good rows of a batch; a clip is the mean of its frames' raw features (the head is linear).
 
     Args:
-        encoder: see `expclip_cache.extraction.jobs.Encoder`.
         pixels: (n, f, 3, h, w) uint8.
         good: (n,) bool.
+        report: told when a batch has to be split.
 
     Returns:
         (number of good rows, w) float32 on the encoder's device, raw; an accelerator may still be at work on it.
 
     Raises:
-        EncoderError: not even one picture fits into memory.
+        EncoderError: not even a single image fits into memory.
     """
     if not good.all():
         pixels = pixels[torch.from_numpy(good)]
@@ -30,7 +31,7 @@ def encode_rows(encoder, pixels: torch.Tensor, good: np.ndarray, report: Reporte
     return features.view(n, frames, -1).mean(dim=1)
 
 
-def _encode_halving(encoder, pixels: torch.Tensor, report: Reporter) -> torch.Tensor:
+def _encode_halving(encoder: Encoder, pixels: torch.Tensor, report: Says) -> torch.Tensor:
     try:
         return encoder.encode_images(pixels)
     except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -39,9 +40,9 @@ def _encode_halving(encoder, pixels: torch.Tensor, report: Reporter) -> torch.Te
     n = len(pixels)
     if n == 1:
         raise EncoderError(
-            f"{encoder.device}: out of memory with a single picture. Use a device with more, or a smaller model."
+            f"{encoder.device}: out of memory with a single image. Use a device with more memory, or a smaller model."
         )
-    report.say(f"{encoder.device}: out of memory with {n} pictures at once; trying {n // 2}. Lower run.batch_size.")
+    report.say(f"{encoder.device}: out of memory with a batch of {n}; trying {n // 2}. Lower run.batch_size.")
     if encoder.device.type == "cuda":
         torch.cuda.empty_cache()
     half = n // 2

@@ -1,6 +1,6 @@
 """What an extraction is asked to do: CLIP image features or LLM targets of one dataset."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from expclip_cache.cache import Json
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import ClipSettings, LlmSettings, Preprocess
+from expclip_cache.encoders import ClipSettings, LlmSettings, Preprocess, library_versions, weights_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +33,9 @@ class Encoder(Protocol):
         ...
 
     def describe(self) -> dict[str, Json]:
-        """What is known only once it is loaded: `weights_sha256`, `width`, ... and `library`, which is recorded but
-        not part of the identity.
+        """What is known only once it is loaded: `weights_sha256`, `width`, ...
+
+        And `library`, which is recorded but not part of the identity.
         """
         ...
 
@@ -51,6 +52,7 @@ class Job:
         root: gives the folder of the images; called only if there is something to encode.
         settings: every setting of the encoder that changes a number, by name; known without loading it.
         weights: SHA-256 of the weights where they are on this machine, else None; compared with a finished cache's.
+        libraries: gives the installed versions of what makes the features, by name, without loading it.
         load: builds the encoder on the device it is given (see `RunSettings.device`); called by each worker, only if
             there is something to encode. Picklable.
         out: folder or address of the cache.
@@ -60,6 +62,7 @@ class Job:
     root: Callable[[], Path]
     settings: dict[str, Json]
     weights: Callable[[], str | None]
+    libraries: Callable[[], Mapping[str, str]]
     load: Callable[[str], Encoder]
     out: Path | str
 
@@ -70,7 +73,8 @@ def clip_job(manifest: Manifest, root: Callable[[], Path], clip: ClipSettings, o
         manifest=manifest,
         root=root,
         settings=clip.image_settings(),
-        weights=partial(_weights, clip),
+        weights=partial(weights_sha256, clip),
+        libraries=partial(library_versions, clip),
         load=partial(_load_clip, clip),
         out=out,
     )
@@ -86,16 +90,11 @@ def llm_job(manifest: Manifest, root: Callable[[], Path], llm: LlmSettings, out:
         manifest=manifest,
         root=root,
         settings=llm.target_settings(draw),
-        weights=partial(_weights, llm),
+        weights=partial(weights_sha256, llm),
+        libraries=partial(library_versions, llm),
         load=partial(_load_llm, llm, draw),
         out=out,
     )
-
-
-def _weights(encoder: ClipSettings | LlmSettings) -> str | None:
-    from expclip_cache.encoders import weights_sha256
-
-    return weights_sha256(encoder)
 
 
 def _load_clip(clip: ClipSettings, device: str) -> Encoder:

@@ -1,7 +1,7 @@
-"""Decoded pictures kept on disk, so that the next encoder over the same dataset need not decode them again.
+"""Decoded images kept on disk, so that the next encoder over the same dataset need not decode them again.
 
-One sparse file: the checksums of all pictures, then their pixels, each in its place. A picture whose pixels do not
-match their checksum (never written, torn by a kill, damaged) counts as not there and is decoded.
+One sparse file: the checksums of all images, then their pixels, each at its place. An image whose pixels do not match
+their checksum (never written, torn by a kill, damaged) counts as missing and is decoded.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from PIL import features
 from expclip_cache.base import DataError
 from expclip_cache.cache import canonical_json
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import Preprocess
+from expclip_cache.encoders import PIXELS, Preprocess
 
-VERSION = 1
-"""Of this file's layout and of what `expclip_cache.encoders.images` makes of a picture: raised when either changes."""
+LAYOUT = 1
+"""Version of this file's layout."""
 
 CHECKSUM = 8
 """Bytes of an XXH3-64; all zero where nothing was written."""
@@ -29,20 +29,21 @@ PAGE = 4096
 
 
 class KeptPixels:
-    """The decoded pictures of one dataset, all squares of one kind.
+    """The decoded images of one dataset, brought to one size in one way.
 
-    The file's name holds what decides about a pixel: the manifest with the hash of every picture, how pictures become
-    squares, and the versions of what decodes them. Values are kept as 8-bit RGB, before any mean or deviation, so
-    encoders that differ only in these share them. Processes may read and write at once: a picture has the same bytes
-    from all, as long as only pictures are kept that have the manifest's hash.
+    The file's name holds what decides a pixel: the manifest with the hash of every image, how images become squares,
+    and the versions of what decodes them. Values are kept as 8-bit RGB, before mean and standard deviation, so
+    encoders that differ only in these share the file. Processes may read and write at once: an image has the same
+    bytes from all of them, as long as only images are kept that have the manifest's hash.
 
     Attributes:
-        path: of the file; there is none before `prepare`.
+        path: of the file; it does not exist before `prepare`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, how: Preprocess):
         libraries = [PIL.__version__, features.version("jpg"), features.version("libjpeg_turbo")]
-        decides = [VERSION, manifest.sha256, how.size, how.resize, how.interpolation, how.decode, libraries]
+        versions = [LAYOUT, PIXELS]
+        decides = [versions, manifest.sha256, how.size, how.resize, how.interpolation, how.decode, libraries]
         key = hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
         # For people; a manifest's name is free text.
         name = re.sub(r"[^A-Za-z0-9_-]", "_", manifest.name)[:64]
@@ -55,10 +56,10 @@ class KeptPixels:
         self._descriptor: int | None = None
 
     def prepare(self) -> None:
-        """Make the file, or keep what is there. It is sparse: pictures take room as they are written.
+        """Create the file, or keep what is there. It is sparse: images take space as they are written.
 
         Raises:
-            DataError: it cannot be made.
+            DataError: it cannot be created.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +69,10 @@ class KeptPixels:
             raise self._unusable(error) from None
 
     def take(self, row: int, frame: int, pixels: np.ndarray) -> bool:
-        """Fill (3, size, size) uint8 with a picture, if it is there.
+        """Fill (3, size, size) uint8 with an image, if it is there.
 
         Returns:
-            Whether it was; if not, anything may stand in `pixels`.
+            Whether it was; if not, the content of `pixels` is undefined.
 
         Raises:
             DataError: the file cannot be opened.
@@ -81,21 +82,21 @@ class KeptPixels:
             checksum = os.pread(file, CHECKSUM, place * CHECKSUM)
             if not any(checksum):
                 return False
-            os.preadv(file, [pixels], self._start + place * self._each)
+            os.preadv(file, [pixels.data], self._start + place * self._each)
         except OSError:
             return False
-        return xxhash.xxh3_64_digest(pixels) == checksum
+        return xxhash.xxh3_64_digest(pixels.data) == checksum
 
     def keep(self, row: int, frame: int, pixels: np.ndarray) -> None:
-        """Write a picture, (3, size, size) uint8, C-contiguous.
+        """Write an image, (3, size, size) uint8, C-contiguous.
 
         Raises:
             DataError: the file cannot be written.
         """
         place, file = row * self._frames + frame, self._file
         try:
-            os.pwrite(file, pixels, self._start + place * self._each)
-            os.pwrite(file, xxhash.xxh3_64_digest(pixels), place * CHECKSUM)
+            os.pwrite(file, pixels.data, self._start + place * self._each)
+            os.pwrite(file, xxhash.xxh3_64_digest(pixels.data), place * CHECKSUM)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -117,6 +118,6 @@ class KeptPixels:
 
     def _unusable(self, error: OSError) -> DataError:
         return DataError(
-            f"{self.path}: decoded pictures cannot be kept here ({error.strerror}). Make room, name another folder, or "
-            "keep none (run.pixels: null); finished shards are kept."
+            f"{self.path}: decoded images cannot be kept here ({error.strerror}). Free some space, name another "
+            "folder, or keep none (run.pixels: null); finished shards are kept."
         )

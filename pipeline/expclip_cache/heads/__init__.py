@@ -1,4 +1,4 @@
-"""The projection head: fitted contrastively or in closed form, stored as safetensors."""
+"""The projection head: trained contrastively or fitted in closed form, stored as safetensors."""
 
 import lazy_loader as lazy
 

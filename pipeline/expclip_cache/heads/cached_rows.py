@@ -1,4 +1,4 @@
-"""Rows of caches as one matrix that is read when asked for."""
+"""Rows of feature caches as one matrix that is read on access."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from expclip_cache.cache import FeatureCache
 
 
 class CachedRows:
-    """The chosen rows of one or several caches, one after the other, as an (n, w) matrix.
+    """The chosen rows of one or several caches, stacked to an (n, w) matrix.
 
-    Nothing is held in memory: each access gathers from the mapped shards.
+    Nothing is held in memory: each access gathers its rows from the caches.
     """
 
     def __init__(self, caches: Sequence[FeatureCache], rows: np.ndarray):
@@ -29,7 +29,7 @@ class CachedRows:
         return len(self._caches) * len(self._rows), self._caches[0].width
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """(k,) int64 numbers of the view -> (k, w) raw features in the stored dtype, in their order."""
+        """(k,) int64 rows of the view -> their (k, w) raw features in the stored dtype, in the order given."""
         numbers, places = np.divmod(np.asarray(rows, dtype=np.int64), len(self._rows))
         found = np.empty((len(places), self._caches[0].width), dtype=self._caches[0].dtype)
         for number in np.unique(numbers):

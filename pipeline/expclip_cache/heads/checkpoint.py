@@ -1,4 +1,4 @@
-"""Heads as the reference keeps them: a torch file with one tensor, `mlp.weight`."""
+"""Heads in the reference's format: a torch file with one tensor, `mlp.weight`."""
 
 import io
 import pickle
@@ -11,10 +11,10 @@ from expclip_cache.heads.head_file import KEY
 
 
 def read_checkpoint(path: Path) -> np.ndarray:
-    """W (t, d) float32 of a checkpoint; nothing in the file is executed.
+    """W (t, d) float32 of a checkpoint. Nothing in the file is executed.
 
     Raises:
-        DataError: the file is missing, damaged, holds more than tensors, or no finite matrix `mlp.weight`.
+        DataError: the file is missing, damaged, holds anything but tensors, or has no finite matrix `mlp.weight`.
     """
     import torch
 
@@ -24,24 +24,24 @@ def read_checkpoint(path: Path) -> np.ndarray:
         raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror or error}).") from None
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{path}: is more than a file of tensors, and loading it could run a program; refused, nothing was "
+            f"{path}: holds more than tensors, and loading it could run a program; refused, nothing was "
             f"executed ({_reason(error)}). Expected a state dict with {KEY!r}, saved with torch.save."
         ) from None
     except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(
-            f"{path}: is no torch checkpoint ({_reason(error)}). Is it complete? Download it again."
+            f"{path}: is not a torch checkpoint ({_reason(error)}). If the download was cut off, repeat it."
         ) from None
     found = state.get(KEY) if isinstance(state, dict) else None
     if not isinstance(found, torch.Tensor) or found.ndim != 2 or found.layout != torch.strided:
         raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {_content(state)}.")
     weights = found.detach().to(torch.float32).numpy()
     if not np.isfinite(weights).all():
-        raise DataError(f"{path}: {KEY!r} has values that are not finite: its training went wrong.")
+        raise DataError(f"{path}: {KEY!r} has values that are not finite. Its training diverged; use another one.")
     return weights
 
 
 def write_checkpoint(path: Path, weights: np.ndarray) -> None:
-    """Write W (t, d) as the reference's state dict, which its own code loads."""
+    """Write W (t, d) as the reference's state dict, which the reference's code loads."""
     import torch
 
     buffer = io.BytesIO()
@@ -51,7 +51,7 @@ def write_checkpoint(path: Path, weights: np.ndarray) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what torch says; the others advise to load the file unsafely."""
+    """The first line of torch's message; the others advise loading the file unsafely."""
     return str(error).strip().split("\n")[0].rstrip(".")[:200] or type(error).__name__
 
 

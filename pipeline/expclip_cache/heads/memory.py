@@ -1,17 +1,17 @@
-"""How much a device can hold."""
+"""How much memory a device has for training data."""
 
 import os
 
 import torch
 
 SHARE = 0.5
-"""Of the free memory that training data may take; the rest is for everything else."""
+"""Share of the memory that training data may take; the rest is for everything else."""
 
 
-def fits(bytes_: int, device: torch.device) -> bool:
-    """Whether so many bytes may be put on the device and kept there."""
+def fits_in_memory(size: int, device: torch.device) -> bool:
+    """Whether `size` bytes may be kept on the device: half of a GPU's free memory, or of this machine's."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
+        memory, _ = torch.cuda.mem_get_info(device)
     else:
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return bytes_ <= SHARE * free
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return size <= SHARE * memory

@@ -1,4 +1,4 @@
-"""How projection heads are fitted: `train:` in params.yaml."""
+"""Settings of the projection head: `train:` in params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -7,14 +7,19 @@ from pydantic import Field
 from expclip_cache.base import Name, Section
 
 Fit = Literal["contrastive", "ridge"]
-"""How a head is fitted: by gradient descent on the contrastive loss, or in closed form by ridge regression."""
+"""How a head is fitted: by SGD on the contrastive loss, or in closed form by ridge regression."""
 
 
 class ContrastiveSettings(Section):
-    """The contrastive fit; the defaults are the reference's.
+    """The contrastive fit. The defaults are the reference's.
 
     Attributes:
-        seeds: of initialisation and shuffling; one head each.
+        lr: learning rate of SGD, constant.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        epochs: passes over the images.
+        batch_size: images per step; the last partial batch of an epoch is dropped.
+        seeds: of the initial weights and the shuffling; one head each.
     """
 
     lr: Annotated[float, Field(gt=0)] = 1e-3
@@ -29,10 +34,10 @@ class RidgeSettings(Section):
     """The closed-form fit. Every lambda is relative to the mean eigenvalue of X'X.
 
     Attributes:
-        lambdas: candidates, where lambda is chosen.
-        choose: `held_out` chooses on held-out, unlabelled faces; `fixed` takes the lambda given.
-        fixed: that lambda.
-        held_out: share of the faces that are held out.
+        lambdas: candidates for `choose: held_out`.
+        choose: `held_out` chooses lambda on held-out images, without labels; `fixed` takes the value of `fixed`.
+        fixed: lambda for `choose: fixed`.
+        held_out: share of the images that are held out.
         tolerance: share of the best held-out gain that may be given up for a larger lambda.
     """
 
@@ -46,16 +51,17 @@ class RidgeSettings(Section):
 
     @property
     def held_out_share(self) -> float:
-        """Share of the rows that only choose lambda; a fixed lambda needs none."""
+        """Share of the rows that are left out of the fit: 0 for a fixed lambda."""
         return self.held_out if self.choose == "held_out" else 0.0
 
 
 class TrainSettings(ContrastiveSettings):
-    """What the stage `train` fits, and on which dataset's features.
+    """What the stage `train` fits, and on which dataset.
 
     Attributes:
-        dataset: whose faces; labels are never used.
+        dataset: whose features are used; its labels never are.
         fit: the fits to make, each giving heads of its own.
+        ridge: settings of the closed-form fit; its held-out loss uses `batch_size` too.
     """
 
     dataset: Name
@@ -64,7 +70,7 @@ class TrainSettings(ContrastiveSettings):
 
     @property
     def heads(self) -> dict[Fit, tuple[str, ...]]:
-        """The names of the heads of each fit: one per seed, or one where nothing is random."""
+        """The names of each fit's heads: one per seed, or a single one for ridge, which has no randomness."""
         names: dict[Fit, tuple[str, ...]] = {
             "contrastive": tuple(f"seed-{seed}" for seed in self.seeds),
             "ridge": ("ridge",),

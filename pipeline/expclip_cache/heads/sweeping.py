@@ -1,117 +1,117 @@
-"""Many contrastive heads at once from feature caches: every learning rate, weight decay, teacher and seed asked for."""
+"""Contrastive heads for every combination of teacher, learning rate, weight decay and seed, trained at once."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from expclip_cache.base import CacheError, Reporter, SettingsError
-from expclip_cache.cache import FeatureCache, paired_rows
-from expclip_cache.heads.cached_rows import CachedRows
-from expclip_cache.heads.contrastive import Recipe, fit_heads
-from expclip_cache.heads.head_file import write_head
-from expclip_cache.heads.memory import fits
-from expclip_cache.heads.ridge.teachers import open_images
-from expclip_cache.heads.settings import TrainSettings
+from expclip_cache.base import CacheError, Reporter, SettingsError, SilentReporter, build
+from expclip_cache.cache import FeatureCache
+from expclip_cache.heads.contrastive import train_on_caches
+from expclip_cache.heads.fused_step import Recipe
+from expclip_cache.heads.settings import ContrastiveSettings
 
 
 @dataclass(frozen=True)
-class Swept:
-    """One head of a sweep: its file's name without the suffix, how it came about, the mean loss of each epoch."""
+class SweepHead:
+    """One head of a sweep.
+
+    Attributes:
+        name: of its file, without the suffix.
+        teacher: short name of the targets it learned from.
+        targets: folder or address of those targets.
+        recipe: learning rate, weight decay and seed.
+        losses: (epochs,) float64, mean contrastive loss of each epoch, in nats.
+    """
 
     name: str
+    teacher: str
     targets: str
     recipe: Recipe
     losses: np.ndarray
 
 
 def sweep(
-    images: Path | str,
-    targets: Sequence[Path | str],
+    images: FeatureCache,
+    targets: Sequence[FeatureCache],
+    settings: ContrastiveSettings,
+    out: Path,
+    *,
     lrs: Sequence[float],
     weight_decays: Sequence[float],
-    params: TrainSettings,
-    out: Path,
-    device: torch.device,
-    report: Reporter,
-) -> list[Swept]:
-    """Train a head for every combination as one batched problem, in groups where memory asks for it.
+    device: str = "auto",
+    report: Reporter | None = None,
+) -> list[SweepHead]:
+    """Train a head for every combination as one batched problem, in groups if memory is short.
 
     Args:
-        images: cache of image features.
-        targets: caches of the same pictures' targets, equally wide; one for each teacher.
-        lrs, weight_decays: in place of the params'.
-        params: seeds, epochs, batch size and momentum of all.
+        images: image features of a CLIP.
+        targets: targets of the same images, equally wide; one cache per teacher.
+        settings: seeds, epochs, batch size and momentum of all heads.
         out: folder for the heads and for `sweep.csv`, the loss of every head and epoch.
+        lrs: learning rates, each combined with all else; they replace that of the settings.
+        weight_decays: likewise.
+        device: see `resolve_device`.
 
     Raises:
-        CacheError: a cache cannot be used, or the pictures are not the same.
-        SettingsError: a teacher is given twice, the targets are not equally wide, or there is not one full batch.
+        CacheError: a cache cannot be used, the caches come from different manifests, or `out` cannot be written.
+        SettingsError: a learning rate or weight decay is out of range, a teacher is given twice, the targets are not
+            equally wide, or there are fewer images than one batch.
     """
-    faces, teachers = open_images(images), [FeatureCache(folder) for folder in targets]
-    if len(set(map(str, targets))) < len(targets):
-        raise SettingsError("a cache of targets is given twice; seeds are what repeats a head.")
-    widths = {teacher.width for teacher in teachers}
+    places = [str(cache) for cache in targets]
+    if len(set(places)) < len(places):
+        raise SettingsError("a cache of targets is given twice. To repeat a head, add seeds.")
+    widths = {cache.width for cache in targets}
     if len(widths) > 1:
         raise SettingsError(f"expected targets of one width, found {sorted(widths)}. Sweep each LLM on its own.")
-    rows = paired_rows(faces, *teachers)
+    for lr, weight_decay in product(lrs, weight_decays):
+        build(ContrastiveSettings, **settings.model_dump() | {"lr": lr, "weight_decay": weight_decay})
     recipes = [
-        Recipe(seed, lr, decay, teacher)
-        for teacher, lr, decay, seed in product(range(len(teachers)), lrs, weight_decays, params.seeds)
+        Recipe(seed, lr, weight_decay, teacher)
+        for teacher, lr, weight_decay, seed in product(range(len(targets)), lrs, weight_decays, settings.seeds)
     ]
-    x, y = CachedRows([faces], rows), CachedRows(teachers, rows)
-    resident = fits(4 * (x.shape[0] * x.shape[1] + y.shape[0] * y.shape[1]), device)
-    if not resident:
-        report.say(f"the training rows do not fit on {device}; reading each batch from the shards")
-    groups = list(_groups(recipes, x.shape[1], y.shape[1], params.batch_size, device))
-    steps = params.epochs * (len(rows) // params.batch_size) * len(groups)
-    swept = []
-    with report.bar(f"training {len(recipes)} heads on {device}", steps, "step") as bar:
-        for group in groups:
-            scale = faces.identity.encoder["logit_scale"]
-            heads = fit_heads(
-                x, y, scale, params, device, bar.advance, resident=resident, recipes=group, teachers=len(teachers)
-            )
-            for recipe, weights, losses in zip(group, heads.weights, heads.losses, strict=True):
-                teacher = teachers[recipe.teacher]
-                name = _name(recipe, str(targets[recipe.teacher]) if len(teachers) > 1 else "")
-                settings = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "seed": recipe.seed}
-                settings |= {"epochs": params.epochs, "batch_size": params.batch_size, "momentum": params.momentum}
-                fingerprints = {"images": faces.identity.fingerprint, "targets": teacher.identity.fingerprint}
-                write_head(out / f"{name}.safetensors", weights, settings | {"fingerprints": fingerprints})
-                swept.append(Swept(name, str(targets[recipe.teacher]), recipe, losses))
-    _write_losses(out / "sweep.csv", swept)
-    return swept
+    trained = train_on_caches(
+        images, targets, settings, recipes, device, report or SilentReporter(), teachers=len(targets)
+    )
+    teachers = distinct_names(places)
+    heads = []
+    for number, recipe in enumerate(recipes):
+        teacher = teachers[recipe.teacher]
+        name = f"lr-{recipe.lr:g}_wd-{recipe.weight_decay:g}_seed-{recipe.seed}"
+        if len(targets) > 1:
+            name = f"{teacher}_{name}"
+        trained.write(number, out / f"{name}.safetensors")
+        heads.append(SweepHead(name, teacher, places[recipe.teacher], recipe, trained.losses[number]))
+    _write_losses(out / "sweep.csv", heads)
+    return heads
 
 
-def _groups(
-    recipes: Sequence[Recipe], width: int, target_width: int, batch: int, device: torch.device
-) -> Iterator[Sequence[Recipe]]:
-    """As many heads at once as fit: weights, gradients and momentum of each, and its batch with what is made of it."""
-    each = 4 * (3 * width * target_width + batch * (width + 5 * target_width + 4 * batch))
-    size = len(recipes)
-    while size > 1 and not fits(size * each, device):
-        size = -(-size // 2)
-    for start in range(0, len(recipes), size):
-        yield recipes[start : start + size]
+def distinct_names(places: Sequence[str]) -> list[str]:
+    """Short names for folders or addresses: as many of their last parts as it takes to tell them apart.
+
+    >>> distinct_names(["features/blip2/caer-s", "features/other/caer-s"])
+    ['blip2-caer-s', 'other-caer-s']
+
+    Args:
+        places: all different.
+    """
+    for parts in count(1):
+        names = ["-".join(Path(place).parts[-parts:]).replace("/", "") for place in places]
+        if len(set(names)) == len(places):
+            return names
+    raise AssertionError("unreachable")
 
 
-def _name(recipe: Recipe, targets: str) -> str:
-    teacher = f"{Path(targets).name}_" if targets else ""
-    return f"{teacher}lr-{recipe.lr:g}_wd-{recipe.weight_decay:g}_seed-{recipe.seed}"
-
-
-def _write_losses(path: Path, swept: Sequence[Swept]) -> None:
+def _write_losses(path: Path, heads: Sequence[SweepHead]) -> None:
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["head", "targets", "lr", "weight_decay", "seed", "epoch", "loss"])
-            for head in swept:
+            for head in heads:
                 fixed = [head.name, head.targets, head.recipe.lr, head.recipe.weight_decay, head.recipe.seed]
                 table.writerows([*fixed, epoch, f"{loss:.6f}"] for epoch, loss in enumerate(head.losses, start=1))
     except OSError as error:
-        raise CacheError(f"{path}: cannot be written ({error.strerror}).") from None
+        raise CacheError(f"{path}: cannot be written ({error.strerror}). Check the folder and its rights.") from None

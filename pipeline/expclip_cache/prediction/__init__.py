@@ -1,4 +1,4 @@
-"""The expression in one's own photos, folders of frames and videos."""
+"""The expression in your own photos, videos and folders of frames."""
 
 import lazy_loader as lazy
 

@@ -1,6 +1,7 @@
 from .inputs import find_inputs as find_inputs
-from .output import refusal_to_json as refusal_to_json
-from .output import to_block as to_block
-from .output import to_json as to_json
-from .output import to_line as to_line
+from .output import error_to_json as error_to_json
+from .output import prediction_to_bars as prediction_to_bars
+from .output import prediction_to_json as prediction_to_json
+from .output import prediction_to_line as prediction_to_line
 from .predictor import Predictor as Predictor
+from .result import Prediction as Prediction

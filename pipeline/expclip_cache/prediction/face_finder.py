@@ -1,4 +1,4 @@
-"""Finding the face in a photo: dlib's frontal face detector, which carries its model inside and needs no download."""
+"""Finding the face in a photo with dlib's frontal face detector, whose model is part of the package (no download)."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,19 +9,20 @@ from PIL import Image
 from expclip_cache.base import EncoderError
 
 SIZES = (640, 1600)
-"""Longest side of the picture the detector sees, in pixels, one after the other until a face is found. It finds faces
-from 80 pixels on: the first size is quick, the second finds faces from a twentieth of the picture's longest side."""
+"""Longest side, in pixels, of the image given to the detector; tried in this order until a face is found. The detector
+finds faces of at least 80 pixels: the first size is fast, the second finds faces down to a twentieth of the image's
+longest side."""
 
 MARGIN = 0.2
-"""Room around the detector's box, which ends at brows and chin, on each side as a share of the box."""
+"""Margin on each side of the detector's box, which ends at brows and chin, as a fraction of the box's width."""
 
 
 @dataclass(frozen=True)
-class Face:
-    """The largest face of a picture, with margin, cut to the picture; pixels of the full-size picture.
+class DetectedFace:
+    """The largest face of an image: its box with margin, clipped to the image, in pixels of the full-size image.
 
     Attributes:
-        found: how many faces there are.
+        found: how many faces were detected.
     """
 
     left: int
@@ -42,34 +43,38 @@ def can_find_faces() -> bool:
 
 
 class FaceFinder:
-    """Finds the largest face of a picture."""
+    """Finds the largest face of an image.
+
+    Raises:
+        EncoderError: the detector is not installed.
+    """
 
     def __init__(self) -> None:
         if not can_find_faces():
             raise EncoderError(
                 "no face detector is installed. Install it (pip install 'expclip-cache[face]'), "
-                "or give faces that are cut out already and --no-crop."
+                "or use images that are already cropped to the face, with --no-crop."
             )
         import dlib
 
-        self._detector = dlib.get_frontal_face_detector()
+        # dlib is a compiled module without type stubs.
+        self._detector = dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
 
-    def find(self, picture: Image.Image) -> Face | None:
-        """The largest face of an RGB picture, or None."""
+    def find(self, image: Image.Image) -> DetectedFace | None:
+        """The largest face of an RGB image, or None if no face is found."""
         for size in SIZES:
-            scale = size / max(picture.size)
-            small = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.BILINEAR)
-            boxes, _, _ = self._detector.run(np.asarray(small), 0, 0.0)
+            scale = size / max(image.size)
+            width, height = (max(1, round(side * scale)) for side in image.size)
+            scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+            boxes, _, _ = self._detector.run(np.asarray(scaled), 0, 0.0)
             if boxes:
                 largest = max(boxes, key=lambda box: box.area())
                 margin = MARGIN * largest.width()
-                left, top = largest.left() - margin, largest.top() - margin
-                right, bottom = largest.right() + margin, largest.bottom() + margin
-                return Face(
-                    max(0, round(left / scale)),
-                    max(0, round(top / scale)),
-                    min(picture.width, round(right / scale)),
-                    min(picture.height, round(bottom / scale)),
-                    len(boxes),
+                return DetectedFace(
+                    left=max(0, round((largest.left() - margin) / scale)),
+                    top=max(0, round((largest.top() - margin) / scale)),
+                    right=min(image.width, round((largest.right() + margin) / scale)),
+                    bottom=min(image.height, round((largest.bottom() + margin) / scale)),
+                    found=len(boxes),
                 )
         return None

@@ -1,4 +1,4 @@
-"""A photo or clip of your own -> its expression, with plain CLIP and with Exp-CLIP.
+"""Your own photo or clip -> its expression, with plain CLIP and with Exp-CLIP.
 
 from expclip_cache.prediction import Predictor
 predictor = Predictor()
@@ -6,53 +6,32 @@ print(predictor("photo.jpg").best)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from expclip_cache.base import CANONICAL, DataError, EncoderError, SettingsError
+from expclip_cache.base import DataError, EncoderError
 from expclip_cache.datasets import ShortClip
-from expclip_cache.encoders import ClipSettings, read_photo, to_square
+from expclip_cache.encoders import ClipSettings, read_image, to_square
 from expclip_cache.heads import read_head
-from expclip_cache.prediction.face_finder import Face, FaceFinder, can_find_faces
+from expclip_cache.prediction.class_prompts import prompts_from
+from expclip_cache.prediction.face_finder import DetectedFace, FaceFinder, can_find_faces
+from expclip_cache.prediction.result import Prediction, Ranked
 from expclip_cache.prediction.video import is_video, read_clip
-from expclip_cache.prompts import Prompt, classes_in, prompt_table
-from expclip_cache.scoring import shares
+from expclip_cache.scoring import PromptIndex, softmax_percent
 
-PACKAGED_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
+DEMO_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
 TRAINED_HEAD = Path("heads/seed-1.safetensors")
-
-Ranked = tuple[tuple[str, float], ...]
-"""Every class and its share in percent (softmax over the classes), the largest first."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer to one photo or clip.
-
-    Attributes:
-        expclip: with the head.
-        clip: without it.
-        face: where the face was found, in a clip on its first frame; None where the whole picture was taken.
-        frames: pictures that were looked at, 1 for a photo.
-    """
-
-    path: str
-    expclip: Ranked
-    clip: Ranked
-    face: Face | None
-    frames: int
-
-    @property
-    def best(self) -> str:
-        """The first class under Exp-CLIP."""
-        return self.expclip[0][0]
 
 
 class Predictor:
-    """Names the expression of faces, in the seven usual words or in any others."""
+    """Classifies the expression of faces, into the seven usual classes or any others.
+
+    Attributes:
+        classes: the c class names.
+        head: file of the head.
+    """
 
     def __init__(
         self,
@@ -64,114 +43,104 @@ class Predictor:
         frames: int = 16,
         short_clip: ShortClip = "edge",
     ):
-        """Load encoder and head.
+        """Load the encoder and the head.
 
         Args:
-            clip: the encoder; by default the demo's, which has seen drawn faces only.
-            head: a file; by default the packaged one for the demo's encoder, else heads/seed-1.safetensors.
-            prompts: words of your own, or a prompt file; by default the seven classes and the reference's ensemble.
-                A word becomes "an expression of WORD."; text that ends in a full stop stays as it is.
-            crop: cut out the largest face first; by default if the detector is installed.
-            device: see `expclip_cache.workers.device.resolve_device`.
-            frames: looked at in a clip; their mean feature counts, as in the reference.
-            short_clip: see `expclip_cache.datasets.sampling`.
+            clip: the encoder; by default the demo encoder, which was trained on drawn faces only.
+            head: its file; by default the packaged head for the demo encoder, otherwise heads/seed-1.safetensors.
+            prompts: your own words or a prompt file, see `prompts_from`; by default the seven classes and the
+                reference's ensemble.
+            crop: crop to the largest face first; by default if the detector is installed.
+            device: `auto`, `cpu`, `cuda` or `cuda:1`.
+            frames: number of frames sampled from a clip; their mean feature is classified, as in the reference.
+            short_clip: rule for clips with no more frames than that, see `expclip_cache.datasets.sample_indices`.
 
         Raises:
-            ExpclipError: encoder, head or prompts cannot be used.
+            ExpclipError: the encoder, head or prompts cannot be used.
         """
         from expclip_cache.encoders import load_clip
-        from expclip_cache.scoring import PromptIndex
         from expclip_cache.workers import resolve_device
 
-        clip = clip or ClipSettings(name="demo-clip", model="demo")
+        clip = clip or ClipSettings()
         self.head = Path(head) if head is not None else _default_head(clip)
         weights = read_head(self.head)
         crop = can_find_faces() if crop is None else crop
         self._finder = FaceFinder() if crop else None
-        self._sampling = frames, short_clip
-        table = _prompts(prompts)
+        self._frames = frames
+        self._short_clip: ShortClip = short_clip
+        table = prompts_from(prompts)
         self.classes = tuple(dict.fromkeys(prompt.class_name for prompt in table))
         self._encoder = load_clip(clip, resolve_device(device))
         if weights.shape[1] != self._encoder.width:
             raise EncoderError(
-                f"{self.head}: takes features of width {weights.shape[1]}, the CLIP {clip.model} gives "
+                f"{self.head}: takes features of width {weights.shape[1]}, but CLIP {clip.model} has width "
                 f"{self._encoder.width}. Give the head that was trained on this CLIP."
             )
         texts = self._encoder.encode_texts([prompt.text for prompt in table]).cpu().numpy()
-        owner = np.array([self.classes.index(prompt.class_name) for prompt in table])
-        self._indices = PromptIndex(texts, owner, weights), PromptIndex(texts, owner)
+        labels = np.array([self.classes.index(prompt.class_name) for prompt in table])
+        self._expclip_index = PromptIndex(texts, labels, weights)
+        self._clip_index = PromptIndex(texts, labels)
 
     @property
     def crops(self) -> bool:
-        """Whether the face is cut out first."""
+        """Whether images are cropped to the face first."""
         return self._finder is not None
 
     def __call__(self, path: str | Path) -> Prediction:
-        """Name the expression in a photo, a video file or a folder of frames.
+        """Classify the expression in a photo, a video file or a folder of frames.
 
         Raises:
             DataError: it cannot be read, or no face is found in it; the message does not repeat the path.
         """
         path = Path(path)
-        pictures = read_clip(path, *self._sampling) if path.is_dir() or is_video(path) else [read_photo(path)]
-        faces = [self._finder.find(picture) for picture in pictures] if self._finder else [None] * len(pictures)
+        if path.is_dir() or is_video(path):
+            images = read_clip(path, self._frames, self._short_clip)
+        else:
+            images = [read_image(path)]
+        face = None
         if self._finder:
-            faces = _without_gaps(faces)
-            pictures = [picture.crop(face.box) for picture, face in zip(pictures, faces, strict=True)]
-        feature = self._feature(pictures)
-        expclip, clip = (
-            self._ranked(shares(index.similarities(feature), self._encoder.logit_scale)[0]) for index in self._indices
-        )
-        return Prediction(str(path), expclip, clip, faces[0], len(pictures))
+            faces = _fill_gaps([self._finder.find(image) for image in images])
+            images = [image.crop(found.box) for image, found in zip(images, faces, strict=True)]
+            face = faces[0]
+        feature = self._mean_feature(images)
+        expclip, clip = (self._ranked(index, feature) for index in (self._expclip_index, self._clip_index))
+        return Prediction(str(path), expclip, clip, face, len(images))
 
-    def _feature(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-        """(1, d) mean of the raw features: the head is linear, so projecting the mean is the mean of projections."""
+    def _mean_feature(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """(1, d) mean of the raw features. The head is linear, so it maps this mean to the mean of the projections."""
         import torch
 
-        pixels = np.stack([to_square(picture, self._encoder.preprocess) for picture in pictures])
+        pixels = np.stack([to_square(image, self._encoder.preprocess) for image in images])
         features = self._encoder.encode_images(torch.from_numpy(pixels))
         return features.mean(dim=0, keepdim=True).cpu().numpy()
 
-    def _ranked(self, percent: np.ndarray) -> Ranked:
-        order = np.argsort(-percent, kind="stable")
-        return tuple((self.classes[label], float(percent[label])) for label in order)
+    def _ranked(self, index: PromptIndex, feature: np.ndarray) -> Ranked:
+        percent = softmax_percent(index.similarities(feature), self._encoder.logit_scale)[0]
+        return tuple((self.classes[label], float(percent[label])) for label in np.argsort(-percent, kind="stable"))
 
 
-def _without_gaps(faces: Sequence[Face | None]) -> list[Face]:
-    """The face of each frame; where none was found, that of the last frame before it or else the first after it."""
-    known = next((face for face in faces if face), None)
-    if known is None:
-        raise DataError("no face found. If it is a face that was cut out already, say --no-crop (crop=False)")
+def _fill_gaps(faces: Sequence[DetectedFace | None]) -> list[DetectedFace]:
+    """The face of each frame; without one, that of the last frame before it that has one, or else the first after it.
+
+    Raises:
+        DataError: no frame has a face.
+    """
+    current = next((face for face in faces if face), None)
+    if current is None:
+        raise DataError("no face found. If the image is already cropped to the face, use --no-crop (crop=False)")
     filled = []
     for face in faces:
-        known = face or known
-        filled.append(known)
+        current = face or current
+        filled.append(current)
     return filled
 
 
 def _default_head(clip: ClipSettings) -> Path:
     if clip.model == "demo":
-        return PACKAGED_HEAD
+        return DEMO_HEAD
     if TRAINED_HEAD.is_file():
         return TRAINED_HEAD
     raise DataError(
-        f"no head: {TRAINED_HEAD} is not here. Train one (dvc repro), or give its file with --head. "
-        "`expclip-cache import-head` converts the reference's checkpoints."
+        f"no head: expected {TRAINED_HEAD}, which does not exist. Train a head (dvc repro), or give its file with "
+        "--head. `expclip-cache import-head` converts the reference's checkpoints."
     )
-
-
-def _prompts(asked: str | Sequence[str] | None) -> tuple[Prompt, ...]:
-    """The prompts of the classes to choose from."""
-    if asked is None:
-        return prompt_table("reference", (5,), CANONICAL[:7])
-    if isinstance(asked, str) and asked.endswith((".yaml", ".yml")):
-        table = prompt_table(asked, (), classes_in(asked) or CANONICAL[:7])
-    else:
-        words = asked.split(",") if isinstance(asked, str) else asked
-        words = list(dict.fromkeys(word.strip() for word in words if word.strip()))
-        table = tuple(
-            Prompt(0, word.rstrip("."), word if word.endswith(".") else f"an expression of {word}.") for word in words
-        )
-    if len({prompt.class_name for prompt in table}) < 2:
-        raise SettingsError(f"prompts: expected at least two to choose from, found {asked!r}.")
-    return table

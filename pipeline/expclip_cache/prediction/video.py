@@ -1,4 +1,4 @@
-"""Video files and folders of frames -> the few frames that are looked at."""
+"""Video files and folders of frames -> the sampled frames."""
 
 import os
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from PIL import Image
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets import ShortClip, frame_names, sample_indices
-from expclip_cache.encoders import read_photo
+from expclip_cache.encoders import read_image
 
 if TYPE_CHECKING:
     import cv2
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
-"""Suffixes of video files, in lower case; upper case counts too."""
+"""Suffixes of video files in lower case; case does not matter."""
 
 
 def is_video(path: Path) -> bool:
@@ -26,27 +26,32 @@ def is_video(path: Path) -> bool:
 def read_clip(path: Path, frames: int, short_clip: ShortClip) -> list[Image.Image]:
     """The sampled frames of a video file or of a folder of frames, RGB.
 
+    Args:
+        path: file or folder.
+        frames: number of frames to sample.
+        short_clip: rule for clips with no more frames than that, see `expclip_cache.datasets.sample_indices`.
+
     Raises:
-        DataError: it has no frame, or one cannot be decoded.
+        DataError: there are no frames, or one cannot be decoded; the message does not repeat the path.
     """
     if path.is_dir():
         names = frame_names(path)
         if not names:
-            raise DataError("has no frame: no image lies directly in this folder")
-        return [read_photo(path / names[index]) for index in sample_indices(len(names), frames, short_clip)]
+            raise DataError("expected images directly in this folder, found none")
+        return [read_image(path / names[index]) for index in sample_indices(len(names), frames, short_clip)]
     return _read_video(path, frames, short_clip)
 
 
 def _read_video(path: Path, frames: int, short_clip: ShortClip) -> list[Image.Image]:
     if not path.is_file():
         raise DataError("is not a file" if path.exists() else "does not exist")
-    # A container's own count of frames is often an estimate, so they are counted.
-    count = sum(1 for _ in _grabbed(path))
+    # The frame count in a container's header is often an estimate, so the frames are counted.
+    count = sum(1 for _ in _grab_frames(path))
     if count == 0:
-        raise DataError("no frame could be decoded: it is no video, or damaged, or of an unknown codec")
+        raise DataError("no frame could be decoded: not a video, damaged, or an unsupported codec")
     wanted = sample_indices(count, frames, short_clip)
     found: dict[int, Image.Image] = {}
-    for index, video in enumerate(_grabbed(path)):
+    for index, video in enumerate(_grab_frames(path)):
         if index in wanted:
             ok, pixels = video.retrieve()
             if not ok:
@@ -57,11 +62,11 @@ def _read_video(path: Path, frames: int, short_clip: ShortClip) -> list[Image.Im
     return [found[index] for index in wanted]
 
 
-def _grabbed(path: Path) -> Iterator["cv2.VideoCapture"]:
-    """The open video, once for every frame, at that frame."""
+def _grab_frames(path: Path) -> Iterator["cv2.VideoCapture"]:
+    """The open video, once per frame, positioned at that frame."""
     import cv2
 
-    # OpenCV and FFmpeg write their complaints about a broken file straight to standard error; ours says the same.
+    # OpenCV and FFmpeg print errors about broken files to standard error; ours report the same.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)

@@ -1,4 +1,4 @@
-"""Class names -> prompts for CLIP's text tower."""
+"""Prompts for CLIP's text tower that describe the expression classes."""
 
 import lazy_loader as lazy
 

@@ -1,12 +1,12 @@
-"""A user's own prompts, from a YAML file.
+"""Read a user's own prompts from a YAML file.
 
-Either the prompts of each class:
+The file either lists the prompts of each class:
 
     classes:
       happiness: ["a smiling face.", "a face with raised cheeks."]
       boredom: ["a bored face."]
 
-or templates for all classes, with {n} for the class name and {a} for its adjective:
+or has templates for all classes, with {n} for the class name and {a} for its adjective:
 
     templates: ["a photo of a {a} person.", "a face that shows {n}."]
     adjectives: {boredom: bored}     # only for classes outside the eleven
@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 
-from expclip_cache.base import ADJECTIVES, SettingsError
+from expclip_cache.base import ADJECTIVES, SettingsError, load_yaml
+
+IF_MISSING = "Expected the prompt set reference, clean or the path of a YAML file."
 
 
 def read_prompt_file(path: str | Path, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -24,37 +26,35 @@ def read_prompt_file(path: str | Path, classes: Sequence[str]) -> dict[str, tupl
 
     Args:
         path: the YAML file, UTF-8.
-        classes: the class names wanted; others in the file are left alone.
+        classes: the class names to read; others in the file are ignored.
 
     Returns:
-        Class name -> its prompts in the file's order, for `classes` in their order. Classes may have
-        different numbers of prompts.
+        Class name -> its prompts in the order of the file, for `classes` in their order. Classes may have different
+        numbers of prompts.
 
     Raises:
-        SettingsError: the file is missing or no YAML, has unknown keys, lacks a class, or holds something that
-            is no prompt.
+        SettingsError: the file is missing or not YAML, has unknown keys, has no prompts for a class, or holds a value
+            that is not a prompt.
     """
-    tree = _load(Path(path))
+    tree = load_yaml(Path(path), IF_MISSING)
     if not isinstance(tree, Mapping) or ("classes" in tree) == ("templates" in tree):
         raise SettingsError(f"{path}: expected either `classes:` or `templates:`, found {_found(tree)}.")
     known = ("classes",) if "classes" in tree else ("templates", "adjectives")
     unknown = [str(key) for key in tree if key not in known]
     if unknown:
-        raise SettingsError(
-            f"{path}: unknown key {', '.join(unknown)}. Known beside `{known[0]}`: {known[1:] or 'none'}."
-        )
+        raise SettingsError(f"{path}: unknown key {', '.join(unknown)}. Known keys: {', '.join(known)}.")
     if "classes" in tree:
         return _by_class(path, tree["classes"], classes)
     return _by_template(path, tree["templates"], tree.get("adjectives", {}), classes)
 
 
 def classes_in(path: str | Path) -> tuple[str, ...] | None:
-    """The classes that a file describes one by one; None for templates, which fit any class.
+    """The classes whose prompts a file lists; None for a file of templates, which serve any class.
 
     Raises:
-        SettingsError: the file is missing or no YAML.
+        SettingsError: the file is missing or not YAML.
     """
-    tree = _load(Path(path))
+    tree = load_yaml(Path(path), IF_MISSING)
     classes = tree.get("classes") if isinstance(tree, Mapping) else None
     return tuple(map(str, classes)) if isinstance(classes, Mapping) else None
 
@@ -78,7 +78,7 @@ def _by_template(
     if not isinstance(adjectives, Mapping) or not all(isinstance(word, str) for word in adjectives.values()):
         raise SettingsError(f"{path}: adjectives: expected class names, each with a word, found {adjectives!r}.")
     words = ADJECTIVES | dict(adjectives)
-    wants_adjective = False
+    needs_adjective = False
     for template in templates:
         fields = _fields(path, template)
         if not fields or not fields <= {"n", "a"}:
@@ -86,15 +86,15 @@ def _by_template(
                 f"{path}: templates: expected {{n}} (class name) or {{a}} (adjective) and nothing else in "
                 f"braces, found {template!r}."
             )
-        wants_adjective |= "a" in fields
-    lacking = [name for name in classes if name not in words]
-    if wants_adjective and lacking:
-        raise SettingsError(f"{path}: no adjective for {', '.join(lacking)}. Add it under `adjectives:`.")
+        needs_adjective |= "a" in fields
+    missing = [name for name in classes if name not in words]
+    if needs_adjective and missing:
+        raise SettingsError(f"{path}: no adjective for {', '.join(missing)}. Add it under `adjectives:`.")
     return {name: tuple(t.format(n=name, a=words.get(name)) for t in templates) for name in classes}
 
 
 def _fields(path: str | Path, template: str) -> set[str]:
-    """What stands in braces, conversions and formats included, so that those are refused too."""
+    """The contents of a template's braces, with conversions and format specs, so that these are rejected too."""
     try:
         parts = [(field, spec, conversion) for _, field, spec, conversion in Formatter().parse(template)]
     except ValueError as error:
@@ -109,20 +109,6 @@ def _prompts(where: str, value: object) -> tuple[str, ...]:
     if wrong:
         raise SettingsError(f"{where}: expected prompts, found {wrong[0]!r}.")
     return tuple(value)
-
-
-def _load(path: Path) -> object:
-    from ruamel.yaml import YAML, YAMLError
-
-    try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(
-            f"{path}: the prompt file cannot be read ({error.strerror}). prompts.set is reference, clean or "
-            "the path of a YAML file."
-        ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not valid YAML: {error}") from None
 
 
 def _found(tree: object) -> str:

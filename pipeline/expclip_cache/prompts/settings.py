@@ -7,15 +7,16 @@ from pydantic import Field
 from expclip_cache.base import Section
 
 Aggregation = Literal["mean", "renorm_mean", "nearest"]
-"""How the similarities of a class's prompts become one, see `scoring.PromptIndex`."""
+"""How the similarities to a class's prompts become one score, see `scoring.PromptIndex`."""
 
 
 class PromptSettings(Section):
-    """Which prompts describe the classes, and how a class's prompts are aggregated.
+    """Which prompts describe the classes, and how the prompts of a class are aggregated.
 
     Attributes:
-        set: `reference`, `clean`, or a prompt file.
-        types: prompt types 1 to 5 of the two built-in sets.
+        set: `reference`, `clean`, or the path of a prompt file.
+        types: prompt types 1 to 5, for the two built-in sets.
+        aggregation: see `Aggregation`.
     """
 
     set: Annotated[str, Field(pattern=r"^(reference|clean|.+\.ya?ml)$")] = "reference"
@@ -24,5 +25,5 @@ class PromptSettings(Section):
 
     @property
     def is_file(self) -> bool:
-        """Whether the prompts come from a user's file."""
+        """Whether `set` is the path of a prompt file."""
         return self.set.endswith((".yaml", ".yml"))

@@ -1,4 +1,4 @@
-"""Results for people: tables, the comparison with published figures, the report page."""
+"""Reports: tables, the comparison with published results, rerun comparison, and the report page."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""The comparison with published scores, for people: a csv and a table in the terminal."""
+"""The comparison with published scores as a csv file and as a terminal table."""
 
 import csv
 import io
@@ -12,9 +12,9 @@ _DIFFERENCES = (("clip", "paper_clip"), ("expclip", "paper_expclip"), ("expclip"
 
 
 def comparison_csv(rows: Sequence[Comparison]) -> str:
-    """Every row with all its numbers, in percent and points; a cell is empty where nothing is known.
+    """Every row with all its numbers, in percent and points; a cell is empty if its value is unknown.
 
-    `log_difference_uar` is ours minus the log's, and so on.
+    `log_difference_uar` is ours minus the log's; the other differences likewise.
     """
     records = [_record(row) for row in rows]
     text = io.StringIO()
@@ -43,20 +43,20 @@ def _record(row: Comparison) -> dict[str, str | int | None]:
 
 
 def _difference(row: Comparison, ours: str, theirs: str) -> Pair | None:
-    other = getattr(row, theirs)
-    return other and getattr(row, ours).minus(other)
+    published = getattr(row, theirs)
+    return published and getattr(row, ours).minus(published)
 
 
 def _cells(pair: Pair | None) -> tuple[str, str]:
     return ("", "") if pair is None else (f"{pair.uar:.3f}", "" if pair.war is None else f"{pair.war:.3f}")
 
 
-def comparison_table(rows: Sequence[Comparison]) -> Table:
-    """The rows that others publish too, UAR/WAR in percent; how the heads were fitted only if that differs."""
+def comparison_to_terminal(rows: Sequence[Comparison]) -> Table:
+    """The rows with published scores, UAR/WAR in percent; a column for the kind of head only if there are several."""
     shown = [row for row in rows if row.is_published]
     backbones = ", ".join(sorted({row.backbone for row in shown if row.backbone}))
     several = len({row.head for row in shown}) > 1
-    table = Table(title=f"Beside the published results for {backbones}, UAR/WAR in percent")
+    table = Table(title=f"Published results for {backbones} and ours, UAR/WAR in percent")
     table.add_column("test set", no_wrap=True)
     for name in ("type", "head", "items", "CLIP", "paper", "Exp-CLIP", "paper", "log", "ours - log"):
         if name != "head" or several:
@@ -78,7 +78,9 @@ def comparison_table(rows: Sequence[Comparison]) -> Table:
             _words(_difference(row, "expclip", "log"), "+.2f"),
         )
         previous = row.test_set
-    table.caption = "type: of the prompts; items: scored, and of how many where others scored another number"
+    table.caption = (
+        "type: prompt type; items: scored items, and of how many if the published scores cover another number"
+    )
     return table
 
 

@@ -1,18 +1,19 @@
-"""Published zero-shot results, to print beside ours.
+"""Published zero-shot results, shown beside ours.
 
 Three sources: the table of the Exp-CLIP paper (arXiv 2405.19100), the test logs in its repository (another run, one
-row per prompt type; the target to reproduce), and EmoCapCLIP (2025), whose UAR is read off a figure.
+row per prompt type; the target to reproduce), and EmoCapCLIP (2025), whose UAR was read off a figure.
 """
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from expclip_cache.base import DataError
+Method = Literal["CLIP", "Exp-CLIP", "EmoCapCLIP"]
+Origin = Literal["paper", "log", "figure"]
 
 _COLUMNS = ("raf-db", "affectnet-7", "affectnet-8", "ferplus", "dfew", "ferv39k", "mafw", "afew")
 
-# method, backbone, source, prompt type (- where not told), then UAR/WAR in percent in the order of _COLUMNS.
+# method, backbone, source, prompt type (- if not stated), then UAR/WAR in percent in the order of _COLUMNS.
 _TABLE = """
 CLIP B/32 paper -  34.97/30.05 29.29/29.29 25.53/25.53 36.05/33.89 22.08/21.30 18.12/17.38 13.39/15.48 28.59/28.87
 CLIP B/16 paper -  38.66/37.16 34.35/34.35 29.38/29.38 34.33/45.14 22.92/28.33 19.81/22.51 15.45/17.25 28.21/29.13
@@ -44,18 +45,18 @@ class Published:
     """One published result.
 
     Attributes:
-        method: who classified.
+        method: the classifier.
         backbone: of CLIP: B/32, B/16 or L/14.
-        source: the paper's table, the repository's logs, or read off a figure (to about half a point).
-        prompt_type: 1 to 5; None where the source names none.
-        dataset: a definition's name. DFEW and MAFW: the unweighted mean of the five folds' scores.
+        source: the paper's table, the repository's logs, or a figure (read to about half a point).
+        prompt_type: 1 to 5; None if the source does not say.
+        dataset: name of a dataset definition. DFEW and MAFW: the unweighted mean of the five folds' scores.
         uar: percent.
-        war: percent; None where the source has none.
+        war: percent; None if the source reports none.
     """
 
-    method: Literal["CLIP", "Exp-CLIP", "EmoCapCLIP"]
+    method: Method
     backbone: str
-    source: Literal["paper", "log", "figure"]
+    source: Origin
     prompt_type: int | None
     dataset: str
     uar: float
@@ -63,14 +64,23 @@ class Published:
 
 
 def _parse() -> tuple[Published, ...]:
+    methods: dict[str, Method] = {name: name for name in get_args(Method)}
+    origins: dict[str, Origin] = {name: name for name in get_args(Origin)}
     results = []
     for line in _TABLE.strip().splitlines():
         method, backbone, source, kind, *cells = line.split()
         for dataset, cell in zip(_COLUMNS, cells, strict=True):
             uar, _, war = cell.partition("/")
-            prompt_type = None if kind == "-" else int(kind)
             results.append(
-                Published(method, backbone, source, prompt_type, dataset, float(uar), float(war) if war else None)
+                Published(
+                    method=methods[method],
+                    backbone=backbone,
+                    source=origins[source],
+                    prompt_type=None if kind == "-" else int(kind),
+                    dataset=dataset,
+                    uar=float(uar),
+                    war=float(war) if war else None,
+                )
             )
     return tuple(results)
 
@@ -78,28 +88,29 @@ def _parse() -> tuple[Published, ...]:
 RESULTS = _parse()
 
 
-def published_results(backbone: str, dataset: str, prompt_type: int | None = None) -> tuple[Published, ...]:
-    """What others report, in the order paper, logs, later work.
+def published_results(backbone: str, dataset: str, prompt_type: int) -> tuple[Published, ...]:
+    """The published results for one dataset, in the order paper, log, later work.
 
     Args:
         backbone: B/32, B/16 or L/14, see `backbone_of`.
-        dataset: name of the dataset or its definition, in any spelling of case, spaces and hyphens.
-        prompt_type: 1 to 5 leaves out the logs of other types; None leaves out nothing.
+        dataset: name of the dataset's definition, in any spelling of case, spaces and hyphens.
+        prompt_type: 1 to 5 for the log of that type; 0 (prompts from a file) matches no log. Results whose source
+            does not say its prompt type are always included.
 
     Returns:
-        The results; empty where nobody reports any.
+        The results; empty if none are published.
     """
-    wanted = _plain(dataset)
     return tuple(
         result
         for result in RESULTS
-        if (result.backbone, _plain(result.dataset)) == (backbone, wanted)
-        and (None in (prompt_type, result.prompt_type) or result.prompt_type == prompt_type)
+        if result.backbone == backbone
+        and _letters_and_digits(result.dataset) == _letters_and_digits(dataset)
+        and result.prompt_type in (None, prompt_type)
     )
 
 
 def backbone_of(model: str) -> str | None:
-    """The backbone's short name in a CLIP model's name, or None for one that nobody reports on.
+    """The short name of a CLIP model's backbone, or None if nothing is published for the model.
 
     >>> backbone_of("ViT-B-32-quickgelu"), backbone_of("ViT-L-14-336"), backbone_of("demo")
     ('B/32', None, None)
@@ -108,25 +119,5 @@ def backbone_of(model: str) -> str | None:
     return match[1].replace("-", "/") if match else None
 
 
-def item_counts(dataset: str, fold: int | None = None) -> tuple[int, ...]:
-    """Published test items of each class, in canonical order.
-
-    Args:
-        dataset: name of a definition that comes with the package.
-        fold: 1 to 5 for DFEW and MAFW, None for the others.
-
-    Raises:
-        DataError: nothing is published for this dataset and fold.
-    """
-    from expclip_cache.datasets import builtin_definitions, load_definition
-
-    files = {_plain(name): file for name, file in builtin_definitions().items()}
-    file = files.get(_plain(dataset))
-    counts = load_definition(file).published_counts(fold) if file else None
-    if counts is None:
-        raise DataError(f"no published test items are known for {dataset}, fold {fold}.")
-    return counts
-
-
-def _plain(name: str) -> str:
+def _letters_and_digits(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())

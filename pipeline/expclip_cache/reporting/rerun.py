@@ -1,4 +1,4 @@
-"""Does a rerun give the recorded result: bit for bit, or within so many points?"""
+"""Compare a rerun with the recorded results: bit for bit, or scores within a tolerance."""
 
 import json
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from expclip_cache.base import DataError
 
 FOLDERS = ("results", "report")
 SUFFIXES = (".json", ".csv")
-SCORES = ("metrics.json", "summary.json")
-"""The files whose numbers are scores; the others list single items, which are either the same or not."""
+SCORE_FILES = ("metrics.json", "summary.json")
+"""Files of scores, to which the tolerance applies. The others list single items, which are equal or not."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that is not what was recorded; None where a file or a value is missing."""
+    """One value that differs from the recorded one; None if the file or the value is missing."""
 
     file: str
     key: str
@@ -23,16 +23,16 @@ class Difference:
     rerun: object
 
     def __str__(self) -> str:
-        shown = ("(missing)" if value is None else str(value) for value in (self.recorded, self.rerun))
-        return f"{self.file} {self.key}: recorded {next(shown)}, rerun {next(shown)}".replace(" :", ":")
+        recorded, rerun = ("(missing)" if value is None else value for value in (self.recorded, self.rerun))
+        return f"{' '.join(filter(None, (self.file, self.key)))}: recorded {recorded}, rerun {rerun}"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a comparison found.
+class RerunComparison:
+    """The result of comparing a rerun with the recorded results.
 
     Attributes:
-        files: how many were recorded.
+        files: number of recorded files.
         identical: every file is the same bit for bit.
         differences: values that differ by more than the tolerance.
         largest: the largest difference between two scores, in points.
@@ -45,18 +45,18 @@ class Verdict:
 
     @property
     def matches(self) -> bool:
-        """Whether the rerun stands."""
+        """Whether no value differs by more than the tolerance."""
         return not self.differences
 
 
-def compare_results(recorded: Path, rerun: Path, tolerance: float = 0.0) -> Verdict:
+def compare_results(recorded: Path, rerun: Path, tolerance: float = 0.0) -> RerunComparison:
     """Compare the folders results/ and report/ of two checkouts.
 
     Args:
-        recorded: what is to be matched.
-        rerun: what came out.
-        tolerance: 0 asks for the same bits in every file. More asks for the same test sets, prompts and counts, and
-            for scores within so many points; which single items changed sides is not asked then.
+        recorded: checkout with the recorded results.
+        rerun: checkout with the results of the rerun.
+        tolerance: in points. 0 requires the same bits in every file. More requires the same test sets, prompts and
+            counts, and scores within the tolerance; single items may then be classified differently.
 
     Raises:
         DataError: `recorded` has no results, or a file of scores is damaged.
@@ -65,25 +65,25 @@ def compare_results(recorded: Path, rerun: Path, tolerance: float = 0.0) -> Verd
     if not before:
         raise DataError(f"{recorded}: expected result files in {' or '.join(FOLDERS)}, found none.")
     if before == after:
-        return Verdict(len(before), True, (), 0.0)
+        return RerunComparison(files=len(before), identical=True, differences=(), largest=0.0)
     differences: list[Difference] = []
     largest = 0.0
     for name in sorted(before.keys() | after.keys()):
         if name not in before or name not in after:
-            there = ("a file" if name in files else None for files in (before, after))
-            differences.append(Difference(name, "", *there))
-        elif name.rpartition("/")[2] in SCORES:
-            for difference, size in _numbers(name, before[name], after[name]):
+            present = ("a file" if name in files else None for files in (before, after))
+            differences.append(Difference(name, "", *present))
+        elif name.rpartition("/")[2] in SCORE_FILES:
+            for difference, size in _changed_values(name, before[name], after[name]):
                 largest = max(largest, size)
                 if size > tolerance:
                     differences.append(difference)
         elif tolerance == 0 and before[name] != after[name]:
-            differences.append(_first_line(name, before[name], after[name]))
-    return Verdict(len(before), False, tuple(differences), largest)
+            differences.append(_first_changed_line(name, before[name], after[name]))
+    return RerunComparison(files=len(before), identical=False, differences=tuple(differences), largest=largest)
 
 
 def _files(root: Path) -> dict[str, bytes]:
-    """Result files by their path, without the line ends a checkout may have changed."""
+    """Path -> content of the result files, without the carriage returns that a checkout may have added."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes().replace(b"\r\n", b"\n")
         for folder in FOLDERS
@@ -92,21 +92,21 @@ def _files(root: Path) -> dict[str, bytes]:
     }
 
 
-def _numbers(name: str, before: bytes, after: bytes) -> Iterator[tuple[Difference, float]]:
-    """Every leaf that differs, and by how much; infinitely where it is no score."""
+def _changed_values(name: str, before: bytes, after: bytes) -> Iterator[tuple[Difference, float]]:
+    """Every leaf of the JSON that differs, and by how much: infinity for anything but two scores."""
     try:
         left, right = (dict(_leaves(json.loads(raw))) for raw in (before, after))
     except ValueError as error:
-        raise DataError(f"{name}: is damaged ({error}).") from None
+        raise DataError(f"{name}: expected JSON, found a damaged file ({error}).") from None
     for key in sorted(left.keys() | right.keys()):
         a, b = left.get(key), right.get(key)
-        if a == b:
-            continue
-        scores = isinstance(a, float) and isinstance(b, float)
-        yield Difference(name, key, a, b), abs(a - b) if scores else float("inf")
+        if a != b:
+            size = abs(a - b) if isinstance(a, float) and isinstance(b, float) else float("inf")
+            yield Difference(name, key, a, b), size
 
 
 def _leaves(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """The leaves of nested mappings, each with its keys joined by dots."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
@@ -114,9 +114,9 @@ def _leaves(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
         yield prefix, tree
 
 
-def _first_line(name: str, before: bytes, after: bytes) -> Difference:
-    """Where two texts part."""
+def _first_changed_line(name: str, before: bytes, after: bytes) -> Difference:
+    """The first line in which two texts differ, cut to 80 characters."""
     lines = [raw.decode(errors="replace").splitlines() for raw in (before, after)]
     number = next((k for k, (a, b) in enumerate(zip(*lines, strict=False)) if a != b), min(map(len, lines)))
-    there = (side[number][:80] if number < len(side) else None for side in lines)
-    return Difference(name, f"line {number + 1}", *there)
+    recorded, rerun = (side[number][:80] if number < len(side) else None for side in lines)
+    return Difference(name, f"line {number + 1}", recorded, rerun)

@@ -1,4 +1,4 @@
-"""Zero-shot scores from cached features: nearest prompts, confusion matrices, UAR and WAR."""
+"""Zero-shot scores from cached features: prompt index, predictions, confusion matrices, UAR and WAR."""
 
 import lazy_loader as lazy
 

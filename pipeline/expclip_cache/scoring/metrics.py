@@ -1,11 +1,11 @@
 """Confusion matrix, UAR and WAR of zero-shot predictions. NumPy only.
 
-WAR is the share of items named correctly. UAR is the mean over classes of the recall, so every class weighs
-the same. Both are in percent. A class without a single test item has no recall and does not enter UAR's mean
-(the convention of scikit-learn's `balanced_accuracy_score`); naming such a class is still an error elsewhere.
+WAR is the share of items that are classified correctly. UAR is the mean recall over the classes, so every class has the
+same weight. Both are in percent. A class without test items has no recall and is left out of UAR's mean (the convention
+of scikit-learn's `balanced_accuracy_score`); predicting such a class still counts as a mistake.
 
-Five-fold sets: the reference reports the unweighted mean of the folds' scores (`fold_mean`). Pooling sums the
-confusion matrices first (`pooled`), which weighs every clip the same.
+Sets with five folds: the reference reports the unweighted mean of the folds' scores (`fold_mean`). Pooling sums the
+confusion matrices first (`pooled`), so every clip has the same weight.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from expclip_cache.base import DataError
 
 Confusion = NDArray[np.int64]
-"""(c, c) int64 counts: rows are the true class, columns the predicted one."""
+"""(c, c) int64 counts: rows are the true class, columns the predicted class."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """UAR and WAR in percent, 0 to 100, and the number of test items behind them."""
+    """UAR and WAR in percent, 0 to 100, and the number of test items they were computed from."""
 
     uar: float
     war: float
@@ -30,7 +30,7 @@ class Scores:
 
 
 def confusion(truth: ArrayLike, predicted: ArrayLike, c: int) -> Confusion:
-    """Count how often each true class was given each name.
+    """Count how often each true class was predicted as each class.
 
     Args:
         truth: (n,) integers in [0, c), the true classes.
@@ -41,13 +41,15 @@ def confusion(truth: ArrayLike, predicted: ArrayLike, c: int) -> Confusion:
         (c, c) int64, rows = truth, columns = predicted.
 
     Raises:
-        DataError: the two differ in length, are no vectors of integers, or a label lies outside [0, c); the
-            first such row is named.
+        DataError: the lengths differ, one is not a vector of integers, or a label is outside [0, c); the message
+            names the first such row.
     """
     truth = _labels(truth, "truth", c)
     predicted = _labels(predicted, "predicted", c)
     if len(truth) != len(predicted):
-        raise DataError(f"confusion: truth has {len(truth)} rows and predicted {len(predicted)}; expected as many.")
+        raise DataError(
+            f"confusion: truth has {len(truth)} rows and predicted {len(predicted)}; expected the same number."
+        )
     return np.bincount(truth * c + predicted, minlength=c * c).reshape(c, c).astype(np.int64, copy=False)
 
 
@@ -61,7 +63,7 @@ def recall(matrix: ArrayLike) -> NDArray[np.float64]:
         (c,) float64; NaN for a class without test items.
 
     Raises:
-        DataError: `matrix` is not a square matrix of counts with at least one item.
+        DataError: `matrix` is not a square matrix of counts, or counts no items.
     """
     counts = _counts(matrix)
     items = counts.sum(axis=1)
@@ -78,7 +80,7 @@ def uar(matrix: ArrayLike) -> float:
 
 
 def war(matrix: ArrayLike) -> float:
-    """Weighted average recall in percent: correct items over all items, that is the accuracy.
+    """Weighted average recall in percent: correct items over all items, i.e. the accuracy.
 
     Raises:
         DataError: see `recall`.
@@ -88,7 +90,7 @@ def war(matrix: ArrayLike) -> float:
 
 
 def scores(matrix: ArrayLike) -> Scores:
-    """UAR, WAR and the number of items of one (c, c) confusion matrix.
+    """UAR, WAR and the number of items of a (c, c) confusion matrix.
 
     Raises:
         DataError: see `recall`.
@@ -97,13 +99,13 @@ def scores(matrix: ArrayLike) -> Scores:
 
 
 def fold_mean(matrices: Sequence[ArrayLike]) -> Scores:
-    """The unweighted mean of the folds' scores, the reference's figure for DFEW and MAFW.
+    """The unweighted mean of the folds' scores, as the reference reports for DFEW and MAFW.
 
     Args:
-        matrices: one (c, c) confusion matrix for each fold.
+        matrices: one (c, c) confusion matrix per fold.
 
     Raises:
-        DataError: there is no fold, or see `recall`.
+        DataError: there are no folds, or see `recall`.
     """
     if len(matrices) == 0:
         raise DataError("fold_mean: expected at least one confusion matrix, found none.")
@@ -116,32 +118,32 @@ def fold_mean(matrices: Sequence[ArrayLike]) -> Scores:
 
 
 def pooled(matrices: Sequence[ArrayLike]) -> Scores:
-    """The scores of all folds' items taken together.
+    """The scores over the items of all folds together.
 
     Args:
-        matrices: one (c, c) confusion matrix for each fold, all with the same classes.
+        matrices: one (c, c) confusion matrix per fold, all with the same classes.
 
     Raises:
-        DataError: there is no fold, the sizes differ, or see `recall`.
+        DataError: there are no folds, the sizes differ, or see `recall`.
     """
     folds = [_counts(matrix) for matrix in matrices]
     if len({fold.shape for fold in folds}) != 1:
         raise DataError(
-            f"pooled: expected confusion matrices of one size, found {[fold.shape for fold in folds]}; "
-            "folds of one dataset share its classes."
+            f"pooled: expected at least one confusion matrix, all of the same size, found "
+            f"{[fold.shape for fold in folds]}. All folds of a dataset have the same classes."
         )
     return scores(np.sum(folds, axis=0))
 
 
 def _labels(labels: ArrayLike, name: str, c: int) -> NDArray[np.int64]:
-    """(n,) int64 labels, checked to lie in [0, c)."""
+    """(n,) int64 labels, all within [0, c)."""
     array = np.asarray(labels)
     if array.ndim != 1 or not (array.size == 0 or np.issubdtype(array.dtype, np.integer)):
-        raise DataError(f"confusion: {name} must be (n,) integers, found {array.shape} {array.dtype}.")
+        raise DataError(f"confusion: {name}: expected (n,) integers, found {array.shape} {array.dtype}.")
     wrong = np.flatnonzero((array < 0) | (array >= c))
     if wrong.size:
         row, label = int(wrong[0]), int(array[wrong[0]])
-        hint = " A label of -1 marks an unlabelled row, which cannot be scored." if label == -1 else ""
+        hint = " The label -1 marks an unlabelled row; leave it out." if label == -1 else ""
         raise DataError(
             f"confusion: {name} has {label} at row {row}, expected 0 to {c - 1} ({wrong.size} such rows).{hint}"
         )
@@ -149,12 +151,12 @@ def _labels(labels: ArrayLike, name: str, c: int) -> NDArray[np.int64]:
 
 
 def _counts(matrix: ArrayLike) -> NDArray[np.int64]:
-    """(c, c) counts, checked."""
+    """(c, c) counts, validated."""
     counts = np.asarray(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not np.issubdtype(counts.dtype, np.integer):
         raise DataError(f"confusion matrix: expected (c, c) integers, found {counts.shape} {counts.dtype}.")
     if counts.min(initial=0) < 0:
-        raise DataError(f"confusion matrix: expected counts, found {counts.min()}.")
+        raise DataError(f"confusion matrix: expected counts of at least 0, found {counts.min()}.")
     if counts.sum() == 0:
-        raise DataError("confusion matrix: has no test item, so there is nothing to score. Is the dataset empty?")
+        raise DataError("confusion matrix: expected at least one test item, found none. Is the dataset empty?")
     return counts

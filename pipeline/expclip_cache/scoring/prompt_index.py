@@ -1,29 +1,28 @@
-"""Nearest-prompt search: a FAISS inner-product index over prompt embeddings, seen through the head or plain.
+"""Nearest-prompt search: a FAISS inner-product index over prompt embeddings, with or without a head.
 
-Images never leave CLIP's width d for the LLM's t. cos(W x, W t) = x'v / |W x| with v = W'(W t / |W t|), so a class is
-found by d-wide inner products alone: |W x| is the same for every class. Only similarities need it, and it follows from
-W'W. Exact up to rounding.
+Image features stay in CLIP's width d and are never projected to the LLM's width t: cos(W x, W t) = x'v / |W x| with
+v = W'(W t / |W t|). |W x| is the same for every class, so d-wide inner products are enough to find the class.
+Similarities also need |W x|, which follows from W'W. Both are exact up to rounding.
 """
 
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
-Aggregation = Literal["mean", "renorm_mean", "nearest"]
+from expclip_cache.prompts import Aggregation
 
 BLOCK = 4096
-"""Images that are projected at once, where only their lengths are wanted."""
+"""Images whose norms are computed at once."""
 
-SHORTEST = 1e-12
-"""Lengths are taken for at least this, so that a zero vector has similarity 0 to everything."""
+MIN_NORM = 1e-12
+"""Lower bound of every norm, so that a zero vector has similarity 0 to everything."""
 
 
 class PromptIndex:
     """Scores images against classes that are described by prompts.
 
-    Aggregations over a class's prompts: `mean` of their similarities (the reference; one inner product with the mean
-    of the unit prompt vectors), `renorm_mean` (that mean brought back to unit length, CLIP's own convention),
+    Aggregation over the prompts of a class: `mean` of the similarities (the reference; one inner product with the mean
+    of the unit prompt vectors), `renorm_mean` (that mean scaled back to unit length, CLIP's own convention), or
     `nearest` (the largest similarity).
     """
 
@@ -38,21 +37,21 @@ class PromptIndex:
 
         Args:
             prompts: (p, d) raw text features.
-            classes: (p,) class of each prompt, 0 ... c - 1, every class at least once.
+            classes: (p,) class of each prompt, 0 to c - 1, every class at least once.
             head: W (t, d), or None for plain CLIP.
             aggregation: see the class.
         """
         import faiss
 
         self._head = None if head is None else head.astype(np.float64)
-        unit = self._unit(prompts)
-        self._count = int(classes.max()) + 1
+        unit = self._unit_prompts(prompts)
+        self._c = int(classes.max()) + 1
         if aggregation == "nearest":
-            self._owner = np.asarray(classes)
+            self._class_of_vector = np.asarray(classes)
             vectors = unit
         else:
-            self._owner = np.arange(self._count)
-            vectors = np.stack([unit[classes == label].mean(axis=0) for label in range(self._count)])
+            self._class_of_vector = np.arange(self._c)
+            vectors = np.stack([unit[classes == label].mean(axis=0) for label in range(self._c)])
             if aggregation == "renorm_mean":
                 vectors = _normalise(vectors)
         if self._head is not None:
@@ -62,39 +61,39 @@ class PromptIndex:
         self._index.add(self._vectors)
 
     def classify(self, images: np.ndarray) -> np.ndarray:
-        """The nearest class of each image. (n, d) raw features -> (n,) int64."""
+        """The nearest class of each image: (n, d) raw features -> (n,) int64."""
         _, found = self._index.search(_contiguous(images), 1)
-        return self._owner[found[:, 0]].astype(np.int64)
+        return self._class_of_vector[found[:, 0]].astype(np.int64)
 
     def similarities(self, images: np.ndarray) -> np.ndarray:
-        """Similarity of each image to each class. (n, d) raw features -> (n, c) float32, within [-1, 1]."""
+        """Similarity of each image to each class: (n, d) raw features -> (n, c) float32 in [-1, 1]."""
         images = _contiguous(images)
-        # All of them are wanted, in no order: that is a product and no search.
-        values = images @ self._vectors.T / self._lengths(images)[:, None]
-        if np.array_equal(self._owner, np.arange(self._count)):
+        # Every similarity is needed, unsorted: a matrix product, not a search.
+        values = images @ self._vectors.T / self._norms(images)[:, None]
+        if np.array_equal(self._class_of_vector, np.arange(self._c)):
             return values
-        return np.stack([values[:, self._owner == label].max(axis=1) for label in range(self._count)], axis=1)
+        return np.stack([values[:, self._class_of_vector == label].max(axis=1) for label in range(self._c)], axis=1)
 
-    def _unit(self, prompts: np.ndarray) -> np.ndarray:
-        """The prompts as the head sees them, at unit length; (p, t) or, without a head, (p, d) float64."""
+    def _unit_prompts(self, prompts: np.ndarray) -> np.ndarray:
+        """The projected prompts at unit length: (p, t), or (p, d) without a head, float64."""
         prompts = np.asarray(prompts, dtype=np.float64)
         return _normalise(prompts if self._head is None else prompts @ self._head.T)
 
-    def _lengths(self, images: np.ndarray) -> np.ndarray:
-        """(n,) float32 lengths of the images as the head sees them."""
-        lengths = np.empty(len(images), dtype=np.float32)
+    def _norms(self, images: np.ndarray) -> np.ndarray:
+        """(n,) float32 norms |W x|, or |x| without a head."""
+        norms = np.empty(len(images), dtype=np.float32)
         for start in range(0, len(images), BLOCK):
             block = slice(start, start + BLOCK)
-            seen = images[block] if self._root is None else images[block] @ self._root
-            lengths[block] = np.sqrt(np.einsum("nd,nd->n", seen, seen))
-        return np.maximum(lengths, SHORTEST)
+            projected = images[block] if self._root is None else images[block] @ self._root
+            norms[block] = np.sqrt(np.einsum("nd,nd->n", projected, projected))
+        return np.maximum(norms, MIN_NORM)
 
     @cached_property
     def _root(self) -> np.ndarray | None:
-        """R (d, d) float32 with |R'x| = |W x|, from the eigenvectors of W'W in float64.
+        """R (d, d) float32 with |R'x| = |W x|, from the eigenvectors of W'W in float64; None without a head.
 
-        Whatever the rank of W, lengths are wrong by at most about 1e-8 |W| |x|, which is what the rounding of x and W
-        to float32 costs anyway. A QR decomposition takes three times as long.
+        Whatever the rank of W, norms are wrong by at most about 1e-8 |W| |x|, the same error as rounding x and W to
+        float32. A QR decomposition takes three times as long.
         """
         if self._head is None:
             return None
@@ -107,4 +106,4 @@ def _contiguous(features: np.ndarray) -> np.ndarray:
 
 
 def _normalise(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), SHORTEST)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), MIN_NORM)

@@ -1,4 +1,4 @@
-"""What is scored: `score:` in params.yaml."""
+"""Which datasets are scored: `score:` in params.yaml."""
 
 from typing import Annotated
 
@@ -8,6 +8,10 @@ from expclip_cache.base import Name, Section
 
 
 class ScoreSettings(Section):
-    """Which datasets are scored."""
+    """Which datasets are scored.
+
+    Attributes:
+        datasets: keys of `datasets:`; the report lists them in this order.
+    """
 
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)]

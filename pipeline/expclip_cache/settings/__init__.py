@@ -1,4 +1,4 @@
-"""The whole of params.yaml, its presets, and where the pipeline keeps its files."""
+"""The whole of params.yaml, its presets, the setup of a machine, and the paths of the pipeline's files."""
 
 import lazy_loader as lazy
 

@@ -1,5 +1,4 @@
 from .file import load_settings as load_settings
-from .file import parse_settings as parse_settings
 from .paths import MOMENTS as MOMENTS
 from .paths import REPORT as REPORT
 from .paths import head_file as head_file
@@ -14,6 +13,7 @@ from .paths import training_results as training_results
 from .presets import preset_file as preset_file
 from .presets import preset_names as preset_names
 from .settings import Settings as Settings
+from .setup import Setup as Setup
 from .setup import plan_setup as plan_setup
-from .setup import rooted_definitions as rooted_definitions
-from .setup import write_setup as write_setup
+from .setup import preset_definitions as preset_definitions
+from .setup_files import write_setup as write_setup

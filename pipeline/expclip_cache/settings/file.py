@@ -1,4 +1,4 @@
-"""params.yaml -> validated settings."""
+"""Read params.yaml into validated settings."""
 
 from pathlib import Path
 
@@ -7,20 +7,14 @@ from expclip_cache.settings.settings import Settings
 
 
 def load_settings(path: str | Path = "params.yaml") -> Settings:
-    """Read and validate a params file.
+    """Read and validate a settings file.
+
+    Every section is validated, also those that the caller does not use: a typo anywhere is found before hours of
+    encoding.
 
     Raises:
         SettingsError: the file is missing or not YAML, or a key is unknown, missing or out of range. All findings are
             listed, each with its place.
     """
     tree = load_yaml(Path(path), "Copy a preset there, for example configs/demo.yaml.")
-    return parse_settings(tree, where=str(path))
-
-
-def parse_settings(tree: object, where: str = "params") -> Settings:
-    """Validate an already parsed tree; `where` is named in errors.
-
-    Raises:
-        SettingsError: see `load_settings`.
-    """
-    return validated(Settings, tree, where)
+    return validated(Settings, tree, str(path))

@@ -1,12 +1,18 @@
-"""Where the stages keep things; dvc.yaml says the same, and a test compares the two."""
+"""Where the stages write their files. dvc.yaml has the same paths; a test compares the two."""
 
 from pathlib import Path
 
 from expclip_cache.encoders import LlmSettings
 
+MOMENTS = Path("moments")
+"""The sums that ridge heads are fitted from: kept between runs, not an output of any stage, rebuilt if missing."""
+
+REPORT = Path("report")
+"""The report page and its tables."""
+
 
 def rendered_faces(dataset: str) -> Path:
-    """The pictures of a rendered demo set."""
+    """The images of a rendered demo set."""
     return Path("data") / dataset
 
 
@@ -16,22 +22,22 @@ def manifest_file(dataset: str) -> Path:
 
 
 def image_features(clip: str, dataset: str) -> Path:
-    """The image features of a dataset under the CLIP called `clip` in params."""
+    """The cache of a dataset's image features; `clip` is `clip.name` in params.yaml."""
     return Path("features") / clip / dataset
 
 
 def prompt_features(clip: str) -> Path:
-    """The prompt embeddings of the CLIP called `clip`."""
+    """The cache of the prompt embeddings; `clip` is `clip.name` in params.yaml."""
     return Path("features") / clip / "prompts"
 
 
 def target_features(llm: str, dataset: str) -> Path:
-    """The targets of a dataset under the LLM called `llm`."""
+    """The folder of a dataset's targets; `llm` is `llm.name` in params.yaml."""
     return Path("features") / llm / dataset
 
 
 def target_draws(llm: LlmSettings, dataset: str) -> tuple[Path, ...]:
-    """The caches of a dataset's targets: one, or with dropout one for each draw."""
+    """The caches of a dataset's targets: a single one, or with dropout one per draw."""
     folder = target_features(llm.name, dataset)
     if llm.mode == "eval":
         return (folder,)
@@ -39,22 +45,15 @@ def target_draws(llm: LlmSettings, dataset: str) -> tuple[Path, ...]:
 
 
 def head_file(name: str) -> Path:
-    """A head by its name, see `TrainSettings.heads`."""
+    """The file of a head, by a name from `TrainSettings.heads`."""
     return Path("heads") / f"{name}.safetensors"
 
 
-MOMENTS = Path("moments")
-"""The sums that ridge heads are made from: kept between runs, no output of any stage, made again when missing."""
-
-
 def training_results() -> Path:
-    """Metrics and loss curve of the training."""
+    """The metrics and loss curve of the training."""
     return Path("results") / "train"
 
 
 def score_results(dataset: str) -> Path:
-    """Scores and confusion matrices of one test set."""
+    """The scores and confusion matrices of one test set."""
     return Path("results") / "score" / dataset
-
-
-REPORT = Path("report")

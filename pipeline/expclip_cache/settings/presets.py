@@ -1,4 +1,4 @@
-"""Presets: whole params.yaml files under configs/, copied or cut down to the datasets of a machine."""
+"""Presets: complete params.yaml files under configs/, used as they are or reduced to the datasets of a machine."""
 
 import io
 from collections.abc import Collection, Mapping
@@ -6,22 +6,23 @@ from itertools import pairwise
 from pathlib import Path
 
 from expclip_cache.base import SettingsError
+from expclip_cache.datasets import DatasetSettings
 
 CONFIGS = Path("configs")
 
 
 def preset_file(preset: str) -> Path:
-    """The file of a preset: the name of one under configs/, or a path.
+    """The file of a preset, given the name of one under configs/ or a path.
 
     Raises:
-        SettingsError: there is none; those there are get named.
+        SettingsError: there is no such preset; the message lists those there are.
     """
     for file in (CONFIGS / f"{preset}.yaml", Path(preset)):
         if file.is_file():
             return file
     names = ", ".join(preset_names())
     if not names:
-        raise SettingsError(f"no presets in {CONFIGS.absolute()}. Run this in the root of the repository.")
+        raise SettingsError(f"no presets found in {CONFIGS.absolute()}. Run this in the root of the repository.")
     raise SettingsError(f"preset: expected one of {names}, or a file; found {preset!r}.")
 
 
@@ -30,13 +31,13 @@ def preset_names() -> list[str]:
     return sorted((file.stem for file in CONFIGS.glob("*.yaml")), key=lambda name: (name != "demo", name))
 
 
-def adapt_preset(text: str, drop: Collection[str], add: Mapping[str, Mapping[str, object]]) -> str:
-    """A preset's text with some datasets taken out and others put in; its comments and order stay.
+def adapt_preset(text: str, drop: Collection[str], add: Mapping[str, DatasetSettings]) -> str:
+    """The text of a preset with some datasets removed and others added; comments and order are kept.
 
     Args:
         text: YAML as in configs/.
-        drop: datasets to take out, of `score.datasets` too.
-        add: dataset -> its settings; each is scored too.
+        drop: datasets to remove, also from `score.datasets`.
+        add: dataset -> its settings; each is added to `score.datasets` too.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -45,6 +46,7 @@ def adapt_preset(text: str, drop: Collection[str], add: Mapping[str, Mapping[str
     yaml.preserve_quotes = True
     yaml.width = 1 << 16
     yaml.indent(mapping=2, sequence=4, offset=2)
+    # By default ruamel.yaml writes null as nothing.
     yaml.representer.add_representer(type(None), lambda out, _: out.represent_scalar("tag:yaml.org,2002:null", "null"))
     tree = yaml.load(text)
     scored = tree["score"]["datasets"]
@@ -52,18 +54,22 @@ def adapt_preset(text: str, drop: Collection[str], add: Mapping[str, Mapping[str
         del tree["datasets"][name]
         if name in scored:
             scored.remove(name)
-    for name, settings in add.items():
-        entry = CommentedMap(settings)
+    for name, dataset in add.items():
+        entry = CommentedMap(dataset.model_dump(exclude_unset=True))
         entry.fa.set_flow_style()
         tree["datasets"][name] = entry
         scored.append(name)
     adapted = io.StringIO()
     yaml.dump(tree, adapted)
-    return _spaced_like(text, adapted.getvalue())
+    return _with_blank_lines_of(text, adapted.getvalue())
 
 
-def _spaced_like(text: str, adapted: str) -> str:
-    """Blank lines before sections where `text` has them: they go with the entry above, which may be gone."""
+def _with_blank_lines_of(text: str, adapted: str) -> str:
+    """Restore the blank lines before sections.
+
+    To ruamel.yaml a blank line is a comment on the entry above it, so it is lost when that entry is removed and moves
+    up when another is added below.
+    """
     spaced = {line.split(":")[0] for above, line in pairwise(text.splitlines()) if not above and line[:1].isalpha()}
     lines: list[str] = []
     for line in adapted.splitlines():

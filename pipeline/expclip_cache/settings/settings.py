@@ -1,9 +1,9 @@
-"""The whole of params.yaml, composed of the sections that each package owns."""
+"""The whole of params.yaml, composed of the sections that the packages define."""
 
 from pathlib import Path
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from expclip_cache.base import Name, Section
 from expclip_cache.cache import CacheSettings
@@ -17,7 +17,7 @@ from expclip_cache.workers import RunSettings
 
 
 class Settings(Section):
-    """The whole file."""
+    """All sections of params.yaml; see each section's class for its keys."""
 
     run: RunSettings = RunSettings()
     clip: ClipSettings
@@ -27,23 +27,27 @@ class Settings(Section):
     train: TrainSettings
     score: ScoreSettings
     datasets: dict[Name, DatasetSettings]
-    demo: dict[Name, DemoSetSettings] = {}
+    demo: dict[Name, DemoSetSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        for where, name in [("train.dataset", self.train.dataset)] + [
-            ("score.datasets", n) for n in self.score.datasets
-        ]:
+        named = [("train.dataset", self.train.dataset), *(("score.datasets", name) for name in self.score.datasets)]
+        for where, name in named:
             if name not in self.datasets:
                 raise ValueError(f"{where} names {name!r}, which is not in datasets: {', '.join(self.datasets)}")
         if self.prompts.is_file and Path(self.prompts.set).parts[:1] != ("prompts",):
             raise ValueError(
-                f"prompts.set is {self.prompts.set!r}, but DVC watches the folder prompts/ alone; move the file there"
+                f"prompts.set is {self.prompts.set!r}, but DVC tracks only the folder prompts/; move the file there"
             )
         if self.clip.name == self.llm.name:
-            raise ValueError(f"clip.name and llm.name are both {self.clip.name!r}; their features need two folders")
+            raise ValueError(
+                f"clip.name and llm.name are both {self.clip.name!r}; their features need separate folders"
+            )
         if "ridge" in self.train.fit and self.llm.draws > 1:
-            raise ValueError("train.fit ridge takes one target per image, and llm.draws asks for more; set draws: 1")
+            raise ValueError(
+                f"train.fit includes ridge, which needs one target per image, but llm.draws is {self.llm.draws}; "
+                "set draws: 1"
+            )
         if "prompts" in self.datasets:
-            raise ValueError("datasets: 'prompts' is the folder of the prompt embeddings; choose another name")
+            raise ValueError("datasets: the name 'prompts' is reserved for the prompt embeddings; choose another name")
         return self

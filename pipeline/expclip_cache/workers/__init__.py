@@ -1,6 +1,6 @@
-"""Who does the work: this process, several processes of this machine, or a Ray cluster.
+"""Execute tasks: in this process, in several processes of this machine, or on a Ray cluster.
 
-The unit of work is a number, such as that of a shard. Nothing here knows of encoders, heads or files.
+A task is a number, such as the number of a shard. Nothing here knows encoders, heads or caches.
 """
 
 import lazy_loader as lazy

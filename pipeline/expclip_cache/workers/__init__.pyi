@@ -3,7 +3,7 @@ from .device import resolve_device as resolve_device
 from .device import resolve_devices as resolve_devices
 from .executor import execute as execute
 from .protocols import Listener as Listener
-from .protocols import Work as Work
 from .protocols import Worker as Worker
+from .protocols import WorkerFunction as WorkerFunction
 from .ray_cluster import import_ray as import_ray
 from .settings import RunSettings as RunSettings

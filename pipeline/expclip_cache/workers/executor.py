@@ -1,34 +1,38 @@
-"""Run some work on the executor that the settings name."""
+"""Choose the executor that the settings name."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 from expclip_cache.workers.in_process import run_in_process
-from expclip_cache.workers.protocols import Listener, Work
+from expclip_cache.workers.protocols import Listener, WorkerFunction
 from expclip_cache.workers.settings import RunSettings
 
 
 def execute(
-    work: Work, numbers: Iterable[int], run: RunSettings, devices: Callable[[], Sequence[str]], listener: Listener
+    function: WorkerFunction,
+    tasks: Iterable[int],
+    run: RunSettings,
+    devices: Callable[[], Sequence[str]],
+    listener: Listener,
 ) -> None:
-    """Have all numbers done, by as many workers as `run` says.
+    """Do all tasks with as many workers as `run` says.
 
     Args:
-        devices: gives the device of each local process; called only where they are local.
+        devices: gives the device of each local process; called only if the executor is `local`.
 
     Raises:
-        LostWorkerError: several workers in a row died over the same number.
-        ExpclipError: whatever a worker raised; what was finished is kept.
+        LostWorkerError: workers died repeatedly over the same task, or before they took one.
+        ExpclipError: any error of a worker; finished work is kept.
     """
-    numbers = list(numbers)
+    tasks = list(tasks)
     if run.executor == "ray":
-        from expclip_cache.workers.ray_cluster import run_on_cluster
+        from expclip_cache.workers.ray_cluster import run_on_ray
 
-        run_on_cluster(work, numbers, run, listener)
+        run_on_ray(function, tasks, run, listener)
         return
-    places = devices()[: len(numbers)]
-    if len(places) == 1:
-        run_in_process(work, numbers, places[0], listener)
+    local = devices()[: len(tasks)]
+    if len(local) == 1:
+        run_in_process(function, tasks, local[0], listener)
         return
-    from expclip_cache.workers.processes import run_processes
+    from expclip_cache.workers.processes import run_in_processes
 
-    run_processes(work, numbers, places, listener)
+    run_in_processes(function, tasks, local, listener)

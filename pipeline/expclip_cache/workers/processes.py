@@ -1,220 +1,131 @@
-"""Several processes of this machine, one for each device: the driver waits on their pipes and on their ends."""
+"""Workers as processes of this machine, one for each device, connected by pipes."""
 
 import multiprocessing
 import os
 import signal
 import threading
-import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
 
-from expclip_cache.base import STOPS, ExpclipError, LostWorkerError, live_no_longer_than
-from expclip_cache.workers.plan import Plan, refuse_more_deaths
-from expclip_cache.workers.protocols import Facts, Listener, Record, Work
+from typing_extensions import override
 
-GRACE_SECONDS = 5.0
-"""How long a worker that is asked to end may take before it is killed."""
+from expclip_cache.base import exit_with_parent, stop_signals_blocked
+from expclip_cache.workers.connected_worker import Connection, run_worker
+from expclip_cache.workers.coordinator import GRACE_SECONDS, Coordinator, Messages, Transport
+from expclip_cache.workers.protocols import Listener, WorkerFunction
+
+if TYPE_CHECKING:
+    # What `Pipe()` gives on every platform; the type checker checks all of them.
+    from multiprocessing.connection import _ConnectionBase as Pipe
 
 
-def run_processes(work: Work, numbers: Sequence[int], devices: Sequence[str], listener: Listener) -> None:
-    """Do the work in one process for each device; a process that dies is replaced.
-
-    However this ends, no worker outlives it.
+def run_in_processes(
+    function: WorkerFunction, tasks: Sequence[int], devices: Sequence[str], listener: Listener
+) -> None:
+    """Have the tasks done by one process for each device; a process that dies is replaced.
 
     Raises:
-        LostWorkerError: several workers in a row died over the same number, or before they took one.
-        ExpclipError: whatever a worker raised.
+        LostWorkerError, ExpclipError: see `Coordinator.run`.
     """
-    driver = _Driver(work, numbers, listener)
-    try:
-        for device in devices:
-            driver.start(device)
-        while not driver.plan.done:
-            driver.listen()
-        driver.dismiss()
-    finally:
-        driver.end()
+    Coordinator(tasks, ProcessTransport(function), listener).run(devices)
 
 
-@dataclass
-class _Hired:
-    """A worker, as the driver sees it."""
-
-    name: str
+@dataclass(frozen=True)
+class _Process:
     device: str
     process: BaseProcess
-    pipe: Connection
-    ready: bool = False
-    waits: bool = False
-    last_words: str = ""
+    pipe: "Pipe"
 
 
-class _Driver:
-    """Keeps the plan, answers the workers, replaces the dead."""
+class ProcessTransport(Transport):
+    """Starts processes, and waits on their pipes; a pipe that is closed means that the process has ended."""
 
-    def __init__(self, work: Work, numbers: Sequence[int], listener: Listener):
-        self.plan = Plan(numbers)
-        self._work, self._listener = work, listener
+    workers = "processes"
+    replacement = "Another process replaces it."
+
+    def __init__(self, function: WorkerFunction):
+        self._function = function
         self._context = multiprocessing.get_context("spawn")
-        self._hired: dict[str, _Hired] = {}
-        self._started = 0
-        self._first: tuple[Facts] | None = None
+        self._processes: dict[str, _Process] = {}
 
-    def start(self, device: str) -> None:
-        """Start one worker on a device."""
-        self._started += 1
+    @override
+    def start(self, worker: str, device: str) -> None:
         ours, theirs = self._context.Pipe()
-        name = f"worker {self._started}"
-        process = self._context.Process(target=_be_worker, args=(self._work, device, theirs, os.getpid()), name=name)
-        # A worker that is still importing would meet Ctrl-C with a traceback; it unblocks the signals itself.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-        try:
+        process = self._context.Process(
+            target=_run_process, args=(self._function, device, theirs, os.getpid()), name=worker
+        )
+        # Ctrl-C would show a traceback of a worker that is still importing.
+        with stop_signals_blocked():
             process.start()
-            self._hired[name] = _Hired(name, device, process, ours)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self._processes[worker] = _Process(device, process, ours)
         theirs.close()
 
-    def listen(self, seconds: float | None = None) -> None:
-        """Wait for the next messages, so long at most, and act on them."""
-        by_pipe = {hired.pipe: hired for hired in self._hired.values()}
-        for pipe in wait(list(by_pipe), seconds):
-            hired = by_pipe[pipe]
-            try:
-                kind, *content = pipe.recv()
-            except (EOFError, OSError):
-                self._bury(hired)
-            else:
-                self._act(hired, kind, *content)
+    @override
+    def receive(self, seconds: float) -> Messages:
+        readable = set(wait([process.pipe for process in self._processes.values()], seconds))
+        messages: Messages = []
+        for worker, process in list(self._processes.items()):
+            if process.pipe in readable:
+                try:
+                    message = process.pipe.recv()
+                except (EOFError, OSError):
+                    message = "ended", self._reap(worker)
+                messages.append((worker, message))
+        return messages
 
-    def dismiss(self) -> None:
-        """Tell the workers that all is done, and see them off; whoever is still getting ready is too late."""
-        for hired in self._hired.values():
-            if hired.waits:
-                self._serve(hired, True)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while any(hired.ready for hired in self._hired.values()) and (left := deadline - time.monotonic()) > 0:
-            self.listen(left)
+    @override
+    def reply(self, worker: str, answer: object) -> None:
+        # It may have died: then its end is the last message of this `receive`, or the next one.
+        with suppress(KeyError, OSError):
+            self._processes[worker].pipe.send(answer)
 
-    def end(self) -> None:
-        """End all workers: gently, so that they end their own, and then for certain."""
-        for hired in self._hired.values():
-            hired.process.terminate()
-        for hired in self._hired.values():
-            hired.process.join(GRACE_SECONDS)
-            hired.process.kill()
-            hired.process.join()
-            hired.pipe.close()
+    @override
+    def stop(self) -> None:
+        """Terminate all processes, so that they end their own children; kill those that do not exit in time."""
+        for process in self._processes.values():
+            process.process.terminate()
+        for process in self._processes.values():
+            process.process.join(GRACE_SECONDS)
+            process.process.kill()
+            process.process.join()
+            process.pipe.close()
 
-    def _act(self, hired: _Hired, kind: str, *content) -> None:
-        if kind == "ready":
-            where, facts = content
-            hired.ready = True
-            if self._first is None:
-                self._first = (facts,)
-                count = len(self._hired)
-                self._listener.ready(where if count == 1 else f"{count} processes, the first on {where}")
-            self._answer(hired, self._first[0])
-        elif kind == "take":
-            self._serve(hired, *content)
-        elif kind == "finished":
-            number, record = content
-            self.plan.finish(number)
-            self._listener.finished(number, record)
-        elif kind == "advance":
-            self._listener.advance(*content)
-        elif kind == "say":
-            self._listener.say(*content)
-        elif kind == "lost":
-            (hired.last_words,) = content
-        elif kind == "failed":
-            raise content[0]
-
-    def _serve(self, hired: _Hired, fresh: bool) -> None:
-        number = self.plan.take(hired.name, fresh=fresh)
-        hired.waits = fresh and number is None and not self.plan.done
-        if not hired.waits:
-            self._answer(hired, number)
-
-    def _answer(self, hired: _Hired, answer: object) -> None:
-        # One that has just died is noticed by its silence, in `listen`.
-        with suppress(OSError):
-            hired.pipe.send(answer)
-
-    def _bury(self, hired: _Hired) -> None:
-        """Take back what a dead worker held, and put another in its place."""
-        hired.process.join()
-        hired.pipe.close()
-        del self._hired[hired.name]
-        if self.plan.done:
-            return
-        for number in self.plan.lose(hired.name):
-            self._listener.lost(number)
-        how = hired.last_words or f"{hired.name} on {hired.device} died ({_ending(hired.process.exitcode)})."
-        guilty = self.plan.guilty
-        refuse_more_deaths(None if guilty is None else self._listener.name(guilty), self.plan.starts_in_vain, how)
-        self._listener.say(f"{how} Another takes its place.")
-        self.start(hired.device)
-        for waiting in [waiting for waiting in self._hired.values() if waiting.waits]:
-            self._serve(waiting, True)
+    def _reap(self, worker: str) -> str:
+        """Returns: how the process ended, as a sentence."""
+        ended = self._processes.pop(worker)
+        ended.process.join()
+        ended.pipe.close()
+        code = ended.process.exitcode
+        how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        return f"{worker} on {ended.device} died ({how})."
 
 
-def _ending(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
+def _run_process(function: WorkerFunction, device: str, pipe: "Pipe", coordinator: int) -> None:
+    """The main function of a worker process."""
+    # `ProcessTransport.stop` sends SIGTERM.
+    signal.signal(signal.SIGTERM, _exit)
+    exit_with_parent(coordinator)
+    run_worker(function, device, _PipeConnection(pipe))
 
 
-def _be_worker(work: Work, device: str, pipe: Connection, driver: int) -> None:
-    """The life of a worker process."""
-    # SIGTERM is how the driver ends us.
-    signal.signal(signal.SIGTERM, _leave)
-    live_no_longer_than(driver)
-    there = _Driven(pipe)
-    try:
-        work(there, device)
-    except LostWorkerError as error:
-        there.send("lost", str(error))
-        raise SystemExit(1) from None
-    except ExpclipError as error:
-        there.send("failed", error)
-    except Exception:  # noqa: BLE001 - it is not handled here but told where it can be seen
-        there.send("failed", RuntimeError(f"a worker on {device} failed:\n{traceback.format_exc()}"))
-
-
-def _leave(*_: object) -> None:
+def _exit(*_: object) -> None:
     raise SystemExit(143)
 
 
-class _Driven:
-    """The `Worker` of a process: the driver at the other end of a pipe."""
-
-    apart = True
-
-    def __init__(self, pipe: Connection):
+class _PipeConnection(Connection):
+    def __init__(self, pipe: "Pipe"):
         self._pipe, self._lock = pipe, threading.Lock()
 
+    @override
     def send(self, *message: object) -> None:
         with self._lock:
             self._pipe.send(message)
 
-    def ready(self, where: str, facts: Facts = None) -> Facts:
-        self.send("ready", where, facts)
+    @override
+    def ask(self, *message: object) -> Any:
+        self.send(*message)
         return self._pipe.recv()
-
-    def take(self, *, fresh: bool) -> int | None:
-        self.send("take", fresh)
-        return self._pipe.recv()
-
-    def finished(self, number: int, record: Record) -> None:
-        self.send("finished", number, record)
-
-    def advance(self, number: int, steps: int) -> None:
-        self.send("advance", number, steps)
-
-    def say(self, line: str) -> None:
-        self.send("say", line)

@@ -1,85 +1,82 @@
-"""What the two sides of an executor expect of each other."""
+"""The interface of an executor: what a worker runs, what it can ask for, and who is told about its results."""
 
 from typing import Any, Protocol
 
-Record = Any
-"""What a worker hands back for a finished number: small and picklable."""
-
-Facts = Any
-"""What all workers of a job must agree on; picklable and comparable."""
+from expclip_cache.base import Says
 
 
-class Worker(Protocol):
-    """The driver, as a worker sees it.
+class Worker(Says, Protocol):
+    """A worker's connection to the coordinator, which hands out the tasks."""
 
-    Attributes:
-        apart: whether it is another process, maybe on another machine.
-    """
+    @property
+    def separate_process(self) -> bool:
+        """Whether the worker is not the process that was started by the user; it may be on another machine."""
+        ...
 
-    apart: bool
-
-    def ready(self, where: str, facts: Facts = None) -> Facts:
-        """Say that the worker is set up, and on what.
-
-        Returns:
-            The facts of whoever was ready first: the worker ends with an error if its own differ.
-        """
-
-    def take(self, *, fresh: bool) -> int | None:
-        """Take the next number.
+    def ready(self, where: str, facts: Any = None) -> Any:
+        """Report that the worker is set up.
 
         Args:
-            fresh: the worker holds nothing unfinished. Then this waits while what others hold may come back.
+            where: the worker's device, for people.
+            facts: what all workers must agree on; picklable.
 
         Returns:
-            None if there is nothing to take: for good if `fresh`, else until all that was taken is finished.
+            The facts of the first worker that was ready. The caller compares them with its own.
         """
 
-    def finished(self, number: int, record: Record) -> None:
-        """Hand back the record of a number that is done; may be called by another thread than `take`."""
+    def take(self, *, idle: bool) -> int | None:
+        """Take the next task.
 
-    def advance(self, number: int, steps: int) -> None:
-        """Say that so many more steps of a number are done."""
+        Args:
+            idle: the worker has no unfinished task. Then this waits as long as tasks of other workers may be requeued.
 
-    def say(self, line: str) -> None:
-        """One line for the user."""
+        Returns:
+            None if there is no task: for good if `idle`, else until all tasks taken so far are finished.
+        """
+
+    def finished(self, task: int, record: Any, /) -> None:
+        """Hand over the result of a task; may be called from another thread than `take`.
+
+        Args:
+            record: small and picklable.
+        """
+
+    def advance(self, task: int, steps: int, /) -> None:
+        """Report that `steps` more steps of a task are done."""
 
 
-class Work(Protocol):
-    """What one worker does from its start to its end. Picklable.
+class WorkerFunction(Protocol):
+    """What a worker runs from start to end. Picklable."""
 
-    Attributes:
-        threads: of the CPU that one worker uses.
-    """
+    @property
+    def threads(self) -> int:
+        """CPU threads that one worker uses."""
+        ...
 
-    threads: int
-
-    def __call__(self, worker: Worker, device: str) -> None:
-        """Take numbers until there are none.
+    def __call__(self, worker: Worker, device: str, /) -> None:
+        """Take and do tasks until none is left.
 
         Raises:
-            LostWorkerError: something the worker depends on died; its numbers may be tried again.
+            LostWorkerError: a process the worker depends on died; its tasks may be tried again.
             ExpclipError: any other ends the job.
         """
 
 
-class Listener(Protocol):
-    """What the driver's caller wants to know; called in the driver's process only."""
+class Listener(Says, Protocol):
+    """Told about everything that happens; called only in the process that called `execute`."""
 
-    def ready(self, where: str) -> None:
-        """The first worker is set up, on this."""
+    def ready(self, where: str, /) -> None:
+        """The first worker is ready, on these devices."""
 
-    def finished(self, number: int, record: Record) -> None:
-        """A number is done. It may be said twice: then a worker that was given up had finished it all the same."""
+    def finished(self, task: int, record: Any, /) -> None:
+        """A task is finished. Called twice if a worker that was thought dead finished it as well."""
 
-    def lost(self, number: int) -> None:
-        """The worker that held this number is gone; called before another one takes it."""
+    def lost(self, task: int, /) -> None:
+        """The worker that held this task died; called before another worker gets the task."""
 
-    def advance(self, number: int, steps: int) -> None:
-        """So many more steps of a number are done; `lost` says that they were for nothing."""
+    def advance(self, task: int, steps: int, /) -> None:
+        """`steps` more steps of a task are done; `lost` revokes them."""
 
-    def say(self, line: str) -> None:
-        """One line for the user."""
-
-    def name(self, number: int) -> str:
-        """What a number stands for, in words."""
+    def name(self, task: int, /) -> str:
+        """What the task stands for, for error messages."""
+        ...

@@ -1,4 +1,4 @@
-"""How to run: `run:` in params.yaml."""
+"""Where and how to run: the section `run` of params.yaml."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,9 +9,9 @@ from expclip_cache.base import Section
 
 
 def _batch_size(value: object) -> object:
-    """Reported in one sentence; pydantic would report each member of the union."""
+    """Check the value before pydantic does, which would report one error for each member of the union."""
     if value != "auto" and not (isinstance(value, int | str) and str(value).isdecimal() and int(value) > 0):
-        raise ValueError(f"expected auto or a number of images from 1, found {value!r}")
+        raise ValueError(f"expected auto or a number of images >= 1, found {value!r}")
     return value
 
 
@@ -20,15 +20,19 @@ BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_batch_size)]
 
 
 class RunSettings(Section):
-    """How to run. Changes no result beyond rounding, so it is part of no cache's identity and re-runs no stage.
+    """Where and how to run.
+
+    These settings change results by rounding errors at most. So they are not part of a cache's identity, and changing
+    them does not rerun a stage.
 
     Attributes:
-        device: `auto` is every CUDA device for encoding and the first for training, or the CPU.
-        batch_size: images per batch of an encoder; `auto` is 16 on a CPU and measured on a GPU.
-        workers: decoding processes for each encoder; 0 decodes in the encoder's own process.
-        pixels: folder that keeps decoded images for the next encoder over the same dataset; None keeps none.
-        executor: `local` is this machine, `ray` a Ray cluster.
-        processes: encoders at once; `auto` is one for each GPU, without any one process here or all that fit on Ray.
+        device: `auto` uses every CUDA device for encoding and the first one for training, or the CPU if there is none.
+        batch_size: images per encoder batch; `auto` is 16 on a CPU, and is measured on a GPU.
+        workers: decoding processes per encoder; 0 decodes in the encoder's process.
+        pixels: folder for decoded images, which the next encoder of the same dataset reuses; None stores none.
+        executor: `local` uses this machine, `ray` a Ray cluster.
+        processes: number of encoders that run at the same time. `auto` is one per GPU; without a GPU it is one process
+            on this machine, or as many as fit into the Ray cluster.
     """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"

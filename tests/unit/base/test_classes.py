@@ -24,11 +24,11 @@ from expclip_cache.base.classes import ADJECTIVES, CANONICAL, canonical_name, ca
         ("", None),
     ],
 )
-def test_nouns_and_adjectives_are_known_in_any_case(word, name):
+def test_nouns_and_adjectives_are_accepted_in_any_case(word, name):
     assert canonical_name(word) == name
 
 
-def test_benchmarks_use_the_first_seven_eight_or_eleven():
+def test_benchmarks_have_the_first_seven_eight_or_eleven_classes():
     assert CANONICAL[:7] == ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
     assert CANONICAL[7:] == ("contempt", "anxiety", "helplessness", "disappointment")
 
@@ -38,7 +38,7 @@ def test_every_class_has_its_own_adjective():
     assert len(set(ADJECTIVES.values())) == len(CANONICAL)
 
 
-def test_order_is_canonical_then_as_given_and_distinct():
+def test_names_are_unique_and_in_canonical_order_then_as_given():
     assert canonical_order(["zeal", "fear", "boredom", "happiness", "fear"]) == (
         "happiness",
         "fear",

@@ -19,7 +19,7 @@ from expclip_cache.cache.inspection import inspect_cache
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.stores.remote import ATTEMPTS, MIRROR_VARIABLE, Remote
 from expclip_cache.cache.verify import verify_cache
-from expclip_cache.extraction.run import extract
+from expclip_cache.extraction.run import run_job
 from stores import TROUBLE, assert_whole, no_waiting, rows_of, visible, visible_in_flaky
 
 KILLED = """
@@ -71,9 +71,9 @@ def look_at(address):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_tenth_of_all_calls_fails_and_the_bits_are_those_of_a_local_run(job, tmp_path, seed):  # noqa: F811
     address = f"flaky://{tmp_path.name}/{seed}"
-    local = extract(job, CACHE, RUN, SilentReporter())
+    local = run_job(job, CACHE, RUN, SilentReporter())
     TROUBLE.reset(0.1, seed, look=look_at(address))
-    there = extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    there = run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert TROUBLE.failed > 1
     np.testing.assert_array_equal(rows_of(FeatureCache(address)), rows_of(local))
     assert there.index == local.index
@@ -87,9 +87,9 @@ def test_a_tenth_of_all_calls_fails_and_the_bits_are_those_of_a_local_run(job, t
 def test_the_same_of_an_object_store(job, bucket, tmp_path, seed):  # noqa: F811
     address = f"flakys3://{bucket.partition('://')[2]}/{tmp_path.name}/{seed}"
     cut = CACHE.model_copy(update={"shard_rows": 1})
-    local = extract(job, cut, RUN, SilentReporter())
+    local = run_job(job, cut, RUN, SilentReporter())
     TROUBLE.reset(0.1, seed)
-    extract(replace(job, out=address), cut, RUN, SilentReporter())
+    run_job(replace(job, out=address), cut, RUN, SilentReporter())
     np.testing.assert_array_equal(rows_of(FeatureCache(address)), rows_of(local))
     assert TROUBLE.failed > 1
     TROUBLE.reset()
@@ -98,12 +98,12 @@ def test_the_same_of_an_object_store(job, bucket, tmp_path, seed):  # noqa: F811
 
 def test_resuming_in_a_store_that_fails_makes_no_shard_again(job, tmp_path):  # noqa: F811
     address = f"flaky://{tmp_path.name}/c"
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     whole = visible_in_flaky(address)
     Remote(address).remove(INDEX)
     TROUBLE.reset(0.1, 1, look=look_at(address))
     refuse = pytest.fail
-    extract(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
     assert TROUBLE.failed
     TROUBLE.reset()
     assert visible_in_flaky(address) == whole
@@ -112,17 +112,17 @@ def test_resuming_in_a_store_that_fails_makes_no_shard_again(job, tmp_path):  # 
 @pytest.mark.parametrize("calls", [0, 3, 10, 20, 30, 40, 60])
 def test_a_store_that_is_gone_is_said_to_be_and_the_next_run_goes_on(job, tmp_path, calls):  # noqa: F811
     address = f"flaky://{tmp_path.name}/{calls}"
-    extract(job, CACHE, RUN, SilentReporter())
+    run_job(job, CACHE, RUN, SilentReporter())
     there = replace(job, out=address)
     TROUBLE.reset(gone_after=calls, look=look_at(address))
     with pytest.raises(CacheError, match=rf"{address}.*in {ATTEMPTS} attempts .*what was finished is kept"):
-        extract(there, CACHE, RUN, SilentReporter())
+        run_job(there, CACHE, RUN, SilentReporter())
     TROUBLE.reset(look=look_at(address))
     before = visible_in_flaky(address)
     made = [name for name in before if name.startswith("shard-")] + list(Remote(address).waiting())
     if len(set(made)) == 3:
         there = replace(there, load=pytest.fail, root=pytest.fail)
-    extract(there, CACHE, RUN, SilentReporter())
+    run_job(there, CACHE, RUN, SilentReporter())
     after = visible_in_flaky(address)
     assert after == contents(job.out)
     assert all(after[name] == raw for name, raw in before.items()), "what was there has changed"
@@ -139,7 +139,7 @@ def test_what_cannot_be_allowed_is_not_tried_again(job, tmp_path, monkeypatch): 
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", put_file)
     with pytest.raises(CacheError, match=r"cannot be written \(PermissionError: AccessDenied\)"):
-        extract(replace(job, out=f"memory://{tmp_path.name}/c"), CACHE, RUN, SilentReporter())
+        run_job(replace(job, out=f"memory://{tmp_path.name}/c"), CACHE, RUN, SilentReporter())
     assert len(tries) == 1
 
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_allowed_is_not_tried_again(job, tmp_path, monkeypatch): 
 def test_a_writer_killed_between_its_puts(job, tmp_path, name, when):  # noqa: F811
     """Killed as it puts a shard, the manifest, or the index after all shards; the next run completes the cache."""
     address = f"file://{tmp_path}/there"
-    extract(job, CACHE, RUN, SilentReporter())
+    run_job(job, CACHE, RUN, SilentReporter())
     command = [sys.executable, "-c", KILLED, str(job.out), address, name, when]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
@@ -158,7 +158,7 @@ def test_a_writer_killed_between_its_puts(job, tmp_path, name, when):  # noqa: F
     there = replace(job, out=address)
     if name in (MANIFEST, INDEX):
         there = replace(there, load=pytest.fail, root=pytest.fail)
-    extract(there, CACHE, RUN, SilentReporter())
+    run_job(there, CACHE, RUN, SilentReporter())
     assert visible(address) == contents(job.out)
     left = [path.name for path in Path(tmp_path / "there").iterdir() if path.is_file()]
     assert not [file for file in left if file.startswith(".")]

@@ -2,17 +2,18 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caches import IDENTITY, LIBRARY, edit_index, make_block, make_cache
 from expclip_cache.base.errors import CacheError
 from expclip_cache.cache import reader
-from expclip_cache.cache.format import INDEX, Block, Identity, canonical_json, differences, shard_name
+from expclip_cache.cache.format import INDEX, Identity, canonical_json, differences, shard_name
 from expclip_cache.cache.header import SEALED_FROM, digest_of
 from expclip_cache.cache.reader import FeatureCache, paired_rows
 from expclip_cache.cache.shard import open_shard
@@ -22,13 +23,13 @@ from tiny_caches import write_cache
 
 def test_round_trip(tmp_path):
     cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
-    assert (cache.rows, cache.width, cache.dtype, cache.classes) == (10, 4, np.float16, ("a", "b", "c"))
+    assert (len(cache), cache.width, cache.dtype, cache.classes) == (10, 4, np.float16, ("a", "b", "c"))
     assert cache.skipped == {5: "truncated"}
     assert cache.good_rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     rows = np.array([9, 0, 4, 4])
     assert cache[rows][:, 0].tolist() == [9, 0, 4, 4]
     assert cache.labels[rows].tolist() == [0, 0, 1, 1]
-    assert cache.paths(rows) == ["é/9.jpg".encode(), "é/0.jpg".encode(), "é/4.jpg".encode(), "é/4.jpg".encode()]
+    assert cache.paths(rows) == ["é/9.jpg", "é/0.jpg", "é/4.jpg", "é/4.jpg"]
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path):
@@ -51,7 +52,7 @@ def test_plain_h5py_reads_a_shard(tmp_path):
             assert file[name].id.get_offset() % 64 == 0
 
 
-def test_the_head_and_hdf5_agree_on_every_value(tmp_path):
+def test_the_header_and_hdf5_agree_on_every_value(tmp_path):
     shard = open_shard(make_cache(tmp_path / "c", bad=(1,)) / shard_name(1))
     with h5py.File(shard.path) as file:
         assert file.userblock_size == 4096
@@ -72,34 +73,24 @@ def test_the_first_line_holds_a_checksum_that_other_tools_can_check(tmp_path):
     assert len(line) + 1 == SEALED_FROM
 
 
-def test_long_settings_get_a_longer_head(tmp_path):
+def test_long_settings_get_a_longer_header(tmp_path):
     wordy = Identity({**IDENTITY.settings, "instruction": "describe " * 1000}, IDENTITY.encoder)
     folder = make_cache(tmp_path / "c", identity=wordy)
-    assert FeatureCache(folder).features(np.array([9]))[0, 0] == 9
+    assert FeatureCache(folder)[np.array([9])][0, 0] == 9
     with h5py.File(folder / shard_name(0)) as file:
         assert file.userblock_size == 16384
         assert file["features"][3, 0] == 3
     endless = Identity({**IDENTITY.settings, "instruction": "describe " * 1_000_000}, IDENTITY.encoder)
-    with pytest.raises(CacheError, match="more than a shard's head holds"):
+    with pytest.raises(CacheError, match="more than a shard's header can hold"):
         make_cache(tmp_path / "d", identity=endless)
 
 
 def test_a_row_has_either_features_or_an_error(tmp_path):
     block = make_block(0, range(4), bad=(2,))
     for errors in ((b"",) * 4, (b"", b"x", b"x", b"")):
-        with pytest.raises(CacheError, match="must have finite features or an error"):
-            write_shard(tmp_path, Block(0, 0, block.features, block.labels, block.paths, errors), IDENTITY, LIBRARY)
+        with pytest.raises(CacheError, match="must have either finite features or an error"):
+            write_shard(tmp_path, replace(block, errors=errors), IDENTITY, LIBRARY)
     assert not list(tmp_path.iterdir())
-
-
-def test_shuffled_batches_give_every_good_row_once(tmp_path):
-    cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
-    batches = list(cache.shuffled_batches(4, seed=3))
-    rows = np.concatenate([ids for ids, _ in batches])
-    assert [len(ids) for ids, _ in batches] == [4, 4, 1]
-    assert sorted(rows) == cache.good_rows.tolist() != rows.tolist()
-    assert all((features[:, 0] == ids).all() for ids, features in batches)
-    assert [ids.tolist() for ids, _ in cache.shuffled_batches(4, seed=3)] == [ids.tolist() for ids, _ in batches]
 
 
 def test_few_shards_stay_mapped_and_none_is_checked_twice(tmp_path, monkeypatch):
@@ -121,8 +112,8 @@ def test_whole_shards_are_the_same_read_or_mapped(tmp_path, width, dtype):
     good = np.array([*range(7), *range(8, 12)])
     once, again = (FeatureCache(tmp_path / "c") for _ in range(2))
     for _ in range(2):
-        np.testing.assert_array_equal(once.features(good), features[good])
-        np.testing.assert_array_equal(again.features(good[::-1]), features[good[::-1]])
+        np.testing.assert_array_equal(once[good], features[good])
+        np.testing.assert_array_equal(again[good[::-1]], features[good[::-1]])
     shard = open_shard(tmp_path / "c" / shard_name(1), None, into := np.empty((5, width), dtype))
     mapped = open_shard(tmp_path / "c" / shard_name(1))
     assert (shard.features is into) == (width == 4096)
@@ -134,10 +125,11 @@ def test_a_shard_of_another_shape_is_refused_by_name(tmp_path):
     for name, width in ("c", 4096), ("other", 8):
         write_cache(tmp_path / name, np.ones((8, width), dtype=np.float16), 4)
     (tmp_path / "c" / shard_name(1)).write_bytes((tmp_path / "other" / shard_name(1)).read_bytes())
-    with pytest.raises(CacheError, match=r"shard-00001\.h5: is whole, but not the shard that .* recorded"):
-        FeatureCache(tmp_path / "c").features(np.arange(8))
+    with pytest.raises(CacheError, match=r"shard-00001\.h5: is intact, but not the shard that .* recorded"):
+        FeatureCache(tmp_path / "c")[np.arange(8)]
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_rows_come_in_any_order_from_any_number_of_shards(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "any-order"
@@ -150,13 +142,13 @@ def test_rows_come_in_any_order_from_any_number_of_shards(tmp_path_factory, data
         rows = np.array(wanted, dtype=np.int64)
         assert cache[rows][:, 0].tolist() == rows.tolist()
         assert cache.labels[rows].tolist() == (rows % 3).tolist()
-        assert cache.paths(rows) == [f"é/{row}.jpg".encode() for row in rows]
+        assert cache.paths(rows) == [f"é/{row}.jpg" for row in rows]
 
 
 @pytest.mark.parametrize("place", [70, 4100, 5000, -1])
-def test_damage_is_found_before_rows_of_whole_shards_are_given(tmp_path, place):
+def test_damage_is_found_before_rows_of_whole_shards_are_returned(tmp_path, place):
     folder = make_cache(tmp_path / "c", rows=40)
-    whole = FeatureCache(folder).features(np.arange(40))
+    whole = FeatureCache(folder)[np.arange(40)]
     assert whole.tobytes() == make_block(0, range(40)).features.tobytes()
     path = folder / shard_name(3)
     raw = bytearray(path.read_bytes())
@@ -164,7 +156,7 @@ def test_damage_is_found_before_rows_of_whole_shards_are_given(tmp_path, place):
     path.write_bytes(raw)
     for rows in (np.arange(40), np.arange(12, 16), np.arange(13, 15), np.arange(39, -1, -1)):
         with pytest.raises(CacheError, match=r"shard-00003\.h5: the content does not match its checksum"):
-            FeatureCache(folder).features(rows)
+            FeatureCache(folder)[rows]
 
 
 def test_several_threads_share_a_cache(tmp_path, monkeypatch):
@@ -172,7 +164,7 @@ def test_several_threads_share_a_cache(tmp_path, monkeypatch):
     cache = FeatureCache(make_cache(tmp_path / "c", rows=400))
     orders = [np.random.default_rng(seed).permutation(400) for seed in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        for rows, found in zip(orders, threads.map(cache.features, orders), strict=True):
+        for rows, found in zip(orders, threads.map(cache.__getitem__, orders), strict=True):
             assert found[:, 0].tolist() == rows.tolist()
 
 
@@ -193,26 +185,26 @@ def test_a_skipped_or_absent_row_is_refused_by_name(tmp_path):
     cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
     with pytest.raises(CacheError, match="row 5 has no features: truncated"):
         cache[np.array([4, 5])]
-    with pytest.raises(CacheError, match="rows 0 to 9 exist, asked for 3 to 10"):
+    with pytest.raises(IndexError, match="has rows 0 to 9, asked for 3 to 10"):
         cache[np.array([3, 10])]
 
 
-def test_nothing_is_left_behind_but_the_cache(tmp_path):
+def test_nothing_is_left_behind_but_the_cache_and_its_lock(tmp_path):
     names = sorted(path.name for path in make_cache(tmp_path / "c").iterdir())
-    assert names == [INDEX, shard_name(0), shard_name(1), shard_name(2)]
+    assert names == [".lock", INDEX, shard_name(0), shard_name(1), shard_name(2)]
 
 
 def test_a_missing_shard_is_named(tmp_path):
     folder = make_cache(tmp_path / "c")
     (folder / shard_name(2)).unlink()
     with pytest.raises(CacheError, match=r"shard-00002\.h5: the shard is missing"):
-        FeatureCache(folder).features(np.array([9]))
+        FeatureCache(folder)[np.array([9])]
 
 
 def test_no_index_means_incomplete(tmp_path):
     folder = make_cache(tmp_path / "c")
     (folder / INDEX).unlink()
-    with pytest.raises(CacheError, match="no complete feature cache"):
+    with pytest.raises(CacheError, match="is not a complete feature cache"):
         FeatureCache(folder)
 
 
@@ -221,10 +213,10 @@ def test_a_shard_of_another_cache_is_refused(tmp_path):
     theirs = make_cache(tmp_path / "2", identity=Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder))
     (ours / shard_name(0)).write_bytes((theirs / shard_name(0)).read_bytes())
     with pytest.raises(CacheError, match=r"not the shard that .*index\.json recorded"):
-        FeatureCache(ours).features(np.array([0]))
+        FeatureCache(ours)[np.array([0])]
 
 
-def test_an_index_that_leaves_out_a_failure_is_refused_when_the_shard_is_opened(tmp_path):
+def test_an_index_that_omits_a_skipped_row_is_refused_when_the_shard_is_opened(tmp_path):
     folder = make_cache(tmp_path / "c", bad=(5,))
     edit_index(folder, {"skipped": []})
     cache = FeatureCache(folder)
@@ -284,9 +276,9 @@ def test_pairing_is_by_row_and_only_within_one_manifest(tmp_path):
 
 def test_differences_are_named():
     assert differences({"a": 1, "b": 2}, {"b": 3, "c": 4}) == [
-        "a differs: cached 1, asked '(not set)'",
-        "b differs: cached 2, asked 3",
-        "c differs: cached '(not set)', asked 4",
+        "a differs: cached 1, requested '(not set)'",
+        "b differs: cached 2, requested 3",
+        "c differs: cached '(not set)', requested 4",
     ]
 
 

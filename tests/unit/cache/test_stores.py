@@ -27,10 +27,10 @@ from expclip_cache.cache.stores.remote import MIRROR_VARIABLE, Remote
 from expclip_cache.cache.stores.store import Folder, store_at
 from expclip_cache.cache.verify import repair, verify_cache
 from expclip_cache.commands.app import app
-from expclip_cache.datasets.listing import Listing, Row
-from expclip_cache.datasets.manifest import build_manifest
+from expclip_cache.datasets.hashing import hash_listing
+from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.extraction.jobs import clip_job
-from expclip_cache.extraction.run import extract
+from expclip_cache.extraction.run import run_job
 from expclip_cache.workers.settings import RunSettings
 from stores import assert_whole, no_waiting, rows_of, visible
 from tiny_encoders import write_clip
@@ -89,8 +89,8 @@ def job(model, tmp_path):
     for number in range(10):
         Image.fromarray(random.integers(0, 256, (30, 24, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     (folder / "5.png").write_text("no picture")
-    rows = tuple(Row(f"{k}.png", k % 2, (f"{k}.png",)) for k in range(10))
-    manifest = build_manifest("faces", folder, Listing(rows, ("x", "y")))
+    rows = tuple(ListedRow(f"{k}.png", k % 2, (f"{k}.png",)) for k in range(10))
+    manifest = hash_listing("faces", folder, Listing(rows, ("x", "y")))
     return clip_job(manifest, lambda: folder, model, tmp_path / "local")
 
 
@@ -111,8 +111,8 @@ def copy_to(folder: Path, address: str) -> None:
 
 
 def test_an_extraction_to_an_address_gives_the_bits_of_a_local_one(job, address):
-    local = extract(job, CACHE, RUN, SilentReporter())
-    there = extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    local = run_job(job, CACHE, RUN, SilentReporter())
+    there = run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == contents(job.out)
     assert there.index == local.index
     np.testing.assert_array_equal(rows_of(there), rows_of(local))
@@ -122,14 +122,14 @@ def test_an_extraction_to_an_address_gives_the_bits_of_a_local_one(job, address)
 
 
 def test_a_complete_cache_at_an_address_needs_neither_pictures_nor_encoder(job, address):
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
-    extract(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
     assert visible(address) == before
 
 
 def test_only_missing_shards_are_made_and_shards_are_proved_by_little_reading(job, address, monkeypatch):
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
     store = Remote(address)
     for name in (INDEX, shard_name(2)):
@@ -144,7 +144,7 @@ def test_only_missing_shards_are_made_and_shards_are_proved_by_little_reading(jo
     put = Remote.put
     monkeypatch.setattr(Remote, "put", lambda self, name: written.append(name) or put(self, name))
     monkeypatch.setattr(Remote, "_fetch", refuse)
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == before
     assert [name for name in written if not name.startswith(".")] == [shard_name(2), INDEX]
     heads = [name for name, start in read if name.startswith("shard-") and start == 0]
@@ -152,51 +152,51 @@ def test_only_missing_shards_are_made_and_shards_are_proved_by_little_reading(jo
 
 
 def test_a_shard_that_was_written_and_not_put_is_put_and_not_made_again(job, address):
-    extract(job, CACHE, RUN, SilentReporter())
+    run_job(job, CACHE, RUN, SilentReporter())
     copy_to(job.out, address)
     store = Remote(address)
     for name in (INDEX, shard_name(1)):
         store.remove(name)
     (store.folder / shard_name(1)).write_bytes((job.out / shard_name(1)).read_bytes())
-    extract(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
     assert visible(address) == contents(job.out)
     assert not store.waiting()
 
 
 def test_a_damaged_shard_that_waits_is_made_again(job, address):
-    extract(job, CACHE, RUN, SilentReporter())
+    run_job(job, CACHE, RUN, SilentReporter())
     store = Remote(address)
     (store.folder / shard_name(1)).write_bytes((job.out / shard_name(1)).read_bytes()[:-1])
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == contents(job.out)
 
 
 def test_other_settings_are_refused_and_replaced_at_an_address(job, address, model):
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
     other = replace(job, out=address, settings={**job.settings, "preprocess": "clip"})
     with pytest.raises(CacheError, match=r"preprocess differs(.|\n)*on_mismatch: replace"):
-        extract(other, CACHE, RUN, SilentReporter())
+        run_job(other, CACHE, RUN, SilentReporter())
     assert visible(address) == before
-    extract(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, SilentReporter())
+    run_job(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, SilentReporter())
     assert FeatureCache(address).identity.settings["preprocess"] == "clip"
 
 
 def test_parts_by_several_machines_become_one_cache(job, address, tmp_path, monkeypatch):
-    whole = extract(job, CACHE, RUN, SilentReporter())
+    whole = run_job(job, CACHE, RUN, SilentReporter())
     for machine, part in enumerate([range(2), range(2, 3)]):
         monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / f"machine-{machine}"))
-        last = extract(replace(job, out=address), CACHE, RUN, SilentReporter(), only=part)
+        last = run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), only=part)
         assert (last is None) == (machine == 0)
     assert visible(address) == contents(job.out)
-    assert last.index == whole.index
+    assert (last.describe(), last.shards) == (whole.describe(), whole.shards)
 
 
 def test_several_processes_put_their_shards_themselves(job, tmp_path):
     """They find out by themselves where to write: only the address is handed over."""
     address = f"file://{tmp_path}/there"
-    extract(job, CACHE, RUN, SilentReporter())
-    extract(replace(job, out=address), CACHE, RUN.model_copy(update={"processes": 2}), SilentReporter())
+    run_job(job, CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN.model_copy(update={"processes": 2}), SilentReporter())
     assert visible(address) == contents(job.out)
     assert not Remote(address).waiting()
 
@@ -210,16 +210,15 @@ def test_a_reader_mirrors_what_it_uses_and_no_more(tmp_path, address, mirror):
     kept = [path for path in mirror.rglob("*") if path.is_file()]
     assert [path.name for path in kept] == [shard_name(2)]
     assert kept[0].read_bytes() == (local / shard_name(2)).read_bytes()
-    assert cache.record_of(9)["name"] == shard_name(2)
     with pytest.raises(CacheError, match="row 5 has no features"):
         cache[np.array([5])]
     for number in (0, 2):
         Remote(address).remove(shard_name(number))
-    assert FeatureCache(address).features(np.array([9]))[0, 0] == 9, "the mirror's copy serves"
+    assert FeatureCache(address)[np.array([9])][0, 0] == 9, "the mirror's copy serves"
     with pytest.raises(CacheError, match=rf"{shard_name(0)}.*missing"):
         cache[np.array([2])]
     other = FeatureCache(address, mirror=tmp_path / "elsewhere")
-    assert other.features(np.array([4]))[0, 0] == 4
+    assert other[4][0] == 4
     assert list((tmp_path / "elsewhere").rglob(shard_name(1)))
 
 
@@ -228,7 +227,7 @@ def test_a_mirrored_shard_that_is_not_the_recorded_one_is_fetched_again(tmp_path
     address = f"memory://{tmp_path.name}/c"
     local = make_cache(tmp_path / "c")
     copy_to(local, address)
-    FeatureCache(address).features(np.array([0]))
+    FeatureCache(address)[np.array([0])]
     copy = next(mirror.rglob(shard_name(0)))
     raw = bytearray(copy.read_bytes())
     if how == "flipped":
@@ -239,10 +238,10 @@ def test_a_mirrored_shard_that_is_not_the_recorded_one_is_fetched_again(tmp_path
     if how == "a folder":
         copy.mkdir()
         with pytest.raises(CacheError, match="cannot be written"):
-            FeatureCache(address).features(np.array([0]))
+            FeatureCache(address)[np.array([0])]
         return
     copy.write_bytes(raw[: 5000 if how == "cut" else None])
-    assert FeatureCache(address).features(np.array([3]))[0, 0] == 3
+    assert FeatureCache(address)[np.array([3])][0, 0] == 3
     assert copy.read_bytes() == (local / shard_name(0)).read_bytes()
 
 
@@ -253,14 +252,14 @@ def test_a_shard_that_is_damaged_in_the_store_is_refused_and_leaves_no_copy(tmp_
     (local / shard_name(0)).write_bytes(raw)
     copy_to(local, address)
     with pytest.raises(CacheError, match=rf"{address}/{shard_name(0)}: the content does not match its checksum"):
-        FeatureCache(address).features(np.array([0]))
+        FeatureCache(address)[np.array([0])]
     assert not [path for path in mirror.rglob("*") if path.is_file()]
-    verdict = verify_cache(address, SilentReporter())
-    assert {f.part: f.problem for f in verdict.broken} == {
+    found = verify_cache(address, SilentReporter())
+    assert {f.part: f.problem for f in found.broken} == {
         shard_name(0): "the content does not match its checksum: the file is damaged.",
-        "all rows": "4 of 10 rows are not in one sound shard, from row 0 on",
+        "all rows": "4 of 10 rows are not in exactly one intact shard, from row 0 on",
     }
-    assert repair(verdict) == [INDEX, shard_name(0)]
+    assert repair(found) == [INDEX, shard_name(0)]
     assert sorted(visible(address)) == [shard_name(1), shard_name(2)]
 
 
@@ -269,7 +268,7 @@ def test_the_commands_take_addresses(job, address):
     first = CliRunner().invoke(app, ["extract", faces, address, "--shard-rows", "4", "--workers", "0"])
     assert first.exit_code == 0, first.output
     said = CliRunner().invoke(app, ["verify", address, "--images", faces])
-    assert said.stdout.splitlines()[-1] == f"{address}: sound"
+    assert said.stdout.splitlines()[-1] == f"{address}: intact"
     found = json.loads(CliRunner().invoke(app, ["inspect", address, "--json"]).stdout)
     assert (found["folder"], found["complete"], found["rows"], found["shards"]) == (address, True, 10, 3)
     assert found == inspect_cache(address)
@@ -279,7 +278,7 @@ def test_a_temporary_name_that_a_killed_run_left_is_removed(job, tmp_path):
     address = f"file://{tmp_path}/there"
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / f".{shard_name(1)}.77.abcd.tmp").write_bytes(b"half")
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert sorted(path.name for path in (tmp_path / "there").iterdir() if path.is_file()) == [
         INDEX,
         MANIFEST,
@@ -299,14 +298,14 @@ def lease_of(address: str, **change) -> None:
 def test_a_second_driver_elsewhere_is_refused_and_told_who_writes(job, address):
     lease_of(address)
     with pytest.raises(CacheError, match=r"another extraction is writing here \(process 7 on far-away since 20"):
-        extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+        run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert not visible(address)
     assert Remote(address).leases() == ["other.json"]
 
 
 def test_a_stale_lease_is_taken_over(job, address):
     lease_of(address, signed=time.time() - 301)
-    assert extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    assert run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert not Remote(address).leases()
 
 
@@ -314,17 +313,17 @@ def test_the_lease_of_a_process_of_this_machine_ends_with_it(job, address):
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     lease_of(address, host=socket.gethostname(), pid=gone.pid)
-    assert extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    assert run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     lease_of(address, host=socket.gethostname(), pid=os.getppid())
     with pytest.raises(CacheError, match=f"process {os.getppid()} on"):
-        extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+        run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
 
 
 def test_a_lease_on_other_shards_stands_in_nobodys_way(job, address):
     lease_of(address, shards=[2, 3])
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter(), only=range(2))
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), part=range(2))
     with pytest.raises(CacheError, match="far-away"):
-        extract(replace(job, out=address), CACHE, RUN, SilentReporter(), only=range(1, 3))
+        run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), part=range(1, 3))
 
 
 def test_a_lease_is_refreshed_while_it_is_held(address, monkeypatch):
@@ -376,7 +375,7 @@ def test_an_address_that_nothing_can_open(address, said):
 
 def test_a_bucket_that_is_not_there(job, bucket):
     with pytest.raises(CacheError, match=r"s3://nowhere/features"):
-        extract(replace(job, out="s3://nowhere/features"), CACHE, RUN, SilentReporter())
+        run_job(replace(job, out="s3://nowhere/features"), CACHE, RUN, SilentReporter())
 
 
 def test_a_store_that_is_handed_to_another_machine_has_its_mirror_there(tmp_path, monkeypatch):
@@ -393,7 +392,7 @@ def test_no_room_for_a_mirror(tmp_path, monkeypatch):
     monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "file"))
     copy_to(make_cache(tmp_path / "c"), f"memory://{tmp_path.name}/c")
     with pytest.raises(CacheError, match=MIRROR_VARIABLE):
-        FeatureCache(f"memory://{tmp_path.name}/c").features(np.array([0]))
+        FeatureCache(f"memory://{tmp_path.name}/c")[np.array([0])]
 
 
 def test_a_path_is_a_folder_and_an_address_is_not(tmp_path):
@@ -416,6 +415,6 @@ def test_nothing_visible_is_ever_partial_in_a_store_without_whole_puts(job, tmp_
             assert_whole(visible(address))
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", put_file)
-    extract(job, CACHE, RUN, SilentReporter())
-    extract(replace(job, out=address), CACHE, RUN, SilentReporter())
+    run_job(job, CACHE, RUN, SilentReporter())
+    run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == contents(job.out)

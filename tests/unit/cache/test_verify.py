@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,11 +25,13 @@ from expclip_cache.cache.shard_writer import write_shard
 from expclip_cache.cache.stores.store import store_at
 from expclip_cache.cache.verify import _not_once, repair, verify_cache
 from expclip_cache.commands.app import app
-from expclip_cache.datasets.listing import Listing, Row
-from expclip_cache.datasets.manifest import build_manifest, write_manifest
+from expclip_cache.datasets.hashing import hash_listing
+from expclip_cache.datasets.listing import ListedRow, Listing
+from expclip_cache.datasets.manifest import write_manifest
 
 HOLD = """
 import sys, time
+from dataclasses import replace
 from pathlib import Path
 from expclip_cache.cache.lock import writing
 with writing(Path(sys.argv[1]), range(1)):
@@ -53,8 +56,8 @@ def faces(tmp_path):
 
 @pytest.fixture
 def manifest(faces):
-    rows = tuple(Row(f"é/{row}.jpg", row % 3, (f"é/{row}.jpg",)) for row in range(10))
-    return build_manifest("faces", faces, Listing(rows, ("a", "b", "c")))
+    rows = tuple(ListedRow(f"é/{row}.jpg", row % 3, (f"é/{row}.jpg",)) for row in range(10))
+    return hash_listing("faces", faces, Listing(rows, ("a", "b", "c")))
 
 
 @pytest.fixture
@@ -76,14 +79,14 @@ def flip(path, place=-40):
     path.write_bytes(raw)
 
 
-def test_a_sound_cache(cache, faces):
-    verdict = verify_cache(cache, SilentReporter(), images=faces)
-    assert not verdict.broken
-    parts = [finding.part for finding in verdict.findings]
+def test_an_intact_cache(cache, faces):
+    found = verify_cache(cache, SilentReporter(), images=faces)
+    assert not found.broken
+    parts = [finding.part for finding in found.findings]
     assert parts == [MANIFEST, INDEX, *map(shard_name, range(3)), "all rows", str(faces)]
-    assert repair(verdict) == []
+    assert repair(found) == []
     result = invoke("verify", cache, "--images", faces)
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, f"{cache}: sound")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, f"{cache}: intact")
 
 
 def test_a_damaged_shard_is_named_and_repair_removes_it_and_the_index(cache):
@@ -91,7 +94,7 @@ def test_a_damaged_shard_is_named_and_repair_removes_it_and_the_index(cache):
     before = {path.name: path.read_bytes() for path in cache.iterdir()}
     found = broken(cache)
     assert found[shard_name(1)] == "the content does not match its checksum: the file is damaged."
-    assert found["all rows"] == "4 of 10 rows are not in one sound shard, from row 4 on"
+    assert found["all rows"] == "4 of 10 rows are not in exactly one intact shard, from row 4 on"
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == before
     result = invoke("verify", cache, "--repair")
     assert result.exit_code == 1
@@ -100,7 +103,7 @@ def test_a_damaged_shard_is_named_and_repair_removes_it_and_the_index(cache):
 
 
 @pytest.mark.parametrize("name", [INDEX, shard_name(0), MANIFEST])
-def test_repair_leaves_what_is_sound(cache, name):
+def test_repair_leaves_what_is_intact(cache, name):
     flip(cache / name)
     repair(verify_cache(cache, SilentReporter()))
     left = {path.name for path in cache.iterdir()} - {".lock"}
@@ -109,11 +112,11 @@ def test_repair_leaves_what_is_sound(cache, name):
 
 def test_repair_waits_for_no_one(cache):
     flip(cache / shard_name(0))
-    verdict = verify_cache(cache, SilentReporter())
+    found = verify_cache(cache, SilentReporter())
     with subprocess.Popen([sys.executable, "-c", HOLD, cache], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         with pytest.raises(CacheError, match="another extraction is writing here"):
-            repair(verdict)
+            repair(found)
         process.kill()
     assert (cache / shard_name(0)).exists()
 
@@ -129,14 +132,14 @@ def test_an_incomplete_cache_is_said_to_be_so(cache):
     (cache / shard_name(1)).unlink()
     assert broken(cache) == {
         INDEX: "missing: the cache is incomplete",
-        "all rows": "4 of 10 rows are not in one sound shard, from row 4 on",
+        "all rows": "4 of 10 rows are not in exactly one intact shard, from row 4 on",
     }
     (cache / MANIFEST).unlink()
     assert broken(cache) == {INDEX: "missing: the cache is incomplete"}
     assert invoke("verify", cache).exit_code == 1
 
 
-def test_whole_shards_that_do_not_belong_here(cache, tmp_path):
+def test_intact_shards_that_do_not_belong_here(cache, tmp_path):
     other = Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder)
     theirs = make_cache(tmp_path / "theirs", identity=other)
     shutil.copy(theirs / shard_name(0), cache / shard_name(0))
@@ -153,9 +156,9 @@ def test_without_an_index_nothing_is_removed_for_a_contradiction(cache, tmp_path
     theirs = make_cache(tmp_path / "theirs", identity=other)
     shutil.copy(theirs / shard_name(0), cache / shard_name(0))
     (cache / INDEX).unlink()
-    verdict = verify_cache(cache, SilentReporter())
-    assert {shard_name(1), shard_name(2)} <= {finding.part for finding in verdict.broken}
-    assert repair(verdict) == []
+    found = verify_cache(cache, SilentReporter())
+    assert {shard_name(1), shard_name(2)} <= {finding.part for finding in found.broken}
+    assert repair(found) == []
 
 
 def test_another_weight_under_the_same_settings(cache, manifest):
@@ -171,7 +174,7 @@ def test_the_same_settings_with_other_content(cache, manifest):
     block = make_block(2, range(8, 10))
     block.features[0, 0] = 99
     write_shard(cache, block, identity, "test 1.0")
-    assert broken(cache)[shard_name(2)] == "is whole, but not the file that the index recorded"
+    assert broken(cache)[shard_name(2)] == "is intact, but not the file that the index recorded"
 
 
 def test_features_of_another_width_than_the_settings_say(cache, manifest):
@@ -184,7 +187,7 @@ def test_features_of_another_width_than_the_settings_say(cache, manifest):
 
 def test_failed_rows_that_the_index_does_not_know(cache):
     edit_index(cache, {"skipped": []})
-    assert broken(cache)[shard_name(1)] == "its failed rows are not those of the index"
+    assert broken(cache)[shard_name(1)] == "its skipped rows are not those of the index"
 
 
 def test_rows_that_are_not_those_of_the_manifest(cache, manifest):
@@ -192,8 +195,10 @@ def test_rows_that_are_not_those_of_the_manifest(cache, manifest):
     block = make_block(0, range(4))
     swapped = (block.paths[1], block.paths[0], *block.paths[2:])
     (cache / INDEX).unlink()
-    write_shard(cache, type(block)(0, 0, block.features, block.labels, swapped, block.errors), identity, "test 1.0")
-    assert "row 0 is 'é/1.jpg' with label 0, by the manifest 'é/0.jpg', 0" in broken(cache)[shard_name(0)]
+    write_shard(cache, replace(block, paths=swapped), identity, "test 1.0")
+    assert (
+        "row 0 is 'é/1.jpg' with label 0, in the manifest it is 'é/0.jpg' with label 0" in broken(cache)[shard_name(0)]
+    )
 
 
 def test_a_forged_row_without_finite_features(cache):
@@ -204,7 +209,7 @@ def test_a_forged_row_without_finite_features(cache):
     raw[place : place + 2] = np.array([np.inf], dtype="<f2").tobytes()
     path.write_bytes(sealed(bytes(raw)))
     (cache / INDEX).unlink()
-    assert "row 0 must have finite features or an error" in broken(cache)[shard_name(0)]
+    assert "row 0 must have either finite features or an error" in broken(cache)[shard_name(0)]
 
 
 def test_another_manifest(cache, manifest, tmp_path):
@@ -218,8 +223,10 @@ def test_another_manifest(cache, manifest, tmp_path):
 def test_changed_pictures(cache, faces):
     (faces / "é/3.jpg").unlink()
     Image.new("L", (8, 8), 200).save(faces / "é/9.jpg")
-    assert broken(cache, images=faces) == {str(faces): "2 rows are not what was listed: 'é/3.jpg', 'é/9.jpg'"}
-    assert broken(cache, images=faces, sample=2) == {str(faces): "1 rows are not what was listed: 'é/9.jpg'"}
+    assert broken(cache, images=faces) == {
+        str(faces): "2 rows are not what the manifest recorded: 'é/3.jpg', 'é/9.jpg'"
+    }
+    assert broken(cache, images=faces, sample=2) == {str(faces): "1 rows are not what the manifest recorded: 'é/9.jpg'"}
     assert broken(cache, images=faces, sample=1) == {}
     assert repair(verify_cache(cache, SilentReporter(), images=faces)) == []
 
@@ -276,7 +283,7 @@ def test_labels_without_names(cache):
     assert inspect_cache(cache)["labels"] == {"class 0": 4, "class 1": 3, "class 2": 3}
 
 
-def test_many_sound_shards_share_a_line(tmp_path):
+def test_many_intact_shards_share_a_line(tmp_path):
     folder = make_cache(tmp_path / "c", rows=40, shard_rows=2)
     flip(folder / shard_name(7))
     lines = invoke("verify", folder).stdout
@@ -295,9 +302,14 @@ def test_a_sample_reads_so_many_shards_spread_evenly_and_lists_the_rest(tmp_path
     folder = make_cache(tmp_path / "c", rows=40, shard_rows=2)
     for number in (0, 10, 19):
         flip(folder / shard_name(number))
-    verdict = verify_cache(folder, SilentReporter(), sample=3)
-    assert {finding.part for finding in verdict.broken} == {shard_name(0), shard_name(10), shard_name(19), "all rows"}
-    assert "a sample: 3 of 20 shards read" in [finding.part for finding in verdict.findings]
+    found = verify_cache(folder, SilentReporter(), sample=3)
+    assert {finding.part for finding in found.broken} == {
+        shard_name(0),
+        shard_name(10),
+        shard_name(19),
+        "all rows",
+    }
+    assert "a sample: 3 of 20 shards read" in [finding.part for finding in found.findings]
     flip(folder / shard_name(0))
     flip(folder / shard_name(10))
     assert broken(folder, sample=2).keys() == {shard_name(19), "all rows"}
@@ -309,7 +321,7 @@ def test_a_sample_reads_so_many_shards_spread_evenly_and_lists_the_rest(tmp_path
     found = broken(folder, sample=3)
     assert "5 bytes long, the index recorded" in found[shard_name(5)]
     assert found[shard_name(6)] == "missing"
-    assert found["all rows"] == "4 of 40 rows are not in one sound shard, from row 10 on"
+    assert found["all rows"] == "4 of 40 rows are not in exactly one intact shard, from row 10 on"
     assert invoke("verify", folder, "--sample", "3").exit_code == 1
 
 
@@ -334,7 +346,7 @@ def test_rows_that_are_not_in_exactly_one_part(total, parts):
 
 
 def test_inspect_reads_no_features(cache, monkeypatch):
-    monkeypatch.setattr("expclip_cache.cache.stores.store.open_shard", pytest.fail)
+    monkeypatch.setattr("expclip_cache.cache.stores.folder.open_shard", pytest.fail)
     assert inspect_cache(cache)["complete"]
     (cache / shard_name(0)).unlink()
     (cache / shard_name(1)).write_bytes(b"short")

@@ -1,3 +1,5 @@
+"""Layout clip-list: lists of clips by folder, frame count and class."""
+
 import os
 
 import pytest
@@ -24,8 +26,8 @@ def definition(tmp_path):
     return file
 
 
-def plant(root, frames, lines, name="list.txt"):
-    """A tree of clips, clip -> number of frames, and a list of them."""
+def write_clips(root, frames, lines, name="list.txt"):
+    """Write clips (clip -> number of empty frames) and a list with these lines."""
     for clip, count in frames.items():
         (root / clip).mkdir(parents=True)
         for number in range(count):
@@ -39,8 +41,8 @@ def read(root, definition, **settings):
     return read_rows(root, DatasetSettings(source=str(definition), **settings))
 
 
-def test_classes_by_native_number_and_paths_of_another_machine(tmp_path, definition):
-    root = plant(
+def test_native_numbers_become_classes_and_foreign_absolute_paths_become_relative(tmp_path, definition):
+    root = write_clips(
         tmp_path / "data",
         {"a/2": 20, "a/1": 3, "b/1 x": 1},
         ["/their/disk/a/2 20 0", "/their/disk/a/1 3 1", "", "/their/disk/b/1 x 1 2\r"],
@@ -57,8 +59,8 @@ def test_classes_by_native_number_and_paths_of_another_machine(tmp_path, definit
     assert listing.notes == ("2 of 3 clips have at most 4 frames (short_clip: first)",)
 
 
-def test_a_wrong_mapping_changes_the_labels(tmp_path, definition):
-    root = plant(tmp_path / "data", {"a/1": 1}, ["a/1 1 0"])
+def test_a_wrong_native_mapping_changes_the_labels(tmp_path, definition):
+    root = write_clips(tmp_path / "data", {"a/1": 1}, ["a/1 1 0"])
     right = read(root, definition)
     definition.write_text(definition.read_text().replace("0: fear, 1: happiness", "0: happiness, 1: fear"))
     wrong = read(root, definition)
@@ -66,31 +68,31 @@ def test_a_wrong_mapping_changes_the_labels(tmp_path, definition):
     assert wrong.classes[wrong.rows[0].label] == "happiness"
 
 
-def test_the_folder_counts_not_the_list(tmp_path, definition):
-    root = plant(tmp_path / "data", {"a/1": 8, "a/2": 9, "a/3": 8}, ["a/1 9 0", "a/2 9 1", "a/3 7 2"])
+def test_frames_in_the_folder_are_used_where_the_listed_count_differs(tmp_path, definition):
+    root = write_clips(tmp_path / "data", {"a/1": 8, "a/2": 9, "a/3": 8}, ["a/1 9 0", "a/2 9 1", "a/3 7 2"])
     listing = read(root, definition, frames=2)
     assert listing.rows[0].files == ("a/1/0002.jpg", "a/1/0006.jpg")
     assert listing.notes == (
-        "2 of 3 clips have other frame counts than listed: 'a/1: listed 9, found 8', 'a/3: listed 7, found 8'",
+        "2 of 3 clips have a different frame count than listed: 'a/1: listed 9, found 8', 'a/3: listed 7, found 8'",
     )
 
 
 def test_a_listed_clip_without_frames_keeps_its_row(tmp_path, definition):
-    root = plant(tmp_path / "data", {"a/1": 8, "a/2": 0}, ["a/1 8 0", "a/2 8 1", "a/3 8 2"])
+    root = write_clips(tmp_path / "data", {"a/1": 8, "a/2": 0}, ["a/1 8 0", "a/2 8 1", "a/3 8 2"])
     listing = read(root, definition, frames=2)
     assert [row.files for row in listing.rows[1:]] == [("a/2",) * 2, ("a/3",) * 2]
     assert "2 of 3 clips have no frames and will fail to decode: 'a/2', 'a/3'" in listing.notes
 
 
-def test_no_listed_clip_is_there(tmp_path, definition):
-    root = plant(tmp_path / "data", {}, ["a/1 8 0"])
-    with pytest.raises(DataError, match=r"found no image in any of 1 clips, for example 'a/1'. Check the root"):
+def test_no_listed_clip_exists(tmp_path, definition):
+    root = write_clips(tmp_path / "data", {}, ["a/1 8 0"])
+    with pytest.raises(DataError, match=r"found no images in any of 1 clips, such as 'a/1'. Check the root"):
         read(root, definition)
 
 
-def test_class_names_for_numbers_and_two_columns(tmp_path, definition):
+def test_class_names_in_a_list_of_two_columns(tmp_path, definition):
     definition.write_text(MINE.replace("COLUMNS", "2"))
-    root = plant(tmp_path / "data", {"Action/0001": 1, "War/7 8": 1}, ["Action/0001 Happy", "War/7 8 Fear"])
+    root = write_clips(tmp_path / "data", {"Action/0001": 1, "War/7 8": 1}, ["Action/0001 Happy", "War/7 8 Fear"])
     listing = read(root, definition)
     assert [(row.path, listing.classes[row.label]) for row in listing.rows] == [
         ("Action/0001", "happiness"),
@@ -98,14 +100,14 @@ def test_class_names_for_numbers_and_two_columns(tmp_path, definition):
     ]
 
 
-def test_names_that_are_no_utf8_survive(tmp_path, definition):
+def test_names_that_are_not_utf8_are_kept(tmp_path, definition):
     name = os.fsdecode(b"a/\xff")
-    listing = read(plant(tmp_path / "data", {name: 1}, [f"{name} 1 0"]), definition)
+    listing = read(write_clips(tmp_path / "data", {name: 1}, [f"{name} 1 0"]), definition)
     assert os.fsencode(listing.rows[0].path) == b"a/\xff"
 
 
-def test_unlabelled_lists_and_classes_that_are_not_wanted(tmp_path, definition):
-    root = plant(tmp_path / "data", {"a/1": 1, "a/2": 1}, ["a/1 1 0", "a/2 1 contempt"])
+def test_unlabelled_lists_and_clips_of_other_classes(tmp_path, definition):
+    root = write_clips(tmp_path / "data", {"a/1": 1, "a/2": 1}, ["a/1 1 0", "a/2 1 contempt"])
     listing = read(root, definition, labelled=False)
     assert [row.label for row in listing.rows] == [-1, -1]
     assert listing.classes == ()
@@ -114,10 +116,10 @@ def test_unlabelled_lists_and_classes_that_are_not_wanted(tmp_path, definition):
     assert "1 listed clips are ignored: their class is not among happiness, sadness, fear" in listing.notes
 
 
-def test_a_clip_listed_twice_is_two_rows_and_a_note(tmp_path, definition):
-    listing = read(plant(tmp_path / "data", {"a/1": 1}, ["a/1 1 0", "x/a/1 1 0"]), definition)
+def test_a_clip_listed_twice_gives_two_rows_and_a_note(tmp_path, definition):
+    listing = read(write_clips(tmp_path / "data", {"a/1": 1}, ["a/1 1 0", "x/a/1 1 0"]), definition)
     assert [row.path for row in listing.rows] == ["a/1", "a/1"]
-    assert "1 clips are listed more than once, each time as a row: 'a/1'" in listing.notes
+    assert "1 clips are listed more than once and have a row per listing: 'a/1'" in listing.notes
 
 
 @pytest.mark.parametrize(
@@ -128,12 +130,12 @@ def test_a_clip_listed_twice_is_two_rows_and_a_note(tmp_path, definition):
         ("a/1 1 3", r"list.txt: no class is known for '3'. Known classes: happiness, sadness, fear. Also: 0 \(fear\)"),
     ],
 )
-def test_lines_that_cannot_be_read(tmp_path, definition, line, message):
+def test_invalid_lines(tmp_path, definition, line, message):
     with pytest.raises(DataError, match=message):
-        read(plant(tmp_path / "data", {"a/1": 1}, ["a/1 1 0", line]), definition)
+        read(write_clips(tmp_path / "data", {"a/1": 1}, ["a/1 1 0", line]), definition)
 
 
-def test_the_list_is_missing_or_empty(tmp_path, definition):
+def test_a_missing_or_empty_list(tmp_path, definition):
     with pytest.raises(DataError, match=r"expected the clip list other.txt or list.txt in this folder, found none"):
         read(tmp_path, definition)
     with pytest.raises(DataError, match=r"found no such folder"):
@@ -145,8 +147,8 @@ def test_the_list_is_missing_or_empty(tmp_path, definition):
 
 def test_folds(tmp_path):
     definition = builtin_definitions()["dfew"]
-    root = plant(tmp_path, {"00001": 16, "00002": 17}, ["/x/DFEW_Frame_Face/00002 17 6"], "DFEW_set_2_test.txt")
-    plant(tmp_path, {}, ["/x/DFEW_Frame_Face/00001 16 0"], "DFEW_set_5_test.txt")
+    root = write_clips(tmp_path, {"00001": 16, "00002": 17}, ["/x/DFEW_Frame_Face/00002 17 6"], "DFEW_set_2_test.txt")
+    write_clips(tmp_path, {}, ["/x/DFEW_Frame_Face/00001 16 0"], "DFEW_set_5_test.txt")
     second, fifth = (read(root, definition, fold=fold) for fold in (2, 5))
     assert [(row.path, second.classes[row.label]) for row in second.rows] == [("00002", "fear")]
     assert [(row.path, fifth.classes[row.label]) for row in fifth.rows] == [("00001", "happiness")]

@@ -1,4 +1,4 @@
-"""What the definitions say, against the datasets' own documentation, written out here a second time."""
+"""The definitions, compared with the datasets' own documentation, transcribed here independently."""
 
 import json
 from pathlib import Path
@@ -36,14 +36,14 @@ LISTED_CLIPS = {
 }
 
 
-def test_all_definitions_are_covered_here():
+def test_every_definition_is_covered_here():
     assert set(FILES) == {*(name for name, _ in NATIVE_FOLDERS), *LISTED_CLIPS, "ferplus-csv"}
     assert all(load_definition(file).name == name for name, file in FILES.items())
 
 
-@pytest.mark.parametrize(("name", "meaning"), NATIVE_FOLDERS)
-def test_native_folders_get_the_right_labels(tmp_path, name, meaning):
-    expected = dict(pair.split("=") for pair in meaning.split())
+@pytest.mark.parametrize(("name", "folders"), NATIVE_FOLDERS)
+def test_native_folders_get_the_right_labels(tmp_path, name, folders):
+    expected = dict(pair.split("=") for pair in folders.split())
     for folder in expected:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").touch()
@@ -55,7 +55,9 @@ def test_native_folders_get_the_right_labels(tmp_path, name, meaning):
 @pytest.mark.parametrize("name", LISTED_CLIPS)
 def test_the_reference_lists_number_classes_in_canonical_order(tmp_path, name):
     file, folder, classes = LISTED_CLIPS[name]
-    parts = load_definition(FILES[name]).clip_list.folder_parts
+    definition = load_definition(FILES[name])
+    assert definition.clip_list is not None
+    parts = definition.clip_list.folder_parts
     lines = []
     for number, _ in enumerate(classes):
         path = folder.format(f"{number:05}")
@@ -64,14 +66,10 @@ def test_the_reference_lists_number_classes_in_canonical_order(tmp_path, name):
         (kept / "1.jpg").touch()
         lines.append(f"{path} 1 {number}\n")
     (tmp_path / file).write_text("".join(lines))
-    listing = read_rows(
-        tmp_path, DatasetSettings(source=str(FILES[name]), fold=1 if "{fold}" in str(LISTS[name]) else None)
-    )
+    fold = 1 if definition.folds else None
+    listing = read_rows(tmp_path, DatasetSettings(source=str(FILES[name]), fold=fold))
     assert listing.classes == classes
     assert [(row.path[-5:], row.label) for row in listing.rows] == [(f"{n:05}", n) for n in range(len(classes))]
-
-
-LISTS = {name: load_definition(FILES[name]).clip_list.files for name in LISTED_CLIPS}
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -86,11 +84,11 @@ def test_published_counts_are_the_row_sums_of_the_published_matrices(name):
         assert [definition.published_counts(None)] == sums
 
 
-def test_ferplus_counts_are_the_same_in_both_forms():
+def test_both_forms_of_ferplus_have_the_same_counts():
     assert load_definition(FILES["ferplus"]).counts == load_definition(FILES["ferplus-csv"]).counts
 
 
-def test_contempt_is_passed_over_in_affectnet_7(tmp_path):
+def test_affectnet_7_ignores_contempt(tmp_path):
     for folder in ("0", "7"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").touch()
@@ -98,11 +96,11 @@ def test_contempt_is_passed_over_in_affectnet_7(tmp_path):
     assert [row.path for row in listing.rows] == ["0/1.jpg"]
     assert any(note.startswith("1 items in '7' are ignored") for note in listing.notes)
     assert listing.notes[1].startswith(
-        "1 items instead of the published 3499, so scores compare only roughly: happiness 0"
+        "1 items instead of the published 3499, so scores are only roughly comparable: happiness 0"
     )
 
 
-def test_no_note_when_the_published_counts_are_met(tmp_path):
+def test_no_note_if_the_published_counts_match(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("{name: mine, title: M, layout: image-folders, classes: [happiness, fear], counts: [2, 1]}")
     for path in ("fear/1.png", "happy/1.png", "happy/2.png"):
@@ -111,35 +109,45 @@ def test_no_note_when_the_published_counts_are_met(tmp_path):
     assert read_rows(tmp_path / "data", DatasetSettings(source=str(file))).notes == ()
 
 
-@pytest.mark.parametrize(("items", "told"), [(1, True), (2, False), (3, False), (4, True)])
-def test_a_total_out_of_the_known_range_is_noted(tmp_path, items, told):
+@pytest.mark.parametrize(("items", "noted"), [(1, True), (2, False), (3, False), (4, True)])
+def test_a_total_outside_the_known_range_is_noted(tmp_path, items, noted):
     file = tmp_path / "mine.yaml"
     file.write_text("{name: mine, title: M, layout: image-folders, classes: [fear], total: [2, 3]}")
     (tmp_path / "data/fear").mkdir(parents=True)
     for item in range(items):
         (tmp_path / f"data/fear/{item}.png").touch()
     notes = read_rows(tmp_path / "data", DatasetSettings(source=str(file), labelled=False)).notes
-    assert (f"{items} items instead of the 2 to 3 behind the published scores" in notes) == told
+    assert (f"found {items} items; the published scores are based on 2 to 3 items" in notes) == noted
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[", "not valid YAML"),
-        ("name: x", r"title: Field required"),
+        ("name: x", r"title: required key is missing"),
         ("{name: x, title: X, layout: folders}", r"layout: Input should be"),
-        ("{name: x, title: X, layout: image-folders, native: {0: fear}, klasses: []}", r"klasses: Extra inputs"),
+        (
+            "{name: x, title: X, layout: image-folders, native: {0: fear}, klasses: []}",
+            r"klasses: unknown key. Did you mean 'classes'\? Known keys: name, title",
+        ),
         ("{name: x, title: X, layout: image-folders, classes: [fear, anger]}", r"canonical order: \['anger', 'fear'\]"),
         ("{name: x, title: X, layout: image-folders, classes: [fear], counts: [1, 2]}", r"each of the 1 classes"),
         (
             "{name: x, title: X, layout: image-folders, native: {1: suprise}}",
-            r"lead to classes, found suprise; known: hap",
+            r"map to class names, found suprise; known: hap",
         ),
-        ("{name: x, title: X, layout: clip-list}", r"clip_list belongs to layout clip-list"),
-        ("{name: x, title: X, layout: image-folders, clip_list: {files: [a], folder_parts: 1}}", r"clip_list belongs"),
+        ("{name: x, title: X, layout: clip-list}", r"clip_list goes with layout clip-list"),
+        (
+            "{name: x, title: X, layout: image-folders, clip_list: {files: [a], folder_parts: 1}}",
+            r"clip_list goes with",
+        ),
+        (
+            "{name: x, title: X, layout: clip-list, clip_list: {files: [a], folder_part: 1}}",
+            r"clip_list.folder_part: unknown key. Did you mean 'folder_parts'\? Known keys: files, columns",
+        ),
     ],
 )
-def test_definitions_that_cannot_be_used(tmp_path, text, message):
+def test_invalid_definitions(tmp_path, text, message):
     file = tmp_path / "x.yaml"
     file.write_text(text)
     with pytest.raises(SettingsError, match=message) as caught:
@@ -147,6 +155,6 @@ def test_definitions_that_cannot_be_used(tmp_path, text, message):
     assert str(file) in str(caught.value)
 
 
-def test_a_missing_definition_names_those_there_are(tmp_path):
+def test_a_missing_definition_lists_those_that_exist(tmp_path):
     with pytest.raises(SettingsError, match=r"cannot be read \(No such file.*afew, affectnet-7.*raf-db"):
         load_definition(tmp_path / "x.yaml")

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def network_attempts(monkeypatch):
-    """Encoders in folders need no network: it is closed, on every machine alike, and attempts to use it are listed."""
+    """Close the network for these tests, which need none, and list the attempts to use it."""
     attempts = []
 
     def refuse(*args, **kwargs):

@@ -13,24 +13,24 @@ from expclip_cache.base.errors import EncoderError
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.images import read_pixels
 from expclip_cache.encoders.settings import ClipSettings
-from tiny_encoders import CLIP_MODEL, SIZE, pictures, write_clip
+from tiny_encoders import CLIP_MODEL, SIZE, model_of, random_pixels, write_clip
 
 CPU = torch.device("cpu")
 TEXTS = ["a photo of happiness .", "anger", "an expression of the face in the image ."]
 
 
 @pytest.fixture(scope="module")
-def params(tmp_path_factory):
+def settings(tmp_path_factory):
     return write_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
-def encoder(params):
-    return load_clip(params, CPU)
+def encoder(settings):
+    return load_clip(settings, CPU)
 
 
 def as_transformers(weights: dict[str, torch.Tensor]) -> CLIPModel:
-    """The same CLIP in another implementation: names and layouts changed, numbers kept."""
+    """The same CLIP in transformers: other names and layouts, the same numbers."""
     vision, text = CLIP_MODEL["vision_cfg"], CLIP_MODEL["text_cfg"]
     model = CLIPModel(
         CLIPConfig(
@@ -84,8 +84,8 @@ def as_transformers(weights: dict[str, torch.Tensor]) -> CLIPModel:
     return model
 
 
-def test_features_equal_those_of_transformers(params, encoder, tmp_path):
-    other = as_transformers(load_file(f"{params.model}/open_clip_model.safetensors"))
+def test_features_equal_those_of_transformers(settings, encoder, tmp_path):
+    other = as_transformers(load_file(f"{settings.model}/open_clip_model.safetensors"))
     noise = np.random.default_rng(0).integers(0, 256, (3, 40, 31, 3), dtype=np.uint8)
     ours, theirs = [], []
     for number, values in enumerate(noise):
@@ -94,7 +94,7 @@ def test_features_equal_those_of_transformers(params, encoder, tmp_path):
         ours.append(torch.from_numpy(read_pixels(file, encoder.preprocess)))
         plain = Image.open(file).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
         theirs.append(torch.from_numpy(np.asarray(plain, dtype=np.float32).transpose(2, 0, 1) / 255))
-    tokens = open_clip.get_tokenizer(f"local-dir:{params.model}")(TEXTS)
+    tokens = open_clip.get_tokenizer(f"local-dir:{settings.model}")(TEXTS)
     with torch.no_grad():
         images = other.visual_projection(other.vision_model(torch.stack(theirs)).pooler_output)
         texts = other.text_projection(other.text_model(tokens).pooler_output)
@@ -105,11 +105,11 @@ def test_features_equal_those_of_transformers(params, encoder, tmp_path):
     assert encoder.logit_scale == pytest.approx(float(other.logit_scale.detach().exp()))
 
 
-def test_frozen_raw_and_fit_for_training(encoder):
-    model = encoder._model
+def test_the_model_is_frozen_and_its_raw_features_can_be_trained_on(encoder):
+    model = model_of(encoder)
     assert not any(module.training for module in model.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
-    features = encoder.encode_images(pictures())
+    features = encoder.encode_images(random_pixels())
     assert features.dtype == torch.float32
     assert (features.norm(dim=1) - 1).abs().min() > 0.1
     head = torch.nn.Linear(encoder.width, 2)
@@ -117,51 +117,53 @@ def test_frozen_raw_and_fit_for_training(encoder):
     assert head.weight.grad is not None
 
 
-def test_a_batch_is_its_rows(encoder):
-    together, rows = encoder.encode_images(pictures(3)), [encoder.encode_images(row[None]) for row in pictures(3)]
+def test_a_batch_gives_the_same_as_its_rows_alone(encoder):
+    together, rows = (
+        encoder.encode_images(random_pixels(3)),
+        [encoder.encode_images(row[None]) for row in random_pixels(3)],
+    )
     torch.testing.assert_close(together, torch.cat(rows), rtol=1e-5, atol=1e-6)
     assert encoder.encode_texts([]).shape == (0, encoder.width)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 2e-2), ("bf16", 2e-1)])
-def test_half_precision_gives_float32_near_full(params, encoder, precision, tolerance):
-    half = load_clip(params.model_copy(update={"precision": precision}), CPU)
-    images, texts = half.encode_images(pictures()), half.encode_texts(TEXTS)
+def test_half_precision_gives_float32_features_close_to_full_precision(settings, encoder, precision, tolerance):
+    half = load_clip(settings.model_copy(update={"precision": precision}), CPU)
+    images, texts = half.encode_images(random_pixels()), half.encode_texts(TEXTS)
     assert images.dtype == texts.dtype == torch.float32
-    assert 0 < (images - encoder.encode_images(pictures())).abs().max() < tolerance
+    assert 0 < (images - encoder.encode_images(random_pixels())).abs().max() < tolerance
     assert 0 < (texts - encoder.encode_texts(TEXTS)).abs().max() < tolerance
     assert half.logit_scale == pytest.approx(encoder.logit_scale, rel=1e-3)
 
 
-def test_preprocess_clip_normalises(params, encoder):
-    other = load_clip(params.model_copy(update={"preprocess": "clip"}), CPU)
-    assert (other.encode_images(pictures()) - encoder.encode_images(pictures())).abs().max() > 0.1
+def test_preprocess_clip_normalises(settings, encoder):
+    other = load_clip(settings.model_copy(update={"preprocess": "clip"}), CPU)
+    assert (other.encode_images(random_pixels()) - encoder.encode_images(random_pixels())).abs().max() > 0.1
 
 
-def test_random_weights_are_asked_for_repeat_and_leave_the_generator_alone(params, encoder):
-    random = params.model_copy(update={"weights": "random"})
+def test_random_weights_repeat_and_leave_the_generator_alone(settings, encoder):
+    random = settings.model_copy(update={"weights": "random"})
     torch.manual_seed(98)
     before = torch.random.get_rng_state()
     first = load_clip(random, CPU)
     assert torch.equal(before, torch.random.get_rng_state())
     torch.manual_seed(99)
     second = load_clip(random, CPU)
-    assert torch.equal(first.encode_images(pictures()), second.encode_images(pictures()))
-    assert not torch.equal(first.encode_images(pictures()), encoder.encode_images(pictures()))
+    assert torch.equal(first.encode_images(random_pixels()), second.encode_images(random_pixels()))
+    assert not torch.equal(first.encode_images(random_pixels()), encoder.encode_images(random_pixels()))
     assert first.describe()["weights_sha256"] == "random:seed=0"
 
 
-def test_describe_is_json_and_says_the_weights(encoder):
-    said = json.loads(json.dumps(encoder.describe()))
-    assert len(said["weights_sha256"]) == 64
-    assert (said["width"], said["image_size"], said["context_length"]) == (24, SIZE, 12)
-    assert said["activation"] == "quick_gelu"
-    assert said["library"].startswith(f"open_clip {open_clip.__version__}")
+def test_describe_is_json_and_records_the_weights(encoder):
+    facts = json.loads(json.dumps(encoder.describe()))
+    assert len(facts["weights_sha256"]) == 64
+    assert (facts["width"], facts["image_size"], facts["context_length"]) == (24, SIZE, 12)
+    assert facts["activation"] == "quick_gelu"
 
 
 @pytest.fixture(scope="module")
 def architecture(tmp_path_factory):
-    """A tiny architecture known to open_clip by name, as ViT-B-32 is."""
+    """A tiny architecture that open_clip knows by name, like ViT-B-32."""
     folder = tmp_path_factory.mktemp("architecture")
     text = {key: value for key, value in CLIP_MODEL["text_cfg"].items() if key != "hf_tokenizer_name"}
     config = CLIP_MODEL | {"text_cfg": text | {"vocab_size": 49408, "context_length": 77, "width": 8, "heads": 2}}
@@ -170,16 +172,16 @@ def architecture(tmp_path_factory):
     return "expclip-tiny-test"
 
 
-def test_a_named_architecture_with_a_weights_file(architecture, tmp_path):
+def test_an_architecture_loads_a_weights_file(architecture, tmp_path):
     random = load_clip(ClipSettings(name="a", model=architecture, weights="random"), CPU)
     file, model = tmp_path / "mine.safetensors", open_clip.create_model(architecture)
     save_file(model.state_dict(), file)
     loaded = load_clip(ClipSettings(name="a", model=architecture, weights=str(file)), CPU)
-    assert torch.equal(loaded._model.visual.proj, model.visual.proj)
+    assert torch.equal(model_of(loaded).state_dict()["visual.proj"], model.state_dict()["visual.proj"])
     assert not torch.equal(loaded.encode_texts(TEXTS), random.encode_texts(TEXTS))
 
 
-def test_weights_for_another_image_size_are_refused_not_resampled(architecture, tmp_path):
+def test_weights_for_another_image_size_are_refused(architecture, tmp_path):
     weights = open_clip.create_model(architecture).state_dict()
     weights["visual.positional_embedding"] = torch.zeros(26, 32)
     save_file(weights, tmp_path / "larger.safetensors")
@@ -187,33 +189,35 @@ def test_weights_for_another_image_size_are_refused_not_resampled(architecture, 
         load_clip(ClipSettings(name="a", model=architecture, weights=str(tmp_path / "larger.safetensors")), CPU)
 
 
-def test_weights_that_do_not_fit_are_refused(params, tmp_path):
+def test_weights_that_do_not_fit_are_refused(settings, tmp_path):
     broken = tmp_path / "folder"
     write_clip(broken)
     weights = load_file(broken / "open_clip_model.safetensors")
     del weights["visual.proj"]
     save_file(weights, broken / "open_clip_model.safetensors")
     with pytest.raises(EncoderError, match=r"cannot be built.*visual\.proj"):
-        load_clip(params.model_copy(update={"model": str(broken)}), CPU)
+        load_clip(settings.model_copy(update={"model": str(broken)}), CPU)
 
 
-def test_a_folder_stored_in_half_precision_is_computed_in_full(params, encoder, tmp_path):
-    shutil.copytree(params.model, tmp_path, dirs_exist_ok=True)
+def test_weights_stored_in_half_precision_run_in_full_precision(settings, encoder, tmp_path):
+    shutil.copytree(settings.model, tmp_path, dirs_exist_ok=True)
     file = tmp_path / "open_clip_model.safetensors"
     save_file({name: value.half() for name, value in load_file(file).items()}, file)
-    stored = load_clip(params.model_copy(update={"model": str(tmp_path)}), CPU)
-    assert {parameter.dtype for parameter in stored._model.parameters()} == {torch.float32}
-    torch.testing.assert_close(stored.encode_images(pictures()), encoder.encode_images(pictures()), rtol=0, atol=1e-2)
+    stored = load_clip(settings.model_copy(update={"model": str(tmp_path)}), CPU)
+    assert {parameter.dtype for parameter in model_of(stored).parameters()} == {torch.float32}
+    torch.testing.assert_close(
+        stored.encode_images(random_pixels()), encoder.encode_images(random_pixels()), rtol=0, atol=1e-2
+    )
 
 
-def test_a_truncated_file_is_an_error(tmp_path):
-    params, file = write_clip(tmp_path), tmp_path / "open_clip_model.safetensors"
+def test_a_truncated_weights_file_is_an_error(tmp_path):
+    settings, file = write_clip(tmp_path), tmp_path / "open_clip_model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(EncoderError, match=r"cannot be built with open_clip_model.safetensors"):
-        load_clip(params, CPU)
+        load_clip(settings, CPU)
 
 
-def test_a_prompt_that_would_be_cut_is_an_error(encoder):
+def test_a_prompt_longer_than_the_context_is_an_error(encoder):
     fits = " ".join(["anger"] * 10)
     assert encoder.encode_texts([fits]).shape == (1, 24)
     with pytest.raises(EncoderError, match=r"'anger anger.*more than the 12 tokens"):
@@ -223,29 +227,29 @@ def test_a_prompt_that_would_be_cut_is_an_error(encoder):
 def test_a_tokenizer_of_another_model_is_an_error(tmp_path):
     text = {key: value for key, value in CLIP_MODEL["text_cfg"].items() if key != "hf_tokenizer_name"}
     encoder = load_clip(write_clip(tmp_path, CLIP_MODEL | {"text_cfg": text}), CPU)
-    with pytest.raises(EncoderError, match=r"tokenizer gives token \d+, its text tower knows 64"):
+    with pytest.raises(EncoderError, match=r"tokenizer gives token \d+, but its text tower has 64 tokens"):
         encoder.encode_texts(["anger"])
 
 
 def test_a_missing_tokenizer_is_an_error(tmp_path):
-    params = write_clip(tmp_path)
+    settings = write_clip(tmp_path)
     for file in tmp_path.glob("tokenizer*"):
         file.unlink()
     with pytest.raises(EncoderError, match=r"tokenizer of .* cannot be loaded.*tokenizer\.json"):
-        load_clip(params, CPU)
+        load_clip(settings, CPU)
 
 
-def test_pixels_of_another_size_or_type_are_a_mistake_of_the_caller(encoder):
+def test_pixels_of_another_size_or_type_are_an_error(encoder):
     with pytest.raises(ValueError, match=r"expected \(b, 3, 28, 28\) uint8, found \(5, 3, 28, 27\) torch.uint8"):
-        encoder.encode_images(pictures()[..., 1:])
+        encoder.encode_images(random_pixels()[..., 1:])
     with pytest.raises(ValueError, match=r"found \(5, 3, 28, 28\) torch.float32"):
-        encoder.encode_images(pictures().float())
+        encoder.encode_images(random_pixels().float())
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-2), ("fp16", 5e-2)])
-def test_cuda_agrees_with_the_cpu(params, encoder, precision, tolerance):
-    cuda = load_clip(params.model_copy(update={"precision": precision}), torch.device("cuda", 0))
-    assert (cuda.encode_images(pictures()).cpu() - encoder.encode_images(pictures())).abs().max() < tolerance
+def test_cuda_agrees_with_the_cpu(settings, encoder, precision, tolerance):
+    cuda = load_clip(settings.model_copy(update={"precision": precision}), torch.device("cuda", 0))
+    assert (cuda.encode_images(random_pixels()).cpu() - encoder.encode_images(random_pixels())).abs().max() < tolerance
     assert (cuda.encode_texts(TEXTS).cpu() - encoder.encode_texts(TEXTS)).abs().max() < tolerance

@@ -1,4 +1,4 @@
-"""Memory freed on a CPU stays with the process."""
+"""Memory that is freed on a CPU stays with the process."""
 
 import platform
 import subprocess
@@ -21,9 +21,9 @@ print(seen[-1] - seen[-11])
 """
 
 
-def faults(how: str) -> int:
-    """Pages that the kernel handed out in the last 10 of 40 times that 64 MiB were taken and freed."""
-    run = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True)
+def page_faults(mode: str) -> int:
+    """Pages that the kernel hands out in the last 10 of 40 rounds of allocating and freeing 64 MiB."""
+    run = subprocess.run([sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True)
     return int(run.stdout)
 
 
@@ -39,8 +39,8 @@ for given_back in (False, True):
     if os.fork() == 0:
         if given_back:
             give_back_freed_memory()
-        before, photo, after = held(), torch.ones(60 << 20), torch.ones(1 << 20)
-        del photo
+        before, image, after = held(), torch.ones(60 << 20), torch.ones(1 << 20)
+        del image
         os.write(1, f"{(held() - before) >> 20} ".encode())
         os._exit(0)
     os.wait()
@@ -48,13 +48,13 @@ for given_back in (False, True):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-def test_the_kernel_hands_out_the_same_memory_once():
-    assert faults("given back") > 200
-    assert faults("kept") < 100
+def test_freed_memory_is_reused():
+    assert page_faults("default") > 200
+    assert page_faults("kept") < 100
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-def test_a_forked_decoder_gives_it_back():
+def test_a_forked_process_can_give_memory_back():
     run = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
     kept, given_back = map(int, run.stdout.split())
     assert kept > 200
@@ -62,17 +62,17 @@ def test_a_forked_decoder_gives_it_back():
 
 
 @pytest.mark.parametrize(
-    ("takes", "calls", "kept"),
+    ("largest", "calls", "kept"),
     [(1 << 31, 2, True), (1 << 25, 3, True), (0, 2, False)],
     ids=["recent glibc", "older glibc", "another library"],
 )
-def test_a_library_that_takes_less_is_asked_for_less(monkeypatch, takes, calls, kept):
-    asked = []
+def test_an_older_c_library_gets_a_value_that_it_accepts(monkeypatch, largest, calls, kept):
+    settings = []
 
     def mallopt(setting, value):
-        asked.append((setting, value))
-        return int(value <= takes if setting == -3 else takes > 0)
+        settings.append((setting, value))
+        return int(value <= largest if setting == -3 else largest > 0)
 
     monkeypatch.setattr(freed_memory, "_mallopt", lambda: mallopt)
     assert freed_memory.keep_freed_memory() is kept
-    assert len(asked) == calls
+    assert len(settings) == calls

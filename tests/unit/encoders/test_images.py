@@ -1,14 +1,17 @@
-"""Decoding and preprocessing against plain PIL and NumPy; every kind of picture people have."""
+"""Decoding and preprocessing compared with plain Pillow and NumPy, for every kind of image file."""
 
 import os
 import struct
 import zlib
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from open_clip.transform import image_transform
 from PIL import Image
+from torchvision.transforms import Compose
 
 from expclip_cache.base.errors import DataError
 from expclip_cache.encoders.images import CLIP_MEAN, CLIP_STD, preprocess, read_pixels, to_float
@@ -18,24 +21,25 @@ REFERENCE = preprocess("reference", 32)
 
 
 @pytest.fixture
-def photo(tmp_path):
+def image_file(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (50, 80, 3), dtype=np.uint8)
-    path = tmp_path / "photo.png"
+    path = tmp_path / "image.png"
     Image.fromarray(pixels).save(path)
     return path
 
 
-def test_reference_is_a_bilinear_stretch(photo):
-    expected = np.asarray(Image.open(photo).convert("RGB").resize((32, 32), Image.BILINEAR)).transpose(2, 0, 1)
-    np.testing.assert_array_equal(read_pixels(photo, REFERENCE), expected)
+def test_reference_preprocessing_is_a_bilinear_stretch(image_file):
+    expected = np.asarray(Image.open(image_file).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR)).transpose(
+        2, 0, 1
+    )
+    np.testing.assert_array_equal(read_pixels(image_file, REFERENCE), expected)
 
 
-def test_clip_crops_and_normalises_as_open_clip_does(photo):
-    from open_clip.transform import image_transform
-
-    theirs = image_transform(32, is_train=False, mean=CLIP_MEAN, std=CLIP_STD)(Image.open(photo))
+def test_clip_preprocessing_equals_open_clips(image_file):
+    transform = cast(Compose, image_transform(32, is_train=False, mean=CLIP_MEAN, std=CLIP_STD))
+    theirs = transform(Image.open(image_file))
     how = preprocess("clip", 32)
-    (ours,) = to_float(torch.from_numpy(read_pixels(photo, how))[None], how)
+    (ours,) = to_float(torch.from_numpy(read_pixels(image_file, how))[None], how)
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
@@ -44,9 +48,9 @@ def test_reference_floats_are_in_zero_to_one():
     assert values.flatten().tolist() == pytest.approx([0, 0.2, 1])
 
 
-def saved(tmp_path, image, name, **options):
-    image.save(tmp_path / name, **options)
-    return tmp_path / name
+def saved(folder, image, name, **options):
+    image.save(folder / name, **options)
+    return folder / name
 
 
 def test_every_mode_becomes_rgb(tmp_path):
@@ -64,11 +68,11 @@ def test_every_mode_becomes_rgb(tmp_path):
         assert np.abs(found - expected).max() <= 1, name
 
 
-def test_exif_orientation_is_ignored_as_the_reference_does(tmp_path, photo):
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    path = saved(tmp_path, Image.open(photo), "turned.jpg", exif=turned, quality=95)
-    plain = saved(tmp_path, Image.open(photo), "plain.jpg", quality=95)
+def test_exif_orientation_is_ignored_as_in_the_reference(tmp_path, image_file):
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    path = saved(tmp_path, Image.open(image_file), "rotated.jpg", exif=rotated, quality=95)
+    plain = saved(tmp_path, Image.open(image_file), "plain.jpg", quality=95)
     np.testing.assert_array_equal(read_pixels(path, REFERENCE), read_pixels(plain, REFERENCE))
 
 
@@ -83,12 +87,12 @@ def png_bomb(path, side):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
 
 
-def bad_files(tmp_path, photo):
-    Image.open(photo).save(tmp_path / "whole.jpg")
+def bad_files(tmp_path, image_file):
+    Image.open(image_file).save(tmp_path / "whole.jpg")
     whole = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "text.jpg").write_text("not an image")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -105,18 +109,18 @@ def bad_files(tmp_path, photo):
     }
 
 
-def test_a_bad_file_gives_one_line_with_its_reason_and_no_path(tmp_path, photo):
-    for name, reason in bad_files(tmp_path, photo).items():
+def test_a_bad_file_gives_its_reason_on_one_line_without_the_path(tmp_path, image_file):
+    for name, reason in bad_files(tmp_path, image_file).items():
         with pytest.raises(DataError, match=reason) as caught:
             read_pixels(tmp_path / name, REFERENCE)
         assert str(tmp_path) not in str(caught.value)
         assert "\n" not in str(caught.value)
 
 
-def large_photo(folder, side, noise):
-    """The astronaut, enlarged, with the grain of a sensor."""
-    with Image.open(Path(__file__).parents[2] / "data" / "astronaut.jpg") as photo:
-        large = np.asarray(photo.convert("RGB").resize((side, side * 3 // 4), Image.Resampling.LANCZOS))
+def large_jpeg(folder, side, noise):
+    """The astronaut, enlarged, with sensor noise."""
+    with Image.open(Path(__file__).parents[2] / "data" / "astronaut.jpg") as image:
+        large = np.asarray(image.convert("RGB").resize((side, side * 3 // 4), Image.Resampling.LANCZOS))
     grain = np.random.default_rng(0).normal(0, noise, large.shape)
     path = folder / f"{side}-{noise}.jpg"
     Image.fromarray((large + grain).clip(0, 255).astype(np.uint8)).save(path, quality=90)
@@ -125,28 +129,28 @@ def large_photo(folder, side, noise):
 
 @pytest.mark.parametrize("kind", ["reference", "clip"])
 @pytest.mark.parametrize(("noise", "most", "mean"), [(0, 4, 0.4), (10, 5, 0.6), (60, 12, 1.5)])
-def test_a_draft_of_a_large_photo_stays_close(tmp_path, kind, noise, most, mean):
-    path = large_photo(tmp_path, 2000, noise)
+def test_draft_decoding_of_a_large_jpeg_stays_close_to_full_decoding(tmp_path, kind, noise, most, mean):
+    path = large_jpeg(tmp_path, 2000, noise)
     full, draft = (read_pixels(path, preprocess(kind, 224, decode)).astype(int) for decode in ("full", "draft"))
     difference = np.abs(full - draft)
     assert 0 < difference.max() <= most
     assert difference.mean() <= mean
 
 
-def test_a_draft_of_what_is_small_or_no_jpeg_is_the_picture_itself(tmp_path):
-    small, large = large_photo(tmp_path, 800, 0), tmp_path / "large.png"
-    with Image.open(large_photo(tmp_path, 2000, 0)) as photo:
-        photo.save(large)
+def test_draft_decoding_changes_nothing_for_a_small_jpeg_or_another_format(tmp_path):
+    small, large = large_jpeg(tmp_path, 800, 0), tmp_path / "large.png"
+    with Image.open(large_jpeg(tmp_path, 2000, 0)) as image:
+        image.save(large)
     for path in (small, large):
         full, draft = (read_pixels(path, preprocess("reference", 224, decode)) for decode in ("full", "draft"))
         np.testing.assert_array_equal(full, draft)
 
 
-def test_a_draft_is_a_setting_of_a_cache_and_the_full_picture_goes_without_saying():
+def test_draft_decoding_is_part_of_a_caches_settings_and_full_decoding_is_left_out():
     clip = ClipSettings(name="c", model="demo")
     assert "decode" not in clip.image_settings()
     assert clip.model_copy(update={"decode": "draft"}).image_settings()["decode"] == "draft"
     assert clip.model_copy(update={"decode": "draft"}).text_settings() == clip.text_settings()
     llm = LlmSettings(name="l", model="demo", instruction="?")
-    assert "decode" not in llm.settings()
-    assert llm.model_copy(update={"decode": "draft"}).settings()["decode"] == "draft"
+    assert "decode" not in llm.target_settings()
+    assert llm.model_copy(update={"decode": "draft"}).target_settings()["decode"] == "draft"

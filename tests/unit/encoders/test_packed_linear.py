@@ -1,4 +1,6 @@
-"""Layers packed for oneDNN against torch's own, in float32 and against float64."""
+"""Packed layers compared with torch's own in float32 and with the formula in float64."""
+
+from functools import partial
 
 import pytest
 import torch
@@ -6,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from expclip_cache.encoders import blip2_t5, clip
+from expclip_cache.encoders import blip2_t5, clip, clip_model
 from expclip_cache.encoders.packed_linear import PackedLinear, PackedSelfAttention, can_pack, pack_linears
-from tiny_encoders import pictures, write_blip2, write_clip
+from tiny_encoders import model_of, random_pixels, write_blip2, write_clip
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not can_pack(CPU), reason="needs an x86 processor and a torch with oneDNN")
 
 
 @given(shape=st.lists(st.integers(1, 5), max_size=2), i=st.integers(1, 70), o=st.integers(1, 70), biased=st.booleans())
-def test_a_packed_layer_is_the_formula(shape, i, o, biased):
+def test_a_packed_layer_equals_the_formula(shape, i, o, biased):
     torch.manual_seed(i * 71 + o)
     layer = nn.Linear(i, o, bias=biased).requires_grad_(False)
     values = torch.randn(*shape, i)
@@ -25,7 +27,7 @@ def test_a_packed_layer_is_the_formula(shape, i, o, biased):
     assert (packed.weight.dtype, packed.weight.shape) == (layer.weight.dtype, layer.weight.shape)
 
 
-def test_values_need_not_lie_in_order():
+def test_inputs_need_not_be_contiguous():
     layer, values = nn.Linear(48, 24).requires_grad_(False), torch.randn(48, 7, 3)
     packed = PackedLinear(layer.weight, layer.bias)
     for view in (values.permute(2, 1, 0), values.permute(1, 2, 0)[::2], values[:, 0, :1].expand(48, 5).T):
@@ -33,7 +35,7 @@ def test_values_need_not_lie_in_order():
 
 
 @pytest.mark.parametrize("heads", [1, 4])
-def test_packed_attention_is_torchs(heads):
+def test_packed_attention_equals_torchs(heads):
     torch.manual_seed(0)
     attention = nn.MultiheadAttention(32, heads, batch_first=True).eval().requires_grad_(False)
     attention.in_proj_bias.normal_()
@@ -41,32 +43,36 @@ def test_packed_attention_is_torchs(heads):
     packed = PackedSelfAttention(attention)
     expected, _ = attention(values, values, values, need_weights=False)
     torch.testing.assert_close(packed(values, values, values, False, None)[0], expected, rtol=1e-5, atol=1e-5)
-    for asked in ((values, values.clone(), values, False, None), (values, values, values, False, torch.zeros(17, 17))):
+    for inputs in ((values, values.clone(), values, False, None), (values, values, values, False, torch.zeros(17, 17))):
         with pytest.raises(ValueError, match="only unmasked self-attention"):
-            packed(*asked)
+            packed(*inputs)
 
 
-def test_only_layers_in_full_precision_are_packed():
-    block = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.GELU(), nn.Linear(4, 4).bfloat16()), nn.Conv2d(3, 4, 1))
+def test_only_float32_layers_are_packed():
+    inner = nn.Sequential(nn.GELU(), nn.Linear(4, 4).bfloat16())
+    block = nn.Sequential(nn.Linear(4, 4), inner, nn.Conv2d(3, 4, 1))
     pack_linears(block)
-    assert [type(module) for module in (block[0], block[1][1], block[2])] == [PackedLinear, nn.Linear, nn.Conv2d]
+    assert [type(module) for module in (block[0], inner[1], block[2])] == [PackedLinear, nn.Linear, nn.Conv2d]
 
 
 @pytest.mark.parametrize("kind", ["clip", "blip2", "instructblip"])
-def test_an_encoder_says_the_same_packed_or_not(kind, tmp_path, monkeypatch):
-    module = clip if kind == "clip" else blip2_t5
-    params = write_clip(tmp_path) if kind == "clip" else write_blip2(tmp_path, kind)[0]
-    load = clip.load_clip if kind == "clip" else blip2_t5.load_blip2_t5
-    packed = load(params, CPU)
+def test_packing_does_not_change_an_encoders_features(kind, tmp_path, monkeypatch):
+    if kind == "clip":
+        module, load = clip_model, partial(clip.load_clip, write_clip(tmp_path), CPU)
+    else:
+        module, load = blip2_t5, partial(blip2_t5.load_blip2_t5, write_blip2(tmp_path, kind)[0], CPU)
+    packed = load()
     monkeypatch.setattr(module, "can_pack", lambda _: False)
-    plain = load(params, CPU)
-    count = [sum(isinstance(part, PackedLinear) for part in one._model.modules()) for one in (packed, plain)]
+    plain = load()
+    count = [sum(isinstance(part, PackedLinear) for part in model_of(one).modules()) for one in (packed, plain)]
     assert count[0] > 5
     assert count[1] == 0
-    torch.testing.assert_close(packed.encode_images(pictures()), plain.encode_images(pictures()), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        packed.encode_images(random_pixels()), plain.encode_images(random_pixels()), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_other_precisions_stay_torchs(tmp_path, precision):
+def test_layers_in_half_precision_are_not_packed(tmp_path, precision):
     encoder = clip.load_clip(write_clip(tmp_path).model_copy(update={"precision": precision}), CPU)
-    assert not any(isinstance(part, PackedLinear | PackedSelfAttention) for part in encoder._model.modules())
+    assert not any(isinstance(part, PackedLinear | PackedSelfAttention) for part in model_of(encoder).modules())

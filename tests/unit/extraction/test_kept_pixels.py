@@ -14,13 +14,13 @@ from expclip_cache.base.errors import DataError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.format import shard_name
 from expclip_cache.cache.settings import CacheSettings
-from expclip_cache.datasets.listing import Listing, Row
-from expclip_cache.datasets.manifest import build_manifest
+from expclip_cache.datasets.hashing import hash_listing
+from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.encoders.images import preprocess, read_pixels
 from expclip_cache.extraction import kept_pixels
 from expclip_cache.extraction.jobs import clip_job, llm_job
 from expclip_cache.extraction.kept_pixels import KeptPixels
-from expclip_cache.extraction.run import extract
+from expclip_cache.extraction.run import run_job
 from expclip_cache.workers.settings import RunSettings
 from tiny_encoders import write_blip2, write_clip
 
@@ -56,7 +56,7 @@ def faces(tmp_path):
 @pytest.fixture
 def manifest(faces):
     names = [f"{number}.png" for number in range(COUNT)]
-    return build_manifest("faces", faces, Listing(tuple(Row(name, -1, (name,)) for name in names), ()))
+    return hash_listing("faces", faces, Listing(tuple(ListedRow(name, -1, (name,)) for name in names), ()))
 
 
 def running(pixels: Path | None, workers: int = 0) -> RunSettings:
@@ -71,27 +71,27 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_second_encoder_opens_no_picture_and_gives_the_same_bytes(faces, manifest, clip, llm, tmp_path, workers):
     kept = running(tmp_path / "pixels", workers)
     first = clip_job(manifest, lambda: faces, clip, tmp_path / "clip")
-    extract(first, CACHE, kept, SilentReporter())
+    run_job(first, CACHE, kept, SilentReporter())
     second = llm_job(manifest, lambda: faces, llm, tmp_path / "llm")
     for out, job in ("plain-clip", first), ("plain-llm", second):
-        extract(replace(job, out=tmp_path / out), CACHE, running(None), SilentReporter())
+        run_job(replace(job, out=tmp_path / out), CACHE, running(None), SilentReporter())
     for number in set(range(COUNT)) - {BAD}:
         (faces / f"{number}.png").unlink()
-    extract(second, CACHE, kept, SilentReporter())
+    run_job(second, CACHE, kept, SilentReporter())
     assert contents(first.out) == contents(tmp_path / "plain-clip")
     assert contents(second.out) == contents(tmp_path / "plain-llm")
 
 
 def test_nothing_is_kept_unless_asked_for(faces, manifest, clip, tmp_path):
     before = set(tmp_path.rglob("*.pixels"))
-    extract(clip_job(manifest, lambda: faces, clip, tmp_path / "clip"), CACHE, running(None), SilentReporter())
+    run_job(clip_job(manifest, lambda: faces, clip, tmp_path / "clip"), CACHE, running(None), SilentReporter())
     assert set(tmp_path.rglob("*.pixels")) == before == set()
 
 
 def test_a_damaged_picture_is_decoded_again(faces, manifest, clip, tmp_path):
     """A bit is changed in many a checksum and many a picture, also where none is kept."""
     kept = running(tmp_path / "pixels")
-    extract(clip_job(manifest, lambda: faces, clip, tmp_path / "whole"), CACHE, kept, SilentReporter())
+    run_job(clip_job(manifest, lambda: faces, clip, tmp_path / "whole"), CACHE, kept, SilentReporter())
     (file,) = (tmp_path / "pixels").iterdir()
     sound = file.read_bytes()
     random = np.random.default_rng(1)
@@ -99,7 +99,7 @@ def test_a_damaged_picture_is_decoded_again(faces, manifest, clip, tmp_path):
     for place in [*range(0, COUNT * 8, 16), *random.integers(4096, len(sound), 9)]:
         damaged[place] ^= 1 << int(random.integers(8))
     file.write_bytes(damaged)
-    extract(clip_job(manifest, lambda: faces, clip, tmp_path / "again"), CACHE, kept, SilentReporter())
+    run_job(clip_job(manifest, lambda: faces, clip, tmp_path / "again"), CACHE, kept, SilentReporter())
     assert contents(tmp_path / "again") == contents(tmp_path / "whole")
     for row in set(range(COUNT)) - {BAD}:
         for part in slice(8 * row, 8 * (row + 1)), slice(4096 + EACH * row, 4096 + EACH * (row + 1)):
@@ -108,18 +108,18 @@ def test_a_damaged_picture_is_decoded_again(faces, manifest, clip, tmp_path):
 
 def test_a_file_cut_short_by_a_kill_is_filled_again(faces, manifest, clip, tmp_path):
     kept = running(tmp_path / "pixels")
-    extract(clip_job(manifest, lambda: faces, clip, tmp_path / "whole"), CACHE, kept, SilentReporter())
+    run_job(clip_job(manifest, lambda: faces, clip, tmp_path / "whole"), CACHE, kept, SilentReporter())
     (file,) = (tmp_path / "pixels").iterdir()
     sound = file.read_bytes()
     os.truncate(file, len(sound) // 2)
-    extract(clip_job(manifest, lambda: faces, clip, tmp_path / "again"), CACHE, kept, SilentReporter())
+    run_job(clip_job(manifest, lambda: faces, clip, tmp_path / "again"), CACHE, kept, SilentReporter())
     assert contents(tmp_path / "again") == contents(tmp_path / "whole")
     assert file.read_bytes() == sound
 
 
 def test_frames_of_clips_have_a_place_each(faces, tmp_path):
-    rows = (Row("a", -1, ("0.png", "1.png", "1.png")), Row("b", -1, ("2.png", "3.png", "4.png")))
-    clips = build_manifest("clips", faces, Listing(rows, ()))
+    rows = (ListedRow("a", -1, ("0.png", "1.png", "1.png")), ListedRow("b", -1, ("2.png", "3.png", "4.png")))
+    clips = hash_listing("clips", faces, Listing(rows, ()))
     how = preprocess("reference", 28)
     kept = KeptPixels(tmp_path / "pixels", clips, how)
     kept.prepare()
@@ -141,7 +141,9 @@ def test_what_decides_about_a_pixel_has_a_file_of_its_own(faces, manifest, tmp_p
 
     same = path(manifest, "reference", 28)
     (faces / "0.png").write_bytes((faces / "1.png").read_bytes())
-    other = build_manifest("faces", faces, Listing(tuple(Row(row.path, -1, row.files) for row in manifest.rows), ()))
+    other = hash_listing(
+        "faces", faces, Listing(tuple(ListedRow(row.path, -1, row.files) for row in manifest.rows), ())
+    )
     others = [
         path(other, "reference", 28),
         path(manifest, "clip", 28),
@@ -163,12 +165,12 @@ def test_a_manifests_name_stays_inside_the_folder(manifest, tmp_path, name):
 def test_only_pictures_that_the_manifest_knows_are_kept(faces, manifest, clip, tmp_path):
     """One is another for a while: it is encoded as it is, but not kept under the name of what it was."""
     kept, job = running(tmp_path / "pixels"), clip_job(manifest, lambda: faces, clip, tmp_path / "clip")
-    extract(replace(job, out=tmp_path / "right"), CACHE, running(None), SilentReporter())
+    run_job(replace(job, out=tmp_path / "right"), CACHE, running(None), SilentReporter())
     original = (faces / "1.png").read_bytes()
     (faces / "1.png").write_bytes((faces / "2.png").read_bytes())
-    extract(replace(job, out=tmp_path / "wrong"), CACHE, kept, SilentReporter())
+    run_job(replace(job, out=tmp_path / "wrong"), CACHE, kept, SilentReporter())
     (faces / "1.png").write_bytes(original)
-    extract(job, CACHE, kept, SilentReporter())
+    run_job(job, CACHE, kept, SilentReporter())
     assert contents(job.out) == contents(tmp_path / "right") != contents(tmp_path / "wrong")
 
 
@@ -193,8 +195,8 @@ def test_several_encoders_at_once_share_a_file(faces, manifest, clip, tmp_path):
     run = RunSettings(device="cpu", batch_size=3, workers=1, processes=2, pixels=tmp_path / "pixels")
     job = clip_job(manifest, partial(Path, faces), clip, tmp_path / "clip")
     for out in "two", "again":
-        extract(replace(job, out=tmp_path / out), CACHE, run, SilentReporter())
-    extract(job, CACHE, running(None), SilentReporter())
+        run_job(replace(job, out=tmp_path / out), CACHE, run, SilentReporter())
+    run_job(job, CACHE, running(None), SilentReporter())
     assert contents(tmp_path / "two") == contents(tmp_path / "again") == contents(job.out)
 
 
@@ -212,7 +214,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_words_and_keeps_what_is_finished(
 
     monkeypatch.setattr("os.pwrite", pwrite)
     with pytest.raises(DataError, match=r"faces-\w+\.pixels.*No space left on device.*run\.pixels: null") as caught:
-        extract(job, CACHE, running(tmp_path / "pixels", workers), SilentReporter())
+        run_job(job, CACHE, running(tmp_path / "pixels", workers), SilentReporter())
     assert "\n" not in str(caught.value)
     assert shard_name(0) in contents(job.out)
 
@@ -221,4 +223,4 @@ def test_a_folder_that_cannot_be_one_is_named(faces, manifest, clip, tmp_path):
     (tmp_path / "pixels").write_text("a file")
     job = clip_job(manifest, lambda: faces, clip, tmp_path / "clip")
     with pytest.raises(DataError, match=r"pixels.*cannot be kept here \((File exists|Not a directory)\)"):
-        extract(job, CACHE, running(tmp_path / "pixels"), SilentReporter())
+        run_job(job, CACHE, running(tmp_path / "pixels"), SilentReporter())

@@ -30,7 +30,7 @@ PARAMS = {
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with the caches of a world where a target is a linear map of the image, and classes differ."""
+    """A folder with caches in which targets are a noisy linear map of the images, and classes have different means."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     means, to_target = 2 * random.normal(size=(3, 8)), random.normal(size=(8, 12))
@@ -56,7 +56,7 @@ def write_params(place, **settings):
         YAML().dump({**PARAMS, "train": PARAMS["train"] | settings}, file)
 
 
-def test_both_in_one_report(place):
+def test_both_fits_appear_in_one_report(place):
     write_params(place, fit=["contrastive", "ridge"], ridge={"held_out": 0.2})
     train.main(SilentReporter())
     score.main("test")
@@ -80,7 +80,7 @@ def test_both_in_one_report(place):
     assert [row["head"] for row in rows] == ["contrastive", "ridge", "contrastive", "ridge"]
 
 
-def test_ridge_alone_and_a_second_time_from_the_same_moments(place):
+def test_ridge_alone_reuses_the_moments_of_the_last_run(place):
     write_params(place, fit=["ridge"], ridge={"choose": "fixed", "fixed": 0.3})
     train.main(SilentReporter())
     first, moments = head_file("ridge").read_bytes(), MOMENTS / "moments.safetensors"
@@ -120,7 +120,7 @@ def test_contrastive_is_the_default_and_sums_nothing(place):
         ({"ridge": {"held_out": 1}}, r"train\.ridge\.held_out: Input should be less than 1"),
     ],
 )
-def test_settings_that_make_no_sense(place, settings, message):
+def test_invalid_settings_are_refused(place, settings, message):
     write_params(place, **settings)
     with pytest.raises(SettingsError, match=message):
         load_settings()

@@ -1,4 +1,4 @@
-"""Heads in and out as the reference keeps them, and what hides behind a .pth."""
+"""Import and export of the reference's checkpoints, and hostile or broken .pth files."""
 
 import io
 import json
@@ -28,8 +28,8 @@ def weights():
     return np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
 
 
-def test_a_reference_checkpoint_becomes_a_head_and_goes_back(tmp_path, weights):
-    """The reference saves the state dict of a module whose one layer is called mlp."""
+def test_a_reference_checkpoint_survives_import_and_export(tmp_path, weights):
+    """The reference saves the state dict of a module whose only layer is called mlp."""
     module = torch.nn.Module()
     module.mlp = torch.nn.Linear(6, 20, bias=False)
     module.mlp.weight.data = torch.from_numpy(weights)
@@ -51,7 +51,7 @@ def test_a_reference_checkpoint_becomes_a_head_and_goes_back(tmp_path, weights):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])
-def test_other_precisions_become_float32(tmp_path, weights, dtype):
+def test_other_dtypes_become_float32(tmp_path, weights, dtype):
     parameter = torch.nn.Parameter(torch.from_numpy(weights).to(dtype))
     torch.save({"mlp.weight": parameter}, tmp_path / "a.pth", _use_new_zipfile_serialization=dtype != torch.float64)
     found = read_checkpoint(tmp_path / "a.pth")
@@ -60,7 +60,7 @@ def test_other_precisions_become_float32(tmp_path, weights, dtype):
 
 
 class Trap:
-    """Unpickled the usual way, this would leave a file behind."""
+    """Unpickled without protection, this creates a folder."""
 
     def __init__(self, mark: Path):
         self.mark = mark
@@ -92,7 +92,7 @@ def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, form):
     assert "weights_only=False" not in result.output
     assert not mark.exists()
     assert not (tmp_path / "head.safetensors").exists()
-    # The trap is real: whoever trusts the file falls into it.
+    # The trap works: loading the file without protection runs it.
     if form == "zip":
         torch.load(tmp_path / "evil.pth", weights_only=False)
     else:
@@ -112,14 +112,14 @@ def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, form):
         ({"mlp.weight": torch.ones(2, 2).to_sparse()}, "expected one matrix"),
     ],
 )
-def test_checkpoints_without_a_head(tmp_path, state, message):
+def test_checkpoints_without_a_head_are_refused(tmp_path, state, message):
     torch.save(state, tmp_path / "a.pth")
     with pytest.raises(DataError, match=message):
         read_checkpoint(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("damage", ["empty", "noise", "cut", "text", "folder", "missing"])
-def test_files_that_are_no_checkpoint(tmp_path, damage, weights):
+def test_files_that_are_not_checkpoints_are_refused(tmp_path, damage, weights):
     path = tmp_path / "a.pth"
     write_checkpoint(path, weights)
     raw = path.read_bytes()
@@ -133,7 +133,7 @@ def test_files_that_are_no_checkpoint(tmp_path, damage, weights):
         read_checkpoint(path)
 
 
-def test_a_checkpoint_given_as_a_head_names_the_way(tmp_path, weights):
+def test_reading_a_checkpoint_as_a_head_suggests_import_head(tmp_path, weights):
     write_checkpoint(tmp_path / "a.pth", weights)
     with pytest.raises(DataError, match="import-head"):
         read_head(tmp_path / "a.pth")

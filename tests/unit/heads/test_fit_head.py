@@ -21,8 +21,8 @@ def caches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     X, Y = (values.astype("f4") for values in features(ROWS, 8, 20, 0))
     Z = features(ROWS, 8, 5, 1)[1].astype("f4")
-    write_cache(tmp_path / "x", X, 64, logit_scale=50.0)
-    write_cache(tmp_path / "y", Y, 64)
+    write_cache(tmp_path / "x", X, 16, logit_scale=50.0)
+    write_cache(tmp_path / "y", Y, 16)
     write_cache(tmp_path / "z", Z, 100)
     return X.astype("f8"), Y.astype("f8"), Z.astype("f8")
 
@@ -33,36 +33,38 @@ def fit(*words: str, ok: bool = True) -> str:
     return result.output
 
 
-def test_one_teacher_is_the_ridge_solution(caches):
+def test_one_teacher_gives_the_ridge_solution(caches):
     X, Y, _ = caches
     fit("--targets", "y", "--lambda", "0.3")
-    assert relative_error(read_head_here(), witness(X, Y, 0.3)) < 1e-6
+    assert relative_error(fitted_head(), witness(X, Y, 0.3)) < 1e-6
 
 
-def test_several_teachers_are_regression_to_their_targets_side_by_side(caches):
+def test_the_heads_of_several_teachers_are_stacked_by_weight(caches):
     X, Y, Z = caches
     fit("--targets", "y", "--targets", "z", "--weight", "1", "--weight", "0.25", "--lambda", "0.1")
     both = np.concatenate([witness(X, Y, 0.1), 0.5 * witness(X, Z, 0.1)])
-    assert relative_error(read_head_here(), both) < 1e-6
+    assert relative_error(fitted_head(), both) < 1e-6
 
 
-def test_lambda_is_chosen_on_held_out_faces_by_default(caches):
-    said = fit("--targets", "y", "--held-out", "0.2", "--batch-size", "20")
-    value = float(re.search(r"y: lambda ([\d.]+) \(loss [\d.]+ on 60 held-out images", said)[1])
+def test_lambda_is_chosen_on_held_out_images_by_default(caches):
+    output = fit("--targets", "y", "--held-out", "0.2", "--batch-size", "20")
+    value = float(re.search(r"y: lambda ([\d.]+) \(loss [\d.]+ on 60 held-out images", output)[1])
     X, Y, _ = caches
     kept = np.arange(ROWS) % 5 != 4
-    assert relative_error(read_head_here(), witness(X[kept], Y[kept], value)) < 1e-6
+    assert relative_error(fitted_head(), witness(X[kept], Y[kept], value)) < 1e-6
 
 
-def test_sums_made_in_parts_give_the_same_bits(caches, tmp_path):
+def test_sums_made_in_parts_give_the_same_bytes(caches, tmp_path):
+    """19 shards are groups of 8, 8 and 3."""
     fit("--targets", "y", "--targets", "z", "--moments", "whole")
     expected = (tmp_path / "out.safetensors").read_bytes()
     (tmp_path / "out.safetensors").unlink()
-    for part in ("3:5", "0:3"):
-        assert "part-" in fit("--targets", "y", "--targets", "z", "--shards", part)
+    for part, files in (("8:19", 4), ("0:8", 2)):
+        output = fit("--targets", "y", "--targets", "z", "--shards", part)
+        assert f"in {files} files; the command without --shards uses them" in output.replace("\n", " ")
     assert not (tmp_path / "out.safetensors").exists()
-    said = fit("--targets", "y", "--targets", "z")
-    assert "moments:" not in said, "nothing was left to sum"
+    output = fit("--targets", "y", "--targets", "z")
+    assert "moments:" not in output, "nothing was left to sum"
     assert (tmp_path / "out.safetensors").read_bytes() == expected
 
 
@@ -72,21 +74,23 @@ def test_sums_made_in_parts_give_the_same_bits(caches, tmp_path):
         (["--targets", "y", "--weight", "1", "--weight", "2"], "a positive weight for each of 1 targets"),
         (["--targets", "y", "--weight", "0"], "a positive weight"),
         (["--targets", "y", "--targets", "y"], "given twice"),
-        (["--targets", "y", "--shards", "3:9"], "expected a part of 0:5"),
-        (["--targets", "nowhere"], "no complete feature cache"),
+        (["--targets", "y", "--shards", "3:90"], "expected a part of 0:19"),
+        (["--targets", "y", "--shards", "3:16"], "a part must start at a multiple of 8"),
+        (["--targets", "y", "--shards", "0:12"], "end at one or at 19, the number of shards. Use 0:16."),
+        (["--targets", "nowhere"], "complete feature cache"),
         (["--targets", "y", "--lambda", "-1"], "greater than 0"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_a_sentence(caches, words, message, capsys):
+def test_invalid_arguments_are_refused_with_one_message(caches, words, message):
     output = fit(*words, ok=False)
     assert message in output.replace("\n", " ")
 
 
-def test_targets_in_the_place_of_images(caches):
+def test_swapped_images_and_targets_are_refused(caches):
     result = CliRunner().invoke(app, ["fit-head", "y", "out.safetensors", "--targets", "x"])
     assert result.exit_code == 1
     assert "Give the image features first" in result.output
 
 
-def read_head_here() -> np.ndarray:
+def fitted_head() -> np.ndarray:
     return read_head(Path("out.safetensors"))

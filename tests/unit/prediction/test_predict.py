@@ -1,4 +1,4 @@
-"""`expclip-cache predict` and its Python API, with the demo's encoder and a head of random numbers."""
+"""`expclip-cache predict` and `Predictor`, with the demo encoder and a random head."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ needs_detector = pytest.mark.skipif(not can_find_faces(), reason="needs dlib (th
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
+    return load_clip(ClipSettings(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def write_video(path: Path, frames: list[np.ndarray]) -> None:
     video.release()
 
 
-def test_the_answer_is_the_formula_of_the_paper(predictor, faces, encoder, head):
-    """Cosines in the head's own space, by plain NumPy."""
+def test_percentages_equal_the_formula_of_the_paper(predictor, faces, encoder, head):
+    """Cosines in the head's space, by plain NumPy."""
     from safetensors.numpy import load_file
 
     weights = load_file(head)["mlp.weight"].astype(np.float64)
@@ -88,27 +88,27 @@ def test_the_answer_is_the_formula_of_the_paper(predictor, faces, encoder, head)
     np.testing.assert_allclose([found[name] for name in predictor.classes], expected, atol=0.01)
 
 
-def test_shares_are_ranked_and_sum_to_100(predictor, faces):
+def test_percentages_are_ranked_and_sum_to_100(predictor, faces):
     prediction = predictor(faces / "1.png")
     for ranked in (prediction.expclip, prediction.clip):
-        values = [share for _, share in ranked]
+        values = [percent for _, percent in ranked]
         assert values == sorted(values, reverse=True)
         assert sum(values) == pytest.approx(100)
         assert {name for name, _ in ranked} == set(predictor.classes)
     assert prediction.best == prediction.expclip[0][0]
 
 
-def test_a_folder_of_frames_counts_as_the_mean_of_its_frames(predictor, faces, encoder):
+def test_a_folder_of_frames_is_classified_by_its_mean_feature(predictor, faces, encoder):
     clip = predictor(faces)
     assert clip.frames == 16
     still = [predictor(faces / f"{number}.png") for number in range(6)]
     assert clip.expclip != still[0].expclip
     pixels = np.stack([read_pixels(faces / f"{min(k, 5)}.png", encoder.preprocess) for k in range(16)])
     mean = encoder.encode_images(torch.from_numpy(pixels)).mean(dim=0, keepdim=True).numpy()
-    np.testing.assert_allclose(predictor._indices[0].similarities(mean).argmax(), predictor.classes.index(clip.best))
+    np.testing.assert_allclose(predictor._expclip_index.similarities(mean).argmax(), predictor.classes.index(clip.best))
 
 
-def test_a_video_is_sampled_like_a_clip(tmp_path):
+def test_a_video_is_sampled_like_a_folder_of_frames(tmp_path):
     write_video(tmp_path / "clip.avi", [np.full((48, 64, 3), 5 * number, dtype=np.uint8) for number in range(40)])
     levels = [round(np.asarray(frame).mean() / 5) for frame in read_clip(tmp_path / "clip.avi", 16, "edge")]
     assert levels == [40 * (2 * k + 1) // 32 for k in range(16)]
@@ -129,49 +129,49 @@ def test_a_video_file_is_one_clip(run, tmp_path, faces):
     assert answer["frames"] == 16
 
 
-def test_the_packaged_head_names_drawn_faces(tmp_path, monkeypatch):
-    """Of persons it has not met, drawn by another seed than the demo's sets, without a file in the working folder."""
+def test_the_packaged_head_classifies_drawn_faces(tmp_path, monkeypatch):
+    """With unseen identities, drawn with another seed than the demo sets, and no files in the current folder."""
     monkeypatch.chdir(tmp_path)
-    predictor, params = Predictor(crop=False), DemoSetSettings(count=42, seed=77)
+    predictor, settings = Predictor(crop=False), DemoSetSettings(count=42, seed=77)
     right = 0
-    for number in range(params.count):
-        Image.fromarray(draw_item(params, number)[0]).save(tmp_path / "face.png")
-        right += predictor("face.png").best == plan_face(params.seed, number).expression
-    assert right >= 38, f"{right} of {params.count}"
+    for number in range(settings.count):
+        Image.fromarray(draw_item(settings, number)[0]).save(tmp_path / "face.png")
+        right += predictor("face.png").best == plan_face(settings.seed, number).expression
+    assert right >= 38, f"{right} of {settings.count}"
 
 
-def test_words_of_your_own(head, faces):
+def test_your_own_words_become_classes(head, faces):
     predictor = Predictor(head=head, crop=False, prompts="boredom, amusement, a face in pain.")
     assert predictor.classes == ("boredom", "amusement", "a face in pain")
     assert set(dict(predictor(faces / "0.png").expclip)) == set(predictor.classes)
 
 
-def test_a_prompt_file_brings_its_own_classes(head, faces, tmp_path):
+def test_a_prompt_file_defines_the_classes(head, faces, tmp_path):
     (tmp_path / "mine.yaml").write_text(
         "classes:\n  calm: ['a calm face.', 'a quiet face.']\n  tense: ['a tense face.']\n"
     )
     assert Predictor(head=head, crop=False, prompts=str(tmp_path / "mine.yaml")).classes == ("calm", "tense")
 
 
-def test_one_word_is_no_choice(head):
+def test_a_single_class_is_refused(head):
     with pytest.raises(SettingsError, match="at least two"):
         Predictor(head=head, crop=False, prompts="boredom")
 
 
-def test_a_head_of_another_width(tmp_path):
+def test_a_head_of_another_width_is_refused(tmp_path):
     write_head(tmp_path / "wide.safetensors", np.ones((8, 999), dtype=np.float32), {})
     with pytest.raises(EncoderError, match=r"wide\.safetensors.*999.*Give the head"):
         Predictor(head=tmp_path / "wide.safetensors", crop=False)
 
 
-def test_no_head_at_all(tmp_path, monkeypatch):
+def test_a_missing_head_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="--head"):
-        Predictor(ClipSettings(name="other", model="ViT-B-32", weights="random"))
+        Predictor(ClipSettings(model="ViT-B-32", weights="random"))
 
 
 @needs_detector
-def test_the_face_of_a_photograph_is_found_in_its_place(run):
+def test_the_face_in_a_photo_is_located(run):
     done = run(PHOTO, "--json", crop="--crop")
     answer = json.loads(done.stdout)
     assert done.exit_code == 0
@@ -184,7 +184,7 @@ def test_the_face_of_a_photograph_is_found_in_its_place(run):
 
 
 @needs_detector
-def test_the_largest_of_several_faces_is_taken():
+def test_the_largest_of_several_faces_is_used():
     photo = Image.open(PHOTO)
     pair = Image.new("RGB", (900, 512))
     pair.paste(photo.resize((470, 470)), (0, 40))
@@ -195,7 +195,7 @@ def test_the_largest_of_several_faces_is_taken():
 
 
 @needs_detector
-def test_a_photograph_on_its_side_is_turned_as_its_exif_says(run, tmp_path):
+def test_a_photo_is_rotated_as_its_exif_says(run, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(PHOTO).rotate(90, expand=True).save(tmp_path / "side.jpg", exif=exif)
@@ -206,7 +206,7 @@ def test_a_photograph_on_its_side_is_turned_as_its_exif_says(run, tmp_path):
 
 
 @needs_detector
-def test_a_picture_of_40_megapixels(run, tmp_path):
+def test_a_photo_of_40_megapixels(run, tmp_path):
     Image.open(PHOTO).resize((6400, 6400)).save(tmp_path / "large.jpg", quality=60)
     done = run(tmp_path / "large.jpg", "--json", crop="--crop")
     left, _, right, _ = json.loads(done.stdout)["face"]["box"]
@@ -215,7 +215,7 @@ def test_a_picture_of_40_megapixels(run, tmp_path):
 
 
 @needs_detector
-def test_a_picture_without_a_face_says_so(run, tmp_path):
+def test_a_photo_without_a_face_is_reported(run, tmp_path):
     Image.effect_noise((300, 200), 40).convert("RGB").save(tmp_path / "noise.png")
     done = run(tmp_path / "noise.png", crop="--crop")
     assert done.exit_code == 1
@@ -224,7 +224,7 @@ def test_a_picture_without_a_face_says_so(run, tmp_path):
     assert run(tmp_path / "noise.png").exit_code == 0
 
 
-def test_broken_files_among_good_ones(run, faces, tmp_path):
+def test_damaged_files_among_good_ones(run, faces, tmp_path):
     (tmp_path / "broken.jpg").write_text("hello")
     (tmp_path / "broken.mp4").write_text("hello")
     done = run(faces / "0.png", tmp_path / "broken.jpg", tmp_path / "broken.mp4", "--json")
@@ -233,16 +233,16 @@ def test_broken_files_among_good_ones(run, faces, tmp_path):
     assert ["error" in line for line in lines] == [False, True, True]
     assert "cannot identify" in lines[1]["error"]
     assert "no frame could be decoded" in lines[2]["error"]
-    assert "2 of 3 have no answer" in done.stderr
+    assert "2 of 3 inputs have no answer" in done.stderr
 
 
-def test_nothing_but_broken_files(run, tmp_path):
+def test_only_damaged_files(run, tmp_path):
     (tmp_path / "broken.jpg").write_text("hello")
     assert run(tmp_path / "broken.jpg").exit_code == 1
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "empty"])
-def test_nothing_to_look_at(run, tmp_path, name):
+def test_no_input_is_an_error(run, tmp_path, name):
     (tmp_path / "empty").mkdir()
     done = run(tmp_path / name)
     assert done.exit_code == 1
@@ -250,10 +250,10 @@ def test_nothing_to_look_at(run, tmp_path, name):
     assert name in done.stderr
 
 
-def test_a_folder_of_500(run, tmp_path):
+def test_a_folder_of_500_photos(run, tmp_path):
     for number in range(500):
         Image.new("RGB", (SIZE, SIZE), (number % 256, 100, 50)).save(tmp_path / f"{number:03}.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     done = run(tmp_path)
     lines = done.stdout.splitlines()
     assert done.exit_code == 0
@@ -272,7 +272,7 @@ def test_folders_of_frames(run, faces, tmp_path):
     assert lines[0]["expclip"] == lines[1]["expclip"]
 
 
-def test_bars_and_both_columns_for_a_few(run, faces):
+def test_a_few_inputs_are_shown_with_bars_and_both_classifiers(run, faces):
     done = run(faces / "0.png", "--compare")
     head, titles, *bars = done.stdout.splitlines()
     assert head == str(faces / "0.png")

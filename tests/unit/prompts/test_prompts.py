@@ -1,4 +1,4 @@
-"""The expected texts are written out by hand here, not built with the code under test."""
+"""Prompts, compared with texts written out by hand here rather than built by the code under test."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def texts(table: tuple[Prompt, ...], type_: int, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CANONICAL)
-def test_reference_is_byte_exact(name):
+def test_the_reference_set_is_byte_exact(name):
     table = prompt_table("reference", (1, 2, 3, 4, 5), CANONICAL)
     assert texts(table, 1, name) == [name + "."]
     assert texts(table, 2, name) == ["an expression of " + name + "."]
@@ -90,14 +90,14 @@ def test_reference_is_byte_exact(name):
 
 
 @pytest.mark.parametrize("name", CANONICAL)
-def test_clean_follows_the_templates_without_exception(name):
+def test_the_clean_set_follows_the_templates_without_exception(name):
     adjective = {"happiness": "happy", "sadness": "sad", "neutral": "neutral"} | REGULAR
     table = prompt_table("clean", (4, 5), CANONICAL)
     assert texts(table, 4, name) == regular(name, adjective[name])[:5]
     assert texts(table, 5, name) == regular(name, adjective[name])
 
 
-def test_reference_and_clean_differ_in_the_seven_listed_places_only():
+def test_the_two_sets_differ_only_in_the_seven_documented_prompts():
     pairs = zip(prompt_table("reference", (5,), CANONICAL), prompt_table("clean", (5,), CANONICAL), strict=True)
     different = [(ours.class_name, number % 10 + 1) for number, (ours, other) in enumerate(pairs) if ours != other]
     places = {"happiness": (6, 10), "sadness": (2, 3, 9, 10), "neutral": (8,)}
@@ -113,37 +113,39 @@ def test_order_is_type_then_canonical_class_then_template():
     )
 
 
-def test_benchmark_with_eleven_classes_has_198_prompts():
+def test_eleven_classes_have_198_prompts():
     table = prompt_table("reference", (1, 2, 3, 4, 5), CANONICAL)
     assert len(table) == 11 * (1 + 1 + 1 + 5 + 10)
     assert all(p.text == p.text.lower() and p.text.endswith(".") for p in table)
 
 
 @pytest.mark.parametrize("types", [(), (0,), (2, 6)])
-def test_types_out_of_range(types):
+def test_unknown_prompt_types_are_rejected(types):
     with pytest.raises(SettingsError, match=r"expected some of \[1, 2, 3, 4, 5\]"):
         prompt_table("clean", types, CANONICAL)
 
 
-def test_a_class_without_prompts_is_named():
-    with pytest.raises(SettingsError, match=r"no prompts for boredom; it knows happiness.*prompt file"):
+def test_a_class_without_prompts_is_an_error_that_names_it():
+    with pytest.raises(SettingsError, match=r"no prompts for boredom; it has happiness.*prompt file"):
         prompt_table("reference", (1,), ["happiness", "boredom"])
 
 
-def test_the_params_section_takes_the_two_sets_and_yaml_paths():
+def test_the_settings_accept_the_two_sets_and_yaml_paths():
     for name in ("reference", "clean", "my/prompts.yaml", "mine.yml"):
         assert PromptSettings(set=name).set == name
     with pytest.raises(ValueError, match="set"):
         PromptSettings(set="referenc")
 
 
-def write(path, text):
+def write_file(path, text):
     path.write_text(text, encoding="utf-8")
     return str(path)
 
 
-def test_a_prompt_file_by_class(tmp_path):
-    file = write(tmp_path / "p.yaml", "classes:\n  boredom: ['yawn.', 'so bored.']\n  fear: ['aah!']\n  anger: ['x']\n")
+def test_a_prompt_file_with_prompts_per_class(tmp_path):
+    file = write_file(
+        tmp_path / "p.yaml", "classes:\n  boredom: ['yawn.', 'so bored.']\n  fear: ['aah!']\n  anger: ['x']\n"
+    )
     assert prompt_table(file, (2, 5), ["boredom", "fear"]) == (
         Prompt(0, "fear", "aah!"),
         Prompt(0, "boredom", "yawn."),
@@ -151,8 +153,8 @@ def test_a_prompt_file_by_class(tmp_path):
     )
 
 
-def test_a_prompt_file_by_template(tmp_path):
-    file = write(
+def test_a_prompt_file_with_templates(tmp_path):
+    file = write_file(
         tmp_path / "p.yaml",
         "templates: ['{a} man: {n}', 'ünï {{x}} {n}']\nadjectives: {boredom: bored, fear: scared}\n",
     )
@@ -173,7 +175,7 @@ def test_a_prompt_file_by_template(tmp_path):
         ("[1, 2]", r"expected either `classes:` or `templates:`, found \[1, 2\]"),
         ("prompts: []", r"found the keys prompts"),
         ("classes: {fear: [a]}\ntemplates: ['{n}']", r"found the keys classes, templates"),
-        ("classes: {fear: [a]}\nadjectives: {}", r"unknown key adjectives"),
+        ("classes: {fear: [a]}\nadjectives: {}", r"unknown key adjectives. Known keys: classes\."),
         ("classes: [fear]", r"classes: expected class names"),
         ("classes: {anger: [a]}", r"no prompts for fear; it has anger"),
         ("classes: {fear: []}", r"classes.fear: expected a list with at least one prompt, found \[\]"),
@@ -191,19 +193,19 @@ def test_a_prompt_file_by_template(tmp_path):
         ("a: [", r"not valid YAML"),
     ],
 )
-def test_a_prompt_file_that_cannot_be_used(tmp_path, content, message):
-    file = write(tmp_path / "p.yaml", content)
+def test_invalid_prompt_files(tmp_path, content, message):
+    file = write_file(tmp_path / "p.yaml", content)
     with pytest.raises(SettingsError, match=message) as caught:
         prompt_table(file, (1,), ["fear"])
     assert file in str(caught.value)
 
 
-def test_a_template_that_wants_an_adjective_we_do_not_know(tmp_path):
-    file = write(tmp_path / "p.yaml", "templates: ['{a} face']")
+def test_a_template_with_an_unknown_adjective(tmp_path):
+    file = write_file(tmp_path / "p.yaml", "templates: ['{a} face']")
     with pytest.raises(SettingsError, match=r"no adjective for boredom. Add it under `adjectives:`"):
         prompt_table(file, (1,), ["boredom", "fear"])
 
 
-def test_a_prompt_file_that_is_missing(tmp_path):
-    with pytest.raises(SettingsError, match=r"none.yaml: the prompt file cannot be read \(No such file"):
+def test_a_missing_prompt_file(tmp_path):
+    with pytest.raises(SettingsError, match=r"none.yaml: cannot be read \(No such file.*reference, clean or the path"):
         prompt_table(str(tmp_path / "none.yaml"), (1,), ["fear"])

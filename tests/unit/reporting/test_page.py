@@ -1,4 +1,4 @@
-"""The page from result files: what stands on it, what is escaped, and that equal results give equal bytes."""
+"""The report page from result files: its content, its escaping, and equal bytes for equal results."""
 
 import re
 from dataclasses import replace
@@ -8,26 +8,37 @@ import pytest
 from PIL import Image
 
 from expclip_cache.base.errors import DataError
-from expclip_cache.base.progress import Work
+from expclip_cache.base.progress import FinishedBar
 from expclip_cache.base.stage_times import StageTime
 from expclip_cache.reporting.comparison import Comparison, Pair
-from expclip_cache.reporting.page.content import read_page
 from expclip_cache.reporting.page.html import render_page
+from expclip_cache.reporting.page.reading import read_page
 from sample_results import inputs_of, write_results
 
 PUBLISHED = Comparison(
-    "raf-db", "whole", 2, "contrastive", "B/32", 3068, 3068, Pair(34.9, 30.1), Pair(41.5, 50.2),
-    Pair(34.97, 30.05), Pair(39.56, 42.14), Pair(42.00, 51.27), Pair(62.9, None),
-)  # fmt: skip
+    test_set="raf-db",
+    part="whole",
+    prompt_type=2,
+    head="contrastive",
+    backbone="B/32",
+    n=3068,
+    published_n=3068,
+    clip=Pair(34.9, 30.1),
+    expclip=Pair(41.5, 50.2),
+    paper_clip=Pair(34.97, 30.05),
+    paper_expclip=Pair(39.56, 42.14),
+    log=Pair(42.00, 51.27),
+    later=Pair(62.9, None),
+)
 TIMES = [
     StageTime("encode-images@demo-clean", 130.2, "2026-01-02T03:04:05+00:00", "x86_64, 2 cores",
-              (Work("features on cpu", 1400, "image", 129.0),)),
+              (FinishedBar("features on cpu", 1400, "image", 129.0),)),
     StageTime("score@demo-clean", 0.421, "2026-01-02T03:05:05+00:00", "x86_64, 2 cores", ()),
 ]  # fmt: skip
 
 
 class Outline(HTMLParser):
-    """Tags in order, headings' levels, ids and what is linked or fetched."""
+    """Heading levels in order, ids, images, and every address that is linked or loaded."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -52,15 +63,15 @@ def results(tmp_path, monkeypatch):
     return write_results(tmp_path)
 
 
-def html_of(params, roots=(), compared=()) -> str:
-    return render_page(read_page(inputs_of(params, dict(roots)), compared, TIMES)).decode()
+def html_of(settings, roots=(), compared=()) -> str:
+    return render_page(read_page(inputs_of(settings, dict(roots)), compared, TIMES)).decode()
 
 
 def test_equal_results_give_equal_bytes(results):
     assert html_of(results) == html_of(results)
 
 
-def test_headings_descend_by_one_and_links_lead_somewhere(results):
+def test_heading_levels_have_no_gaps_and_links_have_targets(results):
     outline = Outline(html_of(results))
     assert outline.levels[0] == 1
     assert outline.levels.count(1) == 1
@@ -69,10 +80,10 @@ def test_headings_descend_by_one_and_links_lead_somewhere(results):
     assert {f"#{name}" for name in outline.ids} >= set(outline.references)
 
 
-def test_names_with_markup_are_text(tmp_path, monkeypatch):
+def test_names_with_markup_are_escaped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    params = write_results(tmp_path, path="{name}/<script>alert('{item}')</script>\udcff&.png")
-    html = html_of(params)
+    settings = write_results(tmp_path, path="{name}/<script>alert('{item}')</script>\udcff&.png")
+    html = html_of(settings)
     Outline(html)
     assert "<script" not in html
     assert "&lt;script&gt;alert(" in html
@@ -81,16 +92,16 @@ def test_names_with_markup_are_text(tmp_path, monkeypatch):
     assert "is truncated &amp; bad" in html
 
 
-def test_pictures_are_embedded_where_they_are_and_named_where_not(results, tmp_path):
+def test_available_images_are_embedded_and_missing_ones_are_named(results, tmp_path):
     page = read_page(inputs_of(results), (), TIMES)
     first, second = page.sets[0].fixed[:2]
-    (tmp_path / "pictures" / first.path).parent.mkdir(parents=True)
-    Image.new("RGB", (300, 200), "red").save(tmp_path / "pictures" / first.path)
-    outline = Outline(html := html_of(results, {page.sets[0].name: tmp_path / "pictures"}))
+    (tmp_path / "images" / first.path).parent.mkdir(parents=True)
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "images" / first.path)
+    outline = Outline(html := html_of(results, {page.sets[0].name: tmp_path / "images"}))
     assert [image["title"] for image in outline.images] == [first.path]
     assert outline.images[0]["src"].startswith("data:image/jpeg;base64,")
     assert outline.images[0]["alt"] == f"A face labelled {first.truth}"
-    assert f'<div class="absent">{second.path}</div>' in html
+    assert f'<div class="missing">{second.path}</div>' in html
 
 
 def test_a_clip_shows_its_middle_frame(results, tmp_path):
@@ -106,42 +117,43 @@ def test_a_clip_shows_its_middle_frame(results, tmp_path):
     assert html_of(results, {"demo-clips": tmp_path / "one"}) == html
 
 
-def test_published_results_stand_beside_ours(results):
-    assert "Beside the published results" not in html_of(results)
+def test_published_results_are_shown_beside_ours(results):
+    assert "<h3>Published results" not in html_of(results)
     html = html_of(results, compared=[PUBLISHED])
-    table = html[html.index("Beside the published results") :]
+    table = html[html.index("<h3>Published results") :]
     for number in ("3,068", "34.9", "35.0", "41.5", "39.6", "42.0", "51.3", "62.9"):
         assert number in table
 
 
-def test_folds_are_shown_one_by_one_together_and_pooled(results):
+def test_folds_are_shown_singly_averaged_and_pooled(results):
     parts = ("fold", "fold mean", "pooled")
     folds = [replace(PUBLISHED, test_set=f"dfew-{part[:4]}", part=part, paper_clip=None, paper_expclip=None, log=None,
                      later=None, backbone=None) for part in parts]  # fmt: skip
     html = html_of(results, compared=[*folds, replace(folds[0], test_set="other", part="whole")])
-    table = html[html.index("<h3>Folds together") : html.index('id="set-demo-clean"')]
+    table = html[html.index("<h3>Folds<") : html.index('id="set-demo-clean"')]
     for part in parts:
         assert f"{part}, prompts 2" in table
-    assert "Nothing is published for this CLIP" in table
+    assert "No published results for this CLIP" in table
     assert "other" not in re.findall(r'<th scope="row">([^<]+)', table)
 
 
-def test_the_settings_and_fingerprints_stand_there(results):
+def test_settings_and_fingerprints_are_shown(results):
     html = html_of(results)
     for word in ("0123456789abcdef" * 4, "weight_decay", "describe the detailed facial actions", "source: data/demo-c"):
         assert word in html
 
 
-def test_times_stand_there_where_the_stages_ran(results):
+def test_times_are_shown_if_the_stages_ran_here(results):
     html = html_of(results)
     table = html[html.index("<h3>Times</h3>") :]
     for words in ("x86_64, 2 cores", "encode-images@demo-clean", "2 min 10 s", "1,400 images in 2 min 09 s", "0.42 s"):
         assert words in table
     without = render_page(read_page(inputs_of(results), (), [])).decode()
-    assert "No stage before this page ran on this machine" in without
+    assert "No earlier stage ran on this machine" in without
 
 
-def test_a_missing_result_names_the_file(results, tmp_path):
-    (tmp_path / "results/score/demo-grey/details.json").unlink()
-    with pytest.raises(DataError, match=r"demo-grey/details\.json.*dvc repro"):
+@pytest.mark.parametrize("file", ["score/demo-grey/details.json", "train/loss.csv"])
+def test_a_missing_result_file_is_named(results, tmp_path, file):
+    (tmp_path / "results" / file).unlink()
+    with pytest.raises(DataError, match=rf"{re.escape(file)}.*dvc repro"):
         html_of(results)

@@ -1,3 +1,5 @@
+"""Confusion matrices, UAR and WAR against the published matrices and scores, and against plain counting."""
+
 import json
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def test_the_published_scores_follow_from_the_published_matrices(backbone, datas
 
 
 @pytest.mark.parametrize(("backbone", "dataset", "type_"), CASES)
-def test_predictions_expanded_from_a_matrix_give_it_back(backbone, dataset, type_):
+def test_predictions_expanded_from_a_matrix_count_back_to_it(backbone, dataset, type_):
     for matrix in matrices(backbone, dataset, type_):
         truth, predicted = (np.repeat(index.ravel(), matrix.ravel()) for index in np.indices(matrix.shape))
         shuffled = np.random.default_rng(0).permutation(len(truth))
@@ -46,12 +48,12 @@ def test_predictions_expanded_from_a_matrix_give_it_back(backbone, dataset, type
         np.testing.assert_array_equal(counted, matrix)
 
 
-def test_a_transposed_matrix_would_not_pass():
+def test_a_transposed_matrix_does_not_give_the_published_score():
     transposed = [matrix.T for matrix in matrices("B/32", "raf-db", "2")]
     assert fold_mean(transposed).uar != pytest.approx(GOLDEN["published"]["B/32"]["raf-db"]["2"][0], abs=0.5)
 
 
-def test_by_hand():
+def test_a_small_matrix_computed_by_hand():
     matrix = confusion([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 0], 3)
     np.testing.assert_array_equal(matrix, [[2, 1, 0], [0, 2, 0], [1, 0, 0]])
     np.testing.assert_allclose(recall(matrix), [200 / 3, 100, 0])
@@ -60,14 +62,14 @@ def test_by_hand():
     assert scores(matrix).items == 6
 
 
-def test_a_class_without_items_is_left_out_of_uar_but_its_name_is_still_an_error():
+def test_a_class_without_items_is_left_out_of_uar_but_predicting_it_is_still_wrong():
     matrix = confusion([0, 0, 2, 2], [0, 1, 2, 2], 3)
     assert np.isnan(recall(matrix)[1])
     assert uar(matrix) == pytest.approx(75)
     assert war(matrix) == pytest.approx(75)
 
 
-def test_fold_mean_and_pooled_differ_when_folds_do():
+def test_fold_mean_and_pooled_differ_for_unequal_folds():
     small, large = [[1, 0], [0, 1]], [[0, 8], [0, 8]]
     assert fold_mean([small, large]).uar == pytest.approx(75)
     assert pooled([small, large]).uar == pytest.approx((100 / 9 + 100) / 2)
@@ -83,7 +85,7 @@ def test_fold_mean_and_pooled_differ_when_folds_do():
         )
     )
 )
-def test_scores_against_plain_counting(case):
+def test_scores_equal_plain_counting(case):
     c, pairs = case
     matrix = confusion(*zip(*pairs, strict=True), c)
     by_class = [[t == p for t, p in pairs if t == name] for name in range(c)]
@@ -100,11 +102,11 @@ def test_scores_against_plain_counting(case):
         ([0, -1], [0, 0], r"truth has -1 at row 1.*unlabelled row"),
         ([0, 1], [0, 7], r"predicted has 7 at row 1"),
         ([0, 1], [0], r"truth has 2 rows and predicted 1"),
-        ([0.0, 1.0], [0, 1], r"truth must be \(n,\) integers, found \(2,\) float64"),
-        ([[0, 1]], [0, 1], r"truth must be \(n,\) integers, found \(1, 2\)"),
+        ([0.0, 1.0], [0, 1], r"truth: expected \(n,\) integers, found \(2,\) float64"),
+        ([[0, 1]], [0, 1], r"truth: expected \(n,\) integers, found \(1, 2\)"),
     ],
 )
-def test_bad_labels(truth, predicted, message):
+def test_bad_labels_are_refused(truth, predicted, message):
     with pytest.raises(DataError, match=message):
         confusion(truth, predicted, 7)
 
@@ -114,21 +116,21 @@ def test_bad_labels(truth, predicted, message):
     [
         ([[1, 2]], r"expected \(c, c\) integers, found \(1, 2\)"),
         ([[0.5]], r"found \(1, 1\) float64"),
-        ([[1, -1], [0, 1]], r"expected counts, found -1"),
-        ([[0, 0], [0, 0]], r"no test item"),
-        (confusion([], [], 3), r"no test item"),
+        ([[1, -1], [0, 1]], r"expected counts of at least 0, found -1"),
+        ([[0, 0], [0, 0]], r"at least one test item"),
+        (confusion([], [], 3), r"at least one test item"),
     ],
 )
-def test_matrices_that_cannot_be_scored(matrix, message):
-    for score in (recall, uar, war, scores):
+def test_bad_matrices_are_refused(matrix, message):
+    for metric in (recall, uar, war, scores):
         with pytest.raises(DataError, match=message):
-            score(matrix)
+            metric(matrix)
 
 
-def test_folds_that_do_not_belong_together():
-    with pytest.raises(DataError, match="of one size"):
+def test_folds_of_different_sizes_are_refused():
+    with pytest.raises(DataError, match="of the same size"):
         pooled([[[1]], [[1, 0], [0, 1]]])
     with pytest.raises(DataError, match="at least one"):
         fold_mean([])
-    with pytest.raises(DataError, match="of one size"):
+    with pytest.raises(DataError, match="of the same size"):
         pooled([])

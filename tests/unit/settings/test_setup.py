@@ -1,4 +1,4 @@
-"""`expclip-cache init` and what it stands on."""
+"""`expclip-cache init` and the setup behind it."""
 
 import os
 import pty
@@ -24,21 +24,21 @@ PRESETS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A folder with the presets and definitions of the repository, and two small datasets beside it."""
-    place = tmp_path / "repository"
-    shutil.copytree(ROOT / "configs", place / "configs")
-    (place / "pipeline").symlink_to(ROOT / "pipeline")
-    shutil.copy(ROOT / "configs/demo.yaml", place / "params.yaml")
+    """A copy of the repository's presets and definitions, with two small datasets beside it."""
+    folder = tmp_path / "repository"
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    (folder / "pipeline").symlink_to(ROOT / "pipeline")
+    shutil.copy(ROOT / "configs/demo.yaml", folder / "params.yaml")
     for name, classes in {"RAF": "1234567", "CAER-S": ("Anger", "Happy")}.items():
-        for number, folder in enumerate(classes, start=1):
+        for number, class_folder in enumerate(classes, start=1):
             for item in range(number):
-                image = tmp_path / name / folder / f"{item}.jpg"
+                image = tmp_path / name / class_folder / f"{item}.jpg"
                 image.parent.mkdir(parents=True, exist_ok=True)
                 image.touch()
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(folder)
     for variable in [name for name in os.environ if name.startswith("EXPCLIP_DATA_")]:
         monkeypatch.delenv(variable)
-    return place
+    return folder
 
 
 def init(*arguments: str):
@@ -49,14 +49,14 @@ BOTH = ("--preset", "paper-b32", "--root", "raf-db=../RAF", "--root", "caer-s=..
 
 
 @pytest.mark.usefixtures("repository")
-def test_what_is_there_is_kept_and_what_is_not_is_left_out_by_name():
+def test_datasets_with_a_folder_are_kept_and_others_are_left_out_by_name():
     run = init(*BOTH)
     assert run.exit_code == 0, run.output
-    params = load_settings()
-    assert set(params.datasets) == {"caer-s", "raf-db"}
-    assert params.score.datasets == ("raf-db",)
-    assert params.clip.name == "clip-b32"
-    assert resolve_root("raf-db", params.datasets["raf-db"]) == Path("../RAF").absolute()
+    settings = load_settings()
+    assert set(settings.datasets) == {"caer-s", "raf-db"}
+    assert settings.score.datasets == ("raf-db",)
+    assert settings.clip.name == "clip-b32"
+    assert resolve_root("raf-db", settings.datasets["raf-db"]) == Path("../RAF").absolute()
     assert "raf-db: 28 items in" in run.output
     # Folder 1 of RAF-DB is surprise, folder 4 happiness.
     assert (
@@ -67,40 +67,42 @@ def test_what_is_there_is_kept_and_what_is_not_is_left_out_by_name():
     assert "caer-s: 3 items in" in run.output
     assert "left out, no folder on this machine: affectnet-7, affectnet-8, ferplus, dfew-1," in run.output
     assert "cannot train" not in run.output
-    assert ("clip.precision is fp16: fp32 is many times as fast" in run.output) == (not torch.cuda.is_available())
-    assert "3 items instead of the 48640 to 49151 behind the published scores" in run.output
+    assert ("clip.precision is fp16: on a CPU fp32 is many times faster" in run.output) == (
+        not torch.cuda.is_available()
+    )
+    assert "found 3 items; the published scores are based on 48640 to 49151 items" in run.output
 
 
 @pytest.mark.usefixtures("repository")
-def test_comments_and_all_other_settings_of_the_preset_stay():
+def test_comments_and_other_settings_of_the_preset_are_kept():
     init(*BOTH)
     preset, written = (Path(name).read_text().splitlines() for name in ("configs/paper-b32.yaml", "params.yaml"))
     assert [line for line in written if line not in preset] == []
     assert written.count("") == preset.count("")
-    gone = [line.strip().removeprefix("- ").split(":")[0] for line in preset if line not in written]
-    assert len(gone) == 2 * 15
-    assert set(gone) == set(load_settings("configs/paper-b32.yaml").datasets) - {"caer-s", "raf-db"}
+    removed = [line.strip().removeprefix("- ").split(":")[0] for line in preset if line not in written]
+    assert len(removed) == 2 * 15
+    assert set(removed) == set(load_settings("configs/paper-b32.yaml").datasets) - {"caer-s", "raf-db"}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_with_nothing_to_change_is_written_byte_for_byte(preset):
+def test_an_unchanged_preset_is_written_byte_for_byte(preset):
     text = (ROOT / "configs" / f"{preset}.yaml").read_text()
     assert adapt_preset(text, (), {}) == text
 
 
-def test_without_the_training_set_its_entry_stays_and_that_is_said(repository):
+def test_a_training_set_without_a_folder_stays_and_a_message_says_so(repository):
     run = init("--preset", "paper-b16", "--root", "raf-db=../RAF")
     assert run.exit_code == 0
-    assert "caer-s, which the head is trained on, has no folder here: dvc repro cannot train" in run.output
-    params = load_settings()
-    assert params.train.dataset in params.datasets
+    assert "caer-s, the training set, has no folder on this machine: dvc repro cannot train a head" in run.output
+    settings = load_settings()
+    assert settings.train.dataset in settings.datasets
     with pytest.raises(DataError, match="EXPCLIP_DATA_CAER_S"):
-        resolve_root("caer-s", params.datasets["caer-s"])
+        resolve_root("caer-s", settings.datasets["caer-s"])
     assert list(repository.glob(".*tmp")) == []
 
 
 @pytest.mark.usefixtures("repository")
-def test_folders_known_from_the_environment_and_from_last_time_count(monkeypatch):
+def test_folders_from_the_environment_and_from_roots_yaml_are_used(monkeypatch):
     init(*BOTH)
     monkeypatch.setenv("EXPCLIP_DATA_AFFECTNET_7", str(Path("../AffectNet").absolute()))
     for number in range(8):
@@ -111,30 +113,33 @@ def test_folders_known_from_the_environment_and_from_last_time_count(monkeypatch
     assert run.exit_code == 0, run.output
     assert load_settings().score.datasets == ("raf-db", "affectnet-7")
     assert "note: 1 items in '7' are ignored" in run.output
-    assert Path("roots.yaml").read_text().startswith("# mine\n# Where the datasets lie")
+    assert Path("roots.yaml").read_text().startswith("# mine\n# Where the datasets are")
     assert "affectnet" not in Path("roots.yaml").read_text()
 
 
 @pytest.mark.usefixtures("repository")
-def test_a_dataset_that_the_preset_lacks_is_added_to_its_test_sets():
+def test_a_given_dataset_outside_the_preset_becomes_a_test_set():
     Path("../FER/happy").mkdir(parents=True)
     Path("../FER/happy/1.png").touch()
     run = init(*BOTH, "--root", "fer2013=../FER")
     assert run.exit_code == 0, run.output
-    params = load_settings()
-    assert params.score.datasets == ("raf-db", "fer2013")
-    assert params.datasets["fer2013"].source == "pipeline/expclip_cache/datasets/definitions/fer2013.yaml"
+    settings = load_settings()
+    assert settings.score.datasets == ("raf-db", "fer2013")
+    assert settings.datasets["fer2013"].source == "pipeline/expclip_cache/datasets/definitions/fer2013.yaml"
 
 
 @pytest.mark.usefixtures("repository")
-def test_settings_of_somebodys_own_are_not_lost_without_force():
+def test_an_edited_params_file_is_replaced_only_with_force():
     assert init(*BOTH).exit_code == 0
-    own = Path("params.yaml").read_text().replace("seeds: [1]", "seeds: [1, 2]")
-    Path("params.yaml").write_text(own)
+    edited = Path("params.yaml").read_text().replace("seeds: [1]", "seeds: [1, 2]")
+    Path("params.yaml").write_text(edited)
     run = init("--preset", "demo")
     assert run.exit_code == 1
-    assert "params.yaml: is no unchanged preset; somebody's settings would be lost. Give --force" in run.output
-    assert Path("params.yaml").read_text() == own
+    assert (
+        "params.yaml: has been edited (it differs from every preset), and your changes would be lost. Pass --force"
+        in run.output
+    )
+    assert Path("params.yaml").read_text() == edited
     assert init("--preset", "demo", "--force").exit_code == 0
     assert Path("params.yaml").read_bytes() == Path("configs/demo.yaml").read_bytes()
     run = init(*BOTH)
@@ -164,7 +169,7 @@ def test_settings_of_somebodys_own_are_not_lost_without_force():
         ),
     ],
 )
-def test_mistakes_change_nothing(arguments, message):
+def test_an_error_changes_no_file(arguments, message):
     run = init(*arguments)
     assert run.exit_code == 1
     assert message in run.output
@@ -173,7 +178,7 @@ def test_mistakes_change_nothing(arguments, message):
 
 
 @pytest.mark.usefixtures("repository")
-def test_several_wrong_folders_are_told_at_once(monkeypatch):
+def test_all_wrong_folders_are_reported_at_once(monkeypatch):
     with pytest.raises(DataError) as caught:
         plan_setup(Path("configs/paper-b32.yaml"), {"raf-db": "../R", "afew": "../A"})
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
@@ -182,27 +187,27 @@ def test_several_wrong_folders_are_told_at_once(monkeypatch):
     ]
     monkeypatch.setenv("EXPCLIP_DATA_RAF_DB", "/elsewhere")
     with pytest.raises(
-        DataError, match="raf-db: a folder is given, but EXPCLIP_DATA_RAF_DB in the environment would win"
+        DataError, match="raf-db: a folder is given, but the environment variable EXPCLIP_DATA_RAF_DB would override it"
     ):
         plan_setup(Path("configs/paper-b32.yaml"), {"raf-db": "../RAF"})
 
 
-def test_outside_the_repository_the_message_says_so(tmp_path, monkeypatch):
+def test_outside_the_repository_an_error_says_where_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match="Run this in the root of the repository"):
         preset_file("demo")
 
 
-def test_at_a_terminal_it_asks(repository):
-    """A real terminal: a wrong folder is asked again, an empty answer leaves a dataset out."""
-    ours, theirs = pty.openpty()
+def test_at_a_terminal_it_asks_for_folders(repository):
+    """With a real terminal: it repeats the question for a wrong folder; an empty answer leaves a dataset out."""
+    terminal, stdin = pty.openpty()
     answers = ["paper-b32", "../CAER-S", "../nowhere", "../RAF", *[""] * 7]
-    os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
+    os.write(terminal, "".join(f"{answer}\n" for answer in answers).encode())
     command = [sys.executable, "-m", "expclip_cache.commands.app", "init"]
-    run = subprocess.run(command, cwd=repository, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
-    os.close(ours)
-    os.close(theirs)
+    run = subprocess.run(command, cwd=repository, stdin=stdin, capture_output=True, text=True, timeout=60, check=False)
+    os.close(terminal)
+    os.close(stdin)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "folder of RAF-DB, basic emotions, test split, empty if absent" in run.stdout
-    assert "../nowhere is no folder" in run.stdout
+    assert "folder of RAF-DB, basic emotions, test split (empty: leave it out)" in run.stdout
+    assert "../nowhere is not a folder" in run.stdout
     assert load_settings().score.datasets == ("raf-db",)

@@ -1,8 +1,9 @@
-"""Who is writing to a distant cache: a small object that says so and is refreshed while it is true.
+"""Who is writing to a remote cache: a small object that names the writer and is refreshed while it works.
 
-It is advice, not a lock: no object store gives one by means that all have. Two extractions that start in the same
-moment both look again after they have signed, and the later yields; where even that fails (clocks hours apart, a
-machine asleep for longer than `STALE`), both do the same work, and put whole files with equal content.
+It is advisory, not a lock: no object store offers a lock by means that all of them have, and a conditional PUT, which
+some have, does not expire with its process. Two extractions that start at the same moment both check again after they
+have signed, and the later one yields; where even that fails (clocks hours apart, a machine asleep for longer than
+`STALE`), both do the same work, and put complete files with equal content.
 """
 
 import json
@@ -14,30 +15,39 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from expclip_cache.base import CacheError, write_atomically
-from expclip_cache.cache.lock import may_live
+from expclip_cache.cache.lock import may_be_alive
+from expclip_cache.cache.stores.store import Store
 
 LEASES = ".leases"
 REFRESH = 30.0
 """Seconds between two signatures."""
 
 STALE = 300.0
-"""Seconds after the last signature until a lease says nothing any more. Clocks may differ by less than that."""
+"""Seconds after the last signature until a lease expires. Clocks may differ by less than that."""
 
 ALL = (0, 1 << 40)
 
 
+class LeasedStore(Store, Protocol):
+    """A remote store, which can list the leases in it."""
+
+    def leases(self) -> list[str]:
+        """Names of the leases that exist now."""
+        ...
+
+
 @contextmanager
-def lease(store, shards: range | None) -> Iterator[None]:
+def lease(store: LeasedStore, shards: range | None) -> Iterator[None]:
     """Sign for some shards of a store for the block.
 
     Args:
-        store: see `expclip_cache.cache.stores.remote.Remote`.
-        shards: None for all there are or could be, and the index.
+        shards: their numbers; None for all that exist or could exist, and the index.
 
     Raises:
-        CacheError: another process has signed for one of them, not long ago; the message names it.
+        CacheError: another process has signed for one of them recently; the message names it.
     """
     first, end = ALL if shards is None else (shards.start, shards.stop)
     me = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "shards": [first, end]}
@@ -45,7 +55,7 @@ def lease(store, shards: range | None) -> Iterator[None]:
     _refuse(store, _others(store, name, me))
     _sign(store, name, me)
     try:
-        # Whoever signed meanwhile sees us too, and both agree on who came later.
+        # Whoever signed in the meantime sees us too, and both agree on who came later.
         _refuse(store, [other for other in _others(store, name, me) if _rank(other) < _rank(me | {"name": name})])
         ended = threading.Event()
         keeper = threading.Thread(target=_refresh, args=(store, name, me, ended), name="lease", daemon=True)
@@ -56,13 +66,13 @@ def lease(store, shards: range | None) -> Iterator[None]:
             ended.set()
             keeper.join()
     finally:
-        # A lease that stays behind goes stale.
+        # A lease that is left behind expires.
         with suppress(CacheError):
             store.remove(name)
 
 
-def _others(store, mine: str, me: dict) -> list[dict]:
-    """The leases of others that hold and concern our shards; stale ones are removed."""
+def _others(store: LeasedStore, mine: str, me: dict[str, Any]) -> list[dict[str, Any]]:
+    """The valid leases of others that concern our shards; expired ones are removed."""
     found = []
     for file in store.leases():
         name = f"{LEASES}/{file}"
@@ -76,41 +86,41 @@ def _others(store, mine: str, me: dict) -> list[dict]:
             elif overlap:
                 found.append(other)
         except (CacheError, ValueError, KeyError, TypeError, IndexError):
-            # It has gone meanwhile, or is none of ours.
+            # It was removed in the meantime, or is not a lease.
             continue
     return found
 
 
-def _holds(other: dict) -> bool:
-    """Whether its holder may still be at work: it signed lately and, if it is on this machine, its process is there."""
+def _holds(other: dict[str, Any]) -> bool:
+    """Whether its holder may still be at work: it signed recently and, if on this machine, its process is alive."""
     if time.time() - other["signed"] >= STALE:
         return False
-    return other["host"] != socket.gethostname() or may_live(other["pid"])
+    return other["host"] != socket.gethostname() or may_be_alive(other["pid"])
 
 
-def _refuse(store, others: list[dict]) -> None:
+def _refuse(store: LeasedStore, others: list[dict[str, Any]]) -> None:
     for other in others:
         since = datetime.fromtimestamp(other["started"], UTC).isoformat(timespec="seconds")
         raise CacheError(
             f"{store}: another extraction is writing here (process {other['pid']} on {other['host']} since {since}). "
-            "Wait for it to end, or stop it; what it has finished is kept. If it is gone, its claim ends "
+            "Wait for it to end, or stop it; what it has finished is kept. If it no longer runs, its lease expires "
             f"{STALE:.0f} s after it last signed."
         )
 
 
-def _rank(holder: dict) -> tuple[float, str]:
+def _rank(holder: dict[str, Any]) -> tuple[float, str]:
     return holder["started"], holder["name"]
 
 
-def _sign(store, name: str, me: dict) -> None:
+def _sign(store: LeasedStore, name: str, me: dict[str, Any]) -> None:
     path = store.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(me | {"signed": time.time()}).encode())
     store.put(name)
 
 
-def _refresh(store, name: str, me: dict, ended: threading.Event) -> None:
+def _refresh(store: LeasedStore, name: str, me: dict[str, Any], ended: threading.Event) -> None:
     while not ended.wait(REFRESH):
-        # A store that is out of reach is reported by the next shard that is put.
+        # A store that cannot be reached is reported by the next shard that is put.
         with suppress(CacheError):
             _sign(store, name, me)

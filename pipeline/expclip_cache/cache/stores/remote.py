@@ -1,8 +1,8 @@
 """A cache at an address: an object store, or any other file system that fsspec reaches.
 
-Nothing under a final name is ever partial. Where a PUT is one step (see `ONE_STEP`) a file is put under its name;
-elsewhere it is put under a temporary name, checked, and moved. Reading mirrors shards in a folder of this machine, each
-proved by its checksum before it gets its name there.
+Nothing under a final name is ever partial. Where a PUT is atomic (see `ATOMIC_PUT`) a file is put under its name;
+elsewhere it is put under a temporary name, checked, and moved. Reading mirrors shards in a folder of this machine; each
+is verified by its checksum before it gets its name there.
 """
 
 import base64
@@ -19,49 +19,54 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
+from typing_extensions import override
 
-from expclip_cache.base import CacheError, appearing, remove_temporaries, target_of
+from expclip_cache.base import CacheError, atomic_file, final_name, remove_temporaries
 from expclip_cache.cache.format import INDEX, MANIFEST, Json
 from expclip_cache.cache.header import SEALED_FROM, sealed_digest
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
+from expclip_cache.cache.stores.store import Store
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 from expclip_cache.cache.stores.lease import LEASES, lease
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 MIRROR_VARIABLE = "EXPCLIP_CACHE_MIRROR"
-"""Environment variable that names the folder for mirrored shards and for shards on their way."""
+"""Environment variable that names the folder for mirrored shards and for shards not yet put."""
 
-ONE_STEP = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
-"""Protocols of object stores, in which an object appears whole as its PUT, or the last step of it, ends."""
+ATOMIC_PUT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
+"""Protocols of object stores, in which an object appears complete when its PUT, or the last step of it, ends."""
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-"""Protocol -> our extra that brings its package."""
+"""Protocol -> our extra that installs its package."""
 
 ATTEMPTS = 8
 FIRST_WAIT, LONGEST_WAIT = 0.2, 20.0
-"""Seconds before the second attempt, doubled for each further one, each shortened at random by up to a half."""
+"""Seconds before the second attempt, doubled for each further one, each shortened at random by up to half."""
 
-AT_ONCE = 16
-"""Requests under way together, where there are many."""
+CONCURRENT = 16
+"""Concurrent requests, where there are many."""
 
 PROBE = 1 << 16
-"""Bytes that are read back from either end of a file whose checksum the store does not say."""
+"""Bytes read back from either end of a file whose checksum the store does not state."""
 
 T = TypeVar("T")
 
-FOR_GOOD = (PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ImportError)
-DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-"""What another attempt would not change. Every other error of a store is tried again: their packages raise errors of
-many kinds for the same trouble."""
+PERMANENT = (PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ImportError)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""What another attempt would not change. Every other error of a store is retried: their packages raise errors of many
+kinds for the same trouble."""
 
 
-class Remote:
-    """A cache at an address; see `expclip_cache.cache.stores.store.Store`."""
+class Remote(Store):
+    """A cache at an address."""
 
     def __init__(self, address: str, mirror: Path | None = None):
         """Nothing is opened yet.
@@ -75,102 +80,108 @@ class Remote:
         self._home = (mirror or mirror_root()) / f"{last}-{hashlib.sha256(self.address.encode()).hexdigest()[:16]}"
 
     def __reduce__(self):
-        # Another machine has its own place for the mirror.
+        # Another machine has its own folder for the mirror.
         return Remote, (self.address, self._given)
 
     @property
+    @override
     def folder(self) -> Path:
-        """Where files are written before they are put; made if it is not there."""
-        return _made(self._home / "unsent")
+        """Where files are written before they are put; created if missing."""
+        return _created(self._home / "unsent")
 
     @property
     def mirror(self) -> Path:
-        """Where shards are kept that were read; made if it is not there."""
-        return _made(self._home / "mirror")
+        """Where shards that were read are kept; created if missing."""
+        return _created(self._home / "mirror")
 
     def __str__(self) -> str:
         return self.address
 
+    @override
     def path(self, name: str) -> str:
-        """See `Store`."""
         return f"{self.address}/{name}"
 
+    @override
     def size(self, name: str) -> int | None:
-        """See `Store`."""
         try:
             return self._info(name)["size"]
         except _MissingError:
             return None
 
+    @override
     def sizes(self) -> dict[str, int]:
-        """See `Store`."""
         return {
             name: size
             for name, size in self._listing("").items()
             if name in (INDEX, MANIFEST) or name.startswith("shard-")
         }
 
+    @override
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        """See `Store`. Short answers are asked for again."""
+        """Short answers are requested again."""
 
         def work() -> bytes:
             filesystem, path = self._open(name)
             stop = self._info(name)["size"] if end is None else end
-            found = filesystem.cat_file(path, start=start, end=stop)
+            # Text only in a mode that is not used here.
+            found = cast(bytes, filesystem.cat_file(path, start=start, end=stop))
             if len(found) != stop - start:
-                raise _IncompleteError(f"{len(found)} of {stop - start} bytes came")
+                raise _IncompleteError(f"{len(found)} of {stop - start} bytes arrived")
             return found
 
         return self._tried(name, "read", work)
 
+    @override
     def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
-        """See `Store`. The mirror's copy is used if it is the recorded one, else fetched."""
+        """The mirror's copy is used if it is the recorded one; otherwise the shard is fetched."""
         name, path = record["name"], self.mirror / record["name"]
-        if _claimed(path) == record["xxh3_128"]:
+        if _stated_digest(path) == record["xxh3_128"]:
             with contextlib.suppress(CacheError):
                 return open_shard(path, known, into)
-        with appearing(path) as temporary:
+        with atomic_file(path) as temporary:
             found = self._fetch(name, temporary)
             if found.digest != record["xxh3_128"]:
                 raise CacheError(
-                    f"{self.path(name)}: is whole, but not the shard that {self.path(INDEX)} recorded. "
-                    "Delete the index and run the extraction again: it looks at every shard."
+                    f"{self.path(name)}: is intact, but not the shard that {self.path(INDEX)} recorded. "
+                    "Delete the index and run the extraction again: it checks every shard."
                 )
         return open_shard(path, None, into)
 
+    @override
     @contextmanager
     def opened(self, name: str) -> Iterator[Shard]:
-        """See `Store`. The copy is gone after the block."""
+        """The copy is deleted after the block."""
         temporary = self.mirror / f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
         try:
             yield self._fetch(name, temporary)
         finally:
             temporary.unlink(missing_ok=True)
 
+    @override
     def skim(self, name: str) -> Skimmed:
-        """See `Store`."""
         return skim(self.path(name), lambda start, end: self.read(name, start, end), self._info(name)["size"])
 
+    @override
     def proved(self, name: str) -> ShardEntry:
-        """See `Store`."""
         return self.skim(name).entry()
 
+    @override
     def waiting(self) -> frozenset[str]:
-        """See `Store`."""
         return frozenset(path.name for path in self.folder.glob("shard-*.h5"))
 
+    @override
     def put(self, name: str) -> None:
-        """See `Store`. Checked by the store's own checksum if it says one, else by length and both ends."""
+        """Checked by the checksum that the store states, if it states one, else by length and both ends."""
         local = self.folder / name
         filesystem, path = self._open(name)
         folder, _, last = path.rpartition("/")
         target = path
-        if not _one_step(filesystem):
+        if not _has_atomic_put(filesystem):
             self._tried(name, "written", lambda: filesystem.makedirs(folder, exist_ok=True))
             target = f"{folder}/.{last}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
 
         def move() -> None:
-            # An attempt that failed may have moved it; whether it is there is looked at next.
+            # An attempt that failed may have moved it; the next check tells.
             with contextlib.suppress(FileNotFoundError):
                 filesystem.mv(target, path)
 
@@ -184,8 +195,9 @@ class Remote:
         self._tried(name, "written", work)
         local.unlink(missing_ok=True)
 
+    @override
     def remove(self, name: str) -> None:
-        """See `Store`. The copy on its way to the store goes too."""
+        """A copy that is not yet put is deleted too."""
 
         def work() -> None:
             filesystem, path = self._open(name)
@@ -196,45 +208,45 @@ class Remote:
         (self.folder / name).unlink(missing_ok=True)
         self._tried(name, "removed", work)
 
+    @override
     def remove_temporaries(self, names: Collection[str] | None) -> None:
-        """See `Store`."""
         remove_temporaries(self.folder, names)
         for name in self._listing(""):
-            if name.startswith(".") and name.endswith(".tmp") and (names is None or target_of(name) in names):
+            if name.startswith(".") and name.endswith(".tmp") and (names is None or final_name(name) in names):
                 self.remove(name)
 
+    @override
     def leased(self, shards: range | None) -> AbstractContextManager[None]:
-        """See `Store`."""
         return lease(self, shards)
 
     def leases(self) -> list[str]:
-        """Names of the leases that are there now."""
+        """Names of the leases that exist now."""
         return sorted(name for name in self._listing(LEASES) if not name.startswith("."))
 
+    @override
     def each(self, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-        """See `Store`."""
-        with ThreadPoolExecutor(AT_ONCE, "store") as pool:
+        with ThreadPoolExecutor(CONCURRENT, "store") as pool:
             yield from pool.map(work, items)
 
-    def _open(self, name: str) -> tuple["AbstractFileSystem", str]:  # noqa: F821 - fsspec is imported when needed
+    def _open(self, name: str) -> tuple["AbstractFileSystem", str]:
         """The file system, and the path of a file in it."""
         from fsspec.core import url_to_fs
 
         protocol = self.address.partition("://")[0]
         try:
-            # Not kept: fsspec does, and gives a process that was forked one of its own.
+            # Not stored here: fsspec caches it, and gives a forked process one of its own.
             filesystem, root = url_to_fs(self.address)
         except ImportError as error:
             how = f"pip install 'expclip-cache[{EXTRAS[protocol]}]'" if protocol in EXTRAS else str(error)
             raise CacheError(f"{self.address}: the package for {protocol}:// is not installed: {how}.") from None
         except ValueError as error:
-            raise CacheError(f"{self.address}: is no address of a cache ({error}).") from None
+            raise CacheError(f"{self.address}: is not the address of a cache ({error}).") from None
         return filesystem, f"{root.rstrip('/')}/{name}".rstrip("/")
 
     def _info(self, name: str) -> dict[str, Json]:
         def work() -> dict[str, Json]:
             filesystem, path = self._open(name)
-            # What is remembered of a listing may be from before another machine's put.
+            # A cached listing may be older than another machine's put.
             filesystem.invalidate_cache(path.rpartition("/")[0])
             return filesystem.info(path)
 
@@ -261,7 +273,7 @@ class Remote:
             filesystem, path = self._open(name)
             filesystem.get_file(path, str(temporary))
             if temporary.stat().st_size != size:
-                raise _IncompleteError(f"{temporary.stat().st_size} of {size} bytes came")
+                raise _IncompleteError(f"{temporary.stat().st_size} of {size} bytes arrived")
 
         size = self._info(name)["size"]
         for attempt in (1, 2):
@@ -269,16 +281,16 @@ class Remote:
             try:
                 return open_shard(temporary)
             except CacheError as error:
-                # Bytes may change on the way; those that are wrong twice are wrong in the store.
+                # Bytes may change in transit; bytes that are wrong twice are wrong in the store.
                 if attempt == 2:
                     raise CacheError(f"{self.path(name)}: {str(error).removeprefix(f'{temporary}: ')}") from None
         raise AssertionError
 
     def _compare(self, name: str, path: str, local: Path) -> None:
-        """Whether a file arrived.
+        """Check that a file arrived.
 
         Raises:
-            _IncompleteError: it is not there, or not what was put.
+            _IncompleteError: it is missing, or not what was put.
         """
 
         def info() -> dict[str, Json]:
@@ -286,7 +298,7 @@ class Remote:
             try:
                 return filesystem.info(path)
             except FileNotFoundError:
-                raise _IncompleteError("is not there after it was written") from None
+                raise _IncompleteError("is missing after it was written") from None
 
         filesystem, _ = self._open(name)
         found, size = self._tried(name, "read", info), local.stat().st_size
@@ -300,16 +312,16 @@ class Remote:
                 file.seek(start)
                 read = partial(filesystem.cat_file, path, start, min(start + PROBE, size))
                 if self._tried(name, "read", read) != file.read(PROBE):
-                    raise _IncompleteError("other bytes arrived than were written")
+                    raise _IncompleteError("the bytes that arrived are not those that were written")
 
     def _tried(self, name: str, done: str, work: Callable[[], T]) -> T:
-        """What `work` gives, tried again while it fails.
+        """The result of `work`, retried while it fails.
 
         Args:
-            done: what cannot be done if it fails for good, in a word.
+            done: what cannot be done if it fails, as a participle.
 
         Raises:
-            CacheError: it failed for good, or too often.
+            CacheError: it failed permanently, or too often.
         """
         for attempt in range(ATTEMPTS):
             try:
@@ -319,48 +331,50 @@ class Remote:
             except FileNotFoundError as error:
                 if done == "read":
                     raise _MissingError(f"{self.path(name)}: is missing.") from None
-                raise CacheError(f"{self.path(name)}: cannot be {done}, there is no such place ({error}).") from None
-            except Exception as error:  # noqa: BLE001 - see FOR_GOOD
-                hopeless = isinstance(error, FOR_GOOD) or getattr(error, "errno", None) in DISK_IS_FULL
-                if hopeless or attempt == ATTEMPTS - 1:
-                    times = "" if hopeless else f" in {ATTEMPTS} attempts"
+                raise CacheError(
+                    f"{self.path(name)}: cannot be {done}, because the place does not exist ({error})."
+                ) from None
+            except Exception as error:  # noqa: BLE001 - see PERMANENT
+                permanent = isinstance(error, PERMANENT) or getattr(error, "errno", None) in DISK_FULL
+                if permanent or attempt == ATTEMPTS - 1:
+                    times = "" if permanent else f" in {ATTEMPTS} attempts"
                     raise CacheError(
                         f"{self.path(name)}: cannot be {done}{times} ({type(error).__name__}: {error}). "
-                        "See to the store and run the same command again: what was finished is kept."
+                        "Check the store and run the same command again: what was finished is kept."
                     ) from None
             time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1))
         raise AssertionError
 
 
 class _IncompleteError(Exception):
-    """Fewer or other bytes came through than were asked for."""
+    """Fewer or other bytes arrived than were requested."""
 
 
 class _MissingError(CacheError):
-    """There is no such file."""
+    """The file does not exist."""
 
 
-def _made(folder: Path) -> Path:
+def _created(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(
-            f"{folder}: cannot be made ({error.strerror}). Name another folder for what is kept of distant caches in "
-            f"the environment variable {MIRROR_VARIABLE}."
+            f"{folder}: cannot be created ({error.strerror}). Name another folder for copies of remote caches in the "
+            f"environment variable {MIRROR_VARIABLE}."
         ) from None
     return folder
 
 
 def mirror_root() -> Path:
-    """The folder for what is kept of distant caches on this machine."""
+    """The folder for copies of remote caches on this machine."""
     import platformdirs
 
     chosen = os.environ.get(MIRROR_VARIABLE)
     return Path(chosen) if chosen else platformdirs.user_cache_path("expclip-cache")
 
 
-def _claimed(path: Path) -> str | None:
-    """The checksum that a mirrored shard claims to have; None if there is no such file."""
+def _stated_digest(path: Path) -> str | None:
+    """The checksum that a mirrored shard states; None if the file does not exist."""
     try:
         with path.open("rb") as file:
             return sealed_digest(file.read(SEALED_FROM))
@@ -368,13 +382,16 @@ def _claimed(path: Path) -> str | None:
         return None
 
 
-def _one_step(filesystem) -> bool:
+def _has_atomic_put(filesystem) -> bool:
     protocol = filesystem.protocol
-    return not ONE_STEP.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+    return not ATOMIC_PUT.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
 
 
 def _stated_md5(info: dict[str, Json]) -> str | None:
-    """The MD5 that a store states of an object, hex. An ETag of S3 is one for a plain PUT, and looks like one else."""
+    """The MD5 that a store states for an object, hex; None if it states none.
+
+    An ETag of S3 is an MD5 for a plain PUT, and does not look like one otherwise.
+    """
     if "md5Hash" in info:
         return base64.b64decode(info["md5Hash"]).hex()
     etag = str(info.get("ETag", "")).strip('"')

@@ -1,1 +1,1 @@
-"""The face renderer: identity, expression and style -> pixels."""
+"""The face renderer: person, expression and style -> pixels."""

@@ -1,12 +1,12 @@
-"""Facial action units and the expressions made of them.
+"""Facial action units, and the expressions that they form.
 
-The unit numbers and what each does are those of the Facial Action Coding System (Ekman & Friesen 1978; Ekman,
-Friesen & Hager 2002). Which units make an expression follows, simplified, the prototypes and variants of
-EMFACS (Friesen & Ekman 1983) and the FACS Investigator's Guide (2002): happiness 6+12, sadness 1+4+15 (17),
+Numbers and meanings of the units are those of the Facial Action Coding System (Ekman & Friesen 1978; Ekman,
+Friesen & Hager 2002). The units of each expression are a simplified form of the prototypes and variants of EMFACS
+(Friesen & Ekman 1983) and the FACS Investigator's Guide (2002): happiness 6+12, sadness 1+4+15 (17),
 surprise 1+2+5+26, fear 1+2+4+5+20 (25, 26), anger 4+5+7+23 (24, 10, 25), disgust 9 or 10, with 15, 16 or 17.
 """
 
-from expclip_cache.demo.drawing.dice import Dice
+from expclip_cache.demo.drawing.random_stream import RandomStream
 
 ACTION_UNITS: dict[int, str] = {
     1: "inner brow raiser",
@@ -27,7 +27,7 @@ ACTION_UNITS: dict[int, str] = {
     25: "lips part",
     26: "jaw drop",
 }
-"""The units the renderer knows: FACS number and name."""
+"""The units that the renderer can show: FACS number -> name."""
 
 PROTOTYPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "happiness": ((6, 12), (6, 12, 25), (6, 12, 25, 26)),
@@ -38,30 +38,30 @@ PROTOTYPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "disgust": ((9, 15), (9, 10, 17), (9, 16, 25), (9, 10, 16, 25), (10, 15, 17)),
     "fear": ((1, 2, 4, 5, 20, 25), (1, 2, 4, 5, 20, 25, 26), (1, 2, 4, 5, 20), (1, 4, 5, 20, 25)),
 }
-"""Expression -> its variants, each the units it is made of. The order is the project's order of classes."""
+"""Expression -> its variants, each a set of units. The order is the project's order of classes."""
 
 EXPRESSIONS = tuple(PROTOTYPES)
 
 
-def sample_action_units(expression: str, dice: Dice) -> dict[int, float]:
-    """One person's way of showing an expression.
+def sample_action_units(expression: str, rng: RandomStream) -> dict[int, float]:
+    """Sample one way of showing an expression.
 
-    A variant is drawn, then an overall intensity, then each unit's own; now and then an unrelated unit joins
-    in weakly, and every unit trembles a little.
+    A variant is sampled, then an overall intensity, then each unit's own intensity. In half of the faces an unrelated
+    unit is added weakly, and every unit gets a little noise.
 
     Args:
         expression: a key of `PROTOTYPES`.
-        dice: the source of chance.
+        rng: source of randomness.
 
     Returns:
         Unit number -> intensity in [0, 1.1], for every unit of `ACTION_UNITS`.
     """
-    variant = dice.choose(PROTOTYPES[expression])
-    overall = dice.uniform(0.6, 1.0)
-    units = {unit: max(0.0, dice.bell(0.05)) for unit in ACTION_UNITS}
+    variant = rng.choose(PROTOTYPES[expression])
+    overall = rng.uniform(0.6, 1.0)
+    units = {unit: max(0.0, rng.bell(0.05)) for unit in ACTION_UNITS}
     for unit in variant:
-        units[unit] = min(1.1, overall * dice.uniform(0.75, 1.15))
-    if dice.chance(0.5):
-        stray = dice.choose(tuple(ACTION_UNITS))
-        units[stray] = max(units[stray], dice.uniform(0.05, 0.3))
+        units[unit] = min(1.1, overall * rng.uniform(0.75, 1.15))
+    if rng.chance(0.5):
+        stray = rng.choose(tuple(ACTION_UNITS))
+        units[stray] = max(units[stray], rng.uniform(0.05, 0.3))
     return units

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from expclip_cache.demo.drawing.identity import Colour, Identity
+from expclip_cache.demo.drawing.person import Colour, Person
 from expclip_cache.demo.drawing.shape import Point, Shape, mirrored, mix
 
 
-def creases_shapes(who: Identity, units: dict[int, float], dark: Colour) -> Iterator[Shape]:
-    """Wrinkles that come with the units, and those that came with age."""
-    old = {"young": 0.0, "middle-aged": 0.12, "old": 0.35}[who.age]
+def creases_shapes(person: Person, units: dict[int, float], dark: Colour) -> Iterator[Shape]:
+    """Wrinkles caused by action units, and those of age."""
+    old = {"young": 0.0, "middle-aged": 0.12, "old": 0.35}[person.age]
 
     def line(points: list[Point], strength: float, width: float = 0.7) -> Iterator[Shape]:
         if strength > 0.1:
-            yield Shape(points, mix(who.skin, dark, 0.9 * strength), closed=False, width=width, ink=strength > 0.35)
+            yield Shape(points, mix(person.skin, dark, 0.9 * strength), closed=False, width=width, ink=strength > 0.35)
 
     raised = max(units[1], units[2])
     for y in (-20.5, -22.8):

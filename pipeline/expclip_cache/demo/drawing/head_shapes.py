@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from expclip_cache.demo.drawing.identity import HAIR_COLOURS, SHIRTS, Identity
+from expclip_cache.demo.drawing.person import HAIR_COLOURS, SHIRTS, Person
 from expclip_cache.demo.drawing.shape import Shape, mirrored, mix
 
 
-def head_shapes(who: Identity, units: dict[int, float]) -> Iterator[Shape]:
-    """Hair behind, neck, ears and the face; the jaw drops with AU26."""
-    hair = HAIR_COLOURS[who.hair]
-    w, j = 22.5 + who.width, who.jaw
+def head_shapes(person: Person, units: dict[int, float]) -> Iterator[Shape]:
+    """Hair at the back, neck, shirt, ears, face, beard and hair at the front; AU26 drops the jaw."""
+    hair = HAIR_COLOURS[person.hair]
+    w, j = 22.5 + person.width, person.jaw
     chin = 27.5 + 0.5 * j + 4.0 * units[26] - 1.2 * units[17]
-    shadow = mix(who.skin, (50, 20, 10), 0.28)
-    if who.hair_style == "long":
+    shadow = mix(person.skin, (50, 20, 10), 0.28)
+    if person.hair_style == "long":
         back = [
             (-w - 4, -12),
             (-16, -32),
@@ -24,7 +24,7 @@ def head_shapes(who: Identity, units: dict[int, float]) -> Iterator[Shape]:
             (-w - 5, 14),
         ]
         yield Shape(back, hair, on_face=False)
-    elif who.hair_style != "bald":
+    elif person.hair_style != "bald":
         back = [(-w - 2, -6), (-w, -20), (-12, -33), (12, -33), (w, -20), (w + 2, -6), (10, 4), (-10, 4)]
         yield Shape(back, hair, on_face=False)
     yield Shape(
@@ -33,7 +33,7 @@ def head_shapes(who: Identity, units: dict[int, float]) -> Iterator[Shape]:
         on_face=False,
     )
     shirt = [(-40, 40), (-36, 31), (-16, 27.5), (0, 33), (16, 27.5), (36, 31), (40, 40)]
-    yield Shape(shirt, SHIRTS[who.shirt], on_face=False)
+    yield Shape(shirt, SHIRTS[person.shirt], on_face=False)
     for side in (-1.0, 1.0):
         ear = [(w - 1.5, -6), (w + 2.5, -7), (w + 2.5, 1), (w - 1.5, 4)]
         yield Shape(mirrored(ear, side), shadow, on_face=False)
@@ -46,13 +46,13 @@ def head_shapes(who: Identity, units: dict[int, float]) -> Iterator[Shape]:
         (7 + 0.6 * j, chin - 1.0),
     ]
     face = [(0.0, -29.0), *half, (0.0, chin), *[(-x, y) for x, y in reversed(half)]]
-    yield Shape(face, who.skin, width=0.9, on_face=False)
-    if who.beard == "full":
+    yield Shape(face, person.skin, width=0.9, on_face=False)
+    if person.beard == "full":
         low = [(w * 0.93, 6), (16.5 + j, 20), (7 + 0.6 * j, chin - 0.5), (0, chin + 0.5)]
         top = [(6, 13.5), (13, 11.5)]
         beard = [*low, *[(-x, y) for x, y in reversed(low[:-1])], *[(-x, y) for x, y in reversed(top)], *top]
-        yield Shape(beard, mix(hair, who.skin, 0.25))
-    if who.hair_style in ("short", "long"):
+        yield Shape(beard, mix(hair, person.skin, 0.25))
+    if person.hair_style in ("short", "long"):
         front = [
             (-w, -13),
             (-w * 0.8, -20),
@@ -65,7 +65,7 @@ def head_shapes(who: Identity, units: dict[int, float]) -> Iterator[Shape]:
             (-w, -26),
         ]
         yield Shape(front, hair, on_face=False)
-    elif who.hair_style == "fringe":
+    elif person.hair_style == "fringe":
         front = [
             (-w, -11),
             (-w * 0.8, -18),
@@ -80,13 +80,13 @@ def head_shapes(who: Identity, units: dict[int, float]) -> Iterator[Shape]:
         yield Shape(front, hair, on_face=False)
 
 
-def extras_shapes(who: Identity) -> Iterator[Shape]:
+def extras_shapes(person: Person) -> Iterator[Shape]:
     """Glasses."""
-    if not who.glasses:
+    if not person.glasses:
         return
     frame = (30, 28, 34)
     for side in (-1.0, 1.0):
-        x = 11.0 + who.eye_gap
+        x = 11.0 + person.eye_gap
         rim = [
             (x - 7.0, -9),
             (x - 5, -13),

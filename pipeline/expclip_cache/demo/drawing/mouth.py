@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 
-from expclip_cache.demo.drawing.identity import HAIR_COLOURS, Colour, Identity
+from expclip_cache.demo.drawing.person import HAIR_COLOURS, Colour, Person
 from expclip_cache.demo.drawing.shape import Shape, mix
 
 
-def mouth_shapes(who: Identity, units: dict[int, float], dark: Colour) -> Iterator[Shape]:
-    """Lips, and between them teeth and the dark of the mouth."""
+def mouth_shapes(person: Person, units: dict[int, float], dark: Colour) -> Iterator[Shape]:
+    """The lips and, if they are parted, the inside of the mouth with teeth."""
     au = units
-    y = 13.6 + who.mouth_height - 1.6 * au[17] + 0.8 * au[26]
-    half = (8.2 + who.mouth_width) * (1 + 0.42 * au[12] + 0.5 * au[20] - 0.2 * au[23] - 0.16 * au[26] - 0.12 * au[17])
-    corner = y + who.mouth_tilt - 5.0 * au[12] + 5.0 * au[15] + 1.6 * au[20]
+    y = 13.6 + person.mouth_height - 1.6 * au[17] + 0.8 * au[26]
+    half = (8.2 + person.mouth_width) * (
+        1 + 0.42 * au[12] + 0.5 * au[20] - 0.2 * au[23] - 0.16 * au[26] - 0.12 * au[17]
+    )
+    corner = y + person.mouth_tilt - 5.0 * au[12] + 5.0 * au[15] + 1.6 * au[20]
     press = max(0.3, 1 - 0.65 * au[23] - 0.75 * au[24] - 0.25 * au[12] - 0.35 * au[20])
-    thick_up = (1.5 + 0.9 * who.lip) * press
-    thick_low = (2.2 + 0.9 * who.lip) * press
+    thick_up = (1.5 + 0.9 * person.lip) * press
+    thick_low = (2.2 + 0.9 * person.lip) * press
     gap_up = 0.4 * au[25] + 2.6 * au[10] * (0.3 + 0.7 * au[25]) + 1.0 * au[9] * au[25] + 0.5 * au[12] * au[25]
     gap_low = 1.7 * au[25] + 9.5 * au[26] * min(1.0, 2 * au[25]) + 2.8 * au[16]
     lift = 2.1 * au[10] + 0.8 * au[9]
@@ -26,7 +28,7 @@ def mouth_shapes(who: Identity, units: dict[int, float], dark: Colour) -> Iterat
     blend = (1 - square) * 0.9
     top_side = inner_top + (corner - inner_top) * blend
     low_side = inner_low + (corner - inner_low) * (blend + 0.05) * (1 - 0.6 * min(1.0, au[26]))
-    skin_lip = mix(who.skin, (170, 44, 56), 0.5 if who.woman else 0.3)
+    skin_lip = mix(person.skin, (170, 44, 56), 0.5 if person.woman else 0.3)
     w, s = half, half * square
 
     upper_edge = [
@@ -41,8 +43,8 @@ def mouth_shapes(who: Identity, units: dict[int, float], dark: Colour) -> Iterat
         (-s * 0.45, inner_low + thick_low),
         (-s, low_side + 0.9 * thick_low),
     ]
-    if who.beard != "none":
-        hair = mix(HAIR_COLOURS[who.hair], who.skin, 0.2)
+    if person.beard != "none":
+        hair = mix(HAIR_COLOURS[person.hair], person.skin, 0.2)
         lip_top = inner_top - thick_up - 0.8 * lift
         half_width = 8.5 + 2 * au[12]
         end = corner * 0.3 + lip_top * 0.7 + 1.2

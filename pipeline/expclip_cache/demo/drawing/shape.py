@@ -1,24 +1,25 @@
-"""One thing to draw, and what is done with points and colours before."""
+"""A shape to draw, and operations on points and colours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from expclip_cache.demo.drawing.identity import Colour
+from expclip_cache.demo.drawing.person import Colour
 
 Point = tuple[float, float]
-"""x to the right, y down, in pixels of a 64-pixel frame; the origin lies between eyes and nose tip."""
+"""x to the right and y down, in pixels of a 64-pixel frame; the origin is between the eyes and the tip of the nose."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One thing to draw.
+    """One area or line to draw.
 
     Attributes:
         points: control points of a smooth curve.
-        colour: its fill, or the line's colour.
-        closed: a filled area (True) or a line (False).
-        width: line width in pixels of the 64-pixel frame; for an area, its outline's in line drawings.
-        on_face: turns with the head; otherwise only moves with it.
-        ink: shown in line drawings.
+        colour: of the area or line.
+        closed: whether it is a filled area; otherwise it is a line.
+        width: of the line, in pixels of the 64-pixel frame; for an area, of its outline in line drawings.
+        on_face: whether it rotates with the head; otherwise it only moves with it.
+        ink: whether line drawings show it.
     """
 
     points: list[Point]
@@ -30,11 +31,12 @@ class Shape:
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """`share` of `other` in `one`, rounded."""
+    """Blend two colours; `share` is that of `other`, clamped to [0, 1]."""
     share = min(1.0, max(0.0, share))
-    return tuple(round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue
 
 
-def mirrored(points: list[Point], side: float) -> list[Point]:
-    """The points on the right (side 1) or their mirror image on the left (side -1)."""
+def mirrored(points: Sequence[Point], side: float) -> list[Point]:
+    """The points themselves (side 1), or their mirror image in the other half of the face (side -1)."""
     return [(x * side, y) for x, y in points]

@@ -1,37 +1,34 @@
-"""Fit the ridge head on two feature caches: moments, lambda, W. The arithmetic is in `expclip_cache.heads.ridge.ridge_path`."""
+"""Fit the ridge head on two feature caches: moments, lambda, W. The arithmetic is in `ridge_path`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from expclip_cache.base import CacheError, DataError, Reporter, SettingsError
-from expclip_cache.cache import FeatureCache, paired_rows
-from expclip_cache.heads.ridge.lambda_choice import (
-    HeldOutLosses,
-    choose_lambda,
-    even_batches,
-    held_out_losses,
-    is_held_out,
-)
-from expclip_cache.heads.ridge.moments import Moments
-from expclip_cache.heads.ridge.moments_cache import missing_shards, moments_fingerprint, read_moments, write_moments
-from expclip_cache.heads.ridge.moments_work import sum_on_workers
+from expclip_cache.base import Reporter, SettingsError, SilentReporter
+from expclip_cache.cache import FeatureCache, Json
+from expclip_cache.heads.head_file import fingerprints_of, write_head
+from expclip_cache.heads.ridge.lambda_choice import HeldOutLosses, choose_lambda, even_batches, held_out_losses
 from expclip_cache.heads.ridge.ridge_path import RidgePath
-from expclip_cache.heads.settings import TrainSettings
+from expclip_cache.heads.ridge.shard_groups import ShardGroups
+from expclip_cache.heads.ridge.stored_moments import complete_moments
+from expclip_cache.heads.ridge.summing import sum_all_groups
+from expclip_cache.heads.settings import RidgeSettings
 from expclip_cache.workers import RunSettings
 
 
 @dataclass(frozen=True)
 class RidgeHead:
-    """A ridge head and how its lambda came about.
+    """A ridge head, and how its lambda was chosen.
 
     Attributes:
         weights: W (t, d) float32.
-        relative_lambda: relative to the mean eigenvalue of X'X.
-        losses: on the held-out faces; None for a fixed lambda.
-        rows: faces W was fitted on.
-        held_out: faces that chose lambda.
+        relative_lambda: lambda relative to the mean eigenvalue of X'X.
+        losses: on the held-out images; None for a fixed lambda.
+        rows: images that W was fitted on.
+        held_out: images that lambda was chosen on.
+        settings: of the fit, with the fingerprints of the caches; what the head's file records besides `metrics`.
     """
 
     weights: np.ndarray
@@ -39,93 +36,82 @@ class RidgeHead:
     losses: HeldOutLosses | None
     rows: int
     held_out: int
+    settings: Mapping[str, Json]
 
     @property
-    def found(self) -> dict[str, float | int]:
-        """What the fit found, as numbers by name: rows, held_out, lambda and, where it was chosen, losses in nats."""
+    def metrics(self) -> dict[str, float]:
+        """`rows`, `held_out` and `lambda`; where lambda was chosen also `held_out_loss` and `chance`, in nats."""
         numbers = {"rows": self.rows, "held_out": self.held_out, "lambda": self.relative_lambda}
         if self.losses is None:
             return numbers
         loss = float(self.losses.losses[self.losses.lambdas.index(self.relative_lambda)])
         return numbers | {"held_out_loss": round(loss, 4), "chance": round(self.losses.chance, 4)}
 
+    def write(self, path: Path, **more: Json) -> None:
+        """Write the head with its settings and metrics, and more that the file should record; see `write_head`."""
+        write_head(path, self.weights, {**self.settings, "found": self.metrics, **more})
+
     def __str__(self) -> str:
-        found, how = self.found, "fixed"
+        metrics, how = self.metrics, "fixed"
         if self.losses is not None:
-            how = f"loss {found['held_out_loss']:.4f} on {self.held_out} held-out images, chance {found['chance']:.4f}"
+            how = (
+                f"loss {metrics['held_out_loss']:.4f} on {self.held_out} held-out images, "
+                f"chance {metrics['chance']:.4f}"
+            )
         return f"lambda {self.relative_lambda:g} ({how}), fitted on {self.rows} images"
 
 
-def fit_caches(
-    images: FeatureCache, targets: FeatureCache, params: TrainSettings, folder: Path, run: RunSettings, report: Reporter
-) -> RidgeHead:
-    """Sum what is missing of the moments of two caches, then solve: see `cached_moments` and `fit_ridge`.
-
-    Args:
-        folder: where the moments are kept.
-        run: who sums.
-    """
-    moments = cached_moments(folder, images, targets, params.ridge.held_out_share, run, report)
-    return fit_ridge(moments, images, targets, images.identity.encoder["logit_scale"], params)
-
-
 def fit_ridge(
-    moments: Moments, images: FeatureCache, targets: FeatureCache, logit_scale: float, params: TrainSettings
+    images: FeatureCache,
+    targets: FeatureCache,
+    settings: RidgeSettings = RidgeSettings(),  # noqa: B008 - immutable
+    *,
+    batch_size: int = 512,
+    moments: Path | None = None,
+    run: RunSettings = RunSettings(),  # noqa: B008 - immutable
+    report: Reporter | None = None,
 ) -> RidgeHead:
-    """Solve for W, its lambda chosen or fixed as the params say.
+    """Fit a head in closed form: one pass over the features, no epochs, no seeds.
+
+    >>> images, targets = FeatureCache("features/clip-b32/caer-s"), FeatureCache("features/blip2/caer-s")
+    ... # doctest: +SKIP
+    >>> fit_ridge(images, targets).write(Path("ridge.safetensors"))  # doctest: +SKIP
 
     Args:
-        moments: complete, of these caches, without the rows held out.
-        logit_scale: s, the factor itself.
+        images: image features of a CLIP.
+        targets: LLM targets of the same images.
+        settings: a section of params.yaml; by default lambda is chosen on a tenth of the images.
+        batch_size: of the held-out contrastive loss.
+        moments: folder that keeps the sums of this pair of caches for the next fit, which then makes no pass. Moments
+            of other caches or held-out shares in it are removed. None keeps nothing.
+        run: executor and processes of the pass; any choice gives the same bits.
 
     Raises:
-        DataError: a shard is missing from the moments, or no head tells the held-out faces apart.
-        SettingsError: there are too few faces to hold any out.
+        CacheError: a cache is damaged, the images are not a CLIP's, or the caches come from different manifests.
+        DataError: no head tells the held-out images apart better than chance, or there is nothing to fit.
+        LostWorkerError: workers died repeatedly over the same shards.
+        SettingsError: fewer than two images would be held out.
     """
-    missing = missing_shards(moments, images)
-    if missing:
-        raise DataError(
-            f"the moments hold {len(moments.shards)} shards of {images.store}, {len(missing)} are missing, the first "
-            f"is {missing[0]}. Sum those too and merge."
-        )
-    path, ridge = RidgePath(moments), params.ridge
-    if ridge.choose == "fixed":
-        return RidgeHead(np.float32(path.head(ridge.fixed)), ridge.fixed, None, moments.rows, 0)
-    rows = paired_rows(images, targets)
-    held_out = rows[is_held_out(rows, ridge.held_out)]
-    if len(held_out) < 2:
+    report = report or SilentReporter()
+    groups = ShardGroups(images, targets, settings.held_out_share)
+    held_out, scale = groups.held_out_rows, images.logit_scale
+    if settings.choose == "held_out" and len(held_out) < 2:
         raise SettingsError(
-            f"train.ridge.held_out is {ridge.held_out}, which leaves {len(held_out)} of {len(rows)} faces of "
-            f"{params.dataset} to choose lambda; at least 2 are needed. Hold out more, or use choose: fixed."
+            f"ridge.held_out is {settings.held_out}, which holds out {len(held_out)} of {len(groups.paired_rows)} "
+            f"images of {images}; lambda is chosen on 2 or more. Hold out more, or use ridge.choose: fixed."
         )
-    batches = even_batches(held_out, params.batch_size)
-    losses = held_out_losses(path, ridge.lambdas, ((images[b], targets[b]) for b in batches), logit_scale)
-    chosen = choose_lambda(losses, ridge.tolerance)
-    return RidgeHead(np.float32(path.head(chosen)), chosen, losses, moments.rows, len(held_out))
-
-
-def cached_moments(
-    folder: Path, images: FeatureCache, targets: FeatureCache, held_out: float, run: RunSettings, report: Reporter
-) -> Moments:
-    """The complete moments of two caches: read what the folder holds of them, sum the rest, keep the whole.
-
-    The folder may hold parts that other processes or machines summed (`write_moments`); what belongs to other
-    features or settings is removed. The result is the same to the last bit in every case.
-    """
-    fingerprint = moments_fingerprint(images, targets, held_out)
-    moments, found = Moments(images.width, targets.width), sorted(folder.glob("*.safetensors"))
-    for path in found:
-        try:
-            moments.merge(read_moments(path, fingerprint))
-        except (CacheError, DataError) as error:
-            report.say(f"{error} Not used.")
-    missing = missing_shards(moments, images)
-    if missing:
-        moments.merge(sum_on_workers(images, targets, held_out, missing, run, report))
-    whole = folder / "moments.safetensors"
-    if missing or found != [whole]:
-        write_moments(whole, moments, fingerprint)
-        for path in found:
-            if path != whole:
-                path.unlink()
-    return moments
+    sums = complete_moments(moments, groups, run, report) if moments else sum_all_groups(groups, run, report)
+    path, losses, chosen = RidgePath(sums), None, settings.fixed
+    if settings.choose == "held_out":
+        batches = ((images[rows], targets[rows]) for rows in even_batches(held_out, batch_size))
+        losses = held_out_losses(path, settings.lambdas, batches, scale)
+        chosen = choose_lambda(losses, settings.tolerance)
+    recorded = {"fit": "ridge", "batch_size": batch_size, "fingerprints": fingerprints_of(images, targets)}
+    return RidgeHead(
+        weights=path.head(chosen).astype(np.float32),
+        relative_lambda=chosen,
+        losses=losses,
+        rows=sums.rows,
+        held_out=len(held_out),
+        settings=recorded | settings.model_dump(),
+    )

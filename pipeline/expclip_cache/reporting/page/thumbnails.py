@@ -1,4 +1,4 @@
-"""Small pictures for the page, as data URIs."""
+"""Small images for the page, as data URIs."""
 
 import base64
 import io
@@ -13,10 +13,10 @@ SIDE = 96
 
 
 def thumbnail(root: Path | None, path: str) -> str | None:
-    """The picture at `path` under `root` as a JPEG data URI; of a clip's folder, its middle frame.
+    """The image at `path` under `root` as a JPEG data URI; for a clip's folder, its middle frame.
 
     Returns:
-        None where it cannot be shown: the pictures are not on this machine, or this one does not open.
+        None if it cannot be shown: the images are not on this machine, or this one cannot be opened.
     """
     if root is None:
         return None

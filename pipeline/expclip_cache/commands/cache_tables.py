@@ -1,0 +1,65 @@
+"""What `inspect` and `verify` found, for a terminal."""
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from expclip_cache.cache import Finding, Json, Verification
+
+SHOWN = 12
+"""Lines of intact shards or skipped rows beyond which a terminal gets a summary."""
+
+
+def description_to_terminal(found: dict[str, Json]) -> Group:
+    """The result of `inspect_cache`."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    planned = found["shards_planned"]
+    lines = {
+        "cache": f"{found['folder']} ({'complete' if found['complete'] else 'INCOMPLETE'})",
+        "features": f"{found['rows']:,} rows x {found['width']}, {found['dtype']}, raw (not L2-normalised)",
+        "shards": f"{found['shards']:,}{'' if planned in (None, found['shards']) else f' of {planned:,}'}, "
+        f"up to {found['shard_rows']:,} rows each, {found['bytes']:,} bytes",
+        "labels": ", ".join(f"{name} {count:,}" for name, count in found["labels"].items()),
+        **{key: str(value) for key, value in found["settings"].items()},
+        **{key: str(value) for key, value in found["encoder"].items() if value is not None},
+        "made with": "; ".join(found["libraries"]),
+        "fingerprint": found["fingerprint"],
+        "unreadable rows": f"{len(found['skipped']):,}",
+    }
+    for key, value in lines.items():
+        table.add_row(key, Text(value))
+    skipped = [Text(f"  row {item['row']}: {item['path']!r}: {item['reason']}") for item in found["skipped"][:SHOWN]]
+    if len(found["skipped"]) > SHOWN:
+        skipped.append(Text(f"  ... and {len(found['skipped']) - SHOWN:,} more; --json lists all"))
+    problems = [Text(f"problem: {problem}", style="red") for problem in found["problems"]]
+    return Group(table, *skipped, *problems)
+
+
+def verification_to_terminal(verification: Verification) -> Table:
+    """The result of `verify_cache`; many intact shards share a line."""
+    table = Table(title=Text(str(verification.store)))
+    table.add_column("part", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("bytes", justify="right", no_wrap=True)
+    table.add_column("result", overflow="fold")
+    intact = [finding for finding in verification.findings if _is_intact_shard(finding)]
+    fold = len(intact) > SHOWN
+    for finding in verification.findings:
+        if not (fold and _is_intact_shard(finding)):
+            table.add_row(*_cells(finding))
+    if fold:
+        total = Finding(f"{len(intact):,} shards", sum(f.rows for f in intact), sum(f.bytes for f in intact))
+        table.add_row(*_cells(total))
+    return table
+
+
+def _is_intact_shard(finding: Finding) -> bool:
+    return finding.part.endswith(".h5") and not finding.problem
+
+
+def _cells(finding: Finding) -> tuple[Text, ...]:
+    result = Text(finding.problem, style="red") if finding.problem else Text("intact", style="green")
+    counts = (f"{finding.rows:,}" if finding.rows else "", f"{finding.bytes:,}" if finding.bytes else "")
+    return (Text(finding.part), Text(counts[0]), Text(counts[1]), result)

@@ -1,0 +1,54 @@
+"""`expclip-cache verify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from expclip_cache.base import handle_errors
+
+
+def verify(
+    cache: Annotated[
+        str, typer.Argument(help="Folder with shards and index.json, or its address: s3://bucket/photos.")
+    ],
+    manifest: Annotated[
+        Path | None, typer.Option(help="What the cache was made from; by default its own manifest.jsonl.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the raw images: read them too and compare them with the manifest.")
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Read only so many shards, and so many rows of the raw images, spread evenly; list the rest."
+        ),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Delete what is broken; the next extract makes only that.")
+    ] = False,
+) -> None:
+    """Read every byte of a cache and say what is broken; the exit code is 1 if anything is.
+
+    Example: expclip-cache verify features/photos --images photos/
+    """
+    with handle_errors():
+        from rich.console import Console
+
+        from expclip_cache.base import TerminalReporter
+        from expclip_cache.cache import repair as delete_broken
+        from expclip_cache.cache import verify_cache
+        from expclip_cache.commands.cache_tables import verification_to_terminal
+        from expclip_cache.datasets import read_manifest
+
+        given = read_manifest(manifest) if manifest else None
+        found = verify_cache(cache, TerminalReporter(), given, images, sample)
+        Console().print(verification_to_terminal(found))
+        if not found.broken:
+            typer.echo(f"{cache}: intact")
+            return
+        typer.echo(f"{cache}: {len(found.broken)} of {len(found.findings)} parts are broken or missing")
+        if repair:
+            deleted = delete_broken(found)
+            typer.echo(f"deleted: {', '.join(deleted) or 'nothing'}. Run the extraction again to make what is missing.")
+        raise typer.Exit(1)

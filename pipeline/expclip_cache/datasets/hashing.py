@@ -1,0 +1,69 @@
+"""Hash the files of a dataset: to build its manifest, and to find files that have changed since."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import xxhash
+
+from expclip_cache.base import DataError
+from expclip_cache.datasets.listing import ListedRow, Listing
+from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
+
+
+def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int], None] = lambda _: None) -> Manifest:
+    """Read every file of a listing once and record its size and hash.
+
+    A file that cannot be read keeps its row, without a hash; the extraction decides whether that is an error.
+
+    Args:
+        advance: called with 1 after each row.
+
+    Raises:
+        DataError: the listing is empty or inconsistent.
+    """
+
+    def hash_row(row: ListedRow) -> ManifestRow:
+        size, digest = _size_and_hash(root, dict.fromkeys(row.files))
+        return ManifestRow(path=row.path, label=row.label, files=row.files, bytes=size, digest=digest)
+
+    rows = []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for row in pool.map(hash_row, listing.rows):
+            rows.append(row)
+            advance(1)
+    manifest = Manifest(name, listing.classes, tuple(rows), listing.notes)
+    if problem := inconsistency(manifest):
+        raise DataError(f"{root}: {problem}.")
+    return manifest
+
+
+def changed_rows(
+    manifest: Manifest, root: Path, rows: Iterable[int], advance: Callable[[int], None] = lambda _: None
+) -> list[int]:
+    """The ids among `rows` whose files differ from the sizes and hashes in the manifest."""
+    changed = []
+    for row_id in rows:
+        row = manifest.rows[row_id]
+        if _size_and_hash(root, dict.fromkeys(row.files)) != (row.bytes, row.digest):
+            changed.append(row_id)
+        advance(1)
+    return changed
+
+
+def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
+    """(total bytes, XXH3-128 hex) of the files' concatenated contents; (0, None) if one cannot be read."""
+    size, digest = 0, xxhash.xxh3_128()
+    for name in files:
+        path = root / name
+        try:
+            if not path.is_file():
+                return 0, None
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    size += len(block)
+                    digest.update(block)
+        except OSError:
+            return 0, None
+    return size, digest.hexdigest()

@@ -1,0 +1,112 @@
+"""Which libraries compute an encoder's features, and in which versions: recorded in a cache, not part of its identity.
+
+Written as "open_clip 3.3.0, torch 2.13.0+cu130, Pillow 13.0.0". Two versions count as equal when they differ only in
+what follows a `+`, which names a build.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib import import_module, metadata, util
+from pathlib import Path
+from typing import Any
+
+from expclip_cache.base import EncoderError
+from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+
+LLM_LIBRARIES = ("transformers", "torch", "Pillow")
+
+DISTRIBUTIONS = {"open_clip": "open_clip_torch"}
+"""Names in the package index, where they are not the library's own."""
+
+MODULES = {"Pillow": "PIL"}
+"""Names to import, where they are not the library's own."""
+
+
+def clip_libraries(model_config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The libraries behind a CLIP.
+
+    Args:
+        model_config: `model_cfg` of open_clip_config.json, or an architecture's config in open_clip.
+    """
+    text, vision = model_config.get("text_cfg", {}), model_config.get("vision_cfg", {})
+    names = ["open_clip", "torch", "Pillow"]
+    if text.get("hf_tokenizer_name") or text.get("hf_model_name"):
+        names.append("transformers")
+    if vision.get("timm_model_name"):
+        names.append("timm")
+    return tuple(names)
+
+
+def loaded_libraries(names: Iterable[str]) -> str:
+    """Libraries and the versions that they report themselves, as a cache records them."""
+    return ", ".join(f"{name} {import_module(MODULES.get(name, name)).__version__}" for name in names)
+
+
+def library_versions(encoder: ClipSettings | LlmSettings) -> dict[str, str]:
+    """The libraries that would compute this encoder's features here, and their installed versions.
+
+    Reads package metadata and at most one JSON file: no library is imported, no model is loaded, and the network is
+    not used. Where a CLIP's config is not on this machine, only the libraries that every CLIP needs are listed.
+    """
+    names = LLM_LIBRARIES if isinstance(encoder, LlmSettings) else clip_libraries(_clip_config(encoder))
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(DISTRIBUTIONS.get(name, name))
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def parse_library(text: str) -> dict[str, str]:
+    """Read a cache's `library`: name -> version. Parts that are not a name and a version are left out.
+
+    >>> parse_library("open_clip 3.3.0, torch 2.13.0+cu130")
+    {'open_clip': '3.3.0', 'torch': '2.13.0+cu130'}
+    """
+    words = [part.split() for part in text.split(",")]
+    return {pair[0]: pair[1] for pair in words if len(pair) == 2}
+
+
+def library_differences(cached: str, installed: Mapping[str, str]) -> list[str]:
+    """One phrase for each library whose version differs; libraries that only one side names are not compared.
+
+    Args:
+        cached: `library` of a cache or shard.
+        installed: from `library_versions`.
+
+    >>> library_differences("torch 2.11.0+cpu, Pillow 13.0.0", {"torch": "2.13.0+cu130", "Pillow": "13.0.0"})
+    ['torch 2.11.0 cached, 2.13.0 installed']
+    """
+    pairs = [
+        (name, _public(then), _public(installed[name]))
+        for name, then in parse_library(cached).items()
+        if name in installed
+    ]
+    return [f"{name} {then} cached, {now} installed" for name, then, now in pairs if then != now]
+
+
+def _public(version: str) -> str:
+    return version.partition("+")[0]
+
+
+def _clip_config(clip: ClipSettings) -> dict[str, Any]:
+    """The model's part of a CLIP's config, without importing open_clip; empty if it is not on this machine."""
+    from expclip_cache.encoders.clip_files import CONFIG, find_clip_files
+
+    try:
+        folder = find_clip_files(clip.model_copy(update={"weights": "random"}), local_only=True).folder
+    except EncoderError:
+        return {}
+    file = folder / CONFIG if folder else _architectures() / f"{clip.model}.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        return dict(config.get("model_cfg", config))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _architectures() -> Path:
+    """The folder of open_clip's built-in architectures."""
+    found = util.find_spec("open_clip")
+    return Path(found.origin).parent / "model_configs" if found and found.origin else Path()

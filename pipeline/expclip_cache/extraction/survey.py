@@ -1,0 +1,93 @@
+"""Survey: look once at what is stored where a cache is to be; nothing is changed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from expclip_cache.base import CacheError
+from expclip_cache.cache import INDEX, FeatureCache, Folder, ShardEntry, Store, shard_name
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What earlier runs left.
+
+    Attributes:
+        index: the cache, if its index is there and intact; its shards may be missing all the same.
+        complete: whether every shard of the index is there and as long as recorded. Readers and `verify` check bytes.
+        shards: finished shards of the part surveyed, each proved intact, by number; not looked at if complete.
+        unsent: those of them that still have to be put to a remote store.
+        sample: some intact shard of another part, if this part has none.
+        damage: what is there but cannot be used, in words.
+    """
+
+    index: FeatureCache | None = None
+    complete: bool = False
+    shards: dict[int, ShardEntry] | None = None
+    unsent: frozenset[int] = frozenset()
+    sample: ShardEntry | None = None
+    damage: tuple[str, ...] = ()
+
+    @property
+    def entries(self) -> list[ShardEntry]:
+        """Every shard that was proved."""
+        return [*(self.shards or {}).values(), *([self.sample] if self.sample else [])]
+
+
+def survey(store: Store, part: range) -> Survey:
+    """Look at the index; unless it says that the cache is complete, at every shard of a part too.
+
+    Args:
+        part: numbers of shards.
+    """
+    index, damage = None, []
+    if store.size(INDEX) is not None:
+        try:
+            index = FeatureCache(store)
+        except CacheError as error:
+            damage.append(f"{error} Checking every shard instead.")
+    if index and index.has_every_shard():
+        return Survey(index=index, complete=True)
+    waiting = store.waiting()
+    left, unreadable = proved_shards(Folder(store.folder), [n for n in part if shard_name(n) in waiting])
+    stored, damaged = proved_shards(store, [number for number in part if number not in left])
+    shards = stored | left
+    return Survey(
+        index=index,
+        shards=shards,
+        unsent=frozenset(left),
+        sample=None if shards else _any_shard(store),
+        damage=(*damage, *unreadable, *damaged),
+    )
+
+
+def proved_shards(store: Store, numbers: Iterable[int]) -> tuple[dict[int, ShardEntry], list[str]]:
+    """The finished shards among `numbers`, each proved (see `Store.proved`), and what is wrong with the others."""
+    there = store.sizes()
+
+    def proved(number: int) -> ShardEntry | CacheError:
+        try:
+            return store.proved(shard_name(number))
+        except CacheError as error:
+            return error
+
+    present = [number for number in numbers if shard_name(number) in there]
+    found, damage = {}, []
+    for number, entry in zip(present, store.each(proved, present), strict=True):
+        if isinstance(entry, CacheError):
+            damage.append(f"{entry} Encoding it again.")
+        elif entry.number == number:
+            found[number] = entry
+        else:
+            path = store.path(shard_name(number))
+            damage.append(f"{path}: contains shard {entry.number}, not {number}. Encoding it again.")
+    return found, damage
+
+
+def _any_shard(store: Store) -> ShardEntry | None:
+    """The first intact shard, whatever its number."""
+    for name in sorted(name for name in store.sizes() if name.startswith("shard-")):
+        try:
+            return store.proved(name)
+        except CacheError:
+            continue
+    return None

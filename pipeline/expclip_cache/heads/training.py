@@ -1,0 +1,134 @@
+"""Contrastive training of the projection head W (t, d) on features in memory or on disk.
+
+Several heads (seeds, learning rates, weight decays, teachers) train at once as one batched problem. Each comes out as
+it would alone, up to the rounding of batched products.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from expclip_cache.base import SettingsError
+from expclip_cache.heads.fused_step import HeadGroup, Recipe
+from expclip_cache.heads.settings import ContrastiveSettings
+
+ROWS_PER_COPY = 512
+"""Rows that are read and converted at a time, so that the temporaries stay in the CPU's caches."""
+
+
+class Features(Protocol):
+    """(n, w) raw features of any float dtype: a NumPy array, or rows of caches that are read on access."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, w)."""
+        ...
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
+        """(k,) int64 -> (k, w)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainedHeads:
+    """Trained heads, one per recipe.
+
+    Attributes:
+        weights: (s, t, d) float32.
+        losses: (s, epochs) float64, mean loss over the batches of each epoch, in nats.
+        batch_losses: (s, epochs * batches) float32, loss of each step.
+    """
+
+    weights: np.ndarray
+    losses: np.ndarray
+    batch_losses: np.ndarray
+
+
+def train_heads(
+    images: Features,
+    targets: Features,
+    logit_scale: float,
+    settings: ContrastiveSettings,
+    device: torch.device,
+    advance: Callable[[int], None] = lambda _: None,
+    *,
+    resident: bool = True,
+    recipes: Sequence[Recipe] = (),
+    teachers: int = 1,
+) -> TrainedHeads:
+    """Train heads as the reference does: SGD with momentum, shuffled, last partial batch dropped.
+
+    Args:
+        images: (n, d) raw CLIP features.
+        targets: (m k n, t) raw LLM targets: for each of m teachers its k draws, one after the other. Row i of a draw
+            describes the image in row i of `images`. Epoch e uses draw e modulo k; targets without dropout have k = 1.
+        logit_scale: s, the factor itself (CLIP's 100, not its logarithm).
+        settings: epochs, batch size and momentum of all heads; also their seeds, learning rate and weight decay if no
+            recipes are given.
+        advance: called with 1 after each step.
+        resident: copy all rows to the device once. Otherwise each batch is gathered when it is needed, and memory does
+            not depend on n. Both give the same heads.
+        recipes: one per head; by default one for each of the settings' seeds.
+        teachers: m.
+
+    Raises:
+        SettingsError: there are fewer rows than one batch.
+    """
+    (rows, width), (all_targets, target_width) = images.shape, targets.shape
+    recipes = recipes or [Recipe(seed, settings.lr, settings.weight_decay) for seed in settings.seeds]
+    batch, draws = settings.batch_size, all_targets // max(rows * teachers, 1)
+    steps = rows // batch
+    if steps == 0:
+        raise SettingsError(
+            f"batch_size is {batch}, but only {rows} images have features: less than one full batch. "
+            "Use a smaller batch_size or more images."
+        )
+    if draws * rows * teachers != all_targets:
+        raise ValueError(f"expected targets for {rows} images and {teachers} teachers, found {all_targets} rows.")
+    take_images = _batches(images, device, resident, lambda x: x)
+    take_targets = _batches(targets, device, resident, lambda y: F.normalize(y, dim=-1))
+    size = 1 if device.type == "cpu" else len(recipes)
+    shapes = (size, target_width, width), (size, batch, target_width), (size, batch, target_width)
+    gradient, z, dz = (torch.empty(shape, device=device) for shape in shapes)
+    groups = [
+        HeadGroup(recipes, slice(start, start + size), settings.momentum, (gradient, z, dz))
+        for start in range(0, len(recipes), size)
+    ]
+    shufflers = [torch.Generator().manual_seed(recipe.seed) for recipe in recipes]
+    losses = torch.empty(len(recipes), settings.epochs * steps, device=device)
+    teacher = torch.tensor([[recipe.teacher] for recipe in recipes])
+    for epoch in range(settings.epochs):
+        order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers])
+        first_target = (teacher * draws + epoch % draws) * rows
+        for step in range(steps):
+            chosen = order[:, step * batch : (step + 1) * batch]
+            for group in groups:
+                x, y = take_images(chosen[group.heads]), take_targets((first_target + chosen)[group.heads])
+                losses[group.heads, epoch * steps + step] = group.step(x, y, logit_scale)
+            advance(1)
+    batch_losses = losses.cpu().numpy()
+    means = batch_losses.reshape(len(recipes), settings.epochs, steps).mean(axis=2, dtype=np.float64)
+    weights = torch.cat([group.weights for group in groups])
+    return TrainedHeads(weights.cpu().numpy(), means, batch_losses)
+
+
+def _batches(
+    features: Features, device: torch.device, resident: bool, prepare: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from (s, b) row numbers to their (s, b, w) float32 features on the device, prepared."""
+
+    def read(rows: np.ndarray) -> torch.Tensor:
+        values = np.ascontiguousarray(features[rows])
+        return prepare(torch.from_numpy(values).to(device, torch.float32))
+
+    if not resident:
+        return lambda chosen: read(chosen.flatten().numpy()).unflatten(0, chosen.shape)
+    everything = torch.empty(features.shape, device=device)
+    for start in range(0, len(everything), ROWS_PER_COPY):
+        rows = np.arange(start, min(start + ROWS_PER_COPY, len(everything)))
+        everything[start : start + len(rows)] = read(rows)
+    return lambda chosen: everything[chosen.to(device)]

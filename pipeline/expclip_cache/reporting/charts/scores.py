@@ -1,0 +1,91 @@
+"""Charts of UAR by test set and of recall by class."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from expclip_cache.reporting.charts.svg import LETTER, coordinate, dot, gain_or_loss, svg, text, vertical_line, whisker
+
+
+def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
+    """UAR with CLIP and with Exp-CLIP, one line per test set.
+
+    Args:
+        rows: name of the test set, CLIP's UAR, Exp-CLIP's UAR and its standard deviation over seeds; in percent.
+    """
+    left, right, step = 16 + LETTER * max(len(row[0]) for row in rows), 52, 32
+    width, height = 480.0, step * len(rows) + 30.0
+    top = _ceiling(max(max(row[1], row[2] + row[3]) for row in rows))
+
+    def x(value: float) -> float:
+        return left + (width - left - right) * value / top
+
+    body = []
+    for tick in range(0, int(top) + 1, 10 if top <= 50 else 20):
+        body.append(vertical_line(x(tick), 4, height - 26))
+        body.append(text(x(tick), height - 8, f"{tick}", "middle", "faint"))
+    for number, (name, clip, expclip, std) in enumerate(rows):
+        y = step * number + 20.0
+        change = expclip - clip
+        body.append(text(left - 10, y + 4, name, "end"))
+        body.append(
+            f'<path class="link {gain_or_loss(change)}" '
+            f'd="M{coordinate(x(clip))} {coordinate(y)}H{coordinate(x(expclip))}"/>'
+        )
+        body.append(dot("clip", x(clip), y, 6))
+        if std:
+            body.append(whisker(x(expclip - std), x(expclip + std), y))
+        body.append(dot("expclip", x(expclip), y, 6))
+        body.append(text(max(x(clip), x(expclip + std)) + 12, y + 4, f"{change:+.1f}", "start", "strong"))
+    label = "UAR in percent, CLIP then Exp-CLIP. " + "; ".join(f"{n}: {a:.1f} to {b:.1f}" for n, a, b, _ in rows)
+    return svg(width, height, label, body)
+
+
+def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence[Sequence[float]]) -> str:
+    """Recall of each class, CLIP above Exp-CLIP.
+
+    Args:
+        classes: c names.
+        clip: (c,) recall in percent, NaN for a class without test items.
+        expclip: (s, c) recall of each head; the bar is their mean, the whisker spans lowest to highest.
+    """
+    heads = np.asarray(expclip, dtype=float)
+    mean, low, high = heads.mean(axis=0), heads.min(axis=0), heads.max(axis=0)
+    left, right, step = 14 + LETTER * max(map(len, classes)), 44, 40
+    width, height = 480.0, step * len(classes) + 26.0
+
+    def x(value: float) -> float:
+        return left + (width - left - right) * value / 100
+
+    def bar(css: str, value: float, y: float) -> str:
+        return (
+            f'<rect class="{css}" x="{coordinate(x(0))}" y="{coordinate(y)}" '
+            f'width="{coordinate(x(value) - x(0))}" height="12"/>'
+        )
+
+    body = []
+    for tick in (0, 25, 50, 75, 100):
+        body.append(vertical_line(x(tick), 2, height - 22))
+        body.append(text(x(tick), height - 6, f"{tick}", "middle", "faint"))
+    for number, name in enumerate(classes):
+        y = step * number + 6.0
+        body.append(text(left - 8, y + 18, name, "end"))
+        if math.isnan(clip[number]):
+            body.append(text(x(0) + 4, y + 18, "no test items", "start", "faint"))
+            continue
+        body += [bar("clip", clip[number], y), bar("expclip", mean[number], y + 14)]
+        end = max(x(high[number]), x(mean[number]))
+        if high[number] > low[number]:
+            body.append(whisker(x(low[number]), x(high[number]), y + 20))
+        body.append(text(x(clip[number]) + 5, y + 10.5, f"{clip[number]:.0f}", "start", "small"))
+        body.append(text(end + 5, y + 24.5, f"{mean[number]:.0f}", "start", "small"))
+    label = "Recall in percent, CLIP then Exp-CLIP. " + "; ".join(
+        f"{name}: {a:.0f}, {b:.0f}" for name, a, b in zip(classes, clip, mean, strict=True) if not math.isnan(a)
+    )
+    return svg(width, height, label, body)
+
+
+def _ceiling(value: float) -> float:
+    """The next multiple of ten, at most 100."""
+    return min(100.0, 10.0 * math.ceil(max(value, 1.0) / 10))

@@ -1,0 +1,91 @@
+"""Which test sets are scored together in one row: single sets, single folds, and all folds of a set."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from expclip_cache.datasets import DatasetSettings, Definition, definition_of
+from expclip_cache.scoring import Confusion, Scores, fold_mean, pooled
+
+Part = Literal["whole", "fold", "fold mean", "pooled"]
+
+
+@dataclass(frozen=True)
+class FoldGroup:
+    """The test sets behind one row, and how their scores become one.
+
+    Attributes:
+        test_set: name of the row: the test set's key in params.yaml, or the definition's name for all folds together.
+        part: `whole` for a set without folds; one `fold`; the unweighted `fold mean`; all folds' items `pooled`.
+        names: keys of the test sets in params.yaml.
+        average: confusion matrices of the test sets -> scores.
+        published_n: items behind the published scores; None if unknown.
+        published_as: dataset name under which published scores are looked up; None if there are none for this part.
+    """
+
+    test_set: str
+    part: Part
+    names: tuple[str, ...]
+    average: Callable[[Sequence[Confusion]], Scores]
+    published_n: int | None
+    published_as: str | None
+
+
+def fold_groups(test_sets: Mapping[str, DatasetSettings]) -> Iterator[FoldGroup]:
+    """Every test set; the folds of a set first one by one and then, if none is missing, together.
+
+    Raises:
+        SettingsError: a definition cannot be read.
+    """
+    definitions = {name: definition_of(settings) for name, settings in test_sets.items()}
+    done: set[str] = set()
+    for name, definition in definitions.items():
+        if not definition.folds:
+            yield FoldGroup(
+                test_set=name,
+                part="whole",
+                names=(name,),
+                average=pooled,
+                published_n=_published_items(definition, (None,)),
+                published_as=definition.published_as or definition.name,
+            )
+        elif definition.name not in done:
+            done.add(definition.name)
+            folds = {key: test_sets[key].fold for key, other in definitions.items() if other.name == definition.name}
+            yield from _folds_of(definition, folds)
+
+
+def _folds_of(definition: Definition, folds: Mapping[str, int | None]) -> Iterator[FoldGroup]:
+    """Each of the folds (key in params.yaml -> number of the fold); then their mean and pool if all folds are there."""
+    for name, fold in folds.items():
+        yield FoldGroup(
+            test_set=name,
+            part="fold",
+            names=(name,),
+            average=pooled,
+            published_n=_published_items(definition, (fold,)),
+            published_as=None,
+        )
+    if len(folds) == len(definition.folds) and set(folds.values()) == set(definition.folds):
+        items = _published_items(definition, definition.folds)
+        mean = FoldGroup(
+            test_set=definition.name,
+            part="fold mean",
+            names=tuple(folds),
+            average=fold_mean,
+            published_n=items,
+            published_as=definition.published_as or definition.name,
+        )
+        yield mean
+        yield replace(mean, part="pooled", average=pooled, published_as=None)
+
+
+def _published_items(definition: Definition, folds: Sequence[int | None]) -> int | None:
+    """The published number of test items in some folds together; None if unknown."""
+    items = 0
+    for fold in folds:
+        counts = definition.published_counts(fold)
+        if counts is None:
+            return None
+        items += sum(counts)
+    return items

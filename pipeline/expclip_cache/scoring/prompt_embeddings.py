@@ -1,0 +1,44 @@
+"""Cached prompt embeddings: look them up by text, stack them for a set of classes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from expclip_cache.base import CacheError
+from expclip_cache.cache import FeatureCache
+from expclip_cache.prompts import Prompt
+
+
+def embeddings_by_text(prompts: FeatureCache) -> dict[str, np.ndarray]:
+    """Text -> (d,) float32 embedding, raw, not L2-normalised, from a cache of prompts.
+
+    Raises:
+        CacheError: a shard is missing or damaged.
+    """
+    return dict(zip(prompts.paths(), prompts[:].astype(np.float32), strict=True))
+
+
+def stack_prompts(
+    prompts: Sequence[Prompt], classes: Sequence[str], embeddings: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The two arrays that a `PromptIndex` is built from.
+
+    Args:
+        prompts: p prompts of `classes`.
+        classes: c class names.
+        embeddings: text -> (d,) embedding.
+
+    Returns:
+        (p, d) raw embeddings and (p,) int64 class numbers.
+
+    Raises:
+        CacheError: a prompt has no embedding.
+    """
+    missing = [prompt.text for prompt in prompts if prompt.text not in embeddings]
+    if missing:
+        raise CacheError(
+            f"the prompt cache has no embedding of {missing[0]!r} ({len(missing)} of {len(prompts)} prompts are "
+            "missing). Encode the prompts again."
+        )
+    vectors = np.stack([embeddings[prompt.text] for prompt in prompts])
+    return vectors, np.array([classes.index(prompt.class_name) for prompt in prompts])

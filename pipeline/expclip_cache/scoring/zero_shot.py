@@ -1,0 +1,109 @@
+"""Score cached features with heads from anywhere: no training, no params.yaml, no encoder."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from expclip_cache.base import CacheError, DataError, SettingsError
+from expclip_cache.cache import FeatureCache, differences
+from expclip_cache.heads import read_head
+from expclip_cache.prompts import TYPES, Prompt, PromptSettings, prompt_table
+from expclip_cache.scoring.metrics import Scores, scores
+from expclip_cache.scoring.predictions import predict_dataset
+from expclip_cache.scoring.prompt_embeddings import embeddings_by_text
+
+DEFAULT_PROMPTS = PromptSettings()
+
+
+@dataclass(frozen=True)
+class ZeroShotScores:
+    """The scores of one test set under one prompt type.
+
+    Attributes:
+        prompt_type: 1 to 5, or 0 for prompts from a file.
+        skipped: rows of the cache without features; they are not scored.
+        clip: plain CLIP.
+        heads: name of a head -> its scores.
+    """
+
+    prompt_type: int
+    skipped: int
+    clip: Scores
+    heads: Mapping[str, Scores]
+
+
+def score(
+    images: FeatureCache | Path | str,
+    prompts: FeatureCache | Path | str,
+    heads: Mapping[str, np.ndarray | Path | str] | None = None,
+    settings: PromptSettings = DEFAULT_PROMPTS,
+    *,
+    every_type: bool = False,
+) -> list[ZeroShotScores]:
+    """Score a labelled cache zero-shot, with plain CLIP and with each head.
+
+    Args:
+        images: cache of a labelled test set, opened, or its folder or address; features of width d.
+        prompts: cache of prompt embeddings from the same CLIP, likewise.
+        heads: name -> W (t, d), or the safetensors file that holds it. None scores plain CLIP alone.
+        settings: prompt set, prompt types and aggregation; by default the reference's set, types 2 and 5, mean.
+        every_type: score every type whose prompts are all in the cache, instead of `settings.types`.
+
+    Returns:
+        One item per prompt type, ascending.
+
+    Raises:
+        CacheError: a cache cannot be used, the two come from different CLIPs, a prompt is missing, or a head expects
+            features of another width.
+        DataError: a head cannot be read, or the images have no labels.
+        SettingsError: the prompt set has no prompts for these classes, or `every_type` finds no complete type.
+    """
+    images, prompts = _opened(images), _opened(prompts)
+    changed = differences(images.identity.encoder, prompts.identity.encoder, ("images", "prompts"))
+    if changed:
+        raise CacheError(
+            f"{images} and {prompts} were encoded with different CLIPs, so their features cannot be compared:\n  "
+            + "\n  ".join(changed)
+            + "\nEncode both with the same CLIP."
+        )
+    embeddings = embeddings_by_text(prompts)
+    table = prompt_table(settings.set, TYPES if every_type else settings.types, images.classes)
+    if every_type:
+        table = _complete_types(table, embeddings.keys())
+        if not table:
+            raise SettingsError(
+                f"{prompts}: expected all prompts of at least one type of the set {settings.set!r} for the classes "
+                f"{', '.join(images.classes)}; no type is complete. Encode the prompts first."
+            )
+    matrices = {name: _head_matrix(name, head) for name, head in (heads or {}).items()}
+    predictions = predict_dataset(images, embeddings, table, matrices, settings.aggregation)
+    return [
+        ZeroShotScores(
+            kind,
+            len(images.skipped),
+            scores(predictions.confusion(predicted)),
+            {name: scores(predictions.confusion(found)) for name, found in predictions.expclip[kind].items()},
+        )
+        for kind, predicted in predictions.clip.items()
+    ]
+
+
+def _opened(cache: FeatureCache | Path | str) -> FeatureCache:
+    return cache if isinstance(cache, FeatureCache) else FeatureCache(cache)
+
+
+def _head_matrix(name: str, head: np.ndarray | Path | str) -> np.ndarray:
+    """W (t, d), read from its file if it is not a matrix yet."""
+    if not isinstance(head, np.ndarray):
+        return read_head(Path(head))
+    if head.ndim != 2:
+        raise DataError(f"head {name}: expected a matrix (t, d), found an array of shape {head.shape}.")
+    return head
+
+
+def _complete_types(table: Sequence[Prompt], texts: Collection[str]) -> tuple[Prompt, ...]:
+    """The prompts of those types whose prompts are all in `texts`."""
+    incomplete = {prompt.type for prompt in table if prompt.text not in texts}
+    return tuple(prompt for prompt in table if prompt.type not in incomplete)

@@ -1,0 +1,91 @@
+"""docs/api.md, run as a user would: the wheel installed, in an empty folder, beside a pipeline.py of the user's own."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import expclip_cache
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """A folder with the wheel unpacked, which is how a wheel of pure Python is installed."""
+    dist = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = dist.glob("*.whl")
+    site = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    return site
+
+
+@pytest.fixture
+def user_folder(tmp_path) -> Path:
+    (tmp_path / "pipeline.py").write_text("OWNER = 'the user'\n")
+    return tmp_path
+
+
+def run(site: Path, folder: Path, code: str) -> str:
+    (folder / "example.py").write_text(code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "example.py"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_installs_one_package_and_every_file_it_needs(site):
+    assert {path.name for path in site.iterdir() if path.suffix != ".dist-info"} == {"expclip_cache"}
+    ours = {
+        path.relative_to(ROOT / "pipeline") for path in (ROOT / "pipeline/expclip_cache").rglob("*") if path.is_file()
+    }
+    ours = {path for path in ours if "__pycache__" not in path.parts}
+    assert not [path for path in ours if not (site / path).is_file()]
+
+
+def test_every_example_runs_in_an_empty_folder_beside_a_pipeline_of_the_users_own(site, user_folder):
+    check = "import expclip_cache, pipeline\nassert pipeline.OWNER == 'the user'\nprint(expclip_cache.__file__)\n"
+    output = run(site, user_folder, check + "\n".join(BLOCKS))
+    assert output.startswith(str(site))
+    assert "prompt type 5: CLIP" in output
+    assert output.splitlines()[-1] == "300"
+
+
+def test_nothing_called_pipeline_can_be_imported(site, tmp_path):
+    code = """
+try:
+    import pipeline
+except ModuleNotFoundError:
+    print("refused")
+"""
+    assert run(site, tmp_path, code) == "refused\n"
+
+
+def test_the_page_names_everything_public_and_nothing_else():
+    named = set(re.findall(r"`([A-Za-z_]+)", PAGE)) | set(re.findall(r"\b[A-Za-z_]+\b", "\n".join(BLOCKS)))
+    assert not [name for name in expclip_cache.__all__ if name not in named]
+    imported = [name for line in re.findall(r"from expclip_cache import (.*)", PAGE) for name in line.split(", ")]
+    assert set(imported) <= set(expclip_cache.__all__)
+
+
+def test_the_import_is_light():
+    code = """
+import sys, time
+start = time.perf_counter()
+import expclip_cache
+seconds = time.perf_counter() - start
+heavy = {"torch", "transformers", "open_clip", "faiss", "h5py", "numpy", "pydantic", "pandas"} & set(sys.modules)
+print(heavy or "light", seconds)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("light"), done.stdout

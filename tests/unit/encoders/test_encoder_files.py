@@ -1,0 +1,217 @@
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import huggingface_hub
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from expclip_cache.base.errors import EncoderError
+from expclip_cache.encoders import files
+from expclip_cache.encoders.clip import load_clip
+from expclip_cache.encoders.clip_files import find_clip_files
+from expclip_cache.encoders.hashing import digest
+from expclip_cache.encoders.llm_files import find_llm_files
+from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.weights import weights_sha256
+from tiny_encoders import INSTRUCTION, blip2_config, write_blip2, write_clip
+
+
+def clip(model: str | Path, weights: str = "pretrained") -> ClipSettings:
+    return ClipSettings(name="tiny", model=str(model), weights=weights)
+
+
+def llm(
+    model: str | Path, weights: Literal["pretrained", "random"] = "pretrained", revision: str | None = None
+) -> LlmSettings:
+    return LlmSettings(name="tiny", model=str(model), weights=weights, revision=revision, instruction=INSTRUCTION)
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_replaced_clip_weights_change_the_identity(tmp_path):
+    settings, file = write_clip(tmp_path), tmp_path / "open_clip_model.safetensors"
+    assert (
+        weights_sha256(settings)
+        == sha256(file)
+        == load_clip(settings, torch.device("cpu")).describe()["weights_sha256"]
+    )
+    first = find_clip_files(settings).identity()
+    weights = load_file(file)
+    weights["visual.proj"][0, 0] += 1
+    save_file(weights, file)
+    second = find_clip_files(settings).identity()
+    assert first.pop("weights_sha256") != second.pop("weights_sha256") == sha256(file)
+    assert first == second
+
+
+def test_a_changed_config_or_tokenizer_changes_the_identity(tmp_path):
+    settings = write_clip(tmp_path)
+    before = find_clip_files(settings).identity()
+    config = tmp_path / "open_clip_config.json"
+    config.write_text(config.read_text() + "\n")
+    after = find_clip_files(settings).identity()
+    assert {key for key in before if before[key] != after[key]} == {"config_sha256"}
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert {key for key in after if after[key] != find_clip_files(settings).identity()[key]} == {"tokenizer_sha256"}
+
+
+def test_several_weights_files_are_hashed_in_order(tmp_path):
+    settings, model = write_blip2(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    model.save_pretrained(tmp_path, max_shard_size="100KB")
+    shards = sorted(tmp_path.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    assert find_llm_files(settings).weights == tuple(shards)
+    listing = "".join(f"{sha256(shard)}  {shard.name}\n" for shard in shards)
+    assert weights_sha256(settings) == digest(shards) == hashlib.sha256(listing.encode()).hexdigest()
+    shards[1].unlink()
+    assert weights_sha256(settings) is None
+    with pytest.raises(EncoderError, match=f"expected the file .*{shards[1].name}"):
+        find_llm_files(settings)
+
+
+def test_hash_of_random_and_of_missing_weights(tmp_path):
+    blip2_config().save_pretrained(tmp_path)
+    assert weights_sha256(llm(tmp_path)) is None
+    assert weights_sha256(llm(tmp_path, weights="random")) == "random:seed=0"
+    assert weights_sha256(clip("ViT-B-32-quickgelu", "random")) == "random:seed=0"
+    assert weights_sha256(clip(tmp_path)) is None
+    assert weights_sha256(llm(tmp_path / "nowhere")) is None
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty Hugging Face cache."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def cache_repository(cache: Path, name: str, commit: str, folder: Path) -> None:
+    """Store a folder in the Hugging Face cache as a download would: blobs named by hash, and links to them."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    for part in ("refs", "blobs", f"snapshots/{commit}"):
+        (repository / part).mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    for file in folder.iterdir():
+        blob = repository / "blobs" / sha256(file)
+        blob.write_bytes(file.read_bytes())
+        (repository / "snapshots" / commit / file.name).symlink_to(blob)
+
+
+ADVICE = (
+    r".*not in the Hugging Face cache, and could not be downloaded.*"
+    r"set {0}\.model to its folder, or set {0}\.weights: random"
+)
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_without_a_network_a_repository_that_is_not_cached_is_an_error(hub, monkeypatch, network_attempts, offline):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+    settings = llm("Salesforce/blip2-flan-t5-xxl", revision="abc")
+    assert weights_sha256(settings) is None
+    assert not network_attempts
+    with pytest.raises(EncoderError, match="Salesforce/blip2-flan-t5-xxl@abc" + ADVICE.format("llm")):
+        find_llm_files(settings)
+    assert bool(network_attempts) != offline
+
+
+def test_offline_a_tag_that_is_not_cached_is_an_error(hub, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    settings = clip("ViT-B-32-quickgelu", "openai")
+    with pytest.raises(EncoderError, match="ViT-B-32-quickgelu with weights 'openai'" + ADVICE.format("clip")):
+        find_clip_files(settings)
+    assert weights_sha256(settings) is None
+
+
+def test_a_cached_repository_needs_no_network(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    write_blip2(tmp_path / "llm")
+    write_clip(tmp_path / "clip")
+    cache_repository(hub, "someone/blip2", commit, tmp_path / "llm")
+    cache_repository(hub, "someone/clip", commit, tmp_path / "clip")
+    assert (
+        find_llm_files(llm("someone/blip2")).identity() | {"revision": commit}
+        == find_llm_files(llm("someone/blip2")).identity()
+    )
+    assert weights_sha256(llm("someone/blip2")) == sha256(tmp_path / "llm" / "model.safetensors")
+    assert weights_sha256(clip("hf-hub:someone/clip")) == sha256(tmp_path / "clip" / "open_clip_model.safetensors")
+    assert load_clip(clip("hf-hub:someone/clip"), torch.device("cpu")).describe()["revision"] == commit
+
+
+def test_an_unknown_architecture_is_an_error_with_similar_names():
+    with pytest.raises(EncoderError, match=r"'ViT-B-32-quickglu' is neither.*Similar names: .*ViT-B-32-quickgelu"):
+        find_clip_files(clip("ViT-B-32-quickglu", "openai"))
+    with pytest.raises(EncoderError, match="neither a folder nor an architecture"):
+        load_clip(clip("no-such-clip", "random"), torch.device("cpu"))
+
+
+def test_an_unknown_tag_is_an_error_with_the_known_ones():
+    with pytest.raises(
+        EncoderError, match=r"'opena1' is not a tag of ViT-B-32-quickgelu.*Similar names: openai.*laion400m_e32"
+    ):
+        find_clip_files(clip("ViT-B-32-quickgelu", "opena1"))
+    with pytest.raises(EncoderError, match=r"'pretrained' is not a tag.*Expected one of openai"):
+        find_clip_files(clip("ViT-B-32-quickgelu"))
+
+
+def test_openai_weights_need_quickgelu():
+    with pytest.raises(
+        EncoderError, match=r"trained with QuickGELU.*runs without it.*Set clip.model: ViT-B-32-quickgelu"
+    ):
+        find_clip_files(clip("ViT-B-32", "openai"))
+
+
+def test_open_clip_has_the_checkpoints_of_the_paper():
+    for model in ("ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu"):
+        assert open_clip.get_pretrained_cfg(model, "openai")["hf_hub"].startswith("timm/")
+
+
+def test_a_missing_folder_is_an_error():
+    for model in ("./nowhere", "/no/such/folder", "a/b/c"):
+        with pytest.raises(EncoderError, match=f"clip.model: {model} is not a folder on this machine"):
+            find_clip_files(clip(model))
+        with pytest.raises(EncoderError, match=f"llm.model: {model} is not a folder on this machine"):
+            find_llm_files(llm(model))
+
+
+def test_pickled_weights_are_refused(tmp_path):
+    settings = write_clip(tmp_path / "clip")
+    (tmp_path / "clip" / "open_clip_model.safetensors").rename(tmp_path / "clip" / "open_clip_pytorch_model.bin")
+    with pytest.raises(EncoderError, match=r"open_clip_model.safetensors, found .*open_clip_pytorch_model.bin.*pickle"):
+        find_clip_files(settings)
+    settings, _ = write_blip2(tmp_path / "llm")
+    (tmp_path / "llm" / "model.safetensors").rename(tmp_path / "llm" / "pytorch_model.bin")
+    with pytest.raises(EncoderError, match=r"model.safetensors, found .*pytorch_model.bin.*pickle"):
+        find_llm_files(settings)
+
+
+def test_a_folder_is_used_with_its_own_weights(tmp_path):
+    settings = write_clip(tmp_path)
+    with pytest.raises(EncoderError, match=r"'openai' cannot be used with the folder.*pretrained"):
+        find_clip_files(settings.model_copy(update={"weights": "openai"}))
+    with pytest.raises(EncoderError, match=r"expected the file .*missing\.safetensors"):
+        find_clip_files(clip("ViT-B-32-quickgelu", str(tmp_path / "missing.safetensors")))
+
+
+def test_a_broken_index_is_an_error(tmp_path):
+    settings, _ = write_blip2(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps([]))
+    with pytest.raises(EncoderError, match="does not list the files of the weights"):
+        find_llm_files(settings)
+
+
+def test_demo_names_the_packaged_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "PACKAGED", tmp_path)
+    with pytest.raises(EncoderError, match="demo encoder is not part of this installation"):
+        find_clip_files(clip("demo"))
+    write_clip(tmp_path / "clip")
+    write_blip2(tmp_path / "blip2")
+    assert find_clip_files(clip("demo")).folder == tmp_path / "clip"
+    assert find_llm_files(llm("demo")).folder == tmp_path / "blip2"

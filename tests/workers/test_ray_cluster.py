@@ -1,0 +1,215 @@
+"""A Ray cluster of four nodes on this machine: the same bytes as in one process, whatever dies."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+from ray.cluster_utils import Cluster
+
+from expclip_cache.base import CacheError, DataError, EncoderError, LostWorkerError, SettingsError, SilentReporter
+from expclip_cache.cache import FeatureCache
+from expclip_cache.extraction import run_job
+from expclip_cache.workers.ray_cluster import run_on_ray
+from face_images import CACHE, RUN, RecordingReporter, files_in, image_job, paused
+from file_tasks import START, Recorder, WriteFiles, all_done
+from live_processes import wait_for
+
+ON_RAY = RUN.model_copy(update={"executor": "ray", "workers": 1})
+NODES = 4
+LITTLE_MEMORY: dict[str, Any] = {"object_store_memory": 80_000_000}
+HEALTH_CHECKS = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 4,
+}
+"""Ray notices that a node is gone after two seconds, not after fifteen."""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Four nodes with one CPU each; the node of this process has none."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray's workers import the worker functions of these tests by name.
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        started = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 0, "num_gpus": 0, **LITTLE_MEMORY, "_system_config": HEALTH_CHECKS},
+        )
+        for _ in range(NODES):
+            started.add_node(num_cpus=1, num_gpus=0, **LITTLE_MEMORY)
+        patch.setenv("RAY_ADDRESS", str(started.address))
+        yield started
+        started.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A worker needs as many CPUs as this process has threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def connected(cluster):
+    ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+
+
+def run(folder, failures=None, count=12, **settings):
+    recorder = Recorder()
+    run_on_ray(WriteFiles(folder, failures or {}), range(count), ON_RAY.model_copy(update=settings), recorder)
+    return recorder
+
+
+def test_every_task_is_done_by_one_worker_for_each_cpu(connected, tmp_path):
+    recorder = run(tmp_path, count=40)
+    assert all_done(recorder, 40)
+    assert recorder.places == [f"{NODES} Ray workers, the first on a cpu"]
+    assert recorder.lines == []
+
+
+@pytest.mark.parametrize("failure", ["die once", "lost-worker once"])
+def test_tasks_of_a_dead_worker_are_requeued(connected, tmp_path, failure):
+    recorder = run(tmp_path, {4: failure}, processes=2)
+    assert all_done(recorder, 12)
+    assert 4 in recorder.lost_tasks
+    assert len(recorder.lines) == 1
+    assert recorder.lines[0].endswith("Another worker replaces it as soon as the cluster has room.")
+
+
+def test_a_poison_task_is_named(connected, tmp_path):
+    with pytest.raises(LostWorkerError, match=r"^task 4: 3 workers died over it"):
+        run(tmp_path, {4: "die"}, processes=2)
+    assert list(tmp_path.glob("0.*"))
+
+
+def test_workers_that_never_start_end_the_job(connected, tmp_path):
+    with pytest.raises(LostWorkerError, match="3 workers in a row died before they took a task"):
+        run(tmp_path, {START: "die"}, processes=2)
+
+
+def test_errors_arrive_as_they_were_raised(connected, tmp_path):
+    with pytest.raises(DataError, match=r"^image 'a\.png' cannot be read\. Repair it\.$"):
+        run(tmp_path, {3: "data-error"}, processes=1)
+    with pytest.raises(RuntimeError, match=r"in raise_bug\n(.|\n)*ZeroDivisionError: a bug"):
+        run(tmp_path, {3: "bug"}, processes=1)
+
+
+def test_resources_that_the_cluster_does_not_have_are_named(connected, tmp_path):
+    with pytest.raises(EncoderError, match="no node of the Ray cluster has 1 GPU for a worker"):
+        run(tmp_path, device="cuda")
+    with pytest.raises(SettingsError, match="expected auto, cpu or cuda for executor ray, found 'cuda:1'"):
+        run(tmp_path, device="cuda:1")
+
+
+def test_an_output_folder_that_the_workers_do_not_share_is_refused(connected, images, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("expclip_cache.cache.lock._sign", lambda *_: "a line that is not there")
+    job, settings = image_job(images, model, tmp_path / "out"), ON_RAY.model_copy(update={"processes": 1})
+    with pytest.raises(CacheError, match=r"is not the same folder on .* as where the command was started"):
+        run_job(job, CACHE, settings, SilentReporter())
+
+
+def test_a_bad_image_ends_the_job_with_one_line(connected, images, model, tmp_path):
+    job, cache = image_job(images, model, tmp_path / "out"), CACHE.model_copy(update={"on_bad_image": "fail"})
+    with pytest.raises(DataError, match=r"^faces: '005\.png' \(row 5\) cannot be read: .*finished shards are kept\.$"):
+        run_job(job, cache, ON_RAY.model_copy(update={"processes": 1}), SilentReporter())
+
+
+def test_killing_a_node_changes_no_bit(cluster, connected, images, model, reference_files, tmp_path):
+    notes, killed = tmp_path / "notes", []
+    notes.mkdir()
+
+    def kill_a_node():
+        wait_for(lambda: len(list(notes.iterdir())) >= 2)
+        node = node_process_of(int(next(notes.iterdir()).name))
+        children = descendants(node)
+        for process in [node, *children]:
+            os.kill(process, signal.SIGKILL)
+        killed.append(len(children))
+        (notes / "go").touch()
+
+    killer = threading.Thread(target=kill_a_node)
+    killer.start()
+    reporter = RecordingReporter()
+    run_job(paused(image_job(images, model, tmp_path / "out"), notes), CACHE, ON_RAY, reporter)
+    killer.join()
+    assert killed
+    assert any("Another worker replaces it" in line for line in reporter.lines), reporter.lines
+    assert files_in(tmp_path / "out") == reference_files
+
+
+COMMAND = ["extract", "--shard-rows=2", "--batch-size=3", "--dtype=float32", "--device=cpu", "--workers=1"]
+
+
+def test_a_second_command_is_refused_and_the_next_one_resumes_after_a_kill(cluster, images, model, tmp_path):
+    out = tmp_path / "out"
+    words = [*COMMAND, "--executor=ray", "--processes=2", f"--model={model.model}", str(images), str(out)]
+
+    def start() -> subprocess.Popen:
+        command = [sys.executable, "-m", "expclip_cache.commands.app", *words]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+    first = start()
+    wait_for(lambda: list(out.glob("shard-*.h5")))
+    os.kill(first.pid, signal.SIGSTOP)
+    second = start()
+    _, output = second.communicate()
+    assert second.returncode == 1
+    assert f"another extraction is writing here (process {first.pid} on " in output.splitlines()[-1]
+    first.kill()
+    first.communicate()
+    kept = {path.name: path.stat().st_ino for path in out.glob("shard-*.h5")}
+    third = start()
+    _, output = third.communicate()
+    assert third.returncode == 0, output
+    assert "Traceback" not in output
+    assert {name: (out / name).stat().st_ino for name in kept} == kept
+    whole = tmp_path / "whole"
+    run_job(image_job(images, model, whole), CACHE, RUN, SilentReporter())
+    assert features_of(out) == features_of(whole)
+
+
+def node_process_of(process: int) -> int:
+    """The process of Ray that runs a node (the raylet), an ancestor of the worker process."""
+    while b"raylet" not in Path(f"/proc/{process}/cmdline").read_bytes().partition(b"\0")[0]:
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return process
+
+
+def descendants(process: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
+def features_of(folder: Path) -> bytes:
+    """All features; the identities differ, since the command lists no labels."""
+    cache = FeatureCache(folder)
+    return cache[cache.good_rows].tobytes()
+
+
+WITHOUT_RAY = """
+import sys
+sys.modules["ray"] = None
+from expclip_cache.commands.app import app
+app()
+"""
+
+
+def test_if_ray_is_not_installed_the_extra_is_named(images, model, tmp_path):
+    words = [*COMMAND, "--executor=ray", f"--model={model.model}", str(images), str(tmp_path / "out")]
+    run = subprocess.run([sys.executable, "-c", WITHOUT_RAY, *words], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("error: run.executor: ray is not installed.")
+    assert "pip install 'expclip-cache[ray]'" in run.stderr
