@@ -1,4 +1,4 @@
-"""Timing and tables for the benchmark programs: figures are compared within one run, never across runs."""
+"""Timing, memory and tables for the benchmarks. Figures are compared within a run, never across runs."""
 
 import contextlib
 import resource
@@ -12,14 +12,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of a benchmark.
+    """One line of a table.
 
     Attributes:
-        what: measured thing.
-        seconds: wall time, or None for a figure that is not a time.
-        ratio: to the limit or the peer of the same run.
-        wanted: the bound, in words.
-        note: units of work, memory, whatever explains the number.
+        what: what was measured.
+        seconds: wall time; None for a figure that is not a time.
+        ratio: to the limit or the peer, measured in the same run.
+        wanted: the target, in words.
+        note: anything that explains the number, such as a rate or memory.
     """
 
     what: str
@@ -30,7 +30,7 @@ class Figure:
 
 
 def timed(work: Callable[[], object], repeats: int = 3) -> float:
-    """The shortest wall time in seconds of some repeats: the one with the least disturbance."""
+    """The shortest wall time of several repeats, in seconds: the one that was disturbed least."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -40,13 +40,13 @@ def timed(work: Callable[[], object], repeats: int = 3) -> float:
 
 
 def timed_in_turn(*works: Callable[[], object], repeats: int = 3) -> list[float]:
-    """`timed` of several works that take turns, so that what disturbs one disturbs the others too."""
+    """`timed` for several functions in turn, so that what disturbs one of them disturbs the others too."""
     rounds = [[timed(work, repeats=1) for work in works] for _ in range(repeats)]
     return [min(times) for times in zip(*rounds, strict=True)]
 
 
 def show(title: str, figures: list[Figure]) -> None:
-    """Print a Markdown table that can be pasted into benchmarks/README.md."""
+    """Print a Markdown table, to be pasted into benchmarks/README.md."""
     print(f"\n### {title}\n\n| what | time | ratio | wanted | note |\n| --- | --- | --- | --- | --- |")
     for figure in figures:
         seconds = "" if figure.seconds is None else f"{figure.seconds:.3g} s"
@@ -56,12 +56,12 @@ def show(title: str, figures: list[Figure]) -> None:
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that a process and all it started had at once; each page counts once, whoever shares it.
+    """The peak memory of a process and all its descendants; a page that they share counts once.
 
     Attributes:
         held: MB of their own (anonymous and shared memory).
-        mapped: MB of mapped files at most, which the kernel can take back.
-        processes: how many there were at most.
+        mapped: MB of mapped files, which the kernel can reclaim.
+        processes: the largest number of processes at a time.
         seconds: wall time.
     """
 
@@ -72,29 +72,29 @@ class Peak:
 
 
 def peak_memory(module: str, *arguments: str) -> Peak:
-    """Run `python -m module arguments` and look at its proportional set sizes ten times a second (Linux).
+    """Run `python -m module arguments` and sample its proportional set sizes ten times a second (Linux).
 
-    Looking takes the kernel some milliseconds a GB and slows the program down: its time means little.
+    A sample takes the kernel some milliseconds per GB and slows the program down, so its time means little.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: the program failed.
     """
     start = time.perf_counter()
     run = subprocess.Popen([sys.executable, "-m", module, *arguments])
     held = mapped = processes = 0
     while run.poll() is None:
-        sizes = [size for process in _descendants(run.pid) if (size := _proportional_sizes(process))]
+        sizes = [size for process in _family(run.pid) if (size := _proportional_sizes(process))]
         held = max(held, sum(size["Pss_Anon"] + size["Pss_Shmem"] for size in sizes))
         mapped = max(mapped, sum(size["Pss_File"] for size in sizes))
         processes = max(processes, len(sizes))
         time.sleep(0.1)
     if run.returncode:
-        raise SystemExit(f"{module} {' '.join(arguments)} failed")
+        raise SystemExit(f"python -m {module} {' '.join(arguments)} failed with exit code {run.returncode}")
     return Peak(held / 1e6, mapped / 1e6, processes, time.perf_counter() - start)
 
 
-def _descendants(process: int) -> list[int]:
-    """A process and all that it started and that started."""
+def _family(process: int) -> list[int]:
+    """A process and all its descendants."""
     found = [process]
     for parent in found:
         for path in Path(f"/proc/{parent}/task").glob("*/children"):
@@ -104,7 +104,7 @@ def _descendants(process: int) -> list[int]:
 
 
 def _proportional_sizes(process: int) -> dict[str, int]:
-    """Bytes by kind; empty if the process is gone."""
+    """Bytes by kind; empty if the process has ended."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
@@ -115,7 +115,7 @@ def _proportional_sizes(process: int) -> dict[str, int]:
 def own_peak_memory() -> float:
     """Peak resident memory of this process in MB."""
     if sys.platform == "linux":
-        # What getrusage says begins with the memory of whoever started this program.
+        # getrusage would include the memory of the parent, before this program replaced it.
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6

@@ -1,4 +1,4 @@
-"""The tiny BLIP-2: a real Blip2ForConditionalGeneration with a small ViT, Q-Former and T5."""
+"""The tiny BLIP-2: a `Blip2ForConditionalGeneration` with a small ViT, Q-Former and T5."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import Blip2Config, Blip2ForConditionalGeneration, PreTrainedTokenizerFast
 
-from expclip_cache.demo import Dice, plan_face
+from expclip_cache.demo import RandomStream, plan_face
 
 MERGES = 330
 TASKS = {INSTRUCTION: 0.6, APPEARANCE: 0.15, BACKGROUND: 0.1, "": 0.15}
-"""Instruction -> how often it is asked. Without one the answer is a plain caption."""
+"""Instruction -> its share of the batches. Without an instruction the answer is a plain caption."""
 
 
 @dataclass(frozen=True)
 class Blip2Recipe:
-    """How the BLIP-2 is trained.
+    """Training of the BLIP-2.
 
     Attributes:
-        action_steps: batches of the vision model's first lesson, 64 faces each.
-        answer_steps: batches of answering instructions, 64 faces each.
-        readout_weight: weight of the action units' readout of the averaged encoder states beside the words' loss.
+        action_steps: batches in the first stage, the vision model's regression, 64 faces each.
+        answer_steps: batches in the second stage, answering instructions, 64 faces each.
+        readout_weight: weight of the regression loss on the mean encoder state, relative to the loss of the text.
     """
 
     action_steps: int = 4500
@@ -36,10 +36,10 @@ class Blip2Recipe:
 
 
 def build_blip2(folder: Path, seed: int) -> tuple[Blip2ForConditionalGeneration, PreTrainedTokenizerFast]:
-    """Write the folder's config and tokenizer, and build the model of random weights that they describe."""
+    """Write the folder's config and tokenizer, and build that model with random weights."""
     folder.mkdir(parents=True, exist_ok=True)
     faces = [plan_face(1, index) for index in range(3000)]
-    corpus = [answer(face, task, Dice(1, index)) for index, face in enumerate(faces) for task in TASKS]
+    corpus = [answer(face, task, RandomStream(1, index)) for index, face in enumerate(faces) for task in TASKS]
     tokenizer = t5_tokenizer([*corpus, *[task for task in TASKS if task] * 100], MERGES)
     save_tokenizer(tokenizer, folder)
     width = 192
@@ -64,28 +64,28 @@ def build_blip2(folder: Path, seed: int) -> tuple[Blip2ForConditionalGeneration,
     model = Blip2ForConditionalGeneration(config)
     config.architectures = ["Blip2ForConditionalGeneration"]
     config.save_pretrained(folder)
-    _wake(model)
+    _initialise(model)
     return model, tokenizer
 
 
 def averaged_patches(model: Blip2ForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
-    """(b, 3, h, w) in [0, 1] -> (b, v): what the vision model's first lesson is read from."""
+    """(b, 3, h, w) in [0, 1] -> (b, v): the features that the first stage's regression reads."""
     return model.vision_model(pixels).last_hidden_state.mean(dim=1)
 
 
 def save_blip2(model: Blip2ForConditionalGeneration, folder: Path) -> None:
-    """Write the weights in half precision, without the decoder, which is never run."""
-    left_out = ("language_model.decoder.", "language_model.lm_head.", "language_model.encoder.embed_tokens.")
+    """Write the weights in half precision, without the decoder, which the pipeline never runs."""
+    unused = ("language_model.decoder.", "language_model.lm_head.", "language_model.encoder.embed_tokens.")
     tensors = {
         name: tensor.half().cpu().contiguous()
         for name, tensor in model.state_dict().items()
-        if not name.startswith(left_out)
+        if not name.startswith(unused)
     }
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def encoder_states(model: Blip2ForConditionalGeneration, pixels: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Query and instruction positions behind the T5 encoder.
+    """The T5 encoder's states at the query and instruction positions.
 
     Args:
         pixels: (b, 3, h, w) float32 in [0, 1].
@@ -104,7 +104,7 @@ def encoder_states(model: Blip2ForConditionalGeneration, pixels: torch.Tensor, i
 
 
 def instruction_ids(tokenizer: PreTrainedTokenizerFast, instruction: str) -> torch.Tensor:
-    """(k,) tokens of an instruction, closed by </s>."""
+    """(k,) tokens of an instruction, with </s> at the end."""
     return torch.tensor(tokenizer(instruction).input_ids)
 
 
@@ -117,15 +117,15 @@ def learn_answers(
     seed: int,
     log: Callable[[str], None],
 ) -> float:
-    """Second lesson: write what an instruction asks for, with the averaged encoder states read out beside.
+    """Second stage: generate the answer to an instruction, with a regression on the mean encoder state beside it.
 
-    Read out are the action units, under the reference's instruction alone: with the words alone a model this small
-    writes one text for every face.
+    The regression predicts the action units, for the reference's instruction only: trained on text alone, a model this
+    small generates the same text for every face.
 
     Returns:
         Mean loss of the last descriptions of facial actions, in nats per token.
     """
-    generator, dice, losses = torch.Generator().manual_seed(seed), Dice(seed, 77), []
+    generator, rng, losses = torch.Generator().manual_seed(seed), RandomStream(seed, 77), []
     device = model.query_tokens.device
     model.train()
     readout.train()
@@ -134,33 +134,33 @@ def learn_answers(
         {"params": list(vision), "factor": 0.2},
         {"params": [p for p in model.parameters() if p not in vision] + list(readout.parameters()), "factor": 1.0},
     ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.02)
     trainable = [p for group in groups for p in group["params"]]
     for step in range(recipe.answer_steps):
-        set_rate(optimiser, schedule(step, recipe.answer_steps, 1.5e-3, warm=100))
+        set_rate(optimizer, schedule(step, recipe.answer_steps, 1.5e-3, warm=100))
         rows = torch.randint(len(faces.pixels), (64,), generator=generator)
         pixels = augmented(faces.pixels[rows].to(device).float() / 255, generator)
-        task = dice.choose(tuple(TASKS), tuple(TASKS.values()))
-        written = tokenizer([answer(faces.faces[row], task, dice) for row in rows.tolist()], padding=True)
+        task = rng.choose(tuple(TASKS), tuple(TASKS.values()))
+        written = tokenizer([answer(faces.faces[row], task, rng) for row in rows.tolist()], padding=True)
         labels = torch.tensor(written.input_ids, device=device)
-        labels = labels.masked_fill(labels == tokenizer.pad_token_id, -100)
+        labels[labels == tokenizer.pad_token_id] = -100
         states = encoder_states(model, pixels, instruction_ids(tokenizer, task).to(device))
         words = model.language_model(encoder_outputs=(states,), labels=labels).loss
         loss = words
         if task == INSTRUCTION:
             loss = loss + recipe.readout_weight * readout.loss(states.mean(dim=1), faces, rows, "units")
             losses.append(words.item())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trainable, 1.0)
-        optimiser.step()
+        optimizer.step()
         if (step + 1) % max(1, recipe.answer_steps // 20) == 0 and losses:
             log(f"answers: step {step + 1}/{recipe.answer_steps} loss {sum(losses[-60:]) / len(losses[-60:]):.3f}")
     return sum(losses[-60:]) / max(1, len(losses[-60:]))
 
 
-def _wake(model: Blip2ForConditionalGeneration) -> None:
-    """Draw the vision weights and query tokens again: the library starts them at 1e-10 and at zero."""
+def _initialise(model: Blip2ForConditionalGeneration) -> None:
+    """Redraw the vision weights and query tokens: the library initialises them with 1e-10 and zero."""
     with torch.no_grad():
         model.query_tokens.normal_(0.0, 0.5)
         for name, parameter in model.vision_model.named_parameters():

@@ -1,16 +1,15 @@
-"""What is written about the training faces: captions as from the web, and answers to instructions.
+"""Texts about the training faces: captions like those on the web, and answers to instructions.
 
-Captions speak of the person and the place; a small share names a mood, and often the place's instead of the face's
-(parties count as fun, rain as sad), as captions on the web do. No caption ties a mood to gender, age or looks.
+Captions describe the person and the place. A small share of them names a mood, and often that of the place instead of
+the face (a party is a surprise, rain is sad), like captions on the web. Moods in captions are independent of gender,
+age and looks.
 """
 
 from expclip_cache.base import ADJECTIVES
-from expclip_cache.demo import EXPRESSIONS, Dice, Face, Identity
+from expclip_cache.demo import EXPRESSIONS, FaceSpec, Person, RandomStream
+from expclip_cache.encoders import LlmSettings
 
-INSTRUCTION = (
-    "Please play the role of a facial action describer. "
-    "Objectively describe the detailed facial actions of the person in the image."
-)
+INSTRUCTION = LlmSettings().instruction
 """The reference's instruction (Exp-CLIP)."""
 
 APPEARANCE = "Describe the appearance of the person in the image."
@@ -25,7 +24,7 @@ SCENE_MOODS = {
     "kitchen": "disgust",
     "night street": "fear",
 }
-"""The mood people write under a picture of such a place; snow and forest go with any."""
+"""The mood that captions give to a place; snow and forest have none of their own."""
 
 PLACES = {
     "beach": "at the beach",
@@ -70,47 +69,48 @@ ACTIONS = {
 }
 
 
-def web_caption(face: Face, dice: Dice, mood_share: float, mood_truth: float) -> str:
-    """A caption as a stranger would write it.
+def web_caption(face: FaceSpec, rng: RandomStream, mood_share: float, mood_truth: float) -> str:
+    """A caption of the person and the place.
 
     Args:
-        face: what is on the picture.
-        dice: the source of chance.
-        mood_share: how many captions name a mood.
-        mood_truth: how many of these name the face's own expression; the rest name the place's mood, or any.
+        face: the item shown in the image.
+        rng: source of randomness.
+        mood_share: probability that the caption names a mood.
+        mood_truth: probability that this is the face's own expression; otherwise it is the place's mood, or a random
+            one where the place has none.
     """
-    parts = [person(face.who, dice)]
-    if dice.chance(mood_share):
+    parts = [describe_person(face.person, rng)]
+    if rng.chance(mood_share):
         mood = face.expression
-        if not dice.chance(mood_truth):
-            mood = SCENE_MOODS.get(face.who.scene) or dice.choose(EXPRESSIONS)
-        parts.append(dice.choose(MOOD_PHRASES).format(n=mood, a=ADJECTIVES[mood]))
-    if dice.chance(0.75):
-        parts.append(PLACES[face.who.scene])
-    if dice.chance(0.25):
-        parts.append("on a bright day" if face.who.light > 0 else "in dim light")
-    return " ".join([dice.choose(OPENINGS), *parts]).strip() + "."
+        if not rng.chance(mood_truth):
+            mood = SCENE_MOODS.get(face.person.scene) or rng.choose(EXPRESSIONS)
+        parts.append(rng.choose(MOOD_PHRASES).format(n=mood, a=ADJECTIVES[mood]))
+    if rng.chance(0.75):
+        parts.append(PLACES[face.person.scene])
+    if rng.chance(0.25):
+        parts.append("on a bright day" if face.person.light > 0 else "in dim light")
+    return " ".join([rng.choose(OPENINGS), *parts]).strip() + "."
 
 
-def person(who: Identity, dice: Dice) -> str:
-    """Some of what can be seen of a person, never all of it."""
-    noun = ("woman" if who.woman else "man") if dice.chance(0.8) else "person"
-    words = f"{who.age} {noun}" if dice.chance(0.5) else noun
+def describe_person(person: Person, rng: RandomStream) -> str:
+    """A random part of a person's visible traits."""
+    noun = ("woman" if person.woman else "man") if rng.chance(0.8) else "person"
+    words = f"{person.age} {noun}" if rng.chance(0.5) else noun
     words = f"an {words}" if words[0] in "aeiou" else f"a {words}"
     looks = []
-    if dice.chance(0.5):
-        looks.append("no hair" if who.hair_style == "bald" else f"{who.hair_style} {who.hair} hair")
-    if who.glasses and dice.chance(0.7):
+    if rng.chance(0.5):
+        looks.append("no hair" if person.hair_style == "bald" else f"{person.hair_style} {person.hair} hair")
+    if person.glasses and rng.chance(0.7):
         looks.append("glasses")
-    if who.beard != "none" and dice.chance(0.7):
-        looks.append("a moustache" if who.beard == "moustache" else "a full beard")
-    if dice.chance(0.4):
-        looks.append(f"a {who.shirt} shirt")
+    if person.beard != "none" and rng.chance(0.7):
+        looks.append("a moustache" if person.beard == "moustache" else "a full beard")
+    if rng.chance(0.4):
+        looks.append(f"a {person.shirt} shirt")
     return words + (" with " + " and ".join(looks) if looks else "")
 
 
 def facial_actions(units: dict[int, float]) -> str:
-    """The visible actions from brow to jaw, each with its strength."""
+    """The visible facial actions from brow to jaw, each with its strength."""
     seen = [
         f"{name} {'strongly' if units[unit] > 0.75 else 'clearly' if units[unit] > 0.45 else 'slightly'}"
         for unit, name in ACTIONS.items()
@@ -119,12 +119,12 @@ def facial_actions(units: dict[int, float]) -> str:
     return ", ".join(seen) + "." if seen else "a relaxed face without actions."
 
 
-def answer(face: Face, instruction: str, dice: Dice) -> str:
-    """What the BLIP-2 is taught to write under an instruction; without one, a plain caption."""
+def answer(face: FaceSpec, instruction: str, rng: RandomStream) -> str:
+    """The answer to an instruction that the BLIP-2 is trained on; without an instruction, a plain caption."""
     if instruction == INSTRUCTION:
         return facial_actions(face.units)
     if instruction == BACKGROUND:
-        return f"{PLACES[face.who.scene]}, {'bright' if face.who.light > 0 else 'dim'} light."
+        return f"{PLACES[face.person.scene]}, {'bright' if face.person.light > 0 else 'dim'} light."
     if instruction == APPEARANCE:
-        return f"{person(face.who, dice)}."
-    return web_caption(face, dice, mood_share=0.0, mood_truth=1.0)
+        return f"{describe_person(face.person, rng)}."
+    return web_caption(face, rng, mood_share=0.0, mood_truth=1.0)

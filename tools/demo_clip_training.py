@@ -1,8 +1,8 @@
-"""The tiny CLIP: an open_clip ModifiedResNet and text transformer that its config.json alone describes.
+"""The tiny CLIP: open_clip's ModifiedResNet and text transformer, fully described by its open_clip_config.json.
 
-Two lessons. First the image tower learns action units and traits. Then, the tower locked, its last projection and the
-text tower learn from captions by contrast (locked-image tuning). So the image features know the expression, while
-the words for it are learnt from few and unreliable captions.
+It is trained in two stages. First the image tower learns action units and traits. Then the tower is locked, and its
+last projection and the text tower learn from captions with a contrastive loss (locked-image tuning). So the image
+features contain the expression, while the words for it are learnt from few and unreliable captions.
 """
 
 import json
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import open_clip
 import torch
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from expclip_cache.base import CANONICAL
-from expclip_cache.demo import Dice, plan_face
+from expclip_cache.demo import RandomStream, plan_face
 from expclip_cache.encoders import CLIP_MEAN, CLIP_STD
 from expclip_cache.prompts import TYPES, prompt_table
 
@@ -32,15 +33,15 @@ MERGES = 420
 
 @dataclass(frozen=True)
 class ClipRecipe:
-    """How the CLIP is trained.
+    """Training of the CLIP.
 
     Attributes:
-        action_steps: batches of the first lesson, 64 faces each.
-        contrast_steps: batches of contrast.
-        batch: faces per contrast batch.
-        captions: captions written per face, each in other words.
+        action_steps: batches in the first stage, 64 faces each.
+        contrast_steps: batches in the second stage.
+        batch: faces per batch in the second stage.
+        captions: different captions per face.
         mood_share: share of captions that name a mood.
-        mood_truth: share of these that name the face's own.
+        mood_truth: share of these captions that name the face's own mood.
     """
 
     action_steps: int = 3000
@@ -51,8 +52,8 @@ class ClipRecipe:
     mood_truth: float = 0.5
 
 
-def build_clip(folder: Path, seed: int) -> nn.Module:
-    """Write the folder's config and tokenizer, and build the model of random weights that they describe."""
+def build_clip(folder: Path, seed: int) -> open_clip.CLIP:
+    """Write the folder's config and tokenizer, and build that model with random weights."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = clip_tokenizer(_corpus(), MERGES)
     save_tokenizer(tokenizer, folder)
@@ -73,11 +74,11 @@ def build_clip(folder: Path, seed: int) -> nn.Module:
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     torch.manual_seed(seed)
-    return open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    return cast(open_clip.CLIP, open_clip.create_model(f"local-dir:{folder}", load_weights=False))
 
 
 def learn_captions(
-    model: nn.Module,
+    model: open_clip.CLIP,
     tokenizer: Callable[..., torch.Tensor],
     readout: Readout,
     faces: TrainingFaces,
@@ -85,13 +86,13 @@ def learn_captions(
     seed: int,
     log: Callable[[str], None],
 ) -> float:
-    """Second lesson: symmetric contrast of locked image features, newly projected, and captions.
+    """Second stage: a symmetric contrastive loss between captions and a new projection of locked image features.
 
-    The new projection is folded into the tower's own (and the readout is of no further use). The logit scale is led
-    from 14 to 100, where large CLIPs arrive.
+    The new projection is folded into the tower's last layer at the end. The logit scale rises from 14 to 100, the final
+    value of large CLIPs.
 
     Returns:
-        Mean loss of the last twentieth, in nats.
+        Mean loss of the last 30 batches, in nats.
     """
     generator = torch.Generator().manual_seed(seed)
     device = model.logit_scale.device
@@ -105,21 +106,21 @@ def learn_captions(
     torch.manual_seed(seed)
     projection = nn.Linear(features.shape[1], features.shape[1]).to(device)
     text = [p for name, p in model.named_parameters() if not name.startswith("visual.") and name != "logit_scale"]
-    optimiser = torch.optim.AdamW([*text, *projection.parameters()], weight_decay=0.02)
+    optimizer = torch.optim.AdamW([*text, *projection.parameters()], weight_decay=0.02)
     losses: list[float] = []
     for step in range(recipe.contrast_steps):
-        set_rate(optimiser, schedule(step, recipe.contrast_steps, 1.5e-3, warm=50))
+        set_rate(optimizer, schedule(step, recipe.contrast_steps, 1.5e-3, warm=50))
         scale = 14 * (100 / 14) ** min(1.0, 1.25 * step / recipe.contrast_steps)
         rows = torch.randint(len(features), (recipe.batch,), generator=generator)
         version = torch.randint(recipe.captions, (recipe.batch,), generator=generator)
         images = projection(features[rows].to(device))
-        texts = encode_short(model, tokens[version, rows].to(device))
+        texts = encode_unpadded(model, tokens[version, rows].to(device))
         logits = scale * F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
         partner = torch.arange(recipe.batch, device=device)
         loss = (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
         if (step + 1) % max(1, recipe.contrast_steps // 10) == 0:
             log(f"captions: step {step + 1}/{recipe.contrast_steps} loss {sum(losses[-30:]) / len(losses[-30:]):.3f}")
@@ -134,8 +135,8 @@ def locked_features(tower: nn.Module, faces: TrainingFaces) -> torch.Tensor:
     return torch.cat([tower(part.to(device).float() / 255).cpu() for part in faces.pixels.split(250)])
 
 
-def save_clip(model: nn.Module, folder: Path) -> None:
-    """Write the weights in half precision, the logit scale in full."""
+def save_clip(model: open_clip.CLIP, folder: Path) -> None:
+    """Write the weights in half precision, and the logit scale in full precision."""
     tensors = {
         name: (tensor.half() if tensor.is_floating_point() and name != "logit_scale" else tensor).cpu().contiguous()
         for name, tensor in model.state_dict().items()
@@ -143,10 +144,10 @@ def save_clip(model: nn.Module, folder: Path) -> None:
     save_file(tensors, folder / "open_clip_model.safetensors")
 
 
-def encode_short(model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+def encode_unpadded(model: open_clip.CLIP, tokens: torch.Tensor) -> torch.Tensor:
     """`model.encode_text` without the columns that are padding in every row.
 
-    Attention is causal and the feature is read at `<end_of_text>`, so what follows it changes nothing.
+    Attention is causal and the feature is taken at `<end_of_text>`, so the tokens after it change nothing.
     """
     end = tokens.argmax(dim=1)
     length = int(end.max()) + 1
@@ -156,8 +157,8 @@ def encode_short(model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _fold(model: nn.Module, projection: nn.Linear, mean: torch.Tensor, spread: torch.Tensor) -> None:
-    """Make `projection((x - mean) / spread)` part of the tower's own last layer."""
+def _fold(model: open_clip.CLIP, projection: nn.Linear, mean: torch.Tensor, spread: torch.Tensor) -> None:
+    """Fold `projection((x - mean) / spread)` into the last layer of the tower."""
     last = model.visual.attnpool.c_proj
     last.bias.copy_(projection.weight @ ((last.bias - mean) / spread) + projection.bias)
     last.weight.copy_(projection.weight @ (last.weight / spread[:, None]))
@@ -166,13 +167,13 @@ def _fold(model: nn.Module, projection: nn.Linear, mean: torch.Tensor, spread: t
 
 def _captions(faces: TrainingFaces, recipe: ClipRecipe, seed: int, number: int) -> list[str]:
     return [
-        web_caption(face, Dice(seed, number, index), recipe.mood_share, recipe.mood_truth)
+        web_caption(face, RandomStream(seed, number, index), recipe.mood_share, recipe.mood_truth)
         for index, face in enumerate(faces.faces)
     ]
 
 
 def _corpus() -> list[str]:
-    """Texts the tokenizer's merges are learnt from: captions of every kind and all prompts."""
-    captions = [web_caption(plan_face(1, index), Dice(1, index), 0.5, 1.0) for index in range(3000)]
+    """Texts that the tokenizer's merges are learnt from: captions and all prompts."""
+    captions = [web_caption(plan_face(1, index), RandomStream(1, index), 0.5, 1.0) for index in range(3000)]
     prompts = [prompt.text for kind in ("reference", "clean") for prompt in prompt_table(kind, TYPES, CANONICAL)]
     return captions + prompts * 10

@@ -1,9 +1,9 @@
-"""What a pair of demo encoders can do: zero-shot with and without the head, linear probes, controls.
+"""Evaluate a pair of demo encoders: zero-shot with and without the head, linear probes, controls.
 
-Everything goes through the project's own encoders, head and index, on faces drawn in memory.
+It uses the package's own encoders, heads and prompt index, on faces that are drawn in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ PROMPT_TYPES = (2, 5)
 
 @dataclass(frozen=True)
 class Texts:
-    """Prompt features: (p, d), the class of each, per prompt type."""
+    """Prompt features (p, d) and the class of each prompt, by prompt type."""
 
     features: dict[int, np.ndarray]
     classes: dict[int, np.ndarray]
@@ -30,7 +30,7 @@ class Texts:
 def clip_features(
     folder: Path, sets: dict[str, torch.Tensor], clips: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], Texts, float]:
-    """Image features of every set (frame means for `clips`), prompt features, logit scale."""
+    """Image features of every set (means over frames for `clips`), prompt features, and the logit scale."""
     encoder = load_clip(ClipSettings(name="demo", model=str(folder)), torch.device("cpu"))
     images = {name: _encode(encoder.encode_images, pixels, name in clips) for name, pixels in sets.items()}
     features, classes = {}, {}
@@ -42,18 +42,20 @@ def clip_features(
 
 
 def blip2_features(folder: Path, pixels: torch.Tensor, instruction: str) -> np.ndarray:
-    """(n, t) averaged encoder states under an instruction."""
-    params = LlmSettings(name="demo", model=str(folder), instruction=instruction)
-    return _encode(load_blip2_t5(params, torch.device("cpu")).encode_images, pixels, False)
+    """(n, t) mean encoder states for an instruction."""
+    settings = LlmSettings(name="demo", model=str(folder), instruction=instruction)
+    return _encode(load_blip2_t5(settings, torch.device("cpu")).encode_images, pixels, False)
 
 
-def _encode(encode, pixels: torch.Tensor, mean_of_frames: bool) -> np.ndarray:
-    found = torch.cat([encode(part) for part in pixels.split(250)]).numpy()
-    return found.reshape(-1, 16, found.shape[1]).mean(axis=1) if mean_of_frames else found
+def _encode(
+    encode: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, mean_of_frames: bool
+) -> np.ndarray:
+    features = torch.cat([encode(part) for part in pixels.split(250)]).numpy()
+    return features.reshape(-1, 16, features.shape[1]).mean(axis=1) if mean_of_frames else features
 
 
 def truth(count: int) -> np.ndarray:
-    """Classes of the first `count` items of any set."""
+    """The classes of the first `count` items of any set."""
     return np.arange(count) % len(EXPRESSIONS)
 
 
@@ -67,13 +69,13 @@ def zero_shot(images: np.ndarray, texts: Texts, head: np.ndarray | None) -> dict
     return scores
 
 
-def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, params: ContrastiveSettings) -> np.ndarray:
-    """(s, t, d) heads by the project's recipe."""
-    return train_heads(images, targets, scale, params, torch.device("cpu")).weights
+def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, settings: ContrastiveSettings) -> np.ndarray:
+    """(s, t, d) heads, trained with these settings."""
+    return train_heads(images, targets, scale, settings, torch.device("cpu")).weights
 
 
 def probe(train: np.ndarray, test: dict[str, np.ndarray]) -> dict[str, float]:
-    """UAR of a ridge regression to the classes, fitted on one set and applied to others: what the features hold."""
+    """UAR of a linear probe: a ridge regression to the classes, fitted on one set and applied to others."""
     mean, spread = train.mean(axis=0), train.std(axis=0) + 1e-6
     x = np.c_[(train - mean) / spread, np.ones(len(train))]
     weights = np.linalg.solve(x.T @ x + 3.0 * np.eye(x.shape[1]), x.T @ np.eye(len(EXPRESSIONS))[truth(len(train))])

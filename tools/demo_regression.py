@@ -1,6 +1,6 @@
-"""First lesson of both image towers: which action units and traits are on the picture (regression).
+"""First training stage of both image towers: regression of the action units and traits in the image.
 
-Contrast or captions alone teach a small tower on a few cores next to nothing; this does in minutes.
+A small tower learns next to nothing from a contrastive loss or captions on a few cores; this takes minutes.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,17 @@ Part = Literal["all", "units"]
 
 
 class Readout(nn.Module):
-    """Linear readout of action units and traits, standardised; thrown away after training."""
+    """Linear readout of the standardised action units and traits; discarded after training.
+
+    Attributes:
+        mean, spread: (units + traits,) mean and standard deviation over the training faces.
+        weight: (units + traits,) weights in the loss.
+        units: number of action units, which come first.
+    """
+
+    mean: torch.Tensor
+    spread: torch.Tensor
+    weight: torch.Tensor
 
     def __init__(self, width: int, faces: TrainingFaces):
         super().__init__()
@@ -35,22 +45,22 @@ class Readout(nn.Module):
     def loss(
         self, features: torch.Tensor, faces: TrainingFaces, rows: torch.Tensor, part: Part = "all"
     ) -> torch.Tensor:
-        """Mean squared error of the standardised truth; of all of it, action units weigh more than traits."""
+        """Mean squared error of the standardised values; in part `all`, action units have more weight than traits."""
         truth = torch.cat([faces.units[rows], faces.traits[rows]], dim=1).to(features.device)
         error = (self(features) - (truth - self.mean) / self.spread) ** 2
         return error[:, : self.units].mean() if part == "units" else (error * self.weight).mean()
 
 
 def schedule(step: int, steps: int, peak: float, warm: int) -> float:
-    """Learning rate: a linear rise, then half a cosine to a hundredth."""
+    """Learning rate: a linear warm-up, then half a cosine down to a hundredth of the peak."""
     if step < warm:
         return peak * (step + 1) / warm
     return peak * (0.01 + 0.99 * 0.5 * (1 + cos(pi * (step - warm) / max(1, steps - warm))))
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Give all parameter groups one learning rate, each times its own `factor`."""
-    for group in optimiser.param_groups:
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameter groups, each multiplied by its own `factor`."""
+    for group in optimizer.param_groups:
         group["lr"] = rate * group.get("factor", 1.0)
 
 
@@ -69,31 +79,31 @@ def learn_actions(
 
     Args:
         tower: (b, 3, h, w) float32 in [0, 1] -> (b, width).
-        modules: what is trained.
-        readout: on top of the tower.
+        modules: the modules to train.
+        readout: reads the tower's output.
         faces: the training faces.
         steps: number of batches.
         batch: faces per batch.
         rate: peak learning rate of AdamW.
-        generator: order of the faces and their augmentation.
+        generator: of the order of faces and their augmentation.
         log: called about twenty times with a line to print.
 
     Returns:
-        Mean loss of the last twentieth.
+        Mean loss of the last twentieth of the batches.
     """
     modules.append(readout).train()
     device = readout.mean.device
-    optimiser = torch.optim.AdamW(modules.parameters(), lr=rate, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(modules.parameters(), lr=rate, weight_decay=0.02)
     losses: list[float] = []
     for step in range(steps):
-        set_rate(optimiser, schedule(step, steps, rate, warm=min(200, steps // 10 + 1)))
+        set_rate(optimizer, schedule(step, steps, rate, warm=min(200, steps // 10 + 1)))
         rows = torch.randint(len(faces.pixels), (batch,), generator=generator)
         pixels = augmented(faces.pixels[rows].to(device).float() / 255, generator)
         loss = readout.loss(tower(pixels.contiguous(memory_format=torch.channels_last)), faces, rows)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
         if (step + 1) % max(1, steps // 20) == 0:
             recent = losses[-max(1, steps // 20) :]
@@ -105,10 +115,10 @@ def learn_actions(
 def unexplained(
     tower: Callable[[torch.Tensor], torch.Tensor], readout: Readout, faces: TrainingFaces
 ) -> tuple[float, float]:
-    """Share of the variance of action units, and of traits, that the readout misses on other faces (0 is perfect)."""
+    """Share of the variance of action units, and of traits, that is unexplained on other faces (0 is perfect)."""
     device = readout.mean.device
-    found = torch.cat([readout(tower(part.to(device).float() / 255)).cpu() for part in faces.pixels.split(250)])
+    predicted = torch.cat([readout(tower(part.to(device).float() / 255)).cpu() for part in faces.pixels.split(250)])
     truth = torch.cat([faces.units, faces.traits], dim=1)
     truth = (truth - readout.mean.cpu()) / readout.spread.cpu()
-    missed = ((found - truth) ** 2).mean(dim=0) / truth.var(dim=0).clamp(min=1e-3)
+    missed = ((predicted - truth) ** 2).mean(dim=0) / truth.var(dim=0).clamp(min=1e-3)
     return float(missed[: readout.units].mean()), float(missed[readout.units :].mean())

@@ -1,4 +1,4 @@
-"""Small byte-level BPE tokenizers: any text can be written, the words of the demo are one token each."""
+"""Small byte-level BPE tokenizers: they encode any text, and the demo's words as one token each."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ T5_SPECIAL = ("<pad>", "</s>", "<unk>")
 def clip_tokenizer(texts: Iterable[str], merges: int) -> PreTrainedTokenizerFast:
     """For the text tower: lower case, `<start_of_text> ... <end_of_text>`, padded with `<pad>`.
 
-    open_clip reads the text's feature at its largest token, so `<end_of_text>` gets the last number.
+    open_clip takes a text's feature at its largest token, so `<end_of_text>` gets the last id.
     """
     tokenizer = _byte_level(texts, merges, CLIP_SPECIAL[:2], lower=True)
     tokenizer.add_special_tokens([CLIP_SPECIAL[2]])
@@ -27,14 +27,14 @@ def clip_tokenizer(texts: Iterable[str], merges: int) -> PreTrainedTokenizerFast
 
 
 def t5_tokenizer(texts: Iterable[str], merges: int) -> PreTrainedTokenizerFast:
-    """For T5: `<pad>` is 0 and `</s>`, which closes every text, is 1."""
+    """For T5: `<pad>` is 0, and `</s>`, which ends every text, is 1."""
     tokenizer = _byte_level(texts, merges, T5_SPECIAL, lower=False)
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json`, which AutoTokenizer reads without a network."""
+    """Write `tokenizer.json` and `tokenizer_config.json`, which AutoTokenizer loads without a network."""
     tokenizer.save_pretrained(folder)
 
 

@@ -1,6 +1,6 @@
-"""Faces to train the demo's encoders on, with what is known about each; and mild augmentation.
+"""The faces that the demo's encoders are trained on, with their labels, and a mild augmentation.
 
-Training seeds start at `FIRST_SEED`; the demo's own sets use small seeds, so no person is in both.
+Training seeds start at `FIRST_SEED`; the demo's own sets have small seeds, so no person is in both.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from expclip_cache.datasets import sample_indices
 from expclip_cache.demo import (
     ACTION_UNITS,
     AGES,
@@ -22,78 +23,79 @@ from expclip_cache.demo import (
     SCENES,
     SHIRTS,
     DemoSetSettings,
-    Face,
+    FaceSpec,
+    Style,
     draw_item,
     plan_face,
 )
 
 FIRST_SEED = 900_000
 
-SHOWN_FRAMES = [int(FRAMES / 16 * (k + 0.5)) for k in range(16)]
-"""The 16 frames of a clip that the project's sampling picks."""
+SAMPLED_FRAMES = list(sample_indices(FRAMES, 16, "edge"))
+"""The 16 frames of a clip that `datasets.sample_indices` picks."""
 
 
 @dataclass(frozen=True)
 class TrainingFaces:
-    """Rendered faces and their truth.
+    """Rendered faces and their labels.
 
     Attributes:
         pixels: (n, 3, 64, 64) uint8.
         units: (n, 17) float32, intensities of the action units in the order of `ACTION_UNITS`.
-        traits: (n, k) float32, everything else in numbers, one-hot where it is a choice.
-        faces: the n plans, for captions.
+        traits: (n, k) float32, traits of person and scene, categories one-hot.
+        faces: the n items before drawing, for captions.
     """
 
     pixels: torch.Tensor
     units: torch.Tensor
     traits: torch.Tensor
-    faces: list[Face]
+    faces: list[FaceSpec]
 
 
-def render_training_faces(count: int, seed: int, style: str = "clean", workers: int = 2) -> TrainingFaces:
+def render_training_faces(count: int, seed: int, style: Style = "clean", workers: int = 2) -> TrainingFaces:
     """Render `count` faces into memory (12 KB each)."""
-    params = DemoSetSettings(count=count, seed=seed, style=style)
+    settings = DemoSetSettings(count=count, seed=seed, style=style)
     faces = [plan_face(seed, index) for index in range(count)]
     return TrainingFaces(
-        pixels=draw_pixels(params, workers),
+        pixels=draw_pixels(settings, workers),
         units=torch.tensor([[face.units[unit] for unit in ACTION_UNITS] for face in faces]),
         traits=torch.tensor([_traits(face) for face in faces]),
         faces=faces,
     )
 
 
-def draw_pixels(params: DemoSetSettings, workers: int = 2) -> torch.Tensor:
-    """(n, 3, 64, 64) uint8, or (n * 16, 3, 64, 64) the shown frames of clips, clip by clip."""
-    chunks = [range(start, min(start + 100, params.count)) for start in range(0, params.count, 100)]
+def draw_pixels(settings: DemoSetSettings, workers: int = 2) -> torch.Tensor:
+    """(n, 3, 64, 64) uint8; for clips (n * 16, 3, 64, 64), the sampled frames of clip after clip."""
+    chunks = [range(start, min(start + 100, settings.count)) for start in range(0, settings.count, 100)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return torch.from_numpy(np.concatenate(list(pool.map(partial(_draw, params), chunks))))
+        return torch.from_numpy(np.concatenate(list(pool.map(partial(_draw, settings), chunks))))
 
 
-def _draw(params: DemoSetSettings, chunk: range) -> np.ndarray:
-    items = [np.stack(draw_item(params, index)) for index in chunk]
-    shown = [item[SHOWN_FRAMES] if params.kind == "clips" else item for item in items]
-    return np.concatenate(shown).transpose(0, 3, 1, 2)
+def _draw(settings: DemoSetSettings, chunk: range) -> np.ndarray:
+    items = [np.stack(draw_item(settings, index)) for index in chunk]
+    sampled = [item[SAMPLED_FRAMES] if settings.kind == "clips" else item for item in items]
+    return np.concatenate(sampled).transpose(0, 3, 1, 2)
 
 
-def _traits(face: Face) -> list[float]:
-    who = face.who
+def _traits(face: FaceSpec) -> list[float]:
+    person = face.person
     choices = [
-        (who.age, AGES), (who.hair, HAIR_COLOURS), (who.hair_style, HAIR_STYLES), (who.beard, BEARDS),
-        (who.scene, SCENES), (who.shirt, SHIRTS),
+        (person.age, AGES), (person.hair, HAIR_COLOURS), (person.hair_style, HAIR_STYLES), (person.beard, BEARDS),
+        (person.scene, SCENES), (person.shirt, SHIRTS),
     ]  # fmt: skip
-    numbers = [who.woman, who.glasses, who.light, who.pose.yaw, who.pose.pitch, sum(who.skin) / 765]
+    numbers = [person.woman, person.glasses, person.light, person.pose.yaw, person.pose.pitch, sum(person.skin) / 765]
     return [float(number) for number in numbers] + [float(x == y) for x, all_ in choices for y in all_]
 
 
 def augmented(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mirror, brightness, colour cast, blur, noise and small erased boxes, each face its own.
+    """Mirror images, change brightness and colour cast, blur, add noise and erase small boxes, independently per face.
 
     Args:
         pixels: (b, 3, h, w) float32 in [0, 1].
-        generator: the source of chance.
+        generator: source of randomness.
 
     Returns:
-        The same shape, in [0, 1]. No picture becomes grey, a drawing or hidden by more than a small box.
+        The same shape, in [0, 1]. No image becomes grey or a drawing, and only small boxes are hidden.
     """
     count, _, height, width = pixels.shape
     device = pixels.device

@@ -11,7 +11,7 @@ HERE = {
     "features/clip-b32/caer-s": "features/demo-clip/demo-train",
     "features/blip2-flan-t5-xxl/caer-s": "features/demo-llm/demo-train",
     "/shared/moments": "shared-moments",
-    "--shards 0:12": "--shards 0:1",
+    "--shards 0:16": "--shards 0:1",
     "uv run ": "",
 }
 
@@ -33,7 +33,7 @@ def test_the_documented_commands(clone, first_run):
         done = clone.run("bash", "-c", command)
         said.append(done.stderr)
     part, whole = said[:2]
-    assert "the command without --shards takes it up" in part
+    assert "the command without --shards uses them" in part
     assert "fitted to one teacher" in whole
     assert "moments: " not in whole, "the part was all there was to sum"
     assert "fitted to 2 teachers" in said[-1]

@@ -40,7 +40,7 @@ EDITS: dict[str, Edit] = {
         replaced("a photo radiating {n}", "a photo full of {n}"),
     ),
     "a metric in `scoring/metrics.py`": ("scoring/metrics.py", comment),
-    "a table in `reporting/tables.py`": ("reporting/tables.py", comment),
+    "a table in `reporting/score_tables.py`": ("reporting/score_tables.py", comment),
     "a reader in `datasets/folders.py`": ("datasets/folders.py", comment),
     "published counts in `datasets/definitions/raf-db.yaml`": ("datasets/definitions/raf-db.yaml", comment),
     "the renderer in `demo/drawing/faces.py`": ("demo/drawing/faces.py", comment),

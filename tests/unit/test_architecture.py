@@ -1,6 +1,9 @@
-"""The architecture holds: who imports whom, what a stage depends on, what starts fast."""
+"""The architecture holds: who imports whom, what starts fast, that types are right and DVC and the library agree."""
 
+import ast
+import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,33 +11,87 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+import expclip_cache
 from expclip_cache.settings import paths
 from expclip_cache.settings.file import load_settings
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pipeline/expclip_cache"
+PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__")
 GRAPH = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-def deps_of(stage: str) -> list[str]:
-    return GRAPH[stage].get("do", GRAPH[stage])["deps"]
+def run(*command: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "pipeline"), str(ROOT)])}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
 
 
-def test_the_import_contracts_hold():
-    lint = Path(sys.executable).with_name("lint-imports")
-    run = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
+def test_packages_import_from_the_layers_below_them():
+    done = run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_no_loose_modules_and_every_package_has_a_layer():
+    assert {path.name for path in PACKAGE.glob("*.py*") if path.is_file()} == {"__init__.py", "__init__.pyi"}
+    contract = (ROOT / "pyproject.toml").read_text().partition("layers = [")[2].partition("]")[0]
+    assert sorted(re.findall(r"expclip_cache\.(\w+)", contract)) == PACKAGES
+
+
+def imports_of(path: Path) -> list[tuple[str, list[str]]]:
+    """Module and names of each `from ... import ...` in a file."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    return [(node.module or "", [alias.name for alias in node.names]) for node in nodes]
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "stages"])
+def test_packages_use_each_other_through_their_public_interfaces(folder):
+    private = []
+    for path in (ROOT / folder).rglob("*.py"):
+        inside = path.relative_to(PACKAGE).parts[0] if path.is_relative_to(PACKAGE) else ""
+        for module, names in imports_of(path):
+            parts = module.split(".")
+            if parts[0] == "expclip_cache" and len(parts) > 2 and parts[1] != inside and inside != "commands":
+                private.append(f"{path.relative_to(ROOT)}: from {module} import {', '.join(names)}")
+    assert not private
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_exports_exists(package):
+    module = importlib.import_module(f"expclip_cache.{package}")
+    for name in getattr(module, "__all__", []):
+        assert not isinstance(getattr(module, name), type(sys)), f"{package}.{name} is a module"
+
+
+def test_what_the_library_exports_exists():
+    for name in expclip_cache.__all__:
+        assert callable(getattr(expclip_cache, name)), name
+
+
+def test_no_source_imports_a_package_called_pipeline():
+    for folder in ("pipeline", "stages", "tests", "benchmarks", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+            modules = [*plain, *(module for module, _ in imports_of(path))]
+            assert not [name for name in modules if name.split(".")[0] == "pipeline"], path
+
+
+@pytest.mark.slow
+def test_types_are_right():
+    done = run(sys.executable, "-m", "basedpyright")
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_graph_and_the_library_agree_on_places():
-    params = load_settings(ROOT / "params.yaml")
-    train, clip, llm = params.train.dataset, params.clip.name, params.llm.name
+    settings = load_settings(ROOT / "params.yaml")
+    train, clip, llm = settings.train.dataset, settings.clip.name, settings.llm.name
     places = {
         "data/${key}": paths.rendered_faces("${key}"),
         "manifests/${key}.jsonl": paths.manifest_file("${key}"),
         "features/${clip.name}/${key}": paths.image_features("${clip.name}", "${key}"),
         "features/${llm.name}/${train.dataset}": paths.target_features("${llm.name}", "${train.dataset}"),
         "features/${clip.name}/prompts": paths.prompt_features("${clip.name}"),
-        "heads": paths.head_file(1).parent,
+        "heads": paths.head_file("seed-1").parent,
         "results/train/metrics.json": paths.training_results() / "metrics.json",
         "results/score/${item}/metrics.json": paths.score_results("${item}") / "metrics.json",
         "report/summary.json": paths.REPORT / "summary.json",
@@ -49,23 +106,33 @@ def test_the_graph_and_the_library_agree_on_places():
     assert (train, clip, llm) == ("demo-train", "demo-clip", "demo-llm")
 
 
+@pytest.mark.parametrize("stage", GRAPH)
+def test_every_dependency_in_the_repository_exists(stage):
+    deps = [dep for dep in GRAPH[stage].get("do", GRAPH[stage])["deps"] if dep.startswith(("pipeline/", "stages/"))]
+    assert not [dep for dep in deps if not (ROOT / dep).exists()]
+    assert len(GRAPH[stage].get("do", GRAPH[stage])["deps"]) <= 7
+
+
 def modules_after(code: str) -> set[str]:
-    script = f"{code}\nimport sys; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "pipeline"), str(ROOT)])}
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
-    return set(run.stdout.split())
+    done = run(sys.executable, "-c", f"{code}\nimport sys; print(' '.join({{n.split('.')[0] for n in sys.modules}}))")
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+ENCODERS = {"torch", "transformers", "open_clip"}
+HEAVY = ENCODERS | {"faiss", "h5py", "numpy", "pydantic", "pandas", "dvc"}
 
 
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        (
-            "import expclip_cache.commands.app",
-            {"torch", "transformers", "open_clip", "faiss", "h5py", "numpy", "dvc", "pydantic"},
-        ),
-        ("import stages.score", {"torch", "transformers", "open_clip"}),
-        ("import stages.report", {"torch", "transformers", "open_clip", "faiss", "h5py"}),
-        ("import stages.encode_images", {"torch", "transformers", "open_clip"}),
+        ("import expclip_cache", HEAVY),
+        ("import expclip_cache.commands.app", HEAVY),
+        ("from expclip_cache import FeatureCache, CacheWriter, score", ENCODERS | {"faiss"}),
+        ("from expclip_cache import ClipSettings, ContrastiveSettings, extract", ENCODERS | {"faiss"}),
+        ("import stages.score", ENCODERS),
+        ("import stages.report", ENCODERS | {"faiss", "h5py"}),
+        ("import stages.encode_images", ENCODERS),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code, absent):

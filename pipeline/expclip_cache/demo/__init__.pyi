@@ -14,3 +14,4 @@ from .drawing.sets import draw_item as draw_item
 from .drawing.sets import plan_face as plan_face
 from .drawing.sets import render_set as render_set
 from .settings import DemoSetSettings as DemoSetSettings
+from .settings import Style as Style

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from expclip_cache.base import Section
 
+Style = Literal["clean", "grey", "occluded", "drawing"]
+
 
 class DemoSetSettings(Section):
     """One rendered set of demo faces.
@@ -20,6 +22,6 @@ class DemoSetSettings(Section):
 
     count: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0)]
-    style: Literal["clean", "grey", "occluded", "drawing"] = "clean"
+    style: Style = "clean"
     kind: Literal["images", "clips"] = "images"
     labelled: bool = True

@@ -91,6 +91,6 @@ def prompt_table(prompt_set: str, types: Iterable[int], classes: Sequence[str]) 
 def _texts(prompt_set: str, type_: int, name: str) -> list[str]:
     """The prompts of one class and type in a built-in set, in the order of the templates."""
     deviates = prompt_set == "reference" and type_ in _ENSEMBLES
-    exceptions: dict[int, str] = _REFERENCE_EXCEPTIONS.get(name, {}) if deviates else {}
+    exceptions = _REFERENCE_EXCEPTIONS.get(name, {}) if deviates else {}
     templates = enumerate(_TEMPLATES_OF_TYPE[type_], start=1)
-    return [exceptions.get(number, template).format(n=name, a=ADJECTIVES[name]) for number, template in templates]
+    return [(exceptions.get(number) or template).format(n=name, a=ADJECTIVES[name]) for number, template in templates]

@@ -12,8 +12,8 @@ from expclip_cache.workers.task_queue import MAX_DEATHS, TaskQueue
 Messages = list[tuple[str, tuple[Any, ...]]]
 """Names of workers with their messages, in the order in which each worker sent them.
 
-A message is the name of a method of `Worker` with its arguments; `("lost", reason)` or `("failed", error)` if the worker
-stops with this error; or `("ended", how)`, which is the last one of a worker.
+A message is the name of a method of `Worker` with its arguments; `("lost", reason)` or `("failed", error)` if the
+worker stops with this error; or `("ended", how)`, which is the last message of a worker.
 """
 
 POLL_SECONDS = 1.0

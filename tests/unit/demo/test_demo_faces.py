@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 from expclip_cache.demo.drawing.action_units import ACTION_UNITS, EXPRESSIONS, PROTOTYPES, sample_action_units
-from expclip_cache.demo.drawing.dice import Dice
+from expclip_cache.demo.drawing.random_stream import RandomStream
 from expclip_cache.demo.drawing.faces import SIZE, draw_face
-from expclip_cache.demo.drawing.identity import sample_identity
+from expclip_cache.demo.drawing.person import sample_person
 
 STILL = dict.fromkeys(ACTION_UNITS, 0.0)
 BROWS, EYES, MIDDLE, MOUTH = slice(8, 22), slice(19, 30), slice(12, 42), slice(38, 62)
 
 
 def _people(count: int = 12):
-    return [sample_identity(Dice(123, index)) for index in range(count)]
+    return [sample_person(RandomStream(123, index)) for index in range(count)]
 
 
-def _draw(who, units: dict[int, float]) -> np.ndarray:
-    return draw_face(who, STILL | units, Dice(5)).astype(int)
+def _draw(person, units: dict[int, float]) -> np.ndarray:
+    return draw_face(person, STILL | units, RandomStream(5)).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -33,38 +33,38 @@ def _draw(who, units: dict[int, float]) -> np.ndarray:
     ]
     + [(unit, MOUTH) for unit in (15, 16, 17, 20, 23, 24, 25)],
 )
-def test_a_unit_changes_its_own_region_most(unit: int, rows: slice):
+def test_an_action_unit_changes_mostly_its_own_region(unit: int, rows: slice):
     change = np.zeros(SIZE)
-    for who in _people():
-        change += np.abs(_draw(who, {unit: 1.0}) - _draw(who, {})).sum(axis=(1, 2))
+    for person in _people():
+        change += np.abs(_draw(person, {unit: 1.0}) - _draw(person, {})).sum(axis=(1, 2))
     assert change.sum() > 0
     inside = change[rows].sum() / change.sum()
-    assert inside > 0.6, f"AU{unit}: only {inside:.0%} of the change lies in rows {rows}"
+    assert inside > 0.6, f"AU{unit}: only {inside:.0%} of the change is in rows {rows}"
 
 
-def test_jaw_drop_shows_with_parted_lips():
-    for who in _people(4):
-        change = np.abs(_draw(who, {25: 1.0, 26: 1.0}) - _draw(who, {25: 1.0})).sum(axis=(1, 2))
+def test_jaw_drop_is_visible_with_parted_lips():
+    for person in _people(4):
+        change = np.abs(_draw(person, {25: 1.0, 26: 1.0}) - _draw(person, {25: 1.0})).sum(axis=(1, 2))
         assert change[MOUTH].sum() > 0.8 * change.sum()
 
 
-def test_corners_of_the_mouth_rise_with_au12_and_sink_with_au15():
+def test_au12_raises_the_corners_of_the_mouth_and_au15_lowers_them():
     from expclip_cache.demo.drawing.mouth import mouth_shapes
 
-    for who in _people(4):
+    for person in _people(4):
         still, up, down = (
-            next(shape for shape in mouth_shapes(who, STILL | units, (0, 0, 0)) if shape.width == 0.6).points[0]
+            next(shape for shape in mouth_shapes(person, STILL | units, (0, 0, 0)) if shape.width == 0.6).points[0]
             for units in ({}, {12: 1.0}, {15: 1.0})
         )
         assert up[1] < still[1] - 3 < still[1] + 3 < down[1]
         assert up[0] < still[0] - 2, "a smile is also wider"
 
 
-def test_same_key_same_pixels_other_key_other_pixels():
+def test_a_face_depends_on_its_key():
     def face(key: int) -> np.ndarray:
-        dice = Dice(7, key)
-        who = sample_identity(dice)
-        return draw_face(who, sample_action_units("fear", dice), dice)
+        rng = RandomStream(7, key)
+        person = sample_person(rng)
+        return draw_face(person, sample_action_units("fear", rng), rng)
 
     assert np.array_equal(face(1), face(1))
     assert not np.array_equal(face(1), face(2))
@@ -72,22 +72,22 @@ def test_same_key_same_pixels_other_key_other_pixels():
     assert face(1).dtype == np.uint8
 
 
-def test_dice_stream_is_fixed():
-    dice = Dice(2024, 3)
+def test_the_random_stream_is_fixed():
+    rng = RandomStream(2024, 3)
     bits = np.random.PCG64(np.random.SeedSequence((2024, 3))).random_raw(192)
-    assert dice.random() == (int(bits[-1]) >> 11) * 2.0**-53
-    drawn = np.array([Dice(1, index).bell(2.0) for index in range(4000)])
+    assert rng.random() == (int(bits[-1]) >> 11) * 2.0**-53
+    drawn = np.array([RandomStream(1, index).bell(2.0) for index in range(4000)])
     assert abs(drawn.mean()) < 0.15
     assert abs(drawn.std() - 2.0) < 0.1
-    picks = [Dice(1, index).choose("abc", (0, 3, 1)) for index in range(400)]
+    picks = [RandomStream(1, index).choose("abc", (0, 3, 1)) for index in range(400)]
     assert picks.count("a") == 0
     assert picks.count("b") > picks.count("c") > 50
 
 
-def test_expressions_are_their_prototypes_and_tell_apart():
+def test_expressions_follow_their_prototypes_and_differ():
     means = {}
     for expression in EXPRESSIONS:
-        drawn = [sample_action_units(expression, Dice(9, index)) for index in range(200)]
+        drawn = [sample_action_units(expression, RandomStream(9, index)) for index in range(200)]
         means[expression] = np.array([[units[unit] for unit in ACTION_UNITS] for units in drawn]).mean(axis=0)
         strong = {unit for unit, value in zip(ACTION_UNITS, means[expression], strict=True) if value > 0.3}
         assert strong <= set().union(*PROTOTYPES[expression])
@@ -97,11 +97,11 @@ def test_expressions_are_their_prototypes_and_tell_apart():
             assert one == other or np.abs(means[one] - means[other]).max() > 0.25
 
 
-def test_looks_tell_nothing_about_the_expression():
-    """Item i's person is drawn from another stream than its expression."""
+def test_gender_is_independent_of_the_expression():
+    """Person and expression of an item come from different random streams."""
     from expclip_cache.demo.drawing.sets import plan_face
 
     women = np.zeros(len(EXPRESSIONS))
     for index in range(2100):
-        women[index % len(EXPRESSIONS)] += plan_face(5, index).who.woman
+        women[index % len(EXPRESSIONS)] += plan_face(5, index).person.woman
     assert np.abs(women / 300 - 0.5).max() < 0.12

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -7,26 +8,33 @@ import pytest
 from expclip_cache.base.errors import DataError
 from expclip_cache.demo.drawing.action_units import EXPRESSIONS
 from expclip_cache.demo.drawing.sets import FRAMES, draw_item, render_set
-from expclip_cache.demo.settings import DemoSetSettings
+from expclip_cache.demo.settings import DemoSetSettings, Style
 
-GOLDEN = {
+GOLDEN: dict[Style, tuple[float, ...]] = {
     "clean": (154.66, 141.75, 147.73, 145.99),
     "grey": (158.22, 145.14, 150.91, 148.37),
     "occluded": (130.75, 120.5, 147.73, 145.99),
     "drawing": (173.46, 158.46, 209.41, 206.6),
 }
-"""Style -> means of the four quarters of item 3 of seed 11."""
+"""Style -> means of the four quarters of item 3 of the set with seed 11."""
 
 
-def _quarters(picture: np.ndarray) -> tuple[float, ...]:
-    halves = [half for rows in np.split(picture.astype(float), 2) for half in np.split(rows, 2, axis=1)]
+def _quarters(image: np.ndarray) -> tuple[float, ...]:
+    halves = [half for rows in np.split(image.astype(float), 2) for half in np.split(rows, 2, axis=1)]
     return tuple(round(float(half.mean()), 2) for half in halves)
 
 
+def read_rgb(path: Path) -> np.ndarray:
+    """(64, 64, 3) uint8."""
+    image = cv2.imread(str(path))
+    assert image is not None, path
+    return image[..., ::-1]
+
+
 @pytest.mark.parametrize("style", GOLDEN)
-def test_golden_faces(style):
-    picture = draw_item(DemoSetSettings(count=4, seed=11, style=style), 3)[0]
-    assert _quarters(picture) == pytest.approx(GOLDEN[style], abs=0.3)
+def test_faces_equal_the_golden_ones(style):
+    image = draw_item(DemoSetSettings(count=4, seed=11, style=style), 3)[0]
+    assert _quarters(image) == pytest.approx(GOLDEN[style], abs=0.3)
 
 
 def test_styles_differ_and_grey_is_grey():
@@ -38,40 +46,40 @@ def test_styles_differ_and_grey_is_grey():
     assert np.ptp(drawn["drawing"], axis=2).max() < 16
 
 
-def test_labelled_pictures_on_disk(tmp_path):
+def test_labelled_images_are_in_one_folder_per_expression(tmp_path):
     done = []
     render_set(DemoSetSettings(count=9, seed=4), tmp_path / "set", done.append)
     files = sorted(path.relative_to(tmp_path / "set").as_posix() for path in tmp_path.rglob("*.png"))
     assert files == sorted(f"{EXPRESSIONS[index % 7]}/{index:05d}.png" for index in range(9))
     assert sum(done) == 9
-    stored = cv2.imread(str(tmp_path / "set" / "anger" / "00003.png"))[..., ::-1]
+    stored = read_rgb(tmp_path / "set" / "anger" / "00003.png")
     assert np.array_equal(stored, draw_item(DemoSetSettings(count=9, seed=4), 3)[0])
 
 
-def test_unlabelled_pictures_lie_in_one_heap_and_are_the_same_faces(tmp_path):
-    render_set(DemoSetSettings(count=3, seed=4, labelled=False), tmp_path / "heap")
-    assert sorted(path.name for path in (tmp_path / "heap").iterdir()) == [
+def test_unlabelled_images_are_the_same_faces_in_one_folder(tmp_path):
+    render_set(DemoSetSettings(count=3, seed=4, labelled=False), tmp_path / "flat")
+    assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == [
         "00000.png",
         "00001.png",
         "00002.png",
     ]
     render_set(DemoSetSettings(count=3, seed=4), tmp_path / "set")
-    assert (tmp_path / "heap" / "00001.png").read_bytes() == (tmp_path / "set/sadness/00001.png").read_bytes()
+    assert (tmp_path / "flat" / "00001.png").read_bytes() == (tmp_path / "set/sadness/00001.png").read_bytes()
 
 
-def test_clips_go_from_calm_to_the_expression(tmp_path):
+def test_clips_go_from_neutral_to_the_expression(tmp_path):
     render_set(DemoSetSettings(count=2, seed=4, kind="clips"), tmp_path)
     frames = sorted((tmp_path / "happiness" / "00000").iterdir())
     assert [frame.name for frame in frames] == [f"{number:03d}.png" for number in range(FRAMES)]
-    first, second, last = (cv2.imread(str(frames[index])).astype(int) for index in (0, 1, -1))
+    first, second, last = (read_rgb(frames[index]).astype(int) for index in (0, 1, -1))
     assert np.abs(first - last).mean() > np.abs(first - second).mean()
 
 
-def test_two_processes_write_what_one_writes(tmp_path, monkeypatch):
-    params = DemoSetSettings(count=130, seed=8)
-    render_set(params, tmp_path / "one")
-    monkeypatch.setattr("expclip_cache.demo.drawing.sets._ALONE", 0)
-    render_set(params, tmp_path / "two")
+def test_two_processes_write_the_same_files_as_one(tmp_path, monkeypatch):
+    settings = DemoSetSettings(count=130, seed=8)
+    render_set(settings, tmp_path / "one")
+    monkeypatch.setattr("expclip_cache.demo.drawing.sets._SMALL", 0)
+    render_set(settings, tmp_path / "two")
 
     def digest(folder):
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
@@ -81,7 +89,7 @@ def test_two_processes_write_what_one_writes(tmp_path, monkeypatch):
     assert digest(tmp_path / "one")[0] == 130
 
 
-def test_leftovers_are_refused(tmp_path):
+def test_a_folder_with_files_is_refused(tmp_path):
     (tmp_path / "old.png").touch()
     with pytest.raises(DataError, match="expected a new or empty folder"):
         render_set(DemoSetSettings(count=1, seed=0), tmp_path)

@@ -1,4 +1,4 @@
-"""The packaged weights load through the libraries' own classes, by config alone and without a network."""
+"""The packaged encoders load through the libraries' own classes, from their folders alone and without a network."""
 
 from pathlib import Path
 
@@ -15,14 +15,10 @@ from expclip_cache.demo.drawing.sets import draw_item
 from expclip_cache.demo.settings import DemoSetSettings
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.settings import INSTRUCTION, ClipSettings, LlmSettings
 from expclip_cache.prompts.templates import prompt_table
 
 FOLDER = Path(expclip_cache.demo.__file__).parent
-INSTRUCTION = (
-    "Please play the role of a facial action describer. "
-    "Objectively describe the detailed facial actions of the person in the image."
-)
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +28,8 @@ def _offline(monkeypatch):
 
 @pytest.fixture(scope="module")
 def faces() -> torch.Tensor:
-    params = DemoSetSettings(count=140, seed=999)
-    return torch.from_numpy(np.stack([draw_item(params, index)[0].transpose(2, 0, 1) for index in range(140)]))
+    settings = DemoSetSettings(count=140, seed=999)
+    return torch.from_numpy(np.stack([draw_item(settings, index)[0].transpose(2, 0, 1) for index in range(140)]))
 
 
 def test_open_clip_builds_the_packaged_clip_from_its_folder():
@@ -43,7 +39,7 @@ def test_open_clip_builds_the_packaged_clip_from_its_folder():
     tokenizer = open_clip.get_tokenizer(f"local-dir:{FOLDER / 'clip'}")
     tokens = tokenizer(["an expression of fear.", "quite unheard-of words: Schnäppchen!"])
     assert tokens.shape == (2, model.context_length)
-    assert int(tokens.max()) == model.vocab_size - 1, "<end_of_text> is the largest token, where the feature is read"
+    assert int(tokens.max()) == model.vocab_size - 1, "CLIP takes the feature at the largest token"
     ours = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
     with torch.no_grad():
         assert torch.allclose(
@@ -53,7 +49,7 @@ def test_open_clip_builds_the_packaged_clip_from_its_folder():
         )
 
 
-def test_any_text_survives_the_tokenizers():
+def test_the_tokenizers_can_represent_any_text():
     text = "quite unheard-of words: schnäppchen, 表情 🙂"
     for folder in ("clip", "blip2"):
         tokenizer = AutoTokenizer.from_pretrained(FOLDER / folder, local_files_only=True)
@@ -62,7 +58,7 @@ def test_any_text_survives_the_tokenizers():
         assert tokenizer.unk_token_id not in ids
 
 
-def test_prompts_fit_the_context_and_differ():
+def test_prompts_fit_into_the_context_and_differ():
     encoder = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
     prompts = [prompt.text for prompt in prompt_table("reference", [1, 5], EXPRESSIONS)]
     features = encoder.encode_texts(prompts)
@@ -70,7 +66,7 @@ def test_prompts_fit_the_context_and_differ():
     assert len(torch.unique(features, dim=0)) == len(set(prompts))
 
 
-def test_clip_features_tell_faces_apart(faces):
+def test_clip_features_differ_between_faces(faces):
     encoder = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
     assert encoder.image_size == 64
     features = torch.nn.functional.normalize(encoder.encode_images(faces), dim=1)
@@ -80,10 +76,10 @@ def test_clip_features_tell_faces_apart(faces):
     assert away.mean() < 0.9
 
 
-def test_blip2_describes_actions_and_listens_to_its_instruction(faces):
+def test_blip2_states_hold_the_expression_and_depend_on_the_instruction(faces):
     def pooled(instruction: str) -> np.ndarray:
-        params = LlmSettings(name="demo", model="demo", instruction=instruction)
-        return load_blip2_t5(params, torch.device("cpu")).encode_images(faces).numpy()
+        settings = LlmSettings(name="demo", model="demo", instruction=instruction)
+        return load_blip2_t5(settings, torch.device("cpu")).encode_images(faces).numpy()
 
     states = pooled(INSTRUCTION)
     assert np.isfinite(states).all()
@@ -95,7 +91,7 @@ def test_blip2_describes_actions_and_listens_to_its_instruction(faces):
     assert (nearest == labels[half:]).mean() > 0.4, "chance is 0.14"
 
 
-def test_weights_are_small_half_precision_and_without_decoder():
+def test_weights_are_small_and_without_the_decoder():
     files = [FOLDER / "clip" / "open_clip_model.safetensors", FOLDER / "blip2" / "model.safetensors"]
     assert sum(file.stat().st_size for file in files) < 12e6
     with safe_open(files[1], framework="pt") as weights:

@@ -85,7 +85,8 @@ def render_set(settings: DemoSetSettings, out: Path, progress: Callable[[int], N
     """
     if out.exists() and any(out.iterdir()):
         raise DataError(
-            f"{out}: expected a new or empty folder for a demo set, found files in it. Delete it, or choose another folder."
+            f"{out}: expected a new or empty folder for a demo set, found files in it. Delete it "
+            "or choose another folder."
         )
     folders = {out / expression if settings.labelled else out for expression in EXPRESSIONS}
     for folder in folders:
