@@ -1,1 +1,1 @@
-"""Speed and memory against the limit and against what a user would pick instead; run by hand."""
+"""Speed and memory, compared with the limit and with what a user would otherwise choose; run by hand."""

@@ -1,25 +1,26 @@
-"""Runs in clip-retrieval's own environment, see `benchmarks.peer_clip_retrieval`: its inference, with random weights.
+"""clip-retrieval's inference with random weights, run in its own environment by `benchmarks.peer_clip_retrieval`.
 
-python clip_retrieval_run.py PHOTOS OUT BATCH WORKERS PARTITIONS. Its own loader would fetch pretrained weights; here
-open_clip builds the same ViT-B/32 as for us. All else is clip-retrieval's.
+python clip_retrieval_run.py PHOTOS OUT BATCH WORKERS PARTITIONS. Its own loader would download pretrained weights;
+here open_clip builds the same ViT-B/32 that we use. Everything else is clip-retrieval's.
 """
 
 import sys
 
-import all_clip.main
+# Packages of the other environment.
+import all_clip.main  # pyright: ignore[reportMissingImports]
 import open_clip
-from clip_retrieval.clip_inference.main import main
+from clip_retrieval.clip_inference.main import main  # pyright: ignore[reportMissingImports]
 
 
 def random_vit(model: str, use_jit: bool, device: str, cache_path: str | None):
-    """(model, preprocessing, tokenizer) as all_clip's loaders give them."""
+    """(model, preprocessing, tokenizer), as all_clip's loaders return them."""
     vit, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=None, device=device)
     return vit.eval(), preprocess, open_clip.get_tokenizer(model)
 
 
 all_clip.main._CLIP_REGISTRY.clear()
 all_clip.main._CLIP_REGISTRY[""] = random_vit
-# Four batches through both towers before the first photo: left out in the peer's favour.
+# The warm-up runs four batches through both towers before the first photo. It is left out in clip-retrieval's favour.
 all_clip.main.warmup = lambda *_: None
 
 if __name__ == "__main__":

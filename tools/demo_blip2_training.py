@@ -16,6 +16,7 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration, PreTrainedT
 from expclip_cache.demo import RandomStream, plan_face
 
 MERGES = 330
+VISION_WIDTH = T5_WIDTH = 192
 TASKS = {INSTRUCTION: 0.6, APPEARANCE: 0.15, BACKGROUND: 0.1, "": 0.15}
 """Instruction -> its share of the batches. Without an instruction the answer is a plain caption."""
 
@@ -42,19 +43,18 @@ def build_blip2(folder: Path, seed: int) -> tuple[Blip2ForConditionalGeneration,
     corpus = [answer(face, task, RandomStream(1, index)) for index, face in enumerate(faces) for task in TASKS]
     tokenizer = t5_tokenizer([*corpus, *[task for task in TASKS if task] * 100], MERGES)
     save_tokenizer(tokenizer, folder)
-    width = 192
     config = Blip2Config(
         vision_config={
-            "hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 4, "num_attention_heads": 4,
-            "image_size": 64, "patch_size": 16, "attention_dropout": 0.0,
+            "hidden_size": VISION_WIDTH, "intermediate_size": 2 * VISION_WIDTH, "num_hidden_layers": 4,
+            "num_attention_heads": 4, "image_size": 64, "patch_size": 16, "attention_dropout": 0.0,
         },
         qformer_config={
             "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 2, "num_attention_heads": 4,
-            "cross_attention_frequency": 1, "encoder_hidden_size": width, "vocab_size": len(tokenizer),
+            "cross_attention_frequency": 1, "encoder_hidden_size": VISION_WIDTH, "vocab_size": len(tokenizer),
             "max_position_embeddings": 64, "hidden_dropout_prob": 0.05, "attention_probs_dropout_prob": 0.05,
         },
         text_config={
-            "model_type": "t5", "d_model": width, "d_ff": 256, "d_kv": 48, "num_layers": 2,
+            "model_type": "t5", "d_model": T5_WIDTH, "d_ff": 256, "d_kv": 48, "num_layers": 2,
             "num_decoder_layers": 1, "num_heads": 4, "vocab_size": len(tokenizer), "dropout_rate": 0.05,
             "feed_forward_proj": "gated-gelu", "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0,
         },

@@ -10,15 +10,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import open_clip
 import torch
 import torch.nn.functional as F
 from demo_captions import web_caption
-from demo_regression import Readout, schedule, set_rate
+from demo_regression import schedule, set_rate
 from demo_tokenizers import clip_tokenizer, save_tokenizer
 from demo_training_faces import TrainingFaces
+from open_clip.modified_resnet import ModifiedResNet
 from safetensors.torch import save_file
 from torch import nn
 
@@ -27,6 +28,7 @@ from expclip_cache.demo import RandomStream, plan_face
 from expclip_cache.encoders import CLIP_MEAN, CLIP_STD
 from expclip_cache.prompts import TYPES, prompt_table
 
+WIDTH = 128
 CONTEXT = 48
 MERGES = 420
 
@@ -59,7 +61,7 @@ def build_clip(folder: Path, seed: int) -> open_clip.CLIP:
     save_tokenizer(tokenizer, folder)
     config = {
         "model_cfg": {
-            "embed_dim": 128,
+            "embed_dim": WIDTH,
             "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 12, "head_width": 48},
             "text_cfg": {
                 "context_length": CONTEXT,
@@ -80,7 +82,6 @@ def build_clip(folder: Path, seed: int) -> open_clip.CLIP:
 def learn_captions(
     model: open_clip.CLIP,
     tokenizer: Callable[..., torch.Tensor],
-    readout: Readout,
     faces: TrainingFaces,
     recipe: ClipRecipe,
     seed: int,
@@ -151,15 +152,16 @@ def encode_unpadded(model: open_clip.CLIP, tokens: torch.Tensor) -> torch.Tensor
     """
     end = tokens.argmax(dim=1)
     length = int(end.max()) + 1
-    states = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
-    states = model.ln_final(model.transformer(states, attn_mask=model.attn_mask[:length, :length]))
-    return states[torch.arange(len(tokens), device=tokens.device), end] @ model.text_projection
+    tower = cast(Any, model)  # open_clip moves the text tower's parts into the model, where they have no types
+    states = tower.token_embedding(tokens[:, :length]) + tower.positional_embedding[:length]
+    states = tower.ln_final(tower.transformer(states, attn_mask=tower.attn_mask[:length, :length]))
+    return states[torch.arange(len(tokens), device=tokens.device), end] @ tower.text_projection
 
 
 @torch.no_grad()
 def _fold(model: open_clip.CLIP, projection: nn.Linear, mean: torch.Tensor, spread: torch.Tensor) -> None:
     """Fold `projection((x - mean) / spread)` into the last layer of the tower."""
-    last = model.visual.attnpool.c_proj
+    last = cast(ModifiedResNet, model.visual).attnpool.c_proj
     last.bias.copy_(projection.weight @ ((last.bias - mean) / spread) + projection.bias)
     last.weight.copy_(projection.weight @ (last.weight / spread[:, None]))
     model.logit_scale.fill_(math.log(100))

@@ -47,9 +47,7 @@ def blip2_features(folder: Path, pixels: torch.Tensor, instruction: str) -> np.n
     return _encode(load_blip2_t5(settings, torch.device("cpu")).encode_images, pixels, False)
 
 
-def _encode(
-    encode: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, mean_of_frames: bool
-) -> np.ndarray:
+def _encode(encode: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, mean_of_frames: bool) -> np.ndarray:
     features = torch.cat([encode(part) for part in pixels.split(250)]).numpy()
     return features.reshape(-1, 16, features.shape[1]).mean(axis=1) if mean_of_frames else features
 

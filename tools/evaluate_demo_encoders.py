@@ -3,9 +3,10 @@
     uv run python tools/evaluate_demo_encoders.py --sets validation --try 0.03,20,256 --try 0.1,10,256
     uv run python tools/evaluate_demo_encoders.py --sets test --try 0.03,20,256 --controls
 
-Settings are chosen on the validation sets (seeds 5001 to 5005); the test sets have the seeds of params.yaml.
+Settings are chosen on the validation sets (seeds 5001 to 5005); the test sets have the seeds in params.yaml.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,23 +27,25 @@ SEEDS = (1, 2, 3, 4, 5)
 def main(
     folder: Annotated[Path, typer.Option(help="holds clip/ and blip2/")] = Path("pipeline/expclip_cache/demo"),
     sets: Annotated[str, typer.Option(help="validation or test")] = "validation",
-    tries: Annotated[list[str], typer.Option("--try", help="lr,epochs,batch of a head")] = ["0.03,20,256"],  # noqa: B006
-    controls: Annotated[bool, typer.Option(help="also shuffled targets, other instructions, untrained heads")] = False,
+    tries: Annotated[list[str], typer.Option("--try", help="lr,epochs,batch size of a head")] = ["0.03,20,256"],  # noqa: B006
+    controls: Annotated[
+        bool, typer.Option(help="also evaluate shuffled targets, other instructions and untrained heads")
+    ] = False,
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
 ) -> None:
-    """Print UAR in percent, prompt type 2 / type 5, mean and spread (one standard deviation) over five heads."""
+    """Print UAR in percent, prompt type 2 / type 5: mean and standard deviation over five heads."""
     torch.set_num_threads(threads)
-    pixels = {name: draw_pixels(params) for name, params in _sets(FIRST_TEST_SEED[sets]).items()}
+    pixels = {name: draw_pixels(settings) for name, settings in _sets(FIRST_TEST_SEED[sets]).items()}
     train = draw_pixels(DemoSetSettings(count=10_000, seed=101))
     images, texts, scale = clip_features(folder / "clip", {**pixels, "train": train}, clips=("clips",))
     faces = images.pop("train")
     targets = blip2_features(folder / "blip2", train, INSTRUCTION)
-    shown = {name: part for name, part in pixels.items() if name != "clips"}
-    seen = {name: blip2_features(folder / "blip2", part, INSTRUCTION) for name, part in shown.items()}
+    stills = {name: part for name, part in pixels.items() if name != "clips"}
+    states = {name: blip2_features(folder / "blip2", part, INSTRUCTION) for name, part in stills.items()}
     print(f"linear probe, CLIP:   {_line(probe(faces, images))}")
-    print(f"linear probe, BLIP-2: {_line(probe(targets, seen))}")
+    print(f"linear probe, BLIP-2: {_line(probe(targets, states))}")
 
-    def show(name: str, heads: list[np.ndarray | None]) -> None:
+    def show(name: str, heads: Sequence[np.ndarray | None]) -> None:
         columns = []
         for set_name, features in images.items():
             scores = [zero_shot(features, texts, head) for head in heads]
@@ -55,12 +58,12 @@ def main(
         print(f"{name:28s} {'   '.join(columns)}", flush=True)
 
     show("plain CLIP", [None])
-    for setting in tries:
-        rate, epochs, batch = setting.split(",")
-        recipe = ContrastiveSettings(lr=float(rate), epochs=int(epochs), batch_size=int(batch), seeds=SEEDS)
-        show(f"head {setting}", list(trained_heads(faces, targets, scale, recipe)))
+    recipes = {text: _recipe(text) for text in tries}
+    for text, recipe in recipes.items():
+        show(f"head {text}", list(trained_heads(faces, targets, scale, recipe)))
     if not controls:
         return
+    recipe = recipes[tries[-1]]
     order = np.random.default_rng(0).permutation(len(targets))
     show("targets shuffled", list(trained_heads(faces, targets[order], scale, recipe)))
     for name, instruction in (("no instruction", ""), ("appearance", APPEARANCE), ("background", BACKGROUND)):
@@ -68,6 +71,12 @@ def main(
         show(f"instruction: {name}", list(trained_heads(faces, other, scale, recipe)))
     untrained = [np.random.default_rng(seed).standard_normal((targets.shape[1], faces.shape[1])) for seed in SEEDS]
     show("untrained head", untrained)
+
+
+def _recipe(text: str) -> ContrastiveSettings:
+    """The settings that `lr,epochs,batch size` stands for."""
+    rate, epochs, batch = text.split(",")
+    return ContrastiveSettings(lr=float(rate), epochs=int(epochs), batch_size=int(batch), seeds=SEEDS)
 
 
 def _sets(first_seed: int) -> dict[str, DemoSetSettings]:

@@ -1,23 +1,25 @@
-"""Train the demo's two tiny encoders, from faces drawn on the spot.
+"""Train the demo's two tiny encoders on faces that are drawn first.
 
     uv run python tools/train_demo_encoders.py                          # both, an hour on two cores
-    uv run python tools/train_demo_encoders.py --effort 0.02 --out /tmp/demo    # a run of minutes, to see it work
+    uv run python tools/train_demo_encoders.py --effort 0.02 --out /tmp/demo    # a few minutes, to try it
 
 Writes `clip/` and `blip2/` with config, tokenizer, weights (safetensors, half precision) and a model card. The same
-seeds give the same faces, captions and order; losses agree between machines up to rounding. After the first lesson
-of an encoder its state is kept under `--keep`, and a later run starts there.
+seeds give the same faces, captions and order; losses agree between machines up to rounding. With `--keep`, an encoder's
+state after the first stage is saved in that folder, and a later run resumes from it.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar, cast
 
 import open_clip
 import torch
 import typer
 from demo_blip2_training import (
+    T5_WIDTH,
+    VISION_WIDTH,
     Blip2Recipe,
     averaged_patches,
     build_blip2,
@@ -28,22 +30,26 @@ from demo_blip2_training import (
 )
 from demo_captions import INSTRUCTION
 from demo_card import write_blip2_card, write_clip_card
-from demo_clip_training import ClipRecipe, build_clip, learn_captions, save_clip
+from demo_clip_training import WIDTH, ClipRecipe, build_clip, learn_captions, save_clip
 from demo_regression import Readout, learn_actions, unexplained
 from demo_training_faces import FIRST_SEED, TrainingFaces, render_training_faces
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+Recipe = TypeVar("Recipe", ClipRecipe, Blip2Recipe)
+
 CLIP_SEED, BLIP2_SEED, HELD_OUT_SEED = FIRST_SEED, FIRST_SEED + 1, FIRST_SEED + 2
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="where clip/ and blip2/ are written")] = Path("pipeline/expclip_cache/demo"),
+    out: Annotated[Path, typer.Option(help="folder in which clip/ and blip2/ are written")] = Path(
+        "pipeline/expclip_cache/demo"
+    ),
     only: Annotated[str, typer.Option(help="clip, blip2 or both")] = "both",
-    effort: Annotated[float, typer.Option(help="number of steps and faces, times this")] = 1.0,
+    effort: Annotated[float, typer.Option(help="multiplies the numbers of steps and faces")] = 1.0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
-    keep: Annotated[Path | None, typer.Option(help="folder for the state after the first lesson")] = None,
+    keep: Annotated[Path | None, typer.Option(help="folder for the states after the first stage")] = None,
 ) -> None:
     """Train the demo's encoders."""
     torch.set_num_threads(threads)
@@ -68,17 +74,18 @@ def _clip(
     device: torch.device,
     keep: Path | None,
 ) -> dict[str, float]:
-    model = build_clip(folder, CLIP_SEED).to(device, memory_format=torch.channels_last)
-    readout = Readout(model.visual.output_dim, faces).to(device)
+    model = build_clip(folder, CLIP_SEED).to(device)
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  torch's types leave it out
+    readout = Readout(WIDTH, faces).to(device)
     log = _logger("clip")
-    figures = _first_lesson(
+    figures = _first_stage(
         model.visual, model.visual, readout, faces, recipe.action_steps, 2e-3, CLIP_SEED, log, keep, "clip"
     )
     start = time.perf_counter()
-    figures |= _missed(model.visual, model.visual, readout, held_out)
+    figures |= _unexplained(model.visual, model.visual, readout, held_out)
     log(str(figures))
     figures["caption loss"] = learn_captions(
-        model, open_clip.get_tokenizer(f"local-dir:{folder}"), readout, faces, recipe, CLIP_SEED, log
+        model, open_clip.get_tokenizer(f"local-dir:{folder}"), faces, recipe, CLIP_SEED, log
     )
     save_clip(model, folder)
     figures["minutes"] += (time.perf_counter() - start) / 60
@@ -94,31 +101,31 @@ def _blip2(
     keep: Path | None,
 ) -> dict[str, float]:
     model, tokenizer = build_blip2(folder, BLIP2_SEED)
-    model = model.to(device)
-    readout = Readout(model.config.vision_config.hidden_size, faces).to(device)
+    cast(nn.Module, model).to(device)  # the library's own `to` has no usable types
+    readout = Readout(VISION_WIDTH, faces).to(device)
     log = _logger("blip2")
 
     def tower(pixels: torch.Tensor) -> torch.Tensor:
         return averaged_patches(model, pixels)
 
-    figures = _first_lesson(
+    figures = _first_stage(
         tower, model.vision_model, readout, faces, recipe.action_steps, 1e-3, BLIP2_SEED, log, keep, "blip2"
     )
     start = time.perf_counter()
-    log(str(_missed(tower, model, readout, held_out)))
+    log(str(_unexplained(tower, model, readout, held_out)))
     torch.manual_seed(BLIP2_SEED)
-    readout = Readout(model.config.text_config.d_model, faces).to(device)
+    readout = Readout(T5_WIDTH, faces).to(device)
     figures["answer loss"] = learn_answers(model, tokenizer, readout, faces, recipe, BLIP2_SEED, log)
     ids = instruction_ids(tokenizer, INSTRUCTION).to(device)
-    missed = _missed(lambda pixels: encoder_states(model, pixels, ids).mean(dim=1), model, readout, held_out)
-    figures["units missed"] = missed["units missed"]
+    shares = _unexplained(lambda pixels: encoder_states(model, pixels, ids).mean(dim=1), model, readout, held_out)
+    figures["units missed"] = shares["units missed"]
     log(str(figures))
     save_blip2(model, folder)
     figures["minutes"] += (time.perf_counter() - start) / 60
     return figures
 
 
-def _first_lesson(
+def _first_stage(
     tower: Callable[[torch.Tensor], torch.Tensor],
     module: nn.Module,
     readout: Readout,
@@ -130,11 +137,11 @@ def _first_lesson(
     keep: Path | None,
     name: str,
 ) -> dict[str, float]:
-    """Actions and traits, or the state kept of an earlier run."""
+    """Train the first stage, or load its state from an earlier run."""
     both = nn.ModuleDict({"module": module, "readout": readout})
     file = keep / f"{name}-{steps}-{len(faces.pixels)}.safetensors" if keep else None
     if file and file.is_file():
-        log(f"first lesson taken from {file.name}")
+        log(f"first stage loaded from {file.name}")
         tensors = load_file(file)
         figures = {name: float(tensors.pop(name)) for name in ("action loss", "minutes")}
         both.load_state_dict(tensors)
@@ -142,14 +149,14 @@ def _first_lesson(
     generator, start = torch.Generator().manual_seed(seed), time.perf_counter()
     loss = learn_actions(tower, nn.ModuleList([module]), readout, faces, steps, 64, rate, generator, log)
     figures = {"action loss": loss, "minutes": (time.perf_counter() - start) / 60}
-    if file:
+    if keep and file:
         keep.mkdir(parents=True, exist_ok=True)
         tensors = {key: tensor.contiguous() for key, tensor in both.state_dict().items()}
         save_file(tensors | {name: torch.tensor(value) for name, value in figures.items()}, file)
     return figures
 
 
-def _missed(
+def _unexplained(
     tower: Callable[[torch.Tensor], torch.Tensor], module: nn.Module, readout: Readout, held_out: TrainingFaces
 ) -> dict[str, float]:
     module.eval()
@@ -158,7 +165,8 @@ def _missed(
     return {"units missed": units, "traits missed": traits}
 
 
-def _scaled(recipe: ClipRecipe | Blip2Recipe, effort: float):
+def _scaled(recipe: Recipe, effort: float) -> Recipe:
+    """The same recipe with other numbers of steps."""
     steps = {name: max(20, round(value * effort)) for name, value in vars(recipe).items() if name.endswith("_steps")}
     return replace(recipe, **steps)
 

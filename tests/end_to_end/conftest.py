@@ -1,4 +1,4 @@
-"""A fresh clone of the working tree with smaller demo sets, reproduced once."""
+"""A fresh clone of the working tree with smaller demo sets, and one `dvc repro` in it, shared by all tests."""
 
 import os
 import re
@@ -13,21 +13,25 @@ ROOT = Path(__file__).parents[2]
 SMALLER = [
     ("count: 10000", "count: 600"),
     (r"count: 1400", "count: 84"),
-    (r"kind: clips", "kind: clips"),
     (r"demo-clips: {count: \d+", "demo-clips: {count: 21"),
     (r"epochs: \d+", "epochs: 2"),
     (r"batch_size: \d+\n  seeds: .*", "batch_size: 100\n  seeds: [1, 2]"),
 ]
+COMMIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm")
 
 
-class House:
-    """A checkout to run commands in."""
+class Checkout:
+    """A git checkout to run commands in."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def run(self, *command: str, ok: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        """Run a command with this Python first on the path and the network's model hub out of reach."""
+    def run(self, *command: str, ok: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command with this Python first on the path, without access to the model hub.
+
+        Args:
+            ok: whether to require exit code 0.
+        """
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment(**environment), capture_output=True, text=True, check=False
         )
@@ -40,7 +44,7 @@ class House:
         return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(self.folder / "pipeline"), **more}
 
     def repro(self, *options: str) -> str:
-        """`dvc repro`; returns what it printed."""
+        """Run `dvc repro`; returns its standard output."""
         return self.run("dvc", "repro", *options).stdout
 
     def edit(self, old: str, new: str) -> None:
@@ -51,7 +55,7 @@ class House:
         path.write_text(text)
 
     def results(self) -> dict[str, bytes]:
-        """Every result file by its path; of the page what comes before the times, which are no result."""
+        """The content of every result file, by path; of the page, everything before the run times at its end."""
         files = [path for name in ("results", "report") for path in (self.folder / name).rglob("*") if path.is_file()]
         found = {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
         page, times, _ = found["report/index.html"].partition(b"<h3>Times</h3>")
@@ -60,7 +64,7 @@ class House:
 
 
 def stages_run(output: str) -> set[str]:
-    """The stages that DVC ran, by name."""
+    """Names of the stages that `dvc repro` ran."""
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
@@ -71,25 +75,25 @@ def tracked_files() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory) -> House:
+def clone(tmp_path_factory) -> Checkout:
     """The working tree as a fresh clone, with smaller sets in params.yaml."""
     if not (ROOT / ".git").exists():
-        pytest.skip("needs a git checkout: DVC works in one")
-    folder = tmp_path_factory.mktemp("house")
+        pytest.skip("needs a git checkout, because DVC does")
+    folder = tmp_path_factory.mktemp("clone")
     for name in tracked_files():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    house = House(folder)
+    checkout = Checkout(folder)
     for old, new in SMALLER:
-        house.edit(old, new)
-    house.run("git", "init", "-q")
-    house.run("git", "add", "-A")
-    house.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", "clone")
-    return house
+        checkout.edit(old, new)
+    checkout.run("git", "init", "-q")
+    checkout.run("git", "add", "-A")
+    checkout.run(*COMMIT, "clone")
+    return checkout
 
 
 @pytest.fixture(scope="session")
 def first_run(clone) -> str:
-    """The output of the first `dvc repro` in the clone."""
+    """Output of the first `dvc repro` in the clone."""
     return clone.repro()

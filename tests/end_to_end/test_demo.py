@@ -1,4 +1,4 @@
-"""From a fresh clone to the table, as a newcomer does it; then the edits a researcher makes."""
+"""The demo from a fresh clone to the table of scores, as a newcomer runs it, then the edits that a researcher makes."""
 
 import json
 import os
@@ -31,19 +31,19 @@ def test_the_first_run_ends_in_the_table(clone, first_run):
             assert row["expclip_uar_std"] >= 0
 
 
-def test_a_second_run_does_nothing_and_says_so(clone, first_run):
+def test_a_second_run_reports_that_everything_is_up_to_date(clone, first_run):
     output = clone.repro()
     assert not stages_run(output)
     assert "Data and pipelines are up to date." in output
 
 
-def test_git_sees_only_small_results(clone, first_run):
+def test_git_sees_only_the_small_result_files(clone, first_run):
     new = clone.run("git", "status", "--porcelain", "--untracked-files=all").stdout.split("\n")
     allowed = ("results/", "report/", "dvc.lock", "params.yaml")
     assert not [line for line in new if line and not line[3:].startswith(allowed)]
 
 
-def test_dvc_knows_the_metrics_and_plots(clone, first_run):
+def test_dvc_shows_the_metrics_and_plots(clone, first_run):
     metrics = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
     assert set(metrics) == {"report/metrics.json", "results/train/metrics.json"}
     assert list(metrics["report/metrics.json"]["data"]["uar"]) == SETS
@@ -54,7 +54,7 @@ def test_dvc_knows_the_metrics_and_plots(clone, first_run):
         assert title in page
 
 
-def test_another_learning_rate_runs_train_score_and_report_only(clone, first_run):
+def test_another_learning_rate_runs_only_train_score_and_report(clone, first_run):
     before = clone.results()
     clone.edit(r"lr: \S+", "lr: 0.5")
     assert stages_run(clone.repro()) == {"train", "report"} | SCORES
@@ -64,7 +64,7 @@ def test_another_learning_rate_runs_train_score_and_report_only(clone, first_run
     assert clone.results() == before
 
 
-def test_other_prompts_run_no_image_encoder_nor_does_an_edit_of_their_file(clone, first_run):
+def test_another_prompt_set_or_an_edited_prompt_file_runs_no_image_encoder(clone, first_run):
     before = clone.results()
     clone.edit(r" set: \S+", " set: prompts/example.yaml")
     assert stages_run(clone.repro()) == {"encode-prompts", "report"} | SCORES
@@ -78,7 +78,7 @@ def test_other_prompts_run_no_image_encoder_nor_does_an_edit_of_their_file(clone
     assert clone.results() == before
 
 
-def test_an_encode_stage_that_is_run_again_finds_its_cache_complete(clone, first_run):
+def test_a_forced_encode_stage_finds_its_cache_complete(clone, first_run):
     shards = sorted(clone.folder.glob("features/*/demo-train/shard-*.h5"))
     before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in shards]
     for stage in ("encode-targets", "encode-images@demo-train"):
@@ -89,9 +89,9 @@ def test_an_encode_stage_that_is_run_again_finds_its_cache_complete(clone, first
     assert not stages_run(clone.repro())
 
 
-def test_kill_9_in_an_encode_stage_keeps_finished_shards(clone, first_run):
+def test_a_killed_encode_stage_resumes_from_its_finished_shards(clone, first_run):
     clone.edit(r"shard_rows: \d+", "shard_rows: 16")
-    clone.edit(r"batch_size: \d+ +# pictures", "batch_size: 8     # pictures")
+    clone.edit(r"batch_size: \d+ +# images", "batch_size: 8     # images")
     folder = clone.folder / "features/demo-clip/demo-train"
     run = subprocess.Popen(
         ["dvc", "repro", "encode-images@demo-train"],
@@ -123,7 +123,7 @@ def test_kill_9_in_an_encode_stage_keeps_finished_shards(clone, first_run):
 
 def test_two_clean_runs_give_the_same_bytes(clone, first_run):
     clone.edit(r"shard_rows: \d+", "shard_rows: 2048")
-    clone.edit(r"batch_size: \d+ +# pictures", "batch_size: 256   # pictures")
+    clone.edit(r"batch_size: \d+ +# images", "batch_size: 256   # images")
     clone.repro()
     before = clone.results()
     clone.run("git", "clean", "-qfdx")

@@ -1,4 +1,4 @@
-"""docs/experiments.md, command by command, on two small test sets."""
+"""The commands of docs/experiments.md, run in order on two small test sets."""
 
 import json
 import re
@@ -7,48 +7,48 @@ import time
 from pathlib import Path
 
 import pytest
-from end_to_end.conftest import ROOT, House
+from end_to_end.conftest import COMMIT, ROOT, Checkout
 
 pytestmark = pytest.mark.slow
-COMMIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm")
 
 
 def documented() -> list[str]:
-    """The commands of the page, without `uv run`: the tests run in its environment already."""
+    """The commands of the page without `uv run`, because the tests already run in its environment."""
     blocks = re.findall(r"^```console\n(.*?)^```", (ROOT / "docs/experiments.md").read_text(), flags=re.M | re.S)
     return [line.removeprefix("uv run ") for line in "".join(blocks).splitlines()]
 
 
-def perform(house: House, command: str) -> str:
-    done = house.run("bash", "-c", command)
+def shell(checkout: Checkout, command: str) -> str:
+    """Run a line of the page; returns everything it printed."""
+    done = checkout.run("bash", "-c", command)
     return done.stdout + done.stderr
 
 
-def lab(clone: House, folder: Path) -> House:
-    """A checkout with the clone's features, where two test sets are scored and committed."""
+def experiment_checkout(clone: Checkout, folder: Path) -> Checkout:
+    """A checkout that shares the clone's features, with the results of two test sets committed."""
     clone.run("git", "clone", "-q", str(clone.folder), str(folder))
-    house = House(folder)
+    checkout = Checkout(folder)
     for name in ("dvc.lock", "params.yaml"):
         shutil.copy2(clone.folder / name, folder / name)
-    house.run("dvc", "config", "--local", "cache.dir", str(clone.folder / ".dvc/cache"))
-    house.run("git", "config", "user.name", "test")
-    house.run("git", "config", "user.email", "test@example.org")
-    house.edit(r"datasets: \[demo-clean.*\]", "datasets: [demo-clean, demo-clips]")
-    house.run("dvc", "checkout")
-    house.repro()
-    house.run("git", "add", "-A")
-    house.run(*COMMIT, "base")
-    return house
+    checkout.run("dvc", "config", "--local", "cache.dir", str(clone.folder / ".dvc/cache"))
+    checkout.run("git", "config", "user.name", "test")
+    checkout.run("git", "config", "user.email", "test@example.org")
+    checkout.edit(r"datasets: \[demo-clean.*\]", "datasets: [demo-clean, demo-clips]")
+    checkout.run("dvc", "checkout")
+    checkout.repro()
+    checkout.run("git", "add", "-A")
+    checkout.run(*COMMIT, "base")
+    return checkout
 
 
-def walk_through(house: House) -> None:
-    """Every command of the page in its order, and what each is documented to show."""
+def check_commands(checkout: Checkout) -> None:
+    """Run every command of the page in order and check that it shows what the page says."""
     shown = {}
     for command in documented():
-        shown[command] = perform(house, command)
+        shown[command] = shell(checkout, command)
         deadline = time.monotonic() + 900
         while command.startswith("dvc queue start") and re.search(
-            r"Queued|Running", perform(house, "dvc queue status")
+            r"Queued|Running", shell(checkout, "dvc queue status")
         ):
             assert time.monotonic() < deadline
             time.sleep(2)
@@ -61,11 +61,11 @@ def walk_through(house: House) -> None:
     for word in ("bolder", "mean.uar", "train.lr", "0.005", "0.05", "0.02"):
         assert word in table
     assert "results/score" not in table
-    assert "0.02" in (house.folder / "params.yaml").read_text()
-    metrics = json.loads((house.folder / "report/metrics.json").read_text())
+    assert "0.02" in (checkout.folder / "params.yaml").read_text()
+    metrics = json.loads((checkout.folder / "report/metrics.json").read_text())
     assert list(metrics["uar"]) == ["demo-clean", "demo-clips"]
-    assert (house.folder / "report/index.html").is_file()
+    assert (checkout.folder / "report/index.html").is_file()
 
 
 def test_the_documented_experiments(clone, first_run, tmp_path):
-    walk_through(lab(clone, tmp_path / "lab"))
+    check_commands(experiment_checkout(clone, tmp_path / "experiments"))

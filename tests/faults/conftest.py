@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from harness import MANY, Zygote, contents, draw_pictures
+from harness import MANY_SHARDS, Zygote, files_in, write_images
 
 from tiny_encoders import write_clip
 
@@ -9,29 +9,29 @@ from tiny_encoders import write_clip
 @pytest.fixture(scope="session")
 def zygote(tmp_path_factory):
     if not Path("/proc/self/stat").exists():
-        pytest.skip("looks into /proc for processes that are left behind")
+        pytest.skip("needs /proc to find processes that outlive a run")
     folder = tmp_path_factory.mktemp("faults")
     write_clip(folder / "clip")
-    draw_pictures(folder)
+    write_images(folder)
     process = Zygote(folder)
     yield process
     process.close()
 
 
 @pytest.fixture(scope="session")
-def undisturbed(zygote, tmp_path_factory):
-    """(the files of a cache whose extraction nothing disturbed, seconds from its lock to its index)."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    zygote.extract(out / "warm")
+def uninterrupted(zygote, tmp_path_factory):
+    """The files of a cache from an extraction without a fault, and the seconds from its lock to its index."""
+    out = tmp_path_factory.mktemp("uninterrupted") / "out"
+    zygote.extract(out / "warm-up")
     run = zygote.extract(out / "measured")
     assert run.status == 0, run.output
-    return contents(out / "measured"), run.working
+    return files_in(out / "measured"), run.working
 
 
 @pytest.fixture(scope="session")
-def many(zygote, tmp_path_factory):
-    """The same for the longer extraction of `MANY`."""
-    out = tmp_path_factory.mktemp("many") / "out"
-    run = zygote.extract(out, *MANY)
+def uninterrupted_many_shards(zygote, tmp_path_factory):
+    """The same for the longer extraction with the options `MANY_SHARDS`."""
+    out = tmp_path_factory.mktemp("many-shards") / "out"
+    run = zygote.extract(out, *MANY_SHARDS)
     assert run.status == 0, run.output
-    return contents(out), run.working
+    return files_in(out), run.working

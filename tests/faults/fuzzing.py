@@ -1,7 +1,7 @@
-"""Mutated shards and indexes, thrown at the reader in a process of its own.
+"""Fuzz the reader with mutated shards and indexes, in a process of its own.
 
-A case follows from its number. Plain mutations leave the checksums wrong; others mend them, so that what lies behind
-the checksums is reached. Whatever is thrown, the reader must refuse it with a CacheError or read it soundly.
+A case is determined by its number. Plain mutations leave the checksums wrong; others get valid checksums, so that the
+checks behind them are reached too. The reader must refuse every mutant with a CacheError or read it correctly.
 """
 
 import copy
@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from caches import head_of, make_cache, sealed, with_head
+from caches import header_of, make_cache, resealed, with_header
 from expclip_cache.base.errors import CacheError
 from expclip_cache.cache.format import INDEX, Identity, shard_name
 from expclip_cache.cache.index import index_bytes
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.shard import open_shard
 
-SECONDS_A_CASE = 1.0
-WORDS = [0, 1, 2**8 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1, 4096, 512]
-EVIL = [
+SECONDS_PER_CASE = 1.0
+BOUNDARY_WORDS = [0, 1, 2**8 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1, 4096, 512]
+BAD_VALUES = [
     None,
     True,
     -1,
@@ -61,7 +61,7 @@ EVIL = [
 
 @dataclass
 class Tally:
-    """What came of the cases."""
+    """How many cases ran, and how they ended."""
 
     cases: int = 0
     outcomes: Counter = field(default_factory=Counter)
@@ -70,7 +70,7 @@ class Tally:
 
 
 def fuzz(folder: Path, seconds: float, first_case: int = 0) -> Tally:
-    """Run cases for some time, in children that may crash; a crash or a hang is a failure and the rest goes on."""
+    """Run cases for some time, in child processes: a crash or a hang counts as a failure, and the next child starts."""
     samples = Samples(folder)
     tally, end, case = Tally(), time.monotonic() + seconds, first_case
     while time.monotonic() < end:
@@ -79,14 +79,14 @@ def fuzz(folder: Path, seconds: float, first_case: int = 0) -> Tally:
         child = os.fork()
         if child == 0:
             os.close(reader)
-            _run(samples, case, end, shared, writer)
+            _run_cases(samples, case, end, shared, writer)
         os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
             report = pipe.read()
         _, status = os.waitpid(child, 0)
         last = int.from_bytes(shared[:8], "little")
         if os.WIFSIGNALED(status) or not report:
-            tally.failures.append(f"case {last}: ended by status {status}")
+            tally.failures.append(f"case {last}: the process ended with status {status}")
             tally.cases += last - case + 1
         else:
             found = json.loads(report)
@@ -99,31 +99,31 @@ def fuzz(folder: Path, seconds: float, first_case: int = 0) -> Tally:
 
 
 class Samples:
-    """A valid cache of two shards, one with a skipped row, and a place to put mutants."""
+    """A valid cache of two shards, one with a skipped row, and a copy of it that receives the mutants."""
 
     def __init__(self, folder: Path):
-        self.whole = make_cache(folder / "whole", rows=8, bad=(1,))
+        self.valid = make_cache(folder / "valid", rows=8, bad=(1,))
         self.mutant = make_cache(folder / "mutant", rows=8, bad=(1,))
-        self.shard = (self.whole / shard_name(0)).read_bytes()
-        self.index = (self.whole / INDEX).read_bytes()
-        self.good = FeatureCache(self.whole).good_rows
-        self.features = FeatureCache(self.whole)[self.good]
+        self.shard = (self.valid / shard_name(0)).read_bytes()
+        self.index = (self.valid / INDEX).read_bytes()
+        self.good = FeatureCache(self.valid).good_rows
+        self.features = FeatureCache(self.valid)[self.good]
 
 
-def _run(samples: Samples, case: int, end: float, shared: mmap.mmap, pipe: int) -> None:
-    """Cases until the time is over; never returns."""
+def _run_cases(samples: Samples, case: int, end: float, shared: mmap.mmap, pipe: int) -> None:
+    """Run cases until the time is over; never returns."""
     outcomes, failures, slowest, first = Counter(), [], 0.0, case
     while time.monotonic() < end:
         shared[:8] = case.to_bytes(8, "little")
         signal.alarm(20)
         try:
             start = time.process_time()
-            outcomes[attack(samples, case)] += 1
+            outcomes[run_case(samples, case)] += 1
             took = time.process_time() - start
             slowest = max(slowest, took)
-            if took > SECONDS_A_CASE:
+            if took > SECONDS_PER_CASE:
                 failures.append(f"case {case}: took {took:.1f} s")
-        except Exception as error:  # noqa: BLE001 - anything but a CacheError is what we are looking for
+        except Exception as error:  # noqa: BLE001 - anything but a CacheError is what the fuzzing looks for
             failures.append(f"case {case}: {error!r}")
         case += 1
     report = {"cases": case - first, "outcomes": outcomes, "slowest": slowest, "failures": failures}
@@ -131,145 +131,149 @@ def _run(samples: Samples, case: int, end: float, shared: mmap.mmap, pipe: int) 
     os._exit(0)
 
 
-def attack(samples: Samples, case: int) -> str:
-    """One case; returns what came of it.
+def run_case(samples: Samples, case: int) -> str:
+    """Run one case; returns its kind and outcome.
 
     Raises:
-        Exception: the reader did something it must not do.
+        Exception: the reader did something that it must not do.
     """
-    dice = random.Random(case)
-    kind = dice.choice(["shard", "sealed shard", "head", "index", "sealed index"])
+    rng = random.Random(case)
+    kind = rng.choice(["shard", "resealed shard", "header", "index", "resealed index"])
     if "index" in kind:
-        mutant = mutated(dice, samples.index) if kind == "index" else mutated_index(dice, samples.index)
+        mutant = mutated(rng, samples.index) if kind == "index" else mutated_index(rng, samples.index)
         (samples.mutant / INDEX).write_bytes(mutant)
-        outcome = _read_cache(samples, trusted=kind == "index")
+        outcome = _read_cache(samples, must_be_equal=kind == "index")
     else:
-        make = {"shard": mutated, "sealed shard": lambda *a: sealed(mutated(*a)), "head": mutated_head}
-        mutant = make[kind](dice, samples.shard)
+        mutate = {"shard": mutated, "resealed shard": lambda *a: resealed(mutated(*a)), "header": mutated_header}
+        mutant = mutate[kind](rng, samples.shard)
         (samples.mutant / INDEX).write_bytes(samples.index)
         (samples.mutant / shard_name(0)).write_bytes(mutant)
-        outcome = _read_shard(samples, changed=mutant != samples.shard, resealed=kind != "shard")
-        _read_cache(samples, trusted=True)
+        outcome = _read_shard(samples, changed=mutant != samples.shard, checksum_is_valid=kind != "shard")
+        _read_cache(samples, must_be_equal=True)
         (samples.mutant / shard_name(0)).write_bytes(samples.shard)
     return f"{kind}: {outcome}"
 
 
-def mutated(dice: random.Random, raw: bytes) -> bytes:
-    """Between one and eight changes of bytes, words, pieces or length."""
+def mutated(rng: random.Random, raw: bytes) -> bytes:
+    """Make one to eight changes: of bits, bytes, words, pieces or the length."""
     mutant = bytearray(raw)
-    for _ in range(dice.choice([1, 1, 1, 2, 4, 8])):
-        # Half of all changes go to the head, where most of the meaning is.
-        place = dice.randrange(min(len(mutant), dice.choice([1500, len(raw)])) or 1)
-        kind = dice.randrange(8)
+    for _ in range(rng.choice([1, 1, 1, 2, 4, 8])):
+        # Half of all changes go to the header, which decides how the rest is read.
+        place = rng.randrange(min(len(mutant), rng.choice([1500, len(raw)])) or 1)
+        kind = rng.randrange(8)
         if kind == 0 and mutant:
-            mutant[place] ^= 1 << dice.randrange(8)
+            mutant[place] ^= 1 << rng.randrange(8)
         elif kind == 1 and mutant:
-            mutant[place] = dice.randrange(256)
+            mutant[place] = rng.randrange(256)
         elif kind == 2:
-            mutant[place & ~7 : (place & ~7) + 8] = (dice.choice(WORDS) % 2**64).to_bytes(8, "little")
+            mutant[place & ~7 : (place & ~7) + 8] = (rng.choice(BOUNDARY_WORDS) % 2**64).to_bytes(8, "little")
         elif kind == 3:
-            mutant[place : place + dice.randrange(64)] = b""
+            mutant[place : place + rng.randrange(64)] = b""
         elif kind == 4:
-            mutant[place:place] = dice.randbytes(dice.randrange(64))
+            mutant[place:place] = rng.randbytes(rng.randrange(64))
         elif kind == 5:
-            other = dice.randrange(len(mutant) or 1)
+            other = rng.randrange(len(mutant) or 1)
             mutant[place : place + 16] = mutant[other : other + 16]
         elif kind == 6:
-            del mutant[dice.randrange(len(mutant) or 1) :]
+            del mutant[rng.randrange(len(mutant) or 1) :]
         else:
             mutant[place : place + 64] = bytes(64)
     return bytes(mutant)
 
 
-def mutated_head(dice: random.Random, raw: bytes) -> bytes:
-    """One or two values of the head's JSON replaced; length, fingerprint and checksum often mended."""
-    body = head_of(raw)
-    for _ in range(dice.choice([1, 1, 2])):
-        _replace_somewhere(dice, body)
-    if dice.random() < 0.3:
-        raw = mutated(dice, raw[4096:]).join([raw[:4096], b""])
+def mutated_header(rng: random.Random, raw: bytes) -> bytes:
+    """Change one or two values of the header; often correct length and fingerprint, always the checksum."""
+    body = header_of(raw)
+    for _ in range(rng.choice([1, 1, 2])):
+        _change_one_value(rng, body)
+    if rng.random() < 0.3:
+        raw = raw[:4096] + mutated(rng, raw[4096:])
         body["bytes"] = len(raw)
-    if dice.random() < 0.7:
-        _mend_fingerprint(body)
-    return _or_plain(lambda: with_head(raw, body), raw)
+    if rng.random() < 0.7:
+        _correct_fingerprint(body)
+    return _made_or(lambda: with_header(raw, body), raw)
 
 
-def mutated_index(dice: random.Random, raw: bytes) -> bytes:
-    """One or two values of the index replaced, fingerprint often and checksum always mended."""
+def mutated_index(rng: random.Random, raw: bytes) -> bytes:
+    """Change one or two values of the index; often correct the fingerprint, always the checksum."""
     body = json.loads(raw)
     del body["xxh3_128"]
-    for _ in range(dice.choice([1, 1, 2])):
-        _replace_somewhere(dice, body)
-    if dice.random() < 0.7:
-        _mend_fingerprint(body)
-    return _or_plain(lambda: index_bytes(body), raw)
+    for _ in range(rng.choice([1, 1, 2])):
+        _change_one_value(rng, body)
+    if rng.random() < 0.7:
+        _correct_fingerprint(body)
+    return _made_or(lambda: index_bytes(body), raw)
 
 
-def _replace_somewhere(dice: random.Random, tree: object) -> None:
-    """Walk down at random, then replace, remove or add an entry."""
+def _change_one_value(rng: random.Random, tree: object) -> None:
+    """Walk down the tree at random, then replace, remove or add an entry."""
     while True:
         keys = list(tree) if isinstance(tree, dict) else range(len(tree))
         if not keys:
             return
-        key = dice.choice(keys)
-        if isinstance(tree[key], dict | list) and dice.random() < 0.8:
+        key = rng.choice(keys)
+        if isinstance(tree[key], dict | list) and rng.random() < 0.8:
             tree = tree[key]
             continue
-        change = dice.randrange(10)
+        change = rng.randrange(10)
         if change == 0:
             del tree[key]
         elif change == 1 and isinstance(tree, dict):
-            tree[dice.choice(["more", "features", ""])] = copy.deepcopy(dice.choice(EVIL))
+            tree[rng.choice(["more", "features", ""])] = copy.deepcopy(rng.choice(BAD_VALUES))
         elif change == 2 and isinstance(tree[key], int):
-            tree[key] += dice.choice([-64, -8, -1, 1, 8, 64])
+            tree[key] += rng.choice([-64, -8, -1, 1, 8, 64])
         else:
-            tree[key] = copy.deepcopy(dice.choice(EVIL))
+            tree[key] = copy.deepcopy(rng.choice(BAD_VALUES))
         return
 
 
-def _mend_fingerprint(body: object) -> None:
+def _correct_fingerprint(body: object) -> None:
     try:
         body["fingerprint"] = Identity(dict(body["settings"]), dict(body["encoder"])).fingerprint
     except (KeyError, TypeError, ValueError):
         return
 
 
-def _or_plain(make, raw: bytes) -> bytes:
-    """What JSON cannot hold is no mutant."""
+def _made_or(make, raw: bytes) -> bytes:
+    """The mutant, or the original bytes if the mutant cannot be written as JSON."""
     try:
         return make()
     except (ValueError, UnicodeEncodeError):
         return raw
 
 
-def _read_shard(samples: Samples, changed: bool, resealed: bool) -> str:
+def _read_shard(samples: Samples, changed: bool, checksum_is_valid: bool) -> str:
     path = samples.mutant / shard_name(0)
     try:
         shard = open_shard(path)
         shard.check_rows()
     except CacheError:
         return "refused"
-    if not resealed and changed:
+    if not checksum_is_valid and changed:
         raise AssertionError("a changed shard passed its checksum")
     n, width = shard.features.shape
     assert shard.labels.shape == shard.paths.shape == shard.errors.shape == (n,)
     assert shard.features.nbytes <= path.stat().st_size
     assert width > 0
     shard.entry()
-    # Touch every byte: a view that reaches beyond the file would end this process.
+    # Touch every byte: a view that reaches beyond the file would crash this process.
     for values in (shard.features, shard.labels, shard.paths, shard.errors):
         np.ascontiguousarray(values).view(np.uint8).sum()
     return "read"
 
 
-def _read_cache(samples: Samples, trusted: bool) -> str:
-    """Read every row of the mutant cache; what carries its own checksum can only be refused or be as it was."""
+def _read_cache(samples: Samples, must_be_equal: bool) -> str:
+    """Read every row of the mutated cache.
+
+    Args:
+        must_be_equal: whether the features, if they can be read at all, must be the original ones.
+    """
     try:
         cache = FeatureCache(samples.mutant)
         found = cache[cache.good_rows]
         cache.labels[cache.good_rows], cache.paths(cache.good_rows)
     except CacheError:
         return "refused"
-    if trusted or found.shape == samples.features.shape:
+    if must_be_equal or found.shape == samples.features.shape:
         np.testing.assert_array_equal(found, samples.features)
     return "read"

@@ -1,4 +1,4 @@
-"""What the fault tests share: pictures, a tiny encoder, and runs of the real command through the zygote."""
+"""What the fault tests share: images, a tiny encoder, and runs of the real command through the zygote."""
 
 import json
 import os
@@ -12,23 +12,24 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PICTURES = 10
+IMAGES = 10
 SHARD_ROWS = 4
-BAD = 6
-MANY = ("--shard-rows=1", "--batch-size=1")
+UNREADABLE = 6
+MANY_SHARDS = ("--shard-rows=1", "--batch-size=1")
 """Options for an extraction that writes often: ten shards."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """How a run of the command went.
+    """The outcome of one run of the command.
 
     Attributes:
         status: exit code, or minus the signal that ended it.
         hung: it did not end by itself.
-        working: seconds from taking the lock to writing the index, where it came to that.
-        to_end: seconds from the signal to the end.
-        left: processes that outlived it.
+        working: seconds from taking the lock to writing the index; None if it did not get that far.
+        to_end: seconds from the signal to the end; None if no signal was sent.
+        left: ids of the processes that outlived it.
+        output: standard output and standard error.
     """
 
     status: int
@@ -44,15 +45,12 @@ class Run:
 
 
 class Zygote:
-    """The process that forks the runs."""
+    """The process that forks the runs, see zygote.py."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "pipeline"), str(HERE)]),
-        }
+        paths = [ROOT / "pipeline", ROOT / "tests/support", HERE]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self.process = subprocess.Popen(
             [sys.executable, HERE / "zygote.py"],
             stdin=subprocess.PIPE,
@@ -62,13 +60,13 @@ class Zygote:
         )
 
     def extract(self, out: Path, *more: str, **request: object) -> Run:
-        """Extract the pictures into `out`; see `zygote.watch` and `injection.install` for the request."""
-        request |= {"folder": str(self.folder), "out": str(out), "command": [*extraction(out), *more]}
+        """Extract the images into `out`; see `zygote.watch` and `injection.install` for the request."""
+        request |= {"folder": str(self.folder), "out": str(out), "command": [*extract_command(out), *more]}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the zygote ended with {self.process.wait()}")
+            raise RuntimeError(f"the zygote ended with status {self.process.wait()}")
         return Run(**json.loads(answer))
 
     def close(self) -> None:
@@ -77,27 +75,27 @@ class Zygote:
         self.process.stdout.close()
 
 
-def extraction(out: Path) -> list[str]:
-    """The command line, for a process that runs in the folder of `draw_pictures`."""
+def extract_command(out: Path) -> list[str]:
+    """The arguments of the command, for a process whose working folder is the one of `write_images`."""
     options = {"model": "clip", "shard-rows": SHARD_ROWS, "batch-size": 3, "device": "cpu", "workers": 0}
-    return ["extract", "faces", str(out), *(f"--{name}={value}" for name, value in options.items())]
+    return ["extract", "images", str(out), *(f"--{name}={value}" for name, value in options.items())]
 
 
-def draw_pictures(folder: Path) -> None:
-    """Small noisy pictures, one of them broken."""
+def write_images(folder: Path) -> None:
+    """Write small images of noise, one of them unreadable."""
     random = np.random.default_rng(0)
-    (folder / "faces").mkdir()
-    for number in range(PICTURES):
+    (folder / "images").mkdir()
+    for number in range(IMAGES):
         pixels = random.integers(0, 256, (30, 24, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "faces" / f"{number:02d}.png")
-    (folder / "faces" / f"{BAD:02d}.png").write_bytes(b"no picture")
+        Image.fromarray(pixels).save(folder / "images" / f"{number:02d}.png")
+    (folder / "images" / f"{UNREADABLE:02d}.png").write_bytes(b"not an image")
 
 
-def contents(out: Path) -> dict[str, bytes]:
-    """Every file of a cache but the lock."""
+def files_in(out: Path) -> dict[str, bytes]:
+    """The content of every file of a cache, except the lock, by name."""
     return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != ".lock"}
 
 
-def finished(out: Path) -> dict[str, int]:
-    """The shards that are there, by name, with their inode: a file made anew has another."""
+def finished_shards(out: Path) -> dict[str, int]:
+    """The inode of every finished shard, by name; a file that is written again gets another inode."""
     return {path.name: path.stat().st_ino for path in out.glob("shard-*.h5")} if out.exists() else {}

@@ -1,4 +1,4 @@
-"""Faults for a process that is about to run the command. The command itself knows nothing of them."""
+"""Faults for a process that is about to run the command. The command itself has no hook for any of them."""
 
 import ctypes
 import os
@@ -9,83 +9,86 @@ from pathlib import Path
 
 
 def install(fault: dict) -> None:
-    """Arrange for what goes wrong: each key is a fault, its value says where."""
+    """Install faults: each key names one, its value says where it strikes."""
     for kind, where in fault.items():
         {
             "kill at step": kill_at_step,
-            "count steps": count_steps,
-            "largest file": largest_file,
-            "bad worker": bad_worker,
-            "no privileges": no_privileges,
+            "log steps": log_steps,
+            "file size limit": limit_file_size,
+            "bad worker": break_worker,
+            "no privileges": drop_privileges,
         }[kind](where)
 
 
 def kill_at_step(where: dict) -> None:
-    """Kill at the k-th call of fsync or replace: before it, after it, or before it with the file half written."""
+    """Kill this process at the k-th call of fsync or replace.
+
+    `when` is "before" or "after" the call, or "torn": before it, with the file truncated to half its length.
+    """
     calls = 0
 
-    def around(call):
-        def stepped(*args):
+    def wrap(call):
+        def step(*args):
             nonlocal calls
-            mine = calls == where["step"]
+            chosen = calls == where["step"]
             calls += 1
-            if mine and where["when"] == "torn" and not args_are_folder(args):
+            if chosen and where["when"] == "torn" and syncs_file(args):
                 path = Path(f"/proc/self/fd/{args[0]}").readlink()
                 os.truncate(path, path.stat().st_size // 2)
-            if mine and where["when"] != "after":
+            if chosen and where["when"] != "after":
                 os.kill(os.getpid(), signal.SIGKILL)
             result = call(*args)
-            if mine:
+            if chosen:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 
-        return stepped
+        return step
 
-    os.fsync, os.replace = around(os.fsync), around(os.replace)
-
-
-def args_are_folder(args: tuple) -> bool:
-    """Whether a call is not about a file's own bytes: an fsync of a folder, or a rename."""
-    return len(args) != 1 or stat.S_ISDIR(os.fstat(args[0]).st_mode)
+    os.fsync, os.replace = wrap(os.fsync), wrap(os.replace)
 
 
-def count_steps(file: str) -> None:
-    """Write the name of each step to a file."""
+def syncs_file(args: tuple) -> bool:
+    """Whether these are the arguments of an fsync of a file: neither an fsync of a folder nor a rename."""
+    return len(args) == 1 and not stat.S_ISDIR(os.fstat(args[0]).st_mode)
 
-    def around(call):
-        def stepped(*args):
-            kind = "rename" if len(args) == 2 else "fsync of folder" if args_are_folder(args) else "fsync of file"
-            with Path(file).open("a") as names:
-                names.write(kind + "\n")
+
+def log_steps(file: str) -> None:
+    """Append the name of each step to a file."""
+
+    def wrap(call):
+        def step(*args):
+            kind = "rename" if len(args) == 2 else "fsync of file" if syncs_file(args) else "fsync of folder"
+            with Path(file).open("a") as log:
+                log.write(kind + "\n")
             return call(*args)
 
-        return stepped
+        return step
 
-    os.fsync, os.replace = around(os.fsync), around(os.replace)
+    os.fsync, os.replace = wrap(os.fsync), wrap(os.replace)
 
 
-def largest_file(size: int) -> None:
-    """Writing beyond this many bytes fails, as on a full disk."""
+def limit_file_size(size: int) -> None:
+    """Make every write beyond this many bytes fail, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def bad_worker(where: dict) -> None:
-    """A decoding worker is killed by the system, or stops, at one picture."""
+def break_worker(where: dict) -> None:
+    """Kill or stop the decoding worker that reads a certain image."""
     from expclip_cache.extraction import decoding
 
     decoding.STALL_SECONDS = 2
     read_pixels, main = decoding.read_pixels, os.getpid()
 
     def read(path, how):
-        if path.name == where["picture"] and os.getpid() != main:
-            os.kill(os.getpid(), {"dies": signal.SIGKILL, "stalls": signal.SIGSTOP}[where["it"]])
+        if path.name == where["image"] and os.getpid() != main:
+            os.kill(os.getpid(), {"dies": signal.SIGKILL, "stalls": signal.SIGSTOP}[where["how"]])
         return read_pixels(path, how)
 
     decoding.read_pixels = read
 
 
-def no_privileges(_: object) -> None:
-    """Obey the permissions of files, which root does not: give up every capability."""
+def drop_privileges(_: object) -> None:
+    """Give up every capability, so that file permissions hold for root too."""
     header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     if ctypes.CDLL(None, use_errno=True).capset(header, none):
         raise OSError(ctypes.get_errno(), "capset")

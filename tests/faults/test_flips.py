@@ -1,4 +1,4 @@
-"""One flipped bit, anywhere: `verify` finds it, and reading without `verify` fails as clearly.
+"""One flipped bit anywhere in a cache: `verify` finds it, and reading without `verify` is refused as well.
 
 EXPCLIP_FLIPS=10000 gives the run that docs/faults.md reports.
 """
@@ -26,14 +26,14 @@ def cache(tmp_path):
     return make_cache(tmp_path / "c", rows=10, bad=(5,))
 
 
-def flips(folder, seed):
-    """FLIPS times a file with one bit turned over, which is mended afterwards."""
-    dice = random.Random(seed)
-    files = {path: path.read_bytes() for path in sorted(folder.iterdir())}
+def bit_flips(folder, seed):
+    """Flip one random bit of one file, FLIPS times; the file is restored after each."""
+    rng = random.Random(seed)
+    files = {path: path.read_bytes() for path in sorted(folder.glob("[!.]*"))}
     assert [path.name for path in files] == [INDEX, *map(shard_name, range(3))]
     for _ in range(FLIPS):
-        path = dice.choice(list(files))
-        bit = dice.randrange(len(files[path]) * 8)
+        path = rng.choice(list(files))
+        bit = rng.randrange(len(files[path]) * 8)
         damaged = bytearray(files[path])
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
@@ -41,7 +41,7 @@ def flips(folder, seed):
         path.write_bytes(files[path])
 
 
-def refused(read):
+def is_refused(read):
     try:
         read()
     except CacheError:
@@ -51,19 +51,18 @@ def refused(read):
 
 def test_verify_finds_every_flip(cache):
     assert not verify_cache(cache, SilentReporter()).broken
-    for path, bit in flips(cache, FLIPS):
+    for path, bit in bit_flips(cache, FLIPS):
         broken = [finding.part for finding in verify_cache(cache, SilentReporter()).broken]
         assert path.name in broken, f"bit {bit} of {path.name}"
 
 
-def test_no_flip_reaches_a_reader(cache):
+def test_the_reader_refuses_every_flip(cache):
     rows = FeatureCache(cache).good_rows
-    for path, bit in flips(cache, FLIPS + 1):
-        assert refused(lambda: FeatureCache(cache)[rows]), f"bit {bit} of {path.name}"
+    for path, bit in bit_flips(cache, FLIPS + 1):
+        assert is_refused(lambda: FeatureCache(cache)[rows]), f"bit {bit} of {path.name}"
     np.testing.assert_array_equal(FeatureCache(cache)[rows][:, 0], rows)
 
 
-def test_no_flip_of_a_shard_survives_a_resume(cache):
-    """Without an index, a shard must prove itself."""
-    for path, bit in flips(cache, FLIPS + 2):
-        assert path.name == INDEX or refused(partial(open_shard, path)), f"bit {bit} of {path.name}"
+def test_resuming_without_an_index_refuses_every_flip_of_a_shard(cache):
+    for path, bit in bit_flips(cache, FLIPS + 2):
+        assert path.name == INDEX or is_refused(partial(open_shard, path)), f"bit {bit} of {path.name}"

@@ -1,4 +1,4 @@
-"""Files made to harm: refused at once, whatever their checksum says, and nothing outside is touched."""
+"""Maliciously crafted files are refused at once, whatever their checksum, and no other file is opened."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from caches import head_of, make_cache, sealed, with_head
+from caches import header_of, make_cache, resealed, with_header
 from expclip_cache.base.errors import CacheError
 from expclip_cache.cache.format import INDEX, Identity, shard_name
 from expclip_cache.cache.reader import FeatureCache
@@ -23,7 +23,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def trap(tmp_path):
-    """Whoever opens this waits for ever."""
+    """A FIFO: whoever opens it blocks for ever."""
     os.mkfifo(tmp_path / "trap.h5")
     return tmp_path / "trap.h5"
 
@@ -77,128 +77,128 @@ def test_a_shard_rewritten_with_hdf5_is_refused(path, trap, kind):
 
 
 @pytest.mark.parametrize("kind", HOSTILE_HDF5)
-def test_hdf5_structures_are_never_followed_even_with_a_checksum_that_fits(path, trap, kind):
+def test_hdf5_structures_are_never_followed_even_with_a_valid_checksum(path, trap, kind):
     with h5py.File(path, "r+") as file:
         HOSTILE_HDF5[kind](file, trap)
-    raw = sealed(path.read_bytes())
-    path.write_bytes(with_head(raw, head_of(raw) | {"bytes": len(raw)}))
+    raw = resealed(path.read_bytes())
+    path.write_bytes(with_header(raw, header_of(raw) | {"bytes": len(raw)}))
     try:
         shard = open_shard(path)
     except CacheError:
         return
-    # The columns lie where the head says; what HDF5 makes of the rest is not asked.
+    # The columns are where the header says; the HDF5 structures are not looked at.
     assert shard.features.shape == (4, 4)
     with pytest.raises(CacheError, match="not the shard that"):
         FeatureCache(path.parent)[np.array([0])]
 
 
-def test_the_reader_does_not_load_the_hdf5_library():
+def test_the_reader_does_not_import_the_hdf5_library():
     code = "import expclip_cache.cache.reader, sys; print('h5py' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"no hdf5 at all" * 100, b"expclip-cache shard 1"])
-def test_files_that_are_no_shard_are_refused(path, content):
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"not hdf5 at all" * 100, b"expclip-cache shard 1"])
+def test_files_that_are_not_shards_are_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(CacheError, match="is no shard"):
+    with pytest.raises(CacheError, match="is not a shard of a feature cache"):
         open_shard(path)
 
 
-def test_any_other_hdf5_file_is_refused(path):
+def test_another_hdf5_file_is_refused(path):
     with h5py.File(path, "w") as file:
         file["features"] = np.zeros((4, 4), dtype=np.float16)
-    with pytest.raises(CacheError, match="is no shard"):
+    with pytest.raises(CacheError, match="is not a shard of a feature cache"):
         open_shard(path)
 
 
 def columns(**changes):
-    return lambda head: head | {"columns": head["columns"] | changes}
+    return lambda header: header | {"columns": header["columns"] | changes}
 
 
-HOSTILE_HEADS = {
+HOSTILE_HEADERS = {
     "huge shape": columns(features=["<f2", [1 << 40, 4], 8192]),
-    "shape beyond all integers": columns(features=["<f2", [1 << 61, 1 << 61], 8192]),
+    "shape beyond 64-bit integers": columns(features=["<f2", [1 << 61, 1 << 61], 8192]),
     "negative shape": columns(features=["<f2", [-4, -4], 8192]),
     "empty shape": columns(features=["<f2", [0, 4], 8192]),
     "shape of booleans": columns(features=["<f2", [True, True], 8192]),
     "fractional shape": columns(features=["<f2", [4.0, 4.0], 8192]),
     "wrong rank": columns(features=["<f2", [16], 8192]),
-    "offset in the head": columns(features=["<f2", [4, 4], 0]),
+    "offset inside the header": columns(features=["<f2", [4, 4], 0]),
     "negative offset": columns(features=["<f2", [4, 4], -32]),
     "offset beyond the end": columns(features=["<f2", [4, 4], 1 << 40]),
-    "columns over each other": columns(row=["<i8", [4], 8192], features=["<f2", [4, 4], 8200]),
+    "overlapping columns": columns(row=["<i8", [4], 8192], features=["<f2", [4, 4], 8200]),
     "objects": columns(path=["|O", [4], 8192]),
     "records": columns(label=[[["a", "<i4"]], [4], 8192]),
-    "endless strings": columns(path=["|S999999999", [4], 8192]),
+    "very long strings": columns(path=["|S999999999", [4], 8192]),
     "big endian": columns(features=[">f2", [4, 4], 8192]),
     "double precision": columns(features=["<f8", [4, 4], 8192]),
-    "other lengths": columns(label=["<i4", [3], 8192]),
-    "one column more": columns(more=["<i4", [4], 8192]),
-    "no column": lambda head: head | {"columns": {}},
-    "columns as a list": lambda head: head | {"columns": ["features"]},
-    "other version": lambda head: head | {"version": 2},
-    "other format": lambda head: head | {"format": "zip"},
-    "other fingerprint": lambda head: head | {"fingerprint": "0" * 64},
-    "other length": lambda head: head | {"bytes": head["bytes"] + 1},
-    "other head": lambda head: head | {"head": 8192},
-    "no head": lambda head: head | {"head": 0},
-    "negative shard": lambda head: head | {"shard": -1},
-    "rows from elsewhere": lambda head: head | {"first_row": 4},
-    "one entry more": lambda head: head | {"more": 1},
-    "normalised": lambda head: head | {"l2_normalized": True},
-    "settings as a list": lambda head: head | {"settings": []},
-    "only a list": lambda head: [],
-    "only a number": lambda head: 7,
-    "depth": lambda head: json.loads("[" * 90 + "]" * 90),
+    "different lengths": columns(label=["<i4", [3], 8192]),
+    "extra column": columns(more=["<i4", [4], 8192]),
+    "no columns": lambda header: header | {"columns": {}},
+    "columns as a list": lambda header: header | {"columns": ["features"]},
+    "another version": lambda header: header | {"version": 2},
+    "another format": lambda header: header | {"format": "zip"},
+    "wrong fingerprint": lambda header: header | {"fingerprint": "0" * 64},
+    "wrong file length": lambda header: header | {"bytes": header["bytes"] + 1},
+    "wrong header size": lambda header: header | {"head": 8192},
+    "header size of zero": lambda header: header | {"head": 0},
+    "negative shard number": lambda header: header | {"shard": -1},
+    "wrong first row": lambda header: header | {"first_row": 4},
+    "extra entry": lambda header: header | {"more": 1},
+    "L2-normalised": lambda header: header | {"l2_normalized": True},
+    "settings as a list": lambda header: header | {"settings": []},
+    "a list": lambda header: [],
+    "a number": lambda header: 7,
+    "deeply nested lists": lambda header: json.loads("[" * 90 + "]" * 90),
 }
 
 
-@pytest.mark.parametrize("kind", HOSTILE_HEADS)
-def test_hostile_heads_are_refused_though_their_checksum_fits(path, kind):
+@pytest.mark.parametrize("kind", HOSTILE_HEADERS)
+def test_hostile_headers_with_a_valid_checksum_are_refused(path, kind):
     raw = path.read_bytes()
-    path.write_bytes(with_head(raw, HOSTILE_HEADS[kind](head_of(raw))))
+    path.write_bytes(with_header(raw, HOSTILE_HEADERS[kind](header_of(raw))))
     with pytest.raises(CacheError):
         open_shard(path)
 
 
-def test_the_attack_itself_is_sound(path):
+def test_an_unchanged_header_is_accepted(path):
     raw = path.read_bytes()
-    assert with_head(raw, head_of(raw)) == raw
+    assert with_header(raw, header_of(raw)) == raw
     assert open_shard(path).features.shape == (4, 4)
 
 
-def test_settings_changed_together_with_every_checksum_are_refused_by_the_index(path):
+def test_the_index_exposes_settings_that_were_changed_together_with_every_checksum(path):
     raw = path.read_bytes()
-    head = head_of(raw)
-    head["settings"]["model"] = "other"
-    head["fingerprint"] = Identity(head["settings"], head["encoder"]).fingerprint
-    path.write_bytes(with_head(raw, head))
+    header = header_of(raw)
+    header["settings"]["model"] = "other"
+    header["fingerprint"] = Identity(header["settings"], header["encoder"]).fingerprint
+    path.write_bytes(with_header(raw, header))
     assert open_shard(path).identity.settings["model"] == "other"
     with pytest.raises(CacheError, match="not the shard that"):
         FeatureCache(path.parent)[np.array([0])]
 
 
-@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling link", "link to a device"])
-def test_what_is_no_file_is_refused_at_once(path, kind):
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "device", "dangling link", "link to a device"])
+def test_anything_but_a_regular_file_is_refused_at_once(path, kind):
     path.unlink()
     make = {
-        "pipe": lambda: os.mkfifo(path),
+        "FIFO": lambda: os.mkfifo(path),
         "folder": path.mkdir,
         "device": lambda: path.symlink_to("/dev/zero"),
         "dangling link": lambda: path.symlink_to("/nowhere/at/all"),
         "link to a device": lambda: path.symlink_to("/dev/tty"),
     }
     make[kind]()
-    with pytest.raises(CacheError, match=r"not a plain file|cannot be read"):
+    with pytest.raises(CacheError, match=r"not a regular file|cannot be read"):
         open_shard(path)
     with pytest.raises(CacheError, match="verify --repair"):
         FeatureCache(path.parent)[np.array([0])]
 
 
-def test_a_link_to_a_shard_is_followed_as_dvc_may_link_what_it_keeps(path, tmp_path):
-    path.rename(tmp_path / "kept")
-    path.symlink_to(tmp_path / "kept")
+def test_a_symbolic_link_to_a_shard_is_followed_because_dvc_may_link_its_files(path, tmp_path):
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
     assert FeatureCache(path.parent)[np.array([3])][0, 0] == 3
 
 
@@ -211,9 +211,9 @@ def test_hostile_indexes_are_refused(path, content):
         FeatureCache(path.parent)
 
 
-def test_an_index_that_is_no_file_is_refused_at_once(path):
+def test_an_index_that_is_a_fifo_is_refused_at_once(path):
     index = path.parent / INDEX
     index.unlink()
     os.mkfifo(index)
-    with pytest.raises(CacheError, match="is not a plain file"):
+    with pytest.raises(CacheError, match="is not a regular file"):
         FeatureCache(path.parent)

@@ -1,11 +1,12 @@
-"""Runs the real command again and again: a process that has imported everything forks a child for each run.
+"""Run the real command many times: a process that has imported everything forks a child for each run.
 
-Importing torch takes seconds and a run on a handful of pictures a fraction of one, so this makes hundreds of kills
-affordable. Each child is a process of its own that goes through the command's real entry point and ends as the
-interpreter ends. Requests and answers are JSON, one a line, on standard input and output.
+Importing torch takes seconds, and a run on a handful of images a fraction of one: this makes hundreds of kills
+affordable. Each child is a process of its own that enters through the command's entry point and exits as the
+interpreter does. Requests and answers are lines of JSON on standard input and output.
 """
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -14,18 +15,31 @@ import time
 from pathlib import Path
 
 import injection
-import open_clip  # noqa: F401 - imported for the children
 import torch
 from PIL import Image
-from transformers import AutoTokenizer  # noqa: F401
 
 from expclip_cache.commands.app import app
+from live_processes import processes_of
 
-HANGS = 60.0
-"""Seconds after which a run counts as hanging."""
+PRELOADED = (
+    "h5py",
+    "open_clip",
+    "transformers.models.auto.tokenization_auto",
+    "expclip_cache.encoders.clip",
+    "expclip_cache.extraction.batch_size",
+    "expclip_cache.extraction.encode_shards",
+    "expclip_cache.extraction.folder",
+    "expclip_cache.workers.device",
+)
+"""What the command imports only when it runs; loaded here once, for all children."""
+
+HUNG_AFTER = 60.0
+"""Seconds after which a run counts as hung."""
 
 
 def main() -> None:
+    for name in PRELOADED:
+        importlib.import_module(name)
     torch.set_num_threads(1)
     Image.init()
     gc.freeze()
@@ -36,13 +50,13 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             answers.close()
-            become(request, log)
+            run_command(request, log)
         answers.write(json.dumps(watch(child, request, log)) + "\n")
         answers.flush()
 
 
-def become(request: dict, log: Path) -> None:
-    """Be the command; never returns."""
+def run_command(request: dict, log: Path) -> None:
+    """Become the command; never returns."""
     os.setsid()
     with Path(os.devnull).open() as nothing, log.open("wb") as output:
         for target, source in ((0, nothing), (1, output), (2, output)):
@@ -56,25 +70,26 @@ def become(request: dict, log: Path) -> None:
 
 
 def watch(child: int, request: dict, log: Path) -> dict:
-    """Wait for the end of a run; send it the signal `after` seconds from when it has locked the folder `out`.
+    """Wait for a run to end; returns the fields of a `harness.Run`.
 
-    With `shards` in the request, the seconds count from when so many shards are there.
+    With `signal` in the request, the run gets it `after` seconds from the moment when it has locked the folder `out`
+    and at least `shards` shards (0 by default) are there; with `group`, its worker processes get it too.
     """
     out = Path(request["out"])
     started = time.monotonic()
-    locked = indexed = ripe = sent = status = None
+    locked = indexed = ready = sent = status = None
     hung = False
     while status is None:
         now = time.monotonic()
         locked = locked or ((out / ".lock").exists() and now) or None
         indexed = indexed or ((out / "index.json").exists() and now) or None
-        if locked and not ripe and len(list(out.glob("shard-*.h5"))) >= request.get("shards", 0):
-            ripe = now
-        if "signal" in request and sent is None and ripe and now >= ripe + request["after"]:
+        if locked and not ready and len(list(out.glob("shard-*.h5"))) >= request.get("shards", 0):
+            ready = now
+        if "signal" in request and sent is None and ready and now >= ready + request["after"]:
             send = os.killpg if request.get("group") else os.kill
             send(child, request["signal"])
             sent = now
-        if now - started > HANGS and not hung:
+        if now - started > HUNG_AFTER and not hung:
             hung = True
             os.killpg(child, signal.SIGKILL)
         found, code = os.waitpid(child, os.WNOHANG)
@@ -88,30 +103,17 @@ def watch(child: int, request: dict, log: Path) -> dict:
         "hung": hung,
         "working": indexed - locked if indexed and locked else None,
         "to_end": ended - sent if sent else None,
-        "left": left_of(child),
+        "left": processes_left(child),
         "output": log.read_text(errors="replace"),
     }
 
 
-def left_of(session: int) -> list[int]:
-    """The processes that are still there a second after the command."""
+def processes_left(session: int) -> list[int]:
+    """Ids of the processes of a run that are still alive one second after it ended."""
     deadline = time.monotonic() + 1
     while (left := processes_of(session)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return left
-
-
-def processes_of(session: int) -> list[int]:
-    """The live processes of a session."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split() if folder.name.isdigit() else []
-        except OSError:
-            continue
-        if fields and int(fields[3]) == session and fields[0] not in "ZX":
-            found.append(int(folder.name))
-    return found
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small caches with known content, for tests that read, damage or attack them."""
+"""Small caches with known content, for tests that read, damage or forge them."""
 
 import json
 from pathlib import Path
@@ -15,16 +15,17 @@ LIBRARY = "test 1.0"
 
 
 def make_block(number: int, rows: range, bad: tuple[int, ...] = ()) -> Block:
+    """The content of one shard, with the rows of `make_cache`; the rows in `bad` have an error and no features."""
     features = np.array([[row + k / 8 for k in range(4)] for row in rows], dtype=np.float16)
     for row in bad:
         features[row - rows.start] = np.nan
     return Block(
-        number,
-        rows.start,
-        features,
-        np.array([row % 3 for row in rows], dtype=np.int32),
-        tuple(f"é/{row}.jpg".encode() for row in rows),
-        tuple(b"truncated" if row in bad else b"" for row in rows),
+        number=number,
+        first_row=rows.start,
+        features=features,
+        labels=np.array([row % 3 for row in rows], dtype=np.int32),
+        paths=tuple(f"é/{row}.jpg".encode() for row in rows),
+        errors=tuple(b"truncated" if row in bad else b"" for row in rows),
     )
 
 
@@ -53,24 +54,24 @@ def make_cache(
     return folder
 
 
-def head_of(raw: bytes) -> dict:
-    """The JSON of a shard's head."""
+def header_of(raw: bytes) -> dict:
+    """The JSON in the header of a shard, given the bytes of the file."""
     return json.loads(raw[SEALED_FROM:].partition(b"\n")[0])
 
 
-def with_head(raw: bytes, body: object, head: int = 4096) -> bytes:
-    """The shard with another head, in the writer's form, and a checksum that fits."""
-    text = canonical_json(body).ljust(head - SEALED_FROM - 1) + b"\n"
-    return sealed(raw[:SEALED_FROM] + text + raw[head:])
+def with_header(raw: bytes, body: object, size: int = 4096) -> bytes:
+    """The shard with another header of `size` bytes, written as the writer does, and a valid checksum."""
+    text = canonical_json(body).ljust(size - SEALED_FROM - 1) + b"\n"
+    return resealed(raw[:SEALED_FROM] + text + raw[size:])
 
 
-def sealed(raw: bytes) -> bytes:
-    """The shard with the checksum that fits its bytes: damage that only structure can give away."""
+def resealed(raw: bytes) -> bytes:
+    """The shard with a checksum that matches its bytes, so that only checks of the content can find damage."""
     return first_line(digest_of(raw[SEALED_FROM:])) + raw[SEALED_FROM:]
 
 
 def edit_index(folder: Path, change: dict) -> None:
-    """Change entries of an index and give it a checksum that fits."""
+    """Change entries of an index and give it a valid checksum."""
     body = json.loads((folder / INDEX).read_bytes())
     del body["xxh3_128"]
     (folder / INDEX).write_bytes(index_bytes(body | change))

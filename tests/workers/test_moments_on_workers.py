@@ -25,7 +25,7 @@ class DieOnce(SumGroups):
 
     @property
     def flag(self) -> Path:
-        return Path(str(self.images)).with_name("died")
+        return Path(str(self.groups.images)).with_name("died")
 
     def __call__(self, worker, device, /):
         super().__call__(Dying(worker, self.flag), device)

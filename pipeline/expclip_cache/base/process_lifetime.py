@@ -4,8 +4,10 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 """Option of Linux's prctl: the signal that a process gets when its parent ends."""
@@ -19,11 +21,23 @@ def stop_signals_blocked() -> Iterator[None]:
 
     The children inherit the blocked signals until they call `exit_with_parent`.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    arrived: list[int] = []
+    replaced: dict[int, Any] = {}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # The mask holds for this thread only. The kernel may deliver the signal to another one, such as the monitor of
+        # a progress bar, and Python runs the handler in the main thread nevertheless: here, in the middle of the block.
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                replaced[number] = signal.signal(number, lambda number, _: arrived.append(number))
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in replaced.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in arrived:
+            signal.raise_signal(number)
 
 
 def exit_with_parent(parent: int) -> None:

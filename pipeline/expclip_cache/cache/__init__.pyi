@@ -23,4 +23,4 @@ from .verify import Verification as Verification
 from .verify import repair as repair
 from .verify import verify_cache as verify_cache
 from .writer import CacheWriter as CacheWriter
-from .writer import refuse_other_encoder as refuse_other_encoder
+from .writer import refuse_other_identity as refuse_other_identity

@@ -129,14 +129,14 @@ def inconsistent_row(rows: range, features: np.ndarray, errors: Sequence[bytes] 
 
 
 def differences(
-    cached: Mapping[str, Json], asked: Mapping[str, Json], words: tuple[str, str] = ("cached", "requested")
+    cached: Mapping[str, Json], requested: Mapping[str, Json], words: tuple[str, str] = ("cached", "requested")
 ) -> list[str]:
     """One phrase for each setting in which two mappings differ; `words` names the two."""
     missing = "(not set)"
     return [
-        f"{key} differs: {words[0]} {cached.get(key, missing)!r}, {words[1]} {asked.get(key, missing)!r}"
-        for key in sorted(cached.keys() | asked.keys())
-        if cached.get(key, missing) != asked.get(key, missing)
+        f"{key} differs: {words[0]} {cached.get(key, missing)!r}, {words[1]} {requested.get(key, missing)!r}"
+        for key in sorted(cached.keys() | requested.keys())
+        if cached.get(key, missing) != requested.get(key, missing)
     ]
 
 

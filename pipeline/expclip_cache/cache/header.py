@@ -69,7 +69,7 @@ class Header:
         return range(self.first_row, self.first_row + self.columns["features"].shape[0])
 
 
-def head_size(facts: Json) -> int:
+def header_size(facts: Json) -> int:
     """Bytes to reserve for a header with these facts (see `facts_of`) and five columns.
 
     Raises:
@@ -100,7 +100,7 @@ def facts_of(number: int, first_row: int, identity: Identity, library: str) -> d
     }
 
 
-def head_text(facts: Json, columns: dict[str, Column], size: int, total: int) -> bytes:
+def header_text(facts: Json, columns: dict[str, Column], size: int, total: int) -> bytes:
     """The part of a header that the checksum covers: one line of JSON, padded with spaces to `size` bytes."""
     table = {name: [column.dtype, list(column.shape), column.offset] for name, column in columns.items()}
     text = canonical_json(facts | {"columns": table, "head": size, "bytes": total})
@@ -119,7 +119,7 @@ def sealed_digest(line: bytes) -> str | None:
     return digest if line == first_line(digest) else None
 
 
-def parse_head(raw: bytes, total: int) -> Header:
+def parse_header(raw: bytes, total: int) -> Header:
     """Read a header without trusting it.
 
     Args:
@@ -147,7 +147,7 @@ def parse_head(raw: bytes, total: int) -> Header:
     _check_columns(columns)
     _check_places(columns, _count(body["head"]), total)
     # Anything else in the JSON, or the same in other words, was not written by our writer.
-    if raw[SEALED_FROM : body["head"]] != head_text(facts, columns, body["head"], total):
+    if raw[SEALED_FROM : body["head"]] != header_text(facts, columns, body["head"], total):
         raise ValueError("the header is not in its canonical form, or its fingerprint is not that of its settings")
     return Header(body["shard"], body["first_row"], identity, body["library"], total, columns)
 

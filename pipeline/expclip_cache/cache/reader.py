@@ -280,7 +280,7 @@ class FeatureCache:
         ids = ids.astype(np.int64)
         if ids.size and (ids.min() < -self._rows or ids.max() >= self._rows):
             found = f"{ids.min()} to {ids.max()}" if ids.ndim else f"{ids}"
-            raise IndexError(f"{self}: has rows 0 to {self._rows - 1}, asked for {found}.")
+            raise IndexError(f"{self}: has rows 0 to {self._rows - 1}, requested {found}.")
         return np.where(ids < 0, ids + self._rows, ids)
 
     def _refuse_skipped(self, ids: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import xxhash
 
 from expclip_cache.base import CacheError
 from expclip_cache.cache.format import Identity, Json, inconsistent_row, shard_name
-from expclip_cache.cache.header import LARGEST, SEALED_FROM, SMALLEST, Column, Header, parse_head, sealed_digest
+from expclip_cache.cache.header import LARGEST, SEALED_FROM, SMALLEST, Column, Header, parse_header, sealed_digest
 
 BUFFER = 1 << 18
 """Bytes per read of what is only hashed: they stay in the processor's nearest cache."""
@@ -161,7 +161,7 @@ def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | No
 def _parse(head: bytes, total: int) -> Header | Exception:
     """The header, or what is wrong with it."""
     try:
-        return parse_head(head, total)
+        return parse_header(head, total)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
         return error
 

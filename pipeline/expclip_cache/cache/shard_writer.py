@@ -8,7 +8,7 @@ import h5py
 
 from expclip_cache.base import CacheError, write_atomically
 from expclip_cache.cache.format import Block, Identity, Json, canonical_json, inconsistent_row, shard_name
-from expclip_cache.cache.header import Column, digest_of, facts_of, first_line, head_size, head_text
+from expclip_cache.cache.header import Column, digest_of, facts_of, first_line, header_size, header_text
 from expclip_cache.cache.shard import ShardEntry, open_shard
 from expclip_cache.cache.stores.store import Store
 
@@ -59,10 +59,10 @@ def write_shard(folder: Path, block: Block, identity: Identity, library: str) ->
     if wrong is not None:
         raise CacheError(f"{path}: row {wrong} must have either finite features or an error.")
     facts = facts_of(block.number, block.first_row, identity, library)
-    size = head_size(facts)
+    size = header_size(facts)
     image, columns = _hdf5_image(block, facts, size)
     total = len(image)
-    text = head_text(facts, columns, size, total)
+    text = header_text(facts, columns, size, total)
     body = memoryview(image)[size:]
     write_atomically(path, first_line(digest_of(text, body)), text, body)
     return path

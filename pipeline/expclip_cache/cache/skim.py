@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from expclip_cache.base import CacheError
-from expclip_cache.cache.header import LARGEST, SEALED_FROM, Header, parse_head, sealed_digest
+from expclip_cache.cache.header import LARGEST, SEALED_FROM, Header, parse_header, sealed_digest
 from expclip_cache.cache.shard import ShardEntry, entry_of
 
 FIRST_READ = 1 << 16
@@ -56,6 +56,6 @@ def skim(where: str, read: Read, total: int) -> Skimmed:
     if digest is None:
         raise CacheError(f"{where}: is not a shard of a feature cache, or its first line is damaged.")
     try:
-        return Skimmed(parse_head(raw, total), digest, read)
+        return Skimmed(parse_header(raw, total), digest, read)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
         raise CacheError(f"{where}: is not a shard of this version ({type(error).__name__}: {error}).") from None

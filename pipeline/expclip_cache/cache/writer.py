@@ -42,7 +42,7 @@ class CacheWriter:
 
     Attributes:
         store: where the cache is stored.
-        settings: what was asked for and changes a number, `dtype` and `manifest` included.
+        settings: what was requested and changes a number, `dtype` and `manifest` included.
         shard_rows: rows per shard.
         claim: the lock, inside the block.
     """
@@ -215,7 +215,7 @@ class CacheWriter:
             The complete cache, or None while shards are missing.
 
         Raises:
-            CacheError: shards come from different encoders; fewer rows were added than the manifest has; or the index
+            CacheError: shards come from different encoders or settings; fewer rows were added than the manifest has; or the index
                 cannot be written.
         """
         if self._added:
@@ -227,7 +227,7 @@ class CacheWriter:
         if not plan or any(number not in self._entries for number in range(len(plan))):
             return None
         entries = [self._entries[number] for number in range(len(plan))]
-        refuse_other_encoder(self.store, entries, entries[0].identity)
+        refuse_other_identity(self.store, entries, entries[0].identity)
         if self._added:
             self._remove_other_shards()
         self.put_manifest()
@@ -288,17 +288,18 @@ class CacheWriter:
                 self.store.remove(name)
 
 
-def refuse_other_encoder(store: Store, entries: Iterable[ShardEntry], identity: Identity) -> None:
-    """All shards of a cache must come from the same encoder.
+def refuse_other_identity(store: Store, entries: Iterable[ShardEntry], identity: Identity) -> None:
+    """All shards of a cache must come from the same encoder under the same settings.
 
     Raises:
         CacheError: one of them does not.
     """
     for entry in entries:
-        changed = differences(entry.identity.encoder, identity.encoder)
+        changed = differences(entry.identity.settings, identity.settings)
+        changed += differences(entry.identity.encoder, identity.encoder)
         if changed:
             raise CacheError(
-                f"{store}: {shard_name(entry.number)} was made with another encoder; nothing was changed.\n  "
+                f"{store}: {shard_name(entry.number)} was made with another encoder or other settings; nothing was changed.\n  "
                 + "\n  ".join(changed)
                 + "\nChoose another output folder, or delete this one."
             )

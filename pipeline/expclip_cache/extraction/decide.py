@@ -75,7 +75,7 @@ def decide(found: Survey, request: Request) -> Decision:
         if changed:
             return _replace(changed, request)
         if found.complete:
-            return Decision(complete=True, notes=_other_libraries(found.index.libraries, request))
+            return Decision(complete=True, notes=other_libraries(found.index.libraries, request))
     for entry in found.entries:
         if changed := shard_mismatch(entry, request):
             return _replace(changed, request)
@@ -86,7 +86,7 @@ def decide(found: Survey, request: Request) -> Decision:
         send=tuple(sorted(found.unsent)),
         encode=tuple(number for number in request.part if number not in keep),
         settings=found.entries[0].identity.settings if found.entries else request.settings,
-        notes=_other_libraries([entry.library for entry in found.entries], request),
+        notes=other_libraries([entry.library for entry in found.entries], request),
     )
 
 
@@ -136,8 +136,8 @@ def _replace(changed: Sequence[str], request: Request) -> Decision:
     )
 
 
-def _other_libraries(cached: Sequence[str], request: Request) -> tuple[str, ...]:
-    """What to say of features made under other versions of the libraries.
+def other_libraries(cached: Sequence[str], request: Request) -> tuple[str, ...]:
+    """What to tell the user about features made under other versions of the libraries.
 
     Raises:
         CacheError: there are some, and the request refuses them.

@@ -29,7 +29,7 @@ from expclip_cache.cache import (
     canonical_json,
     differences,
     is_signed,
-    refuse_other_encoder,
+    refuse_other_identity,
     shard_name,
 )
 from expclip_cache.datasets import Manifest
@@ -126,7 +126,7 @@ class EncodeShards:
         described = encoder.describe()
         library = described.pop("library")
         shards = ShardWriter(self.store, Identity(self.settings, described), library)
-        refuse_other_encoder(self.store, self.there, shards.identity)
+        refuse_other_identity(self.store, self.there, shards.identity)
         facts = described | ({"library": library} if self.cache.on_other_library == "refuse" else {})
         first = worker.ready(device_name(encoder.device), facts)
         if changed := differences(first, facts, ("the first worker has", "this one")):

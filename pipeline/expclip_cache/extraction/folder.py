@@ -40,7 +40,7 @@ def extract(
         report: hears what is done; by default nobody does.
 
     Returns:
-        The complete cache; None if a part was asked for and shards of other parts are missing.
+        The complete cache; None if only a part was requested and shards of other parts are missing.
 
     Raises:
         CacheError, DataError, EncoderError, SettingsError: see `run_job` and `build_manifest`.

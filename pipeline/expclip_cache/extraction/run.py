@@ -10,7 +10,7 @@ from expclip_cache.cache import (
     plan_shards,
     shard_name,
 )
-from expclip_cache.extraction.decide import Decision, Request, decide, shard_mismatch
+from expclip_cache.extraction.decide import Decision, Request, decide, other_libraries, shard_mismatch
 from expclip_cache.extraction.encode_missing import encode_missing
 from expclip_cache.extraction.jobs import Job
 from expclip_cache.extraction.survey import proved_shards, survey
@@ -110,7 +110,7 @@ def record_other_parts(writer: CacheWriter, request: Request, report: Reporter) 
     """Count the shards that others have finished.
 
     Raises:
-        CacheError: one of them was made with other settings.
+        CacheError: one of them was made with other settings, or under library versions that are refused.
     """
     others, damage = proved_shards(writer.store, (n for n in range(len(request.plan)) if n not in request.part))
     for note in damage:
@@ -122,6 +122,8 @@ def record_other_parts(writer: CacheWriter, request: Request, report: Reporter) 
                 "All parts need the same settings: delete that shard and make it again with these."
             )
         writer.record(entry)
+    for note in other_libraries([entry.library for entry in others.values()], request):
+        report.say(note)
 
 
 def refuse_all_skipped(job: Job, writer: CacheWriter) -> None:

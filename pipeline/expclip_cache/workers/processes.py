@@ -71,10 +71,10 @@ class ProcessTransport(Transport):
         for worker, process in list(self._processes.items()):
             if process.pipe in readable:
                 try:
-                    message = process.pipe.recv()
+                    received = process.pipe.recv()
                 except (EOFError, OSError):
-                    message = "ended", self._reap(worker)
-                messages.append((worker, message))
+                    received = [("ended", self._reap(worker))]
+                messages += [(worker, message) for message in received]
         return messages
 
     @override
@@ -121,11 +121,11 @@ class _PipeConnection(Connection):
         self._pipe, self._lock = pipe, threading.Lock()
 
     @override
-    def send(self, *message: object) -> None:
+    def send(self, *messages: tuple[Any, ...]) -> None:
         with self._lock:
-            self._pipe.send(message)
+            self._pipe.send(messages)
 
     @override
-    def ask(self, *message: object) -> Any:
-        self.send(*message)
+    def ask(self, *messages: tuple[Any, ...]) -> Any:
+        self.send(*messages)
         return self._pipe.recv()

@@ -59,7 +59,7 @@ class RayTransport(Transport):
         for end in happened:
             worker, _ = self._running.pop(end)
             # Through the mailbox, so that it comes after everything that the worker has sent.
-            self._mailbox.send.remote(worker, "ended", self._how_ended(worker, end))
+            self._mailbox.send.remote(worker, ("ended", self._how_ended(worker, end)))
         if time.monotonic() < self._warn_at:
             return []
         self._warn_at = float("inf")
@@ -106,13 +106,13 @@ class _Mailbox:
         self._arrived = asyncio.Event()
         self._answers: dict[str, asyncio.Future[Any]] = {}
 
-    async def send(self, worker: str, *message: Any) -> None:
-        self._messages.append((worker, message))
+    async def send(self, worker: str, *messages: tuple[Any, ...]) -> None:
+        self._messages += [(worker, message) for message in messages]
         self._arrived.set()
 
-    async def ask(self, worker: str, *message: Any) -> Any:
+    async def ask(self, worker: str, *messages: tuple[Any, ...]) -> Any:
         answer = self._answers[worker] = asyncio.get_running_loop().create_future()
-        await self.send(worker, *message)
+        await self.send(worker, *messages)
         return await answer
 
     async def receive(self) -> Messages:
@@ -154,13 +154,13 @@ class _MailboxConnection(Connection):
         self._get, self._worker, self._mailbox = ray.get, worker, mailbox
 
     @override
-    def send(self, *message: object) -> None:
-        # Waits until the message has arrived, so that it is not lost if the worker dies next.
-        self._get(self._mailbox.send.remote(self._worker, *message))
+    def send(self, *messages: tuple[Any, ...]) -> None:
+        # Waits until they have arrived, so that they are not lost if the worker dies next.
+        self._get(self._mailbox.send.remote(self._worker, *messages))
 
     @override
-    def ask(self, *message: object) -> Any:
-        return self._get(self._mailbox.ask.remote(self._worker, *message))
+    def ask(self, *messages: tuple[Any, ...]) -> Any:
+        return self._get(self._mailbox.ask.remote(self._worker, *messages))
 
 
 def _first_line(error: Exception) -> str:

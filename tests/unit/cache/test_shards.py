@@ -185,7 +185,7 @@ def test_a_skipped_or_absent_row_is_refused_by_name(tmp_path):
     cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
     with pytest.raises(CacheError, match="row 5 has no features: truncated"):
         cache[np.array([4, 5])]
-    with pytest.raises(IndexError, match="has rows 0 to 9, asked for 3 to 10"):
+    with pytest.raises(IndexError, match="has rows 0 to 9, requested 3 to 10"):
         cache[np.array([3, 10])]
 
 

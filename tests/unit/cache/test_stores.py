@@ -23,8 +23,8 @@ from expclip_cache.cache.format import INDEX, MANIFEST, shard_name
 from expclip_cache.cache.inspection import inspect_cache
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.settings import CacheSettings
-from expclip_cache.cache.stores.remote import MIRROR_VARIABLE, Remote
 from expclip_cache.cache.stores.folder import Folder
+from expclip_cache.cache.stores.remote import MIRROR_VARIABLE, Remote
 from expclip_cache.cache.stores.store import store_at
 from expclip_cache.cache.verify import repair, verify_cache
 from expclip_cache.commands.app import app

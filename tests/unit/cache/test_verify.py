@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from caches import IDENTITY, edit_index, head_of, make_block, make_cache, sealed
+from caches import IDENTITY, edit_index, header_of, make_block, make_cache, resealed
 from expclip_cache.base.errors import CacheError, SettingsError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.format import INDEX, MANIFEST, Identity, shard_name
@@ -205,9 +205,9 @@ def test_a_forged_row_without_finite_features(cache):
     """No writer of ours makes it, so a shard is forged: the checksum fits, the content does not make sense."""
     path = cache / shard_name(0)
     raw = bytearray(path.read_bytes())
-    place = head_of(bytes(raw))["columns"]["features"][2]
+    place = header_of(bytes(raw))["columns"]["features"][2]
     raw[place : place + 2] = np.array([np.inf], dtype="<f2").tobytes()
-    path.write_bytes(sealed(bytes(raw)))
+    path.write_bytes(resealed(bytes(raw)))
     (cache / INDEX).unlink()
     assert "row 0 must have either finite features or an error" in broken(cache)[shard_name(0)]
 

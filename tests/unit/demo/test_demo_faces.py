@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from expclip_cache.demo.drawing.action_units import ACTION_UNITS, EXPRESSIONS, PROTOTYPES, sample_action_units
-from expclip_cache.demo.drawing.random_stream import RandomStream
 from expclip_cache.demo.drawing.faces import SIZE, draw_face
 from expclip_cache.demo.drawing.person import sample_person
+from expclip_cache.demo.drawing.random_stream import RandomStream
 
 STILL = dict.fromkeys(ACTION_UNITS, 0.0)
 BROWS, EYES, MIDDLE, MOUTH = slice(8, 22), slice(19, 30), slice(12, 42), slice(38, 62)

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import open_clip
@@ -20,7 +21,7 @@ if not TOOLS.is_dir():
 sys.path.insert(0, str(TOOLS))
 
 from demo_captions import facial_actions, web_caption  # noqa: E402
-from demo_clip_training import encode_short  # noqa: E402
+from demo_clip_training import encode_unpadded  # noqa: E402
 from demo_regression import schedule  # noqa: E402
 from demo_training_faces import augmented  # noqa: E402
 
@@ -62,10 +63,10 @@ def test_descriptions_of_facial_actions_name_no_emotion():
 
 def test_encoding_without_padding_equals_the_full_encoding():
     folder = f"local-dir:{Path(expclip_cache.demo.__file__).parent / 'clip'}"
-    model = open_clip.create_model(folder, require_pretrained=True).eval()
+    model = cast(open_clip.CLIP, open_clip.create_model(folder, require_pretrained=True)).eval()
     tokens = open_clip.get_tokenizer(folder)(["an expression of fear.", "a much longer text about a man in the rain."])
     with torch.no_grad():
-        torch.testing.assert_close(encode_short(model, tokens), model.encode_text(tokens), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(encode_unpadded(model, tokens), model.encode_text(tokens), atol=1e-4, rtol=1e-4)
 
 
 def test_augmentation_is_repeatable_in_range_and_keeps_colours():

@@ -327,7 +327,7 @@ def test_parts_made_with_different_weights_never_become_one_cache(job):
     )
     write_shard(job.out, block, identity, "test")
     unknowing = replace(job, weights=lambda: None)
-    with pytest.raises(CacheError, match=r"shard-00002\.h5 was made with another encoder(.|\n)*weights_sha256 differs"):
+    with pytest.raises(CacheError, match=r"shard-00002\.h5 was made with another encoder or other settings(.|\n)*weights_sha256 differs"):
         run_job(unknowing, CACHE, RUN, SilentReporter())
     assert not (job.out / INDEX).exists()
 

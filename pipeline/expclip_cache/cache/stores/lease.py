@@ -2,8 +2,8 @@
 
 It is advisory, not a lock: no object store offers a lock by means that all of them have, and a conditional PUT, which
 some have, does not expire with its process. Two extractions that start at the same moment both check again after they
-have signed, and the later one yields; where even that fails (clocks hours apart, a machine asleep for longer than
-`STALE`), both do the same work, and put complete files with equal content.
+have signed, and the later one yields; where even that fails (clocks further apart than `STALE`, a machine asleep for
+longer than that), both do the same work, and put complete files with equal content.
 """
 
 import json

@@ -48,7 +48,7 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 """Protocol -> our extra that installs its package."""
 
 ATTEMPTS = 8
-FIRST_WAIT, LONGEST_WAIT = 0.2, 20.0
+FIRST_WAIT = 0.2
 """Seconds before the second attempt, doubled for each further one, each shortened at random by up to half."""
 
 CONCURRENT = 16
@@ -342,7 +342,7 @@ class Remote(Store):
                         f"{self.path(name)}: cannot be {done}{times} ({type(error).__name__}: {error}). "
                         "Check the store and run the same command again: what was finished is kept."
                     ) from None
-            time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1))
+            time.sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1))
         raise AssertionError
 
 

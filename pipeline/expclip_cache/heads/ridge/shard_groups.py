@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from expclip_cache.cache import FeatureCache, canonical_json, paired_rows
+from expclip_cache.cache import FeatureCache, Store, canonical_json, paired_rows
 from expclip_cache.heads.ridge.lambda_choice import is_held_out
 from expclip_cache.heads.ridge.moments import BLOCK, Moments
 
@@ -24,6 +24,8 @@ GROUP_SHARDS = 8
 class ShardGroups:
     """The rows of two paired caches in groups of `GROUP_SHARDS` shards of the image features.
 
+    Pickled as the places of the caches, which are opened where it is unpickled.
+
     Attributes:
         images: (n, d) image features.
         targets: (n, t) targets from the same manifest; their shards may have another size.
@@ -34,6 +36,9 @@ class ShardGroups:
         self.images = images
         self.targets = targets
         self.held_out = held_out
+
+    def __reduce__(self) -> tuple[Callable[..., "ShardGroups"], tuple[Store, Store, float]]:
+        return _open, (self.images.store, self.targets.store, self.held_out)
 
     def __len__(self) -> int:
         """The number of groups."""
@@ -91,11 +96,12 @@ class ShardGroups:
             advance(len(rows))
         return moments
 
-    @cached_property
-    def _summed_rows(self) -> np.ndarray:
-        return self.paired_rows[~is_held_out(self.paired_rows, self.held_out)]
-
     def _rows_of(self, shard: int) -> np.ndarray:
         ends = shard * self.images.shard_rows, (shard + 1) * self.images.shard_rows
-        first, last = np.searchsorted(self._summed_rows, ends)
-        return self._summed_rows[first:last]
+        first, last = np.searchsorted(self.paired_rows, ends)
+        rows = self.paired_rows[first:last]
+        return rows[~is_held_out(rows, self.held_out)]
+
+
+def _open(images: Store, targets: Store, held_out: float) -> ShardGroups:
+    return ShardGroups(FeatureCache(images), FeatureCache(targets), held_out)

@@ -10,7 +10,6 @@ from typing import Any
 from typing_extensions import override
 
 from expclip_cache.base import Bar, Reporter
-from expclip_cache.cache import FeatureCache, Store
 from expclip_cache.heads.ridge.moments import Moments
 from expclip_cache.heads.ridge.moments_file import read_moments
 from expclip_cache.heads.ridge.shard_groups import ShardGroups
@@ -37,12 +36,7 @@ def sum_all_groups(
     missing = [group for group in range(len(groups)) if group not in stored]
     total = _TotalInOrder(groups, stored, report)
     if missing:
-        function = SumGroups(
-            images=groups.images.store,
-            targets=groups.targets.store,
-            held_out=groups.held_out,
-            threads=int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))),
-        )
+        function = SumGroups(groups, int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
         processes = 1 if run.processes == "auto" else run.processes
         rows = sum(groups.rows(group) for group in missing)
         with report.bar("moments", rows, "image") as total.bar:
@@ -58,17 +52,14 @@ class SumGroups:
         threads: CPU threads of a worker. The last bits of a product may depend on it.
     """
 
-    images: Store
-    targets: Store
-    held_out: float
+    groups: ShardGroups
     threads: int
 
     def __call__(self, worker: Worker, device: str, /) -> None:
         """Sum groups until none is left."""
-        groups = ShardGroups(FeatureCache(self.images), FeatureCache(self.targets), self.held_out)
         worker.ready(device)
         while (group := worker.take(idle=True)) is not None:
-            worker.finished(group, groups.sum(group, partial(worker.advance, group)))
+            worker.finished(group, self.groups.sum(group, partial(worker.advance, group)))
 
 
 class _TotalInOrder(Listener):
