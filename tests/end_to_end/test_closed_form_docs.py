@@ -1,4 +1,4 @@
-"""docs/closed-form-head.md, command by command, on the small demo."""
+"""The commands of docs/closed-form-head.md, run in order on the small demo."""
 
 import re
 import shutil
@@ -7,7 +7,7 @@ import pytest
 from end_to_end.conftest import ROOT
 
 pytestmark = pytest.mark.slow
-HERE = {
+DEMO_NAMES = {
     "features/clip-b32/caer-s": "features/demo-clip/demo-train",
     "features/blip2-flan-t5-xxl/caer-s": "features/demo-llm/demo-train",
     "/shared/moments": "shared-moments",
@@ -17,26 +17,23 @@ HERE = {
 
 
 def documented() -> list[str]:
-    """The commands of the page, with names of the demo instead of the paper's."""
+    """The commands of the page, with the demo's names instead of the paper's."""
     blocks = re.findall(r"^```console\n(.*?)^```", (ROOT / "docs/closed-form-head.md").read_text(), flags=re.M | re.S)
     text = "".join(blocks).replace("\\\n", " ")
-    for theirs, ours in HERE.items():
-        assert theirs in text
-        text = text.replace(theirs, ours)
+    for name, demo_name in DEMO_NAMES.items():
+        assert name in text
+        text = text.replace(name, demo_name)
     return text.splitlines()
 
 
 def test_the_documented_commands(clone, first_run):
     *fits, score = documented()
-    said = []
-    for command in fits:
-        done = clone.run("bash", "-c", command)
-        said.append(done.stderr)
-    part, whole = said[:2]
+    messages = [clone.run("bash", "-c", command).stderr for command in fits]
+    part, complete = messages[:2]
     assert "the command without --shards uses them" in part
-    assert "fitted to one teacher" in whole
-    assert "moments: " not in whole, "the part was all there was to sum"
-    assert "fitted to 2 teachers" in said[-1]
+    assert "fitted to one teacher" in complete
+    assert "moments: " not in complete, "the part held all shards, so nothing is left to sum"
+    assert "fitted to 2 teachers" in messages[-1]
     table = clone.run("bash", "-c", score).stdout
     for word in ("demo-clean", "demo-clips", "mean", "none: plain CLIP", "action", "appearance", "both"):
         assert word in table

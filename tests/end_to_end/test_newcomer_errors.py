@@ -1,4 +1,4 @@
-"""Wrong inputs a newcomer makes: one clear message, no traceback, exit code 1, nothing lost."""
+"""Typical mistakes of a newcomer: one clear message, no traceback, exit code 1, nothing lost."""
 
 import subprocess
 import sys
@@ -32,8 +32,8 @@ def assert_one_message(done: subprocess.CompletedProcess, *words: str) -> None:
 
 
 @pytest.fixture
-def faces(tmp_path):
-    folder = tmp_path / "faces"
+def images(tmp_path):
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(3):
         Image.fromarray(np.full((30, 30, 3), 80 * number, dtype=np.uint8)).save(folder / f"{number}.png")
@@ -57,50 +57,50 @@ def test_an_empty_folder(tmp_path):
 
 
 def test_a_text_file_named_jpg(tmp_path, model):
-    (tmp_path / "faces").mkdir()
-    (tmp_path / "faces/a.jpg").write_text("hello")
-    done = extract(tmp_path / "faces", tmp_path / "out", "--model", model)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.jpg").write_text("hello")
+    done = extract(tmp_path / "images", tmp_path / "out", "--model", model)
     assert_one_message(done, "a.jpg", "not one of its 1 rows could be read")
 
 
-def test_a_text_file_among_pictures_is_a_recorded_skip(faces, tmp_path, model):
-    (faces / "zz.jpg").write_text("hello")
-    done = extract(faces, tmp_path / "out", "--model", model)
+def test_a_text_file_among_images_is_skipped_and_recorded(images, tmp_path, model):
+    (images / "zz.jpg").write_text("hello")
+    done = extract(images, tmp_path / "out", "--model", model)
     assert done.returncode == 0, done.stderr
     assert "1 of 4 rows could not be read" in done.stderr
 
 
-def test_an_unknown_model(faces, tmp_path):
-    done = extract(faces, tmp_path / "out", "--model", "ViT-B-33", "--weights", "random")
+def test_an_unknown_model(images, tmp_path):
+    done = extract(images, tmp_path / "out", "--model", "ViT-B-33", "--weights", "random")
     assert_one_message(done, "ViT-B-33", "ViT-B-32")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_cuda_without_a_device(faces, tmp_path, model):
-    done = extract(faces, tmp_path / "out", "--model", model, "--device", "cuda")
+def test_cuda_without_a_device(images, tmp_path, model):
+    done = extract(images, tmp_path / "out", "--model", model, "--device", "cuda")
     assert_one_message(done, "cuda", "no CUDA device")
 
 
-def test_an_option_out_of_range(faces, tmp_path, model):
-    done = extract(faces, tmp_path / "out", "--model", model, "--precision", "fp8")
+def test_an_option_out_of_range(images, tmp_path, model):
+    done = extract(images, tmp_path / "out", "--model", model, "--precision", "fp8")
     assert_one_message(done, "precision", "'fp32', 'fp16' or 'bf16'", "fp8")
 
 
-def test_other_settings_on_a_finished_cache_lose_nothing(faces, tmp_path, model):
-    assert extract(faces, tmp_path / "out", "--model", model).returncode == 0
+def test_other_settings_leave_a_finished_cache_unchanged(images, tmp_path, model):
+    assert extract(images, tmp_path / "out", "--model", model).returncode == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("[!.]*")}
-    done = extract(faces, tmp_path / "out", "--model", model, "--dtype", "float32")
-    assert_one_message(done, "dtype differs: cached 'float16', asked 'float32'", "on_mismatch")
+    done = extract(images, tmp_path / "out", "--model", model, "--dtype", "float32")
+    assert_one_message(done, "dtype differs: cached 'float16', requested 'float32'", "on_mismatch")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("[!.]*")} == before
 
 
-def test_an_unknown_params_key(tmp_path):
-    text = (Path(__file__).parents[2] / "configs/demo.yaml").read_text()
+def test_an_unknown_key_in_params_yaml(tmp_path):
+    text = (ROOT / "configs/demo.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("  lr:", "  learning_rate:"))
     done = run(str(ROOT / "stages/train.py"), cwd=tmp_path)
     assert_one_message(done, "train.learning_rate: unknown key", "Known keys: dataset, lr")
 
 
 def test_training_before_encoding(tmp_path):
-    (tmp_path / "params.yaml").write_text((Path(__file__).parents[2] / "configs/demo.yaml").read_text())
-    assert_one_message(run(str(ROOT / "stages/train.py"), cwd=tmp_path), "no complete feature cache")
+    (tmp_path / "params.yaml").write_text((ROOT / "configs/demo.yaml").read_text())
+    assert_one_message(run(str(ROOT / "stages/train.py"), cwd=tmp_path), "is not a complete feature cache")

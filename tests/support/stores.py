@@ -1,4 +1,4 @@
-"""Places for caches in tests: what is visible in them, and a file system that fails on purpose."""
+"""Stores of caches for tests: what is visible in them, and file systems that fail on purpose."""
 
 import math
 import random
@@ -18,7 +18,7 @@ from expclip_cache.cache.stores import remote
 
 
 def visible(address: str) -> dict[str, bytes]:
-    """The content of every file with a final name; whatever else is there, leases apart, starts with a dot."""
+    """The content of every file with a final name; the names of all others, except leases, start with a dot."""
     filesystem, root = url_to_fs(address)
     filesystem.invalidate_cache()
     try:
@@ -31,78 +31,78 @@ def visible(address: str) -> dict[str, bytes]:
     return {name: filesystem.cat_file(f"{root}/{name}") for name in final}
 
 
-def assert_whole(files: dict[str, bytes]) -> None:
-    """Every shard among the files is all that its checksum covers."""
+def assert_complete(files: dict[str, bytes]) -> None:
+    """Check every shard among the files against its checksum."""
     for name, raw in files.items():
         if name.startswith("shard-"):
-            assert sealed_digest(raw[:SEALED_FROM]) == digest_of(raw[SEALED_FROM:]), f"{name} is not whole"
+            assert sealed_digest(raw[:SEALED_FROM]) == digest_of(raw[SEALED_FROM:]), f"{name} is partial"
 
 
-class Trouble:
-    """What goes wrong, shared by every instance of a file system.
+class Failures:
+    """Which calls fail, and how; shared by every instance of a file system.
 
     Attributes:
         rate: share of the calls that fail.
         gone_after: number of calls after which all fail.
-        calls, failed: how many there were.
-        look: called after each call, whatever came of it.
+        calls, failed: how many calls there were, and how many of them failed.
+        look: called after each call, whether it failed or not.
     """
 
     def __init__(self):
-        self.turn = threading.RLock()
+        self.lock = threading.RLock()
         self.reset()
 
     def reset(self, rate: float = 0.0, seed: int = 0, gone_after: float = math.inf, look=lambda: None) -> None:
         self.rate, self.random, self.gone_after, self.look = rate, random.Random(seed), gone_after, look
         self.calls = self.failed = 0
 
-    def fate(self) -> str | None:
-        """What happens to the next call; None if nothing does."""
+    def next_failure(self) -> str | None:
+        """How the next call fails; None if it does not."""
         self.calls += 1
         if self.calls > self.gone_after:
-            return "raises"
+            return "raises before"
         if self.random.random() >= self.rate:
             return None
         self.failed += 1
-        return self.random.choice(["raises", "times out", "short", "breaks after"])
+        return self.random.choice(["raises before", "times out", "short", "raises after"])
 
 
-TROUBLE = Trouble()
+FAILURES = Failures()
 
 
-def raise_early(fate: str | None) -> None:
-    if fate == "raises":
+def raise_before(failure: str | None) -> None:
+    if failure == "raises before":
         raise OSError(5, "Input/output error, on purpose")
-    if fate == "times out":
+    if failure == "times out":
         raise TimeoutError("on purpose")
 
 
-def raise_late(fate: str | None) -> None:
-    if fate == "breaks after":
+def raise_after(failure: str | None) -> None:
+    if failure == "raises after":
         raise ConnectionResetError(104, "Connection reset by peer, on purpose")
 
 
-def troubled(name: str):
-    """A method that fails as `TROUBLE` has it: before it did anything, after it did it all, or having done a part."""
+def failing(name: str):
+    """A method that fails as `FAILURES` says: before it did anything, after it did everything, or in the middle."""
 
     def method(self, path, *args, **kwargs):
-        with TROUBLE.turn:
+        with FAILURES.lock:
             try:
-                fate = TROUBLE.fate()
-                raise_early(fate)
+                failure = FAILURES.next_failure()
+                raise_before(failure)
                 result = getattr(super(Flaky, self), name)(path, *args, **kwargs)
-                if fate == "short":
+                if failure == "short":
                     result = shorten(self, name, path, args, result)
-                raise_late(fate)
+                raise_after(failure)
                 return result
             finally:
-                TROUBLE.look()
+                FAILURES.look()
 
     return method
 
 
 def shorten(filesystem: MemoryFileSystem, name: str, path: str, args: tuple, result):
-    """Leave the part that came through of a read or a write; other calls are as good as whole."""
+    """Keep only a part of what was read or written; other calls are complete."""
     if name == "cat_file":
         return result[: len(result) // 2]
     if name == "put_file":
@@ -115,7 +115,7 @@ def shorten(filesystem: MemoryFileSystem, name: str, path: str, args: tuple, res
 
 
 class Flaky(MemoryFileSystem):
-    """Memory that fails. Its writes may be short, so nothing may be written under its final name."""
+    """A memory file system that fails. Its writes may be short, so no file may be written under its final name."""
 
     protocol = "flaky"
     store: ClassVar[dict] = {}
@@ -125,44 +125,44 @@ class Flaky(MemoryFileSystem):
     def _strip_protocol(cls, path):
         return super()._strip_protocol(str(path).replace("flaky://", "memory://"))
 
-    cat_file, put_file, get_file = troubled("cat_file"), troubled("put_file"), troubled("get_file")
-    info, ls, mv = troubled("info"), troubled("ls"), troubled("mv")
-    makedirs, rm_file = troubled("makedirs"), troubled("rm_file")
+    cat_file, put_file, get_file = failing("cat_file"), failing("put_file"), failing("get_file")
+    info, ls, mv = failing("info"), failing("ls"), failing("mv")
+    makedirs, rm_file = failing("makedirs"), failing("rm_file")
 
 
 class FlakyS3(S3FileSystem):
-    """S3 that fails. A PUT comes through whole or not at all, as S3 has it; whether it did is not always said."""
+    """S3 that fails. As in S3, a PUT succeeds completely or not at all; one that succeeded may still raise an error."""
 
     protocol = ("s3", "s3a", "flakys3")
 
     async def _put_file(self, *args, **kwargs):
-        return await self._troubled(super()._put_file(*args, **kwargs))
+        return await self._failing(super()._put_file(*args, **kwargs))
 
     async def _cat_file(self, *args, **kwargs):
-        return await self._troubled(super()._cat_file(*args, **kwargs), lambda found: found[: len(found) // 2])
+        return await self._failing(super()._cat_file(*args, **kwargs), lambda found: found[: len(found) // 2])
 
     async def _get_file(self, path, local, **kwargs):
         def cut(_):
             Path(local).write_bytes(Path(local).read_bytes()[:-1])
 
-        return await self._troubled(super()._get_file(path, local, **kwargs), cut)
+        return await self._failing(super()._get_file(path, local, **kwargs), cut)
 
     async def _info(self, *args, **kwargs):
-        return await self._troubled(super()._info(*args, **kwargs))
+        return await self._failing(super()._info(*args, **kwargs))
 
     async def _rm_file(self, *args, **kwargs):
-        return await self._troubled(super()._rm_file(*args, **kwargs))
+        return await self._failing(super()._rm_file(*args, **kwargs))
 
-    async def _troubled(self, work, shortened=lambda result: result):
-        fate = TROUBLE.fate()
+    async def _failing(self, work, shortened=lambda result: result):
+        failure = FAILURES.next_failure()
         try:
-            raise_early(fate)
+            raise_before(failure)
         except OSError:
             work.close()
             raise
         result = await work
-        raise_late(fate)
-        return shortened(result) if fate == "short" else result
+        raise_after(failure)
+        return shortened(result) if failure == "short" else result
 
 
 register_implementation("flaky", Flaky, clobber=True)
@@ -170,17 +170,17 @@ register_implementation("flakys3", FlakyS3, clobber=True)
 
 
 def visible_in_flaky(address: str) -> dict[str, bytes]:
-    """As `visible`, past all trouble."""
+    """As `visible`, for `Flaky`; this read never fails."""
     root = Flaky._strip_protocol(address)
     files = {path.removeprefix(f"{root}/"): file.getvalue() for path, file in dict(Flaky.store).items()}
     return {name: raw for name, raw in files.items() if "/" not in name and not name.startswith(".")}
 
 
-def no_waiting(monkeypatch) -> None:
-    """Failed calls are tried again at once."""
+def retry_at_once(monkeypatch) -> None:
+    """Do not wait before a failed call is retried."""
     monkeypatch.setattr(remote, "FIRST_WAIT", 0.0)
 
 
 def rows_of(cache) -> np.ndarray:
-    """All features of a cache, unreadable rows left out."""
+    """All features of a cache, without those of skipped rows."""
     return cache[cache.good_rows]

@@ -215,8 +215,8 @@ class CacheWriter:
             The complete cache, or None while shards are missing.
 
         Raises:
-            CacheError: shards come from different encoders or settings; fewer rows were added than the manifest has; or the index
-                cannot be written.
+            CacheError: shards come from different encoders or settings; fewer rows were added than the manifest has; or
+                the index cannot be written.
         """
         if self._added:
             if self._rows is not None and self._added < self._rows:
@@ -299,7 +299,7 @@ def refuse_other_identity(store: Store, entries: Iterable[ShardEntry], identity:
         changed += differences(entry.identity.encoder, identity.encoder)
         if changed:
             raise CacheError(
-                f"{store}: {shard_name(entry.number)} was made with another encoder or other settings; nothing was changed.\n  "
+                f"{store}: {shard_name(entry.number)} was made with another encoder or settings; nothing was changed.\n  "
                 + "\n  ".join(changed)
                 + "\nChoose another output folder, or delete this one."
             )

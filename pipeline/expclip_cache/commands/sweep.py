@@ -36,7 +36,7 @@ def sweep(
         from expclip_cache.commands.heads import open_image_features
         from expclip_cache.heads import ContrastiveSettings
         from expclip_cache.heads import sweep as train
-        from expclip_cache.reporting import sweep_table
+        from expclip_cache.reporting import sweep_to_terminal
 
         seeds = {"seeds": tuple(seed)} if seed else {}
         settings = build(ContrastiveSettings, epochs=epochs, batch_size=batch_size, **seeds)
@@ -51,5 +51,5 @@ def sweep(
             device=device,
             report=report,
         )
-        Console().print(sweep_table(heads))
+        Console().print(sweep_to_terminal(heads))
         report.say(f"{out}: {len(heads)} heads, and sweep.csv with the loss of every epoch")

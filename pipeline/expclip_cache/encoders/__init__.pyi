@@ -13,5 +13,5 @@ from .libraries import library_versions as library_versions
 from .libraries import parse_library as parse_library
 from .settings import ClipSettings as ClipSettings
 from .settings import LlmSettings as LlmSettings
-from .weights import weights_sha256 as weights_sha256
 from .versions import PIXELS as PIXELS
+from .weights import weights_sha256 as weights_sha256

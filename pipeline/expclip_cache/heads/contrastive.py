@@ -42,7 +42,7 @@ class ContrastiveHeads:
 def fit_contrastive(
     images: FeatureCache,
     targets: FeatureCache | Sequence[FeatureCache],
-    settings: ContrastiveSettings = ContrastiveSettings(),  # noqa: B008 - immutable
+    settings: ContrastiveSettings = ContrastiveSettings(),
     *,
     device: str = "auto",
     report: Reporter | None = None,

@@ -1,6 +1,6 @@
 """Your own photo or clip -> its expression, with plain CLIP and with Exp-CLIP.
 
-from expclip_cache.prediction import Predictor
+from expclip_cache import Predictor
 predictor = Predictor()
 print(predictor("photo.jpg").best)
 """

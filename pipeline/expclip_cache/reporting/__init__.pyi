@@ -11,6 +11,6 @@ from .score_tables import headline_csv as headline_csv
 from .score_tables import headline_metrics as headline_metrics
 from .score_tables import scores_to_csv as scores_to_csv
 from .score_tables import scores_to_terminal as scores_to_terminal
-from .sweep_table import sweep_table as sweep_table
+from .sweep_table import sweep_to_terminal as sweep_to_terminal
 from .zero_shot_table import zero_shot_to_json as zero_shot_to_json
 from .zero_shot_table import zero_shot_to_terminal as zero_shot_to_terminal

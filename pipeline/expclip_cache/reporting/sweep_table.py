@@ -10,7 +10,7 @@ from rich.table import Table
 from expclip_cache.heads import SweepHead
 
 
-def sweep_table(heads: Sequence[SweepHead]) -> Table:
+def sweep_to_terminal(heads: Sequence[SweepHead]) -> Table:
     """Loss of the last epoch: mean and standard deviation over the seeds.
 
     Args:

@@ -1,4 +1,4 @@
-"""A store that fails on a tenth of all calls or for good, or whose writer is killed: nothing lost, nothing partial."""
+"""A store that fails on a tenth of all calls or permanently, or whose writer is killed: no loss, no partial file."""
 
 import json
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_stores import CACHE, RUN, bucket, contents, job, model  # noqa: F401 - fixtures
+from test_stores import CACHE, RUN, bucket, files_in, job, model  # noqa: F401 - fixtures
 
 from caches import make_cache
 from expclip_cache.base.errors import CacheError
@@ -20,22 +20,22 @@ from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.stores.remote import ATTEMPTS, MIRROR_VARIABLE, Remote
 from expclip_cache.cache.verify import verify_cache
 from expclip_cache.extraction.run import run_job
-from stores import TROUBLE, assert_whole, no_waiting, rows_of, visible, visible_in_flaky
+from stores import FAILURES, assert_complete, retry_at_once, rows_of, visible, visible_in_flaky
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipeline.shards import remote
+
 from expclip_cache.cache.stores.remote import Remote
 
 folder, address, name, when = sys.argv[1:]
 store = Remote(address)
-one = Remote._tried
+original = Remote._tried
 
 def tried(self, what, done, work):
     if (what, done, when) == (name, "written", "before"):
         os.kill(os.getpid(), signal.SIGKILL)
-    result = one(self, what, done, work)
+    result = original(self, what, done, work)
     if (what, done, when) == (name, "written", "after"):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
@@ -50,17 +50,17 @@ for path in sorted(Path(folder).glob("shard-*.h5")) + [Path(folder) / "manifest.
 @pytest.fixture(autouse=True)
 def mirror(tmp_path, monkeypatch):
     monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "mirror"))
-    no_waiting(monkeypatch)
+    retry_at_once(monkeypatch)
     yield
-    TROUBLE.reset()
+    FAILURES.reset()
 
 
-def look_at(address):
-    """What any other reader could find at this moment."""
+def visible_check(address):
+    """Returns a function that checks what another reader could find at this moment."""
 
     def look():
         files = visible_in_flaky(address)
-        assert_whole(files)
+        assert_complete(files)
         if INDEX in files:
             for record in json.loads(files[INDEX])["shards"]:
                 assert len(files[record["name"]]) == record["bytes"], "an index without its shards"
@@ -69,66 +69,67 @@ def look_at(address):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_tenth_of_all_calls_fails_and_the_bits_are_those_of_a_local_run(job, tmp_path, seed):  # noqa: F811
+def test_with_a_tenth_of_all_calls_failing_the_bytes_are_those_of_a_local_run(job, tmp_path, seed):  # noqa: F811
     address = f"flaky://{tmp_path.name}/{seed}"
     local = run_job(job, CACHE, RUN, SilentReporter())
-    TROUBLE.reset(0.1, seed, look=look_at(address))
-    there = run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
-    assert TROUBLE.failed > 1
+    FAILURES.reset(0.1, seed, look=visible_check(address))
+    flaky = run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
+    assert FAILURES.failed > 1
     np.testing.assert_array_equal(rows_of(FeatureCache(address)), rows_of(local))
-    assert there.index == local.index
+    assert flaky.describe() == local.describe()
+    assert (flaky.classes, flaky.shards, flaky.libraries) == (local.classes, local.shards, local.libraries)
     assert not verify_cache(address, SilentReporter()).broken
     assert inspect_cache(address)["complete"]
-    TROUBLE.reset()
-    assert visible_in_flaky(address) == contents(job.out)
+    FAILURES.reset()
+    assert visible_in_flaky(address) == files_in(job.out)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_same_of_an_object_store(job, bucket, tmp_path, seed):  # noqa: F811
+def test_the_same_for_an_object_store(job, bucket, tmp_path, seed):  # noqa: F811
     address = f"flakys3://{bucket.partition('://')[2]}/{tmp_path.name}/{seed}"
-    cut = CACHE.model_copy(update={"shard_rows": 1})
-    local = run_job(job, cut, RUN, SilentReporter())
-    TROUBLE.reset(0.1, seed)
-    run_job(replace(job, out=address), cut, RUN, SilentReporter())
+    one_row_each = CACHE.model_copy(update={"shard_rows": 1})
+    local = run_job(job, one_row_each, RUN, SilentReporter())
+    FAILURES.reset(0.1, seed)
+    run_job(replace(job, out=address), one_row_each, RUN, SilentReporter())
     np.testing.assert_array_equal(rows_of(FeatureCache(address)), rows_of(local))
-    assert TROUBLE.failed > 1
-    TROUBLE.reset()
-    assert visible(address) == contents(job.out)
+    assert FAILURES.failed > 1
+    FAILURES.reset()
+    assert visible(address) == files_in(job.out)
 
 
-def test_resuming_in_a_store_that_fails_makes_no_shard_again(job, tmp_path):  # noqa: F811
+def test_resuming_in_a_failing_store_encodes_no_shard_again(job, tmp_path):  # noqa: F811
     address = f"flaky://{tmp_path.name}/c"
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
-    whole = visible_in_flaky(address)
+    before = visible_in_flaky(address)
     Remote(address).remove(INDEX)
-    TROUBLE.reset(0.1, 1, look=look_at(address))
+    FAILURES.reset(0.1, 1, look=visible_check(address))
     refuse = pytest.fail
     run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
-    assert TROUBLE.failed
-    TROUBLE.reset()
-    assert visible_in_flaky(address) == whole
+    assert FAILURES.failed
+    FAILURES.reset()
+    assert visible_in_flaky(address) == before
 
 
 @pytest.mark.parametrize("calls", [0, 3, 10, 20, 30, 40, 60])
-def test_a_store_that_is_gone_is_said_to_be_and_the_next_run_goes_on(job, tmp_path, calls):  # noqa: F811
+def test_a_store_that_disappears_is_reported_and_the_next_run_resumes(job, tmp_path, calls):  # noqa: F811
     address = f"flaky://{tmp_path.name}/{calls}"
     run_job(job, CACHE, RUN, SilentReporter())
-    there = replace(job, out=address)
-    TROUBLE.reset(gone_after=calls, look=look_at(address))
+    remote = replace(job, out=address)
+    FAILURES.reset(gone_after=calls, look=visible_check(address))
     with pytest.raises(CacheError, match=rf"{address}.*in {ATTEMPTS} attempts .*what was finished is kept"):
-        run_job(there, CACHE, RUN, SilentReporter())
-    TROUBLE.reset(look=look_at(address))
+        run_job(remote, CACHE, RUN, SilentReporter())
+    FAILURES.reset(look=visible_check(address))
     before = visible_in_flaky(address)
     made = [name for name in before if name.startswith("shard-")] + list(Remote(address).waiting())
     if len(set(made)) == 3:
-        there = replace(there, load=pytest.fail, root=pytest.fail)
-    run_job(there, CACHE, RUN, SilentReporter())
+        remote = replace(remote, load=pytest.fail, root=pytest.fail)
+    run_job(remote, CACHE, RUN, SilentReporter())
     after = visible_in_flaky(address)
-    assert after == contents(job.out)
-    assert all(after[name] == raw for name, raw in before.items()), "what was there has changed"
+    assert after == files_in(job.out)
+    assert all(after[name] == raw for name, raw in before.items()), "a file that was there has changed"
 
 
-def test_what_cannot_be_allowed_is_not_tried_again(job, tmp_path, monkeypatch):  # noqa: F811
+def test_a_permission_error_is_not_retried(job, tmp_path, monkeypatch):  # noqa: F811
     from fsspec.implementations.memory import MemoryFileSystem
 
     tries = []
@@ -145,39 +146,39 @@ def test_what_cannot_be_allowed_is_not_tried_again(job, tmp_path, monkeypatch): 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", [shard_name(0), shard_name(2), MANIFEST, INDEX])
-def test_a_writer_killed_between_its_puts(job, tmp_path, name, when):  # noqa: F811
-    """Killed as it puts a shard, the manifest, or the index after all shards; the next run completes the cache."""
-    address = f"file://{tmp_path}/there"
+def test_a_writer_that_is_killed_while_it_puts_files(job, tmp_path, name, when):  # noqa: F811
+    """Killed at a shard, at the manifest, or at the index, which is put last; the next run completes the cache."""
+    address = f"file://{tmp_path}/remote"
     run_job(job, CACHE, RUN, SilentReporter())
     command = [sys.executable, "-c", KILLED, str(job.out), address, name, when]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    before = visible(address) if Path(tmp_path / "there").exists() else {}
-    assert_whole(before)
+    before = visible(address) if Path(tmp_path / "remote").exists() else {}
+    assert_complete(before)
     assert INDEX not in before or name == INDEX
-    there = replace(job, out=address)
+    remote = replace(job, out=address)
     if name in (MANIFEST, INDEX):
-        there = replace(there, load=pytest.fail, root=pytest.fail)
-    run_job(there, CACHE, RUN, SilentReporter())
-    assert visible(address) == contents(job.out)
-    left = [path.name for path in Path(tmp_path / "there").iterdir() if path.is_file()]
+        remote = replace(remote, load=pytest.fail, root=pytest.fail)
+    run_job(remote, CACHE, RUN, SilentReporter())
+    assert visible(address) == files_in(job.out)
+    left = [path.name for path in Path(tmp_path / "remote").iterdir() if path.is_file()]
     assert not [file for file in left if file.startswith(".")]
 
 
-def test_a_reader_in_trouble_gets_right_rows_or_an_error(tmp_path):
-    """Even where a third of the calls fails: an answer, if there is one, is right."""
+def test_a_reader_of_a_failing_store_gets_the_right_rows_or_an_error(tmp_path):
+    """Half of all calls fail."""
     address, folder = f"flaky://{tmp_path.name}/c", make_cache(tmp_path / "c", bad=(5,))
     store = Remote(address)
     for path in folder.iterdir():
         (store.folder / path.name).write_bytes(path.read_bytes())
         store.put(path.name)
-    expected, right = rows_of(FeatureCache(folder)), 0
+    expected, successes = rows_of(FeatureCache(folder)), 0
     for seed in range(20):
-        TROUBLE.reset(0.5, seed)
+        FAILURES.reset(0.5, seed)
         try:
             found = rows_of(FeatureCache(address, mirror=tmp_path / f"mirror-{seed}"))
         except CacheError:
             continue
         np.testing.assert_array_equal(found, expected)
-        right += 1
-    assert right
+        successes += 1
+    assert successes

@@ -1,8 +1,8 @@
-"""A cache of format version 1, committed as bytes: every later version of the library must read it as it is.
+"""A cache of format version 1, committed as bytes: every later version of the library must be able to read it.
 
-The writer test holds today's writer to those bytes. If it fails, the format has changed: give it a new version and
-keep this one readable. A new HDF5 library that lays files out differently would break it too; then the bytes are no
-longer comparable, and the test must say for which versions it holds.
+The test of the writer compares today's output with those bytes. If it fails, the format has changed: raise its version
+and keep version 1 readable. A new HDF5 library that lays files out differently would fail the test too; the bytes are
+then no longer comparable, and the test must say for which HDF5 versions it holds.
 """
 
 import os
@@ -51,7 +51,7 @@ LIBRARY = "open_clip 3.3.0, torch 2.13.0"
 
 
 def write_golden(folder: Path) -> None:
-    """The golden cache, by today's writer."""
+    """Write the golden cache with today's writer."""
     rows = tuple(
         ManifestRow(path, label, (path,), 10 + k, f"{k}" * 32)
         for k, (path, label) in enumerate(zip(PATHS, LABELS, strict=True))
@@ -64,7 +64,7 @@ def write_golden(folder: Path) -> None:
         writer.add(FEATURES, errors=["", "", "", "", REASON])
 
 
-def test_every_field_is_read_as_it_was_written():
+def test_every_field_is_read_back_as_it_was_written():
     cache = FeatureCache(GOLDEN)
     assert (len(cache), cache.width, cache.dtype, cache.classes) == (5, 4, np.float16, ("anger", "joy"))
     assert dict(cache.identity.settings) == SETTINGS
@@ -91,7 +91,7 @@ def test_every_field_is_read_as_it_was_written():
     assert [row.path for row in manifest.rows] == PATHS
 
 
-def test_plain_hdf5_reads_the_same():
+def test_plain_h5py_reads_the_same_content():
     with h5py.File(GOLDEN / "shard-00000.h5") as file:
         assert sorted(file) == ["error", "features", "label", "path", "row"]
         assert file["features"][:].tobytes() == FEATURES[:3].tobytes()
@@ -114,13 +114,13 @@ def test_verify_finds_it_intact():
     assert "intact" in result.output
 
 
-def test_todays_writer_gives_the_same_bytes(tmp_path):
+def test_the_current_writer_gives_the_same_bytes(tmp_path):
     write_golden(tmp_path / "new")
     for name in (INDEX, MANIFEST, "shard-00000.h5", "shard-00001.h5"):
         assert (tmp_path / "new" / name).read_bytes() == (GOLDEN / name).read_bytes(), name
 
 
-def test_one_changed_byte_would_be_seen(tmp_path):
+def test_one_changed_byte_is_noticed(tmp_path):
     shutil.copytree(GOLDEN, tmp_path / "copy")
     path = tmp_path / "copy" / "shard-00001.h5"
     path.write_bytes(path.read_bytes()[:-1] + b"\1")

@@ -1,4 +1,4 @@
-"""An index of many shards and many skipped rows agrees, row by row, with a search through all of them."""
+"""An index of many shards and many skipped rows, compared with a linear search, row by row."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_every_row_is_in_the_shard_that_its_id_gives(folder):
+def test_the_id_of_a_row_determines_its_shard(folder):
     cache = FeatureCache(folder)
     assert len(cache) == ROWS
     assert [row for rows in cache.shards for row in rows] == list(range(ROWS))
@@ -39,13 +39,13 @@ def test_every_row_is_in_the_shard_that_its_id_gives(folder):
             cache[row]
 
 
-def test_the_unreadable_rows_of_every_shard(folder):
+def test_the_skipped_rows_of_every_shard(folder):
     index = read_index(store_at(folder))
     for part in [*plan_shards(ROWS, SHARD_ROWS), range(0), range(ROWS), range(100, 3_000)]:
         assert skipped_in(index["skipped"], part) == [item for item in index["skipped"] if item["row"] in part]
 
 
-def test_an_unreadable_row_is_refused_and_the_first_is_named(folder):
+def test_a_skipped_row_is_refused_and_the_first_one_is_named(folder):
     cache = FeatureCache(folder)
     bad = sorted(cache.skipped)
     assert len(cache.good_rows) == ROWS - len(bad)

@@ -29,24 +29,24 @@ def holder(tmp_path):
     process.stdout.close()
 
 
-def test_a_second_writer_is_refused_and_told_who_holds_it(tmp_path, holder):
+def test_a_second_writer_is_refused_and_told_who_holds_the_lock(tmp_path, holder):
     with pytest.raises(CacheError, match=f"process {holder.pid} on .* since 20"), writing(tmp_path, range(4)):
         pass
 
 
-def test_other_shards_are_free_and_an_overlap_is_not(tmp_path, holder):
+def test_other_shards_can_be_locked_but_overlapping_ones_cannot(tmp_path, holder):
     with writing(tmp_path, range(4, 8)):
         pass
     with pytest.raises(CacheError, match=f"process {holder.pid}"), writing(tmp_path, range(3, 8)):
         pass
 
 
-def test_a_part_stands_in_the_way_of_the_whole(tmp_path, holder):
+def test_a_locked_part_excludes_a_lock_on_the_whole_cache(tmp_path, holder):
     with pytest.raises(CacheError, match=f"process {holder.pid}"), writing(tmp_path):
         pass
 
 
-def test_the_whole_stands_in_the_way_of_any_part(tmp_path):
+def test_a_lock_on_the_whole_cache_excludes_every_part(tmp_path):
     probe = [sys.executable, "-c", HOLD.replace("time.sleep(60)", "pass"), str(tmp_path), "700", "701"]
     with writing(tmp_path) as claim, claim.index():
         refused = subprocess.run(probe, capture_output=True, text=True, check=False)
@@ -54,7 +54,7 @@ def test_the_whole_stands_in_the_way_of_any_part(tmp_path):
     assert subprocess.run(probe, capture_output=True, text=True, check=False).stdout == "held\n"
 
 
-def test_parts_write_the_index_one_after_the_other(tmp_path):
+def test_only_one_part_at_a_time_may_write_the_index(tmp_path):
     code = HOLD.replace(
         "    print", "    pass\nwith writing(Path(sys.argv[1]), range(9, 10)) as claim, claim.index():\n    print"
     )
@@ -70,7 +70,7 @@ def test_parts_write_the_index_one_after_the_other(tmp_path):
         assert other.communicate(timeout=30)[0] == "held\n"
 
 
-def test_the_lock_ends_with_kill_9(tmp_path, holder):
+def test_kill_9_releases_the_lock(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     with writing(tmp_path, range(4)):
@@ -91,14 +91,14 @@ def test_a_forked_worker_does_not_keep_the_lock(tmp_path):
         worker.join()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(CacheError, match="cannot be written to"), writing(tmp_path / "new", range(4)):
         pass
 
 
-def test_a_file_in_the_way(tmp_path):
+def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="cannot be written to"), writing(tmp_path / "file", range(4)):
         pass

@@ -1,4 +1,4 @@
-"""The cache format: bytes, round trip, rows by id, pairing, and refusal of what does not belong together."""
+"""The cache format: bytes, round trip, rows by id, paired rows, and refusal of files that contradict each other."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -74,15 +74,15 @@ def test_the_first_line_holds_a_checksum_that_other_tools_can_check(tmp_path):
 
 
 def test_long_settings_get_a_longer_header(tmp_path):
-    wordy = Identity({**IDENTITY.settings, "instruction": "describe " * 1000}, IDENTITY.encoder)
-    folder = make_cache(tmp_path / "c", identity=wordy)
+    long = Identity({**IDENTITY.settings, "instruction": "describe " * 1000}, IDENTITY.encoder)
+    folder = make_cache(tmp_path / "c", identity=long)
     assert FeatureCache(folder)[np.array([9])][0, 0] == 9
     with h5py.File(folder / shard_name(0)) as file:
         assert file.userblock_size == 16384
         assert file["features"][3, 0] == 3
-    endless = Identity({**IDENTITY.settings, "instruction": "describe " * 1_000_000}, IDENTITY.encoder)
+    too_long = Identity({**IDENTITY.settings, "instruction": "describe " * 1_000_000}, IDENTITY.encoder)
     with pytest.raises(CacheError, match="more than a shard's header can hold"):
-        make_cache(tmp_path / "d", identity=endless)
+        make_cache(tmp_path / "d", identity=too_long)
 
 
 def test_a_row_has_either_features_or_an_error(tmp_path):
@@ -93,7 +93,7 @@ def test_a_row_has_either_features_or_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_few_shards_stay_mapped_and_none_is_checked_twice(tmp_path, monkeypatch):
+def test_few_shards_stay_mapped_and_no_checksum_is_verified_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "MAX_MAPPED", 2)
     cache = FeatureCache(make_cache(tmp_path / "c", rows=40))
     assert cache[np.arange(20)][:, 0].tolist() == list(range(20))
@@ -105,15 +105,15 @@ def test_few_shards_stay_mapped_and_none_is_checked_twice(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("width", [1, 4096])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_whole_shards_are_the_same_read_or_mapped(tmp_path, width, dtype):
-    """Only where features are most of a file are they read into the caller's array."""
+def test_a_shard_has_the_same_content_whether_it_is_read_or_mapped(tmp_path, width, dtype):
+    """Features are read into the caller's array only where they are most of the file."""
     features = np.random.default_rng(0).standard_normal((12, width)).astype(dtype)
     write_cache(tmp_path / "c", features, 5, bad=(7,))
     good = np.array([*range(7), *range(8, 12)])
-    once, again = (FeatureCache(tmp_path / "c") for _ in range(2))
+    first, second = (FeatureCache(tmp_path / "c") for _ in range(2))
     for _ in range(2):
-        np.testing.assert_array_equal(once[good], features[good])
-        np.testing.assert_array_equal(again[good[::-1]], features[good[::-1]])
+        np.testing.assert_array_equal(first[good], features[good])
+        np.testing.assert_array_equal(second[good[::-1]], features[good[::-1]])
     shard = open_shard(tmp_path / "c" / shard_name(1), None, into := np.empty((5, width), dtype))
     mapped = open_shard(tmp_path / "c" / shard_name(1))
     assert (shard.features is into) == (width == 4096)
@@ -131,7 +131,7 @@ def test_a_shard_of_another_shape_is_refused_by_name(tmp_path):
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_rows_come_in_any_order_from_any_number_of_shards(tmp_path_factory, data):
+def test_rows_can_be_read_in_any_order_from_any_number_of_shards(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "any-order"
     if not folder.exists():
         make_cache(folder, rows=40, bad=(5,))
@@ -148,8 +148,8 @@ def test_rows_come_in_any_order_from_any_number_of_shards(tmp_path_factory, data
 @pytest.mark.parametrize("place", [70, 4100, 5000, -1])
 def test_damage_is_found_before_rows_of_whole_shards_are_returned(tmp_path, place):
     folder = make_cache(tmp_path / "c", rows=40)
-    whole = FeatureCache(folder)[np.arange(40)]
-    assert whole.tobytes() == make_block(0, range(40)).features.tobytes()
+    intact = FeatureCache(folder)[np.arange(40)]
+    assert intact.tobytes() == make_block(0, range(40)).features.tobytes()
     path = folder / shard_name(3)
     raw = bytearray(path.read_bytes())
     raw[place] ^= 1
@@ -159,7 +159,7 @@ def test_damage_is_found_before_rows_of_whole_shards_are_returned(tmp_path, plac
             FeatureCache(folder)[rows]
 
 
-def test_several_threads_share_a_cache(tmp_path, monkeypatch):
+def test_several_threads_can_share_a_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "MAX_MAPPED", 3)
     cache = FeatureCache(make_cache(tmp_path / "c", rows=400))
     orders = [np.random.default_rng(seed).permutation(400) for seed in range(8)]
@@ -168,7 +168,7 @@ def test_several_threads_share_a_cache(tmp_path, monkeypatch):
             assert found[:, 0].tolist() == rows.tolist()
 
 
-def test_a_shard_that_changed_since_it_was_checked_is_checked_again(tmp_path, monkeypatch):
+def test_a_shard_that_changed_after_it_was_verified_is_verified_again(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "MAX_MAPPED", 1)
     folder = make_cache(tmp_path / "c")
     cache = FeatureCache(folder)
@@ -181,7 +181,7 @@ def test_a_shard_that_changed_since_it_was_checked_is_checked_again(tmp_path, mo
         cache[np.array([0])]
 
 
-def test_a_skipped_or_absent_row_is_refused_by_name(tmp_path):
+def test_a_skipped_or_missing_row_is_refused_by_name(tmp_path):
     cache = FeatureCache(make_cache(tmp_path / "c", bad=(5,)))
     with pytest.raises(CacheError, match="row 5 has no features: truncated"):
         cache[np.array([4, 5])]
@@ -189,7 +189,7 @@ def test_a_skipped_or_absent_row_is_refused_by_name(tmp_path):
         cache[np.array([3, 10])]
 
 
-def test_nothing_is_left_behind_but_the_cache_and_its_lock(tmp_path):
+def test_only_the_cache_and_its_lock_are_left(tmp_path):
     names = sorted(path.name for path in make_cache(tmp_path / "c").iterdir())
     assert names == [".lock", INDEX, shard_name(0), shard_name(1), shard_name(2)]
 
@@ -201,7 +201,7 @@ def test_a_missing_shard_is_named(tmp_path):
         FeatureCache(folder)[np.array([9])]
 
 
-def test_no_index_means_incomplete(tmp_path):
+def test_a_cache_without_an_index_is_incomplete(tmp_path):
     folder = make_cache(tmp_path / "c")
     (folder / INDEX).unlink()
     with pytest.raises(CacheError, match="is not a complete feature cache"):
@@ -209,11 +209,11 @@ def test_no_index_means_incomplete(tmp_path):
 
 
 def test_a_shard_of_another_cache_is_refused(tmp_path):
-    ours = make_cache(tmp_path / "1")
-    theirs = make_cache(tmp_path / "2", identity=Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder))
-    (ours / shard_name(0)).write_bytes((theirs / shard_name(0)).read_bytes())
+    cache = make_cache(tmp_path / "1")
+    other = make_cache(tmp_path / "2", identity=Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder))
+    (cache / shard_name(0)).write_bytes((other / shard_name(0)).read_bytes())
     with pytest.raises(CacheError, match=r"not the shard that .*index\.json recorded"):
-        FeatureCache(ours)[np.array([0])]
+        FeatureCache(cache)[np.array([0])]
 
 
 def test_an_index_that_omits_a_skipped_row_is_refused_when_the_shard_is_opened(tmp_path):
@@ -247,7 +247,7 @@ def test_an_index_that_omits_a_skipped_row_is_refused_when_the_shard_is_opened(t
         {"format": "zip"},
     ],
 )
-def test_an_index_that_contradicts_itself_is_refused_though_its_checksum_holds(tmp_path, change):
+def test_an_index_that_contradicts_itself_is_refused_despite_a_valid_checksum(tmp_path, change):
     folder = make_cache(tmp_path / "c")
     edit_index(folder, change)
     with pytest.raises(CacheError):
@@ -255,7 +255,7 @@ def test_an_index_that_contradicts_itself_is_refused_though_its_checksum_holds(t
 
 
 @pytest.mark.parametrize(("key", "value"), [("dtype", "float64"), ("manifest", 3), ("width", 0), ("width", "wide")])
-def test_an_index_with_senseless_settings_is_refused_though_its_fingerprint_holds(tmp_path, key, value):
+def test_an_index_with_impossible_settings_is_refused_despite_a_valid_fingerprint(tmp_path, key, value):
     folder = make_cache(tmp_path / "c")
     settings, encoder = dict(IDENTITY.settings), dict(IDENTITY.encoder)
     (encoder if key == "width" else settings)[key] = value
@@ -265,7 +265,7 @@ def test_an_index_with_senseless_settings_is_refused_though_its_fingerprint_hold
         FeatureCache(folder)
 
 
-def test_pairing_is_by_row_and_only_within_one_manifest(tmp_path):
+def test_rows_are_paired_by_id_and_only_within_one_manifest(tmp_path):
     images = FeatureCache(make_cache(tmp_path / "i", bad=(2,)))
     targets = FeatureCache(make_cache(tmp_path / "t", shard_rows=3, bad=(7,)))
     assert paired_rows(images, targets).tolist() == [0, 1, 3, 4, 5, 6, 8, 9]

@@ -1,4 +1,4 @@
-"""Caches at addresses: the same bits as in a folder, read through a mirror, whole at every moment."""
+"""Caches at addresses: the same bytes as in a folder, read through a mirror, never a partial file."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.extraction.jobs import clip_job
 from expclip_cache.extraction.run import run_job
 from expclip_cache.workers.settings import RunSettings
-from stores import assert_whole, no_waiting, rows_of, visible
+from stores import assert_complete, retry_at_once, rows_of, visible
 from tiny_encoders import write_clip
 
 CACHE = CacheSettings(shard_rows=4, dtype="float32")
@@ -43,13 +43,13 @@ RUN = RunSettings(device="cpu", batch_size=4, workers=0)
 @pytest.fixture(autouse=True)
 def mirror(tmp_path, monkeypatch):
     monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "mirror"))
-    no_waiting(monkeypatch)
+    retry_at_once(monkeypatch)
     return tmp_path / "mirror"
 
 
 @pytest.fixture(scope="module")
 def bucket():
-    """The address of a bucket on a server of S3 on this machine."""
+    """Address of a bucket on an S3 server that runs on this machine."""
     boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -63,17 +63,17 @@ def bucket():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="faces")
-        yield "s3://faces"
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket"
     server.stop()
 
 
 @pytest.fixture(params=["memory", "file", "s3"])
 def address(request, tmp_path):
-    """The address of a cache that is not there yet."""
+    """Address of a cache that does not exist yet."""
     if request.param == "s3":
         return f"{request.getfixturevalue('bucket')}/{tmp_path.name}/features"
-    return {"memory": f"memory://{tmp_path.name}/features", "file": f"file://{tmp_path}/there/features"}[request.param]
+    return {"memory": f"memory://{tmp_path.name}/features", "file": f"file://{tmp_path}/remote/features"}[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -83,64 +83,67 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def job(model, tmp_path):
-    """Ten pictures, one of them broken; their cache goes to the folder `local`."""
-    folder = tmp_path / "faces"
+    """Ten images, one of them unreadable; their cache goes to the folder `local`."""
+    folder = tmp_path / "images"
     folder.mkdir()
     random = np.random.default_rng(0)
     for number in range(10):
         Image.fromarray(random.integers(0, 256, (30, 24, 3), dtype=np.uint8)).save(folder / f"{number}.png")
-    (folder / "5.png").write_text("no picture")
+    (folder / "5.png").write_text("not an image")
     rows = tuple(ListedRow(f"{k}.png", k % 2, (f"{k}.png",)) for k in range(10))
-    manifest = hash_listing("faces", folder, Listing(rows, ("x", "y")))
+    manifest = hash_listing("images", folder, Listing(rows, ("x", "y")))
     return clip_job(manifest, lambda: folder, model, tmp_path / "local")
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
 def refuse(*_):
-    raise AssertionError("nothing had to be loaded or read")
+    raise AssertionError("nothing should have been loaded or read")
 
 
 def copy_to(folder: Path, address: str) -> None:
-    """Put a cache by other means than ours."""
+    """Copy a cache to an address without our own code."""
     filesystem, root = fsspec.url_to_fs(address)
     filesystem.makedirs(root, exist_ok=True)
     for path in folder.iterdir():
         filesystem.put_file(str(path), f"{root}/{path.name}")
 
 
-def test_an_extraction_to_an_address_gives_the_bits_of_a_local_one(job, address):
+def test_an_extraction_to_an_address_gives_the_same_bytes_as_to_a_folder(job, address):
     local = run_job(job, CACHE, RUN, SilentReporter())
-    there = run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
-    assert visible(address) == contents(job.out)
-    assert there.index == local.index
-    np.testing.assert_array_equal(rows_of(there), rows_of(local))
+    remote = run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
+    assert visible(address) == files_in(job.out)
+    assert remote.describe() == local.describe()
+    assert (remote.classes, remote.shards, remote.libraries) == (local.classes, local.shards, local.libraries)
+    np.testing.assert_array_equal(rows_of(remote), rows_of(local))
     unsent = Remote(address).folder
-    assert [path.name for path in unsent.rglob("*") if path.is_file()] == [".lock"], "what is put stays here no longer"
+    assert [path.name for path in unsent.rglob("*") if path.is_file()] == [".lock"], (
+        "a file that was put is deleted here"
+    )
     assert not Remote(address).leases()
 
 
-def test_a_complete_cache_at_an_address_needs_neither_pictures_nor_encoder(job, address):
+def test_a_complete_cache_at_an_address_needs_neither_images_nor_encoder(job, address):
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
     run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
     assert visible(address) == before
 
 
-def test_only_missing_shards_are_made_and_shards_are_proved_by_little_reading(job, address, monkeypatch):
+def test_only_missing_shards_are_encoded_and_the_others_are_proved_by_a_few_short_reads(job, address, monkeypatch):
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
     store = Remote(address)
     for name in (INDEX, shard_name(2)):
         store.remove(name)
     read, written = [], []
-    one = Remote.read
+    original = Remote.read
     monkeypatch.setattr(
         Remote,
         "read",
-        lambda self, name, start=0, end=None: read.append((name, start)) or one(self, name, start, end),
+        lambda self, name, start=0, end=None: read.append((name, start)) or original(self, name, start, end),
     )
     put = Remote.put
     monkeypatch.setattr(Remote, "put", lambda self, name: written.append(name) or put(self, name))
@@ -148,11 +151,11 @@ def test_only_missing_shards_are_made_and_shards_are_proved_by_little_reading(jo
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == before
     assert [name for name in written if not name.startswith(".")] == [shard_name(2), INDEX]
-    heads = [name for name, start in read if name.startswith("shard-") and start == 0]
-    assert sorted(set(heads)) == [shard_name(0), shard_name(1)]
+    headers = [name for name, start in read if name.startswith("shard-") and start == 0]
+    assert sorted(set(headers)) == [shard_name(0), shard_name(1)]
 
 
-def test_a_shard_that_was_written_and_not_put_is_put_and_not_made_again(job, address):
+def test_a_shard_that_was_written_but_not_put_is_put_and_not_encoded_again(job, address):
     run_job(job, CACHE, RUN, SilentReporter())
     copy_to(job.out, address)
     store = Remote(address)
@@ -160,19 +163,19 @@ def test_a_shard_that_was_written_and_not_put_is_put_and_not_made_again(job, add
         store.remove(name)
     (store.folder / shard_name(1)).write_bytes((job.out / shard_name(1)).read_bytes())
     run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
-    assert visible(address) == contents(job.out)
+    assert visible(address) == files_in(job.out)
     assert not store.waiting()
 
 
-def test_a_damaged_shard_that_waits_is_made_again(job, address):
+def test_a_damaged_shard_that_was_not_put_is_encoded_again(job, address):
     run_job(job, CACHE, RUN, SilentReporter())
     store = Remote(address)
     (store.folder / shard_name(1)).write_bytes((job.out / shard_name(1)).read_bytes()[:-1])
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
-    assert visible(address) == contents(job.out)
+    assert visible(address) == files_in(job.out)
 
 
-def test_other_settings_are_refused_and_replaced_at_an_address(job, address, model):
+def test_other_settings_at_an_address_are_refused_or_replaced(job, address, model):
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
     other = replace(job, out=address, settings={**job.settings, "preprocess": "clip"})
@@ -183,26 +186,26 @@ def test_other_settings_are_refused_and_replaced_at_an_address(job, address, mod
     assert FeatureCache(address).identity.settings["preprocess"] == "clip"
 
 
-def test_parts_by_several_machines_become_one_cache(job, address, tmp_path, monkeypatch):
-    whole = run_job(job, CACHE, RUN, SilentReporter())
+def test_parts_from_several_machines_become_one_cache(job, address, tmp_path, monkeypatch):
+    complete = run_job(job, CACHE, RUN, SilentReporter())
     for machine, part in enumerate([range(2), range(2, 3)]):
         monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / f"machine-{machine}"))
-        last = run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), only=part)
+        last = run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), part=part)
         assert (last is None) == (machine == 0)
-    assert visible(address) == contents(job.out)
-    assert (last.describe(), last.shards) == (whole.describe(), whole.shards)
+    assert visible(address) == files_in(job.out)
+    assert (last.describe(), last.shards) == (complete.describe(), complete.shards)
 
 
-def test_several_processes_put_their_shards_themselves(job, tmp_path):
-    """They find out by themselves where to write: only the address is handed over."""
-    address = f"file://{tmp_path}/there"
+def test_each_of_several_processes_puts_its_own_shards(job, tmp_path):
+    """A worker process gets only the address."""
+    address = f"file://{tmp_path}/remote"
     run_job(job, CACHE, RUN, SilentReporter())
     run_job(replace(job, out=address), CACHE, RUN.model_copy(update={"processes": 2}), SilentReporter())
-    assert visible(address) == contents(job.out)
+    assert visible(address) == files_in(job.out)
     assert not Remote(address).waiting()
 
 
-def test_a_reader_mirrors_what_it_uses_and_no_more(tmp_path, address, mirror):
+def test_a_reader_mirrors_only_what_it_uses(tmp_path, address, mirror):
     local = make_cache(tmp_path / "c", bad=(5,))
     copy_to(local, address)
     cache = FeatureCache(address)
@@ -215,7 +218,7 @@ def test_a_reader_mirrors_what_it_uses_and_no_more(tmp_path, address, mirror):
         cache[np.array([5])]
     for number in (0, 2):
         Remote(address).remove(shard_name(number))
-    assert FeatureCache(address)[np.array([9])][0, 0] == 9, "the mirror's copy serves"
+    assert FeatureCache(address)[np.array([9])][0, 0] == 9, "the copy in the mirror is used"
     with pytest.raises(CacheError, match=rf"{shard_name(0)}.*missing"):
         cache[np.array([2])]
     other = FeatureCache(address, mirror=tmp_path / "elsewhere")
@@ -223,7 +226,7 @@ def test_a_reader_mirrors_what_it_uses_and_no_more(tmp_path, address, mirror):
     assert list((tmp_path / "elsewhere").rglob(shard_name(1)))
 
 
-@pytest.mark.parametrize("how", ["flipped", "cut", "of another cache", "a folder"])
+@pytest.mark.parametrize("how", ["flipped bit", "truncated", "of another cache", "a folder"])
 def test_a_mirrored_shard_that_is_not_the_recorded_one_is_fetched_again(tmp_path, mirror, how):
     address = f"memory://{tmp_path.name}/c"
     local = make_cache(tmp_path / "c")
@@ -231,7 +234,7 @@ def test_a_mirrored_shard_that_is_not_the_recorded_one_is_fetched_again(tmp_path
     FeatureCache(address)[np.array([0])]
     copy = next(mirror.rglob(shard_name(0)))
     raw = bytearray(copy.read_bytes())
-    if how == "flipped":
+    if how == "flipped bit":
         raw[-40] ^= 1
     if how == "of another cache":
         raw = (make_cache(tmp_path / "d", bad=(1,)) / shard_name(0)).read_bytes()
@@ -241,12 +244,12 @@ def test_a_mirrored_shard_that_is_not_the_recorded_one_is_fetched_again(tmp_path
         with pytest.raises(CacheError, match="cannot be written"):
             FeatureCache(address)[np.array([0])]
         return
-    copy.write_bytes(raw[: 5000 if how == "cut" else None])
+    copy.write_bytes(raw[: 5000 if how == "truncated" else None])
     assert FeatureCache(address)[np.array([3])][0, 0] == 3
     assert copy.read_bytes() == (local / shard_name(0)).read_bytes()
 
 
-def test_a_shard_that_is_damaged_in_the_store_is_refused_and_leaves_no_copy(tmp_path, address, mirror):
+def test_a_shard_that_is_damaged_in_the_store_is_refused_and_not_mirrored(tmp_path, address, mirror):
     local = make_cache(tmp_path / "c")
     raw = bytearray((local / shard_name(0)).read_bytes())
     raw[-40] ^= 1
@@ -264,40 +267,40 @@ def test_a_shard_that_is_damaged_in_the_store_is_refused_and_leaves_no_copy(tmp_
     assert sorted(visible(address)) == [shard_name(1), shard_name(2)]
 
 
-def test_the_commands_take_addresses(job, address):
-    faces = str(job.root())
-    first = CliRunner().invoke(app, ["extract", faces, address, "--shard-rows", "4", "--workers", "0"])
+def test_the_commands_accept_addresses(job, address):
+    images = str(job.root())
+    first = CliRunner().invoke(app, ["extract", images, address, "--shard-rows", "4", "--workers", "0"])
     assert first.exit_code == 0, first.output
-    said = CliRunner().invoke(app, ["verify", address, "--images", faces])
-    assert said.stdout.splitlines()[-1] == f"{address}: intact"
+    verified = CliRunner().invoke(app, ["verify", address, "--images", images])
+    assert verified.stdout.splitlines()[-1] == f"{address}: intact"
     found = json.loads(CliRunner().invoke(app, ["inspect", address, "--json"]).stdout)
     assert (found["folder"], found["complete"], found["rows"], found["shards"]) == (address, True, 10, 3)
     assert found == inspect_cache(address)
 
 
-def test_a_temporary_name_that_a_killed_run_left_is_removed(job, tmp_path):
-    address = f"file://{tmp_path}/there"
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / f".{shard_name(1)}.77.abcd.tmp").write_bytes(b"half")
+def test_a_temporary_file_of_a_killed_run_is_removed(job, tmp_path):
+    address = f"file://{tmp_path}/remote"
+    (tmp_path / "remote").mkdir()
+    (tmp_path / "remote" / f".{shard_name(1)}.77.abcd.tmp").write_bytes(b"half")
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
-    assert sorted(path.name for path in (tmp_path / "there").iterdir() if path.is_file()) == [
+    assert sorted(path.name for path in (tmp_path / "remote").iterdir() if path.is_file()) == [
         INDEX,
         MANIFEST,
         *map(shard_name, range(3)),
     ]
 
 
-def lease_of(address: str, **change) -> None:
-    """Another machine's claim on a cache."""
+def write_lease(address: str, **change) -> None:
+    """Write the lease of another machine."""
     filesystem, root = fsspec.url_to_fs(address)
     now = time.time()
-    said = {"pid": 7, "host": "far-away", "started": now - 60, "signed": now - 20, "shards": [0, 1 << 40]} | change
+    lease = {"pid": 7, "host": "far-away", "started": now - 60, "signed": now - 20, "shards": [0, 1 << 40]} | change
     filesystem.makedirs(f"{root}/.leases", exist_ok=True)
-    filesystem.pipe_file(f"{root}/.leases/other.json", json.dumps(said).encode())
+    filesystem.pipe_file(f"{root}/.leases/other.json", json.dumps(lease).encode())
 
 
-def test_a_second_driver_elsewhere_is_refused_and_told_who_writes(job, address):
-    lease_of(address)
+def test_a_second_extraction_elsewhere_is_refused_and_told_who_is_writing(job, address):
+    write_lease(address)
     with pytest.raises(CacheError, match=r"another extraction is writing here \(process 7 on far-away since 20"):
         run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert not visible(address)
@@ -305,7 +308,7 @@ def test_a_second_driver_elsewhere_is_refused_and_told_who_writes(job, address):
 
 
 def test_a_stale_lease_is_taken_over(job, address):
-    lease_of(address, signed=time.time() - 301)
+    write_lease(address, signed=time.time() - 301)
     assert run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert not Remote(address).leases()
 
@@ -313,15 +316,15 @@ def test_a_stale_lease_is_taken_over(job, address):
 def test_the_lease_of_a_process_of_this_machine_ends_with_it(job, address):
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    lease_of(address, host=socket.gethostname(), pid=gone.pid)
+    write_lease(address, host=socket.gethostname(), pid=gone.pid)
     assert run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
-    lease_of(address, host=socket.gethostname(), pid=os.getppid())
+    write_lease(address, host=socket.gethostname(), pid=os.getppid())
     with pytest.raises(CacheError, match=f"process {os.getppid()} on"):
         run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
 
 
-def test_a_lease_on_other_shards_stands_in_nobodys_way(job, address):
-    lease_of(address, shards=[2, 3])
+def test_a_lease_on_other_shards_does_not_matter(job, address):
+    write_lease(address, shards=[2, 3])
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), part=range(2))
     with pytest.raises(CacheError, match="far-away"):
         run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), part=range(1, 3))
@@ -338,20 +341,20 @@ def test_a_lease_is_refreshed_while_it_is_held(address, monkeypatch):
     with store.leased(range(2)):
         first, deadline = signed(), time.monotonic() + 20
         while signed() == first:
-            assert time.monotonic() < deadline, "it was not signed again"
+            assert time.monotonic() < deadline, "it was not refreshed"
     assert not store.leases()
 
 
-def test_of_two_that_sign_in_the_same_moment_the_later_yields(address, monkeypatch):
-    """The other's lease appears between our look and our second look."""
+def test_of_two_extractions_that_start_at_the_same_moment_the_later_one_yields(address, monkeypatch):
+    """The other's lease appears between our first check and our second."""
     store = Remote(address)
     put = Remote.put
 
-    def and_another(self, name):
+    def put_with_other_lease(self, name):
         put(self, name)
-        lease_of(address, started=time.time() + offset)
+        write_lease(address, started=time.time() + offset)
 
-    monkeypatch.setattr(Remote, "put", and_another)
+    monkeypatch.setattr(Remote, "put", put_with_other_lease)
     offset = -5
     with pytest.raises(CacheError, match="far-away"), store.leased(None):
         pass
@@ -363,32 +366,32 @@ def test_of_two_that_sign_in_the_same_moment_the_later_yields(address, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("gs://bucket/features", r"gs:// is not installed: pip install 'expclip-cache\[gcs\]'"),
-        ("nonsense://bucket/features", "is no address of a cache"),
+        ("nonsense://bucket/features", "is not the address of a cache"),
     ],
 )
-def test_an_address_that_nothing_can_open(address, said):
-    with pytest.raises(CacheError, match=said):
+def test_an_address_that_no_package_can_open(address, message):
+    with pytest.raises(CacheError, match=message):
         FeatureCache(address)
 
 
-def test_a_bucket_that_is_not_there(job, bucket):
+def test_a_missing_bucket(job, bucket):
     with pytest.raises(CacheError, match=r"s3://nowhere/features"):
         run_job(replace(job, out="s3://nowhere/features"), CACHE, RUN, SilentReporter())
 
 
-def test_a_store_that_is_handed_to_another_machine_has_its_mirror_there(tmp_path, monkeypatch):
-    handed = pickle.dumps([Remote("memory://x/y"), Remote("memory://x/y", tmp_path / "given")])
-    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "there"))
-    default, given = pickle.loads(handed)
-    assert tmp_path / "there" in default.folder.parents
+def test_a_store_that_is_sent_to_another_machine_uses_the_mirror_there(tmp_path, monkeypatch):
+    sent = pickle.dumps([Remote("memory://x/y"), Remote("memory://x/y", tmp_path / "given")])
+    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "other"))
+    default, given = pickle.loads(sent)
+    assert tmp_path / "other" in default.folder.parents
     assert default.folder.is_dir()
     assert tmp_path / "given" in given.mirror.parents
 
 
-def test_no_room_for_a_mirror(tmp_path, monkeypatch):
+def test_a_mirror_folder_that_cannot_be_created(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path / "file"))
     copy_to(make_cache(tmp_path / "c"), f"memory://{tmp_path.name}/c")
@@ -403,8 +406,8 @@ def test_a_path_is_a_folder_and_an_address_is_not(tmp_path):
     assert str(store_at("memory://x/y/")) == "memory://x/y"
 
 
-def test_nothing_visible_is_ever_partial_in_a_store_without_whole_puts(job, tmp_path, monkeypatch):
-    """A copy that is written piece by piece: after each piece, another reader looks."""
+def test_no_partial_file_is_ever_visible_in_a_store_without_atomic_puts(job, tmp_path, monkeypatch):
+    """Files are written piece by piece, and another reader looks after each piece."""
     from fsspec.implementations.memory import MemoryFileSystem
 
     address = f"memory://{tmp_path.name}/pieces"
@@ -413,9 +416,9 @@ def test_nothing_visible_is_ever_partial_in_a_store_without_whole_puts(job, tmp_
         raw = Path(local).read_bytes()
         for end in range(1000, len(raw) + 1000, 1000):
             self.pipe_file(path, raw[:end])
-            assert_whole(visible(address))
+            assert_complete(visible(address))
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", put_file)
     run_job(job, CACHE, RUN, SilentReporter())
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
-    assert visible(address) == contents(job.out)
+    assert visible(address) == files_in(job.out)

@@ -40,14 +40,14 @@ with writing(Path(sys.argv[1]), range(1)):
 """
 
 
-def invoke(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
-def faces(tmp_path):
-    """The pictures é/0.jpg ... é/9.jpg."""
-    root = tmp_path / "faces"
+def images(tmp_path):
+    """The images é/0.jpg ... é/9.jpg."""
+    root = tmp_path / "images"
     (root / "é").mkdir(parents=True)
     for row in range(10):
         Image.new("L", (8, 8), row).save(root / "é" / f"{row}.jpg")
@@ -55,14 +55,14 @@ def faces(tmp_path):
 
 
 @pytest.fixture
-def manifest(faces):
+def manifest(images):
     rows = tuple(ListedRow(f"é/{row}.jpg", row % 3, (f"é/{row}.jpg",)) for row in range(10))
-    return hash_listing("faces", faces, Listing(rows, ("a", "b", "c")))
+    return hash_listing("images", images, Listing(rows, ("a", "b", "c")))
 
 
 @pytest.fixture
 def cache(tmp_path, manifest):
-    """Ten rows in shards of four, row 5 unreadable, with its manifest."""
+    """Ten rows in shards of four, row 5 skipped, with the manifest beside them."""
     identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, IDENTITY.encoder)
     folder = make_cache(tmp_path / "cache", bad=(5,), identity=identity)
     write_manifest(manifest, folder / MANIFEST)
@@ -79,13 +79,13 @@ def flip(path, place=-40):
     path.write_bytes(raw)
 
 
-def test_an_intact_cache(cache, faces):
-    found = verify_cache(cache, SilentReporter(), images=faces)
+def test_an_intact_cache(cache, images):
+    found = verify_cache(cache, SilentReporter(), images=images)
     assert not found.broken
     parts = [finding.part for finding in found.findings]
-    assert parts == [MANIFEST, INDEX, *map(shard_name, range(3)), "all rows", str(faces)]
+    assert parts == [MANIFEST, INDEX, *map(shard_name, range(3)), "all rows", str(images)]
     assert repair(found) == []
-    result = invoke("verify", cache, "--images", faces)
+    result = invoke("verify", cache, "--images", images)
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, f"{cache}: intact")
 
 
@@ -103,14 +103,14 @@ def test_a_damaged_shard_is_named_and_repair_removes_it_and_the_index(cache):
 
 
 @pytest.mark.parametrize("name", [INDEX, shard_name(0), MANIFEST])
-def test_repair_leaves_what_is_intact(cache, name):
+def test_repair_keeps_the_intact_files(cache, name):
     flip(cache / name)
     repair(verify_cache(cache, SilentReporter()))
     left = {path.name for path in cache.iterdir()} - {".lock"}
     assert left == {MANIFEST, INDEX, *map(shard_name, range(3))} - {name, INDEX}
 
 
-def test_repair_waits_for_no_one(cache):
+def test_repair_is_refused_while_an_extraction_is_writing(cache):
     flip(cache / shard_name(0))
     found = verify_cache(cache, SilentReporter())
     with subprocess.Popen([sys.executable, "-c", HOLD, cache], stdout=subprocess.PIPE) as process:
@@ -127,7 +127,7 @@ def test_a_missing_shard(cache):
     assert repair(verify_cache(cache, SilentReporter())) == [INDEX]
 
 
-def test_an_incomplete_cache_is_said_to_be_so(cache):
+def test_an_incomplete_cache_is_reported_as_incomplete(cache):
     (cache / INDEX).unlink()
     (cache / shard_name(1)).unlink()
     assert broken(cache) == {
@@ -139,19 +139,19 @@ def test_an_incomplete_cache_is_said_to_be_so(cache):
     assert invoke("verify", cache).exit_code == 1
 
 
-def test_intact_shards_that_do_not_belong_here(cache, tmp_path):
+def test_intact_shards_of_another_cache_or_number(cache, tmp_path):
     other = Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder)
     theirs = make_cache(tmp_path / "theirs", identity=other)
     shutil.copy(theirs / shard_name(0), cache / shard_name(0))
     assert "differs: cache '" in broken(cache)[shard_name(0)]
     assert ", this shard '" in broken(cache)[shard_name(0)]
     shutil.copy(cache / shard_name(1), cache / shard_name(0))
-    assert broken(cache)[shard_name(0)] == "is shard 1 by its content"
+    assert broken(cache)[shard_name(0)] == "contains shard 1"
     shutil.copy(cache / shard_name(1), cache / "shard-00009.h5")
-    assert "by its content" in broken(cache)["shard-00009.h5"]
+    assert broken(cache)["shard-00009.h5"] == "contains shard 1"
 
 
-def test_without_an_index_nothing_is_removed_for_a_contradiction(cache, tmp_path):
+def test_without_an_index_contradicting_shards_are_not_removed(cache, tmp_path):
     other = Identity({**IDENTITY.settings, "model": "huge"}, IDENTITY.encoder)
     theirs = make_cache(tmp_path / "theirs", identity=other)
     shutil.copy(theirs / shard_name(0), cache / shard_name(0))
@@ -161,7 +161,7 @@ def test_without_an_index_nothing_is_removed_for_a_contradiction(cache, tmp_path
     assert repair(found) == []
 
 
-def test_another_weight_under_the_same_settings(cache, manifest):
+def test_other_weights_under_the_same_settings(cache, manifest):
     identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, {**IDENTITY.encoder, "weights_sha256": "v"})
     write_shard(cache, make_block(2, range(8, 10)), identity, "test")
     assert "weights_sha256 differs" in broken(cache)[shard_name(2)]
@@ -169,7 +169,7 @@ def test_another_weight_under_the_same_settings(cache, manifest):
     assert "weights_sha256 differs" in broken(cache)[shard_name(2)]
 
 
-def test_the_same_settings_with_other_content(cache, manifest):
+def test_other_features_under_the_same_settings(cache, manifest):
     identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, IDENTITY.encoder)
     block = make_block(2, range(8, 10))
     block.features[0, 0] = 99
@@ -177,7 +177,7 @@ def test_the_same_settings_with_other_content(cache, manifest):
     assert broken(cache)[shard_name(2)] == "is intact, but not the file that the index recorded"
 
 
-def test_features_of_another_width_than_the_settings_say(cache, manifest):
+def test_features_whose_width_contradicts_the_settings(cache, manifest):
     identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, {**IDENTITY.encoder, "width": 5})
     (cache / INDEX).unlink()
     for number, rows in enumerate([range(4), range(4, 8), range(8, 10)]):
@@ -185,12 +185,12 @@ def test_features_of_another_width_than_the_settings_say(cache, manifest):
     assert "features are 4 wide" in broken(cache)[shard_name(0)]
 
 
-def test_failed_rows_that_the_index_does_not_know(cache):
+def test_skipped_rows_that_the_index_does_not_list(cache):
     edit_index(cache, {"skipped": []})
     assert broken(cache)[shard_name(1)] == "its skipped rows are not those of the index"
 
 
-def test_rows_that_are_not_those_of_the_manifest(cache, manifest):
+def test_rows_that_differ_from_the_manifest(cache, manifest):
     identity = Identity({**IDENTITY.settings, "manifest": manifest.sha256}, IDENTITY.encoder)
     block = make_block(0, range(4))
     swapped = (block.paths[1], block.paths[0], *block.paths[2:])
@@ -202,7 +202,7 @@ def test_rows_that_are_not_those_of_the_manifest(cache, manifest):
 
 
 def test_a_forged_row_without_finite_features(cache):
-    """No writer of ours makes it, so a shard is forged: the checksum fits, the content does not make sense."""
+    """Our writer refuses such a row, so the shard is forged: its checksum is valid, its content is not."""
     path = cache / shard_name(0)
     raw = bytearray(path.read_bytes())
     place = header_of(bytes(raw))["columns"]["features"][2]
@@ -220,31 +220,33 @@ def test_another_manifest(cache, manifest, tmp_path):
     assert invoke("verify", cache, "--manifest", tmp_path / "other.jsonl").exit_code == 1
 
 
-def test_changed_pictures(cache, faces):
-    (faces / "é/3.jpg").unlink()
-    Image.new("L", (8, 8), 200).save(faces / "é/9.jpg")
-    assert broken(cache, images=faces) == {
-        str(faces): "2 rows are not what the manifest recorded: 'é/3.jpg', 'é/9.jpg'"
+def test_changed_images(cache, images):
+    (images / "é/3.jpg").unlink()
+    Image.new("L", (8, 8), 200).save(images / "é/9.jpg")
+    assert broken(cache, images=images) == {
+        str(images): "2 rows are not what the manifest recorded: 'é/3.jpg', 'é/9.jpg'"
     }
-    assert broken(cache, images=faces, sample=2) == {str(faces): "1 rows are not what the manifest recorded: 'é/9.jpg'"}
-    assert broken(cache, images=faces, sample=1) == {}
-    assert repair(verify_cache(cache, SilentReporter(), images=faces)) == []
+    assert broken(cache, images=images, sample=2) == {
+        str(images): "1 rows are not what the manifest recorded: 'é/9.jpg'"
+    }
+    assert broken(cache, images=images, sample=1) == {}
+    assert repair(verify_cache(cache, SilentReporter(), images=images)) == []
 
 
-def test_pictures_cannot_be_compared_without_a_manifest(cache, faces):
+def test_images_cannot_be_compared_without_a_manifest(cache, images):
     (cache / MANIFEST).unlink()
     with pytest.raises(SettingsError, match="Give --manifest"):
-        verify_cache(cache, SilentReporter(), images=faces)
+        verify_cache(cache, SilentReporter(), images=images)
 
 
-def test_no_cache_at_all(tmp_path):
+def test_a_folder_without_a_cache(tmp_path):
     with pytest.raises(CacheError, match="found neither"):
         verify_cache(tmp_path, SilentReporter())
     assert invoke("verify", tmp_path).exit_code == 1
     assert invoke("inspect", tmp_path / "none").exit_code == 1
 
 
-def test_what_inspect_says_of_a_complete_cache(cache):
+def test_inspecting_a_complete_cache(cache):
     found = json.loads(invoke("inspect", cache, "--json").stdout)
     assert found == inspect_cache(cache)
     assert found["complete"]
@@ -260,12 +262,12 @@ def test_what_inspect_says_of_a_complete_cache(cache):
     assert found["bytes"] == sum(path.stat().st_size for path in cache.glob("*.h5"))
     assert found["fingerprint"] == read_index(store_at(cache))["fingerprint"]
     assert found["problems"] == []
-    said = invoke("inspect", cache).stdout
+    output = invoke("inspect", cache).stdout
     for words in ("(complete)", "10 rows x 4", "a 4, b 3, c 3", "row 5: 'é/5.jpg': truncated", "weights_sha256"):
-        assert words in said
+        assert words in output
 
 
-def test_what_inspect_says_of_part_of_a_cache(cache):
+def test_inspecting_an_incomplete_cache(cache):
     (cache / INDEX).unlink()
     (cache / shard_name(0)).unlink()
     flip(cache / shard_name(2), 200)
@@ -273,17 +275,17 @@ def test_what_inspect_says_of_part_of_a_cache(cache):
     assert not found["complete"]
     assert (found["rows"], found["shards"], found["shards_planned"]) == (4, 1, None)
     assert found["labels"] == {"a": 1, "b": 2, "c": 1}
-    assert any("is no shard of this version" in problem for problem in found["problems"])
+    assert any("is not a shard of this version" in problem for problem in found["problems"])
     assert "INCOMPLETE" in invoke("inspect", cache).stdout
 
 
-def test_labels_without_names(cache):
+def test_labels_without_class_names(cache):
     (cache / INDEX).unlink()
     (cache / MANIFEST).unlink()
     assert inspect_cache(cache)["labels"] == {"class 0": 4, "class 1": 3, "class 2": 3}
 
 
-def test_many_intact_shards_share_a_line(tmp_path):
+def test_consecutive_intact_shards_share_one_line(tmp_path):
     folder = make_cache(tmp_path / "c", rows=40, shard_rows=2)
     flip(folder / shard_name(7))
     lines = invoke("verify", folder).stdout
@@ -293,12 +295,12 @@ def test_many_intact_shards_share_a_line(tmp_path):
     assert open_shard(folder / shard_name(8))
 
 
-def test_verify_reads_a_cache_that_is_being_written(cache):
+def test_verify_works_while_an_extraction_holds_the_lock(cache):
     with writing(cache):
         assert broken(cache) == {}
 
 
-def test_a_sample_reads_so_many_shards_spread_evenly_and_lists_the_rest(tmp_path, manifest):
+def test_a_sample_reads_only_so_many_shards_and_checks_the_presence_and_length_of_the_others(tmp_path, manifest):
     folder = make_cache(tmp_path / "c", rows=40, shard_rows=2)
     for number in (0, 10, 19):
         flip(folder / shard_name(number))
@@ -325,7 +327,7 @@ def test_a_sample_reads_so_many_shards_spread_evenly_and_lists_the_rest(tmp_path
     assert invoke("verify", folder, "--sample", "3").exit_code == 1
 
 
-def test_a_sample_reads_one_line_of_the_manifest(cache, manifest, monkeypatch):
+def test_a_sample_reads_only_the_first_line_of_the_manifest(cache, manifest, monkeypatch):
     monkeypatch.setattr("expclip_cache.cache.verify.parse_manifest", pytest.fail)
     assert broken(cache, sample=1) == {}
     other = type(manifest)(manifest.name, manifest.classes, manifest.rows[:9])

@@ -1,4 +1,4 @@
-"""`run.batch_size: auto`: fixed on a CPU and where results depend on it, measured on a GPU."""
+"""`run.batch_size: auto` is fixed on a CPU and where results depend on it, and measured on a GPU."""
 
 from types import SimpleNamespace
 
@@ -36,7 +36,7 @@ def test_a_cpu_has_a_fixed_batch_size():
     assert chosen(LLM.target_settings()) == ON_CPU
 
 
-def test_targets_with_dropout_come_from_the_same_batches_everywhere():
+def test_with_dropout_every_device_gets_the_same_batches():
     with_dropout = LLM.model_copy(update={"mode": "dropout"}).target_settings(0)
     assert {chosen(with_dropout, SimpleNamespace(device=torch.device(name))) for name in ("cpu", "cuda")} == {
         WITH_DROPOUT
@@ -50,21 +50,21 @@ def test_waiting_batches_fit_into_shared_memory(tmp_path, monkeypatch):
     assert 6 * count * 3 * 224 * 224 <= 32 << 20 < 6 * (count + 1) * 3 * 224 * 224
 
 
-def test_the_batch_size_changes_no_feature(tmp_path):
+def test_features_do_not_depend_on_the_batch_size(tmp_path):
     from PIL import Image
 
-    (tmp_path / "faces").mkdir()
+    (tmp_path / "images").mkdir()
     random = np.random.default_rng(0)
     names = [f"{number:03d}.png" for number in range(2 * ON_CPU + 3)]
     for name in names:
-        Image.fromarray(random.integers(0, 256, (30, 30, 3), dtype=np.uint8)).save(tmp_path / "faces" / name)
+        Image.fromarray(random.integers(0, 256, (30, 30, 3), dtype=np.uint8)).save(tmp_path / "images" / name)
     manifest = hash_listing(
-        "faces", tmp_path / "faces", Listing(tuple(ListedRow(name, -1, (name,)) for name in names), ())
+        "images", tmp_path / "images", Listing(tuple(ListedRow(name, -1, (name,)) for name in names), ())
     )
     model = write_clip(tmp_path / "clip")
     caches = []
     for size in ("auto", 5):
-        job = clip_job(manifest, lambda: tmp_path / "faces", model, tmp_path / f"out-{size}")
+        job = clip_job(manifest, lambda: tmp_path / "images", model, tmp_path / f"out-{size}")
         run = RunSettings(device="cpu", batch_size=size, workers=0)
         caches.append(run_job(job, CacheSettings(dtype="float32"), run, SilentReporter()))
     auto, fixed = (cache[np.arange(len(names))] for cache in caches)

@@ -1,4 +1,4 @@
-"""Survey and request -> decision, without a disk: every combination ends in exactly one plan."""
+"""Decisions from a survey and a request, without any file: every combination gives exactly one decision."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def shards(*numbers: int, **how) -> dict[int, ShardEntry]:
 
 
 @given(st.sets(st.integers(0, 2)), st.sets(st.integers(0, 2)), st.integers(0, 2), st.integers(1, 3))
-def test_every_shard_of_the_part_is_kept_or_encoded_and_never_both(present, unsent, first, length):
+def test_every_shard_of_the_part_is_either_kept_or_encoded(present, unsent, first, length):
     part = range(first, min(first + length, 3))
     found = {number: entry(number) for number in present if number in part}
     decision = decide(
@@ -60,13 +60,13 @@ def test_every_shard_of_the_part_is_kept_or_encoded_and_never_both(present, unse
     assert not decision.complete
 
 
-def test_nothing_there_means_everything_is_encoded():
+def test_in_an_empty_folder_every_shard_is_encoded():
     decision = decide(Survey(shards={}), request())
     assert (decision.encode, decision.keep, decision.drop_index, decision.settings) == ((0, 1, 2), {}, False, SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"settings": SETTINGS | {"model": "other"}}, "model differs: cached 'tiny', requested 'other'"),
         ({"settings": SETTINGS | {"encoder_version": 2}}, "encoder_version differs: cached 1, requested 2"),
@@ -74,15 +74,15 @@ def test_nothing_there_means_everything_is_encoded():
         ({"plan": plan_shards(10, 5), "shard_rows": 5}, "shard_rows differs: cached 4, requested 5"),
     ],
 )
-def test_a_mismatch_is_refused_by_name_or_replaced(changes, words):
+def test_a_mismatch_is_refused_by_name_or_replaced(changes, message):
     found = Survey(shards=shards(0, 1))
-    with pytest.raises(CacheError, match=words):
+    with pytest.raises(CacheError, match=message):
         decide(found, request(**changes))
     decision = decide(found, request(**changes, on_mismatch="replace"))
     assert decision.replace
     assert decision.encode == (0, 1, 2)
     assert decision.settings == request(**changes).settings
-    assert words in decision.notes[0]
+    assert message in decision.notes[0]
     with pytest.raises(CacheError, match="would delete shards of the other parts"):
         decide(found, request(**changes, on_mismatch="replace", whole=False))
 
@@ -97,13 +97,13 @@ def test_unknown_weights_are_not_compared():
     assert decide(Survey(shards=shards(0, encoder={"width": 4, "weights_sha256": "?"})), request(weights=None)).keep
 
 
-def test_with_another_manifest_the_cut_is_not_mentioned():
+def test_with_another_manifest_a_difference_in_shard_rows_is_not_mentioned():
     changed = mismatch(Identity(SETTINGS | {"manifest": "n" * 64}, ENCODER), 5, request())
     assert len(changed) == 1
     assert changed[0].startswith("manifest differs")
 
 
-def test_shards_without_recorded_versions_set_the_words_of_the_new_ones():
+def test_new_shards_get_the_settings_of_kept_shards_without_versions():
     old = {key: value for key, value in SETTINGS.items() if key != "encoder_version"}
     decision = decide(Survey(shards=shards(0, settings=old)), request())
     assert (decision.encode, decision.settings) == ((1, 2), old)
@@ -111,7 +111,7 @@ def test_shards_without_recorded_versions_set_the_words_of_the_new_ones():
         decide(Survey(shards=shards(0, settings=old)), request(settings=SETTINGS | {"encoder_version": 2}))
 
 
-def test_other_libraries_are_named_or_refused():
+def test_other_library_versions_are_reported_or_refused():
     found = Survey(shards=shards(0, library="torch 2.11.0"))
     decision = decide(found, request())
     assert decision.notes == (
@@ -121,5 +121,5 @@ def test_other_libraries_are_named_or_refused():
         decide(found, request(on_other_library="refuse"))
 
 
-def test_a_build_for_another_device_is_the_same_library():
+def test_a_build_for_another_device_is_the_same_library_version():
     assert decide(Survey(shards=shards(0, library="torch 2.13.0+cu130")), request(on_other_library="refuse")).keep

@@ -1,4 +1,4 @@
-"""Extraction with a real, tiny CLIP: resuming, refusing, unreadable images, identical bytes."""
+"""Extraction with a real, tiny CLIP: resuming, refusing other settings, unreadable images, identical bytes."""
 
 import json
 import shutil
@@ -33,8 +33,8 @@ CACHE = CacheSettings(shard_rows=4, dtype="float32")
 RUN = RunSettings(device="cpu", batch_size=3, workers=0)
 
 
-class Notes(SilentReporter):
-    """Records what was said."""
+class RecordingReporter(SilentReporter):
+    """Records the lines."""
 
     def __init__(self):
         self.lines = []
@@ -49,8 +49,8 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def faces(tmp_path):
-    folder = tmp_path / "faces"
+def images(tmp_path):
+    folder = tmp_path / "images"
     folder.mkdir()
     random = np.random.default_rng(0)
     for number in range(10):
@@ -59,30 +59,30 @@ def faces(tmp_path):
     return folder
 
 
-def make_job(faces: Path, model, out: Path):
-    names = sorted(path.name for path in faces.iterdir())
+def make_job(images: Path, model, out: Path):
+    names = sorted(path.name for path in images.iterdir())
     listing = Listing(tuple(ListedRow(name, k % 2, (name,)) for k, name in enumerate(names)), ("x", "y"))
-    return clip_job(hash_listing("faces", faces, listing), lambda: faces, model, out)
+    return clip_job(hash_listing("images", images, listing), lambda: images, model, out)
 
 
 def refuse(*_):
-    raise AssertionError("nothing had to be loaded or read")
+    raise AssertionError("nothing should have been loaded or read")
 
 
 @pytest.fixture
-def job(faces, model, tmp_path):
-    return make_job(faces, model, tmp_path / "out")
+def job(images, model, tmp_path):
+    return make_job(images, model, tmp_path / "out")
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
-def test_features_are_those_of_the_encoder_row_by_row(job, faces, model):
+def test_every_row_has_the_features_that_the_encoder_gives_for_its_image(job, images, model):
     cache = run_job(job, CACHE, RUN, SilentReporter())
     encoder = load_clip(model, torch.device("cpu"))
-    for row, name in enumerate(sorted(path.name for path in faces.iterdir())):
-        pixels = torch.from_numpy(read_pixels(faces / name, encoder.preprocess))[None]
+    for row, name in enumerate(sorted(path.name for path in images.iterdir())):
+        pixels = torch.from_numpy(read_pixels(images / name, encoder.preprocess))[None]
         found = cache[row]
         np.testing.assert_allclose(found, encoder.encode_images(pixels)[0].numpy(), atol=1e-5)
         assert cache.paths([row]) == [name]
@@ -91,29 +91,29 @@ def test_features_are_those_of_the_encoder_row_by_row(job, faces, model):
 
 def test_a_complete_cache_needs_neither_images_nor_encoder(job):
     first = run_job(job, CACHE, RUN, SilentReporter())
-    again = run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, notes := Notes())
+    again = run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, reporter := RecordingReporter())
     assert (again.describe(), again.shards, again.libraries) == (first.describe(), first.shards, first.libraries)
-    assert "nothing to do" in notes.lines[-1]
+    assert "nothing to do" in reporter.lines[-1]
 
 
-def test_a_machine_without_the_weights_trusts_the_fingerprint(job):
+def test_without_the_weights_on_this_machine_they_are_not_compared(job):
     run_job(job, CACHE, RUN, SilentReporter())
     run_job(replace(job, root=refuse, load=refuse, weights=lambda: None), CACHE, RUN, SilentReporter())
 
 
-def test_weights_are_not_hashed_for_a_comparison_with_nothing(job):
+def test_weights_are_not_hashed_for_an_empty_folder(job):
     run_job(replace(job, weights=refuse), CACHE, RUN, SilentReporter())
 
 
-def test_worker_processes_change_nothing(job, tmp_path):
+def test_decoding_workers_do_not_change_the_bytes(job, tmp_path):
     run_job(job, CACHE, RUN, SilentReporter())
     run_job(replace(job, out=tmp_path / "two"), CACHE, RUN.model_copy(update={"workers": 2}), SilentReporter())
-    assert contents(job.out) == contents(tmp_path / "two")
+    assert files_in(job.out) == files_in(tmp_path / "two")
 
 
-def test_resuming_encodes_only_what_is_missing_and_ends_in_the_same_bytes(job, monkeypatch):
+def test_resuming_encodes_only_the_missing_shards_and_gives_the_same_bytes(job, monkeypatch):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
+    before = files_in(job.out)
     (job.out / INDEX).unlink()
     (job.out / shard_name(1)).unlink()
     (job.out / f".{shard_name(1)}.77.tmp").write_bytes(b"half")
@@ -122,18 +122,18 @@ def test_resuming_encodes_only_what_is_missing_and_ends_in_the_same_bytes(job, m
         "expclip_cache.cache.shard_writer.write_shard",
         lambda out, block, *identity: written.append(block.number) or write_shard(out, block, *identity),
     )
-    run_job(job, CACHE, RUN, notes := Notes())
+    run_job(job, CACHE, RUN, reporter := RecordingReporter())
     assert written == [1]
-    assert contents(job.out) == whole
-    assert any("2 of 3 shards are there already" in line for line in notes.lines)
+    assert files_in(job.out) == before
+    assert any("2 of 3 shards are there already" in line for line in reporter.lines)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
 def test_a_damaged_shard_is_encoded_again(job, damage):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
+    before = files_in(job.out)
     path = job.out / shard_name(0)
-    broken = bytearray(whole[path.name])
+    broken = bytearray(before[path.name])
     if damage == "flip":
         broken[len(broken) // 2] ^= 1
     else:
@@ -143,54 +143,54 @@ def test_a_damaged_shard_is_encoded_again(job, damage):
         path.unlink()
     (job.out / INDEX).unlink()
     run_job(job, CACHE, RUN, SilentReporter())
-    assert contents(job.out) == whole
+    assert files_in(job.out) == before
 
 
-def test_parts_made_separately_equal_the_whole(job, tmp_path):
+def test_parts_made_separately_give_the_same_bytes(job, tmp_path):
     run_job(job, CACHE, RUN, SilentReporter())
     parts = replace(job, out=tmp_path / "parts")
-    assert run_job(parts, CACHE, RUN, notes := Notes(), part=range(1, 3)) is None
-    assert "1 of 3 shards are still to be made" in notes.lines[-1]
+    assert run_job(parts, CACHE, RUN, reporter := RecordingReporter(), part=range(1, 3)) is None
+    assert "1 of 3 shards are still to be made" in reporter.lines[-1]
     assert not (parts.out / INDEX).exists()
     assert run_job(parts, CACHE, RUN, SilentReporter(), part=range(1)) is not None
-    assert contents(parts.out) == contents(job.out)
+    assert files_in(parts.out) == files_in(job.out)
     with pytest.raises(SettingsError, match="shards 2:4: expected a part of 0:3"):
         run_job(parts, CACHE, RUN, SilentReporter(), part=range(2, 4))
 
 
-def test_a_merge_is_just_the_index(job):
+def test_when_all_shards_are_there_only_the_index_is_written(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
+    before = files_in(job.out)
     (job.out / INDEX).unlink()
     run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
-    assert contents(job.out) == whole
+    assert files_in(job.out) == before
 
 
 def test_a_damaged_index_is_rebuilt_from_the_shards(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
-    (job.out / INDEX).write_bytes(whole[INDEX][:-9])
+    before = files_in(job.out)
+    (job.out / INDEX).write_bytes(before[INDEX][:-9])
     run_job(job, CACHE, RUN, SilentReporter())
-    assert contents(job.out) == whole
+    assert files_in(job.out) == before
 
 
-def test_other_settings_are_named_and_refused(job, faces, model):
+def test_other_settings_are_refused_by_name(job, images, model):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
-    other = make_job(faces, model.model_copy(update={"preprocess": "clip"}), job.out)
+    before = files_in(job.out)
+    other = make_job(images, model.model_copy(update={"preprocess": "clip"}), job.out)
     with pytest.raises(CacheError, match="preprocess differs: cached 'reference', requested 'clip'"):
         run_job(other, CACHE, RUN, SilentReporter())
     with pytest.raises(CacheError, match="dtype differs: cached 'float32', requested 'float16'"):
         run_job(job, CACHE.model_copy(update={"dtype": "float16"}), RUN, SilentReporter())
     with pytest.raises(CacheError, match="shard_rows differs: cached 4, requested 5"):
         run_job(job, CACHE.model_copy(update={"shard_rows": 5}), RUN, SilentReporter())
-    (faces / "3.png").unlink()
+    (images / "3.png").unlink()
     with pytest.raises(CacheError, match="manifest differs"):
-        run_job(make_job(faces, model, job.out), CACHE, RUN, SilentReporter())
-    assert contents(job.out) == whole
+        run_job(make_job(images, model, job.out), CACHE, RUN, SilentReporter())
+    assert files_in(job.out) == before
 
 
-def test_other_weights_are_noticed(job, faces, model, tmp_path):
+def test_other_weights_are_noticed(job, images, model, tmp_path):
     from safetensors.torch import load_file, save_file
 
     run_job(job, CACHE, RUN, SilentReporter())
@@ -201,60 +201,60 @@ def test_other_weights_are_noticed(job, faces, model, tmp_path):
     tensors = load_file(copy / "open_clip_model.safetensors")
     tensors["logit_scale"] = tensors["logit_scale"] + 1
     save_file(tensors, copy / "open_clip_model.safetensors")
-    swapped = replace(make_job(faces, model.model_copy(update={"model": str(copy)}), job.out), settings=job.settings)
+    swapped = replace(make_job(images, model.model_copy(update={"model": str(copy)}), job.out), settings=job.settings)
     with pytest.raises(CacheError, match="weights_sha256 differs"):
         run_job(swapped, CACHE, RUN, SilentReporter())
 
 
-def test_replace_encodes_everything_again(job, faces, model):
+def test_replace_encodes_everything_again(job, images, model):
     run_job(job, CACHE, RUN, SilentReporter())
-    other = make_job(faces, model.model_copy(update={"preprocess": "clip"}), job.out)
-    cache = run_job(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, notes := Notes())
+    other = make_job(images, model.model_copy(update={"preprocess": "clip"}), job.out)
+    cache = run_job(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, reporter := RecordingReporter())
     assert cache.identity.settings["preprocess"] == "clip"
-    assert any("preprocess differs" in line for line in notes.lines)
+    assert any("preprocess differs" in line for line in reporter.lines)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_unreadable_image_is_recorded_and_shifts_nothing(faces, model, tmp_path, workers):
-    (faces / "4.png").write_text("not an image")
-    job = make_job(faces, model, tmp_path / "out")
-    cache = run_job(job, CACHE, RUN.model_copy(update={"workers": workers}), notes := Notes())
+def test_an_unreadable_image_is_recorded_and_shifts_no_row(images, model, tmp_path, workers):
+    (images / "4.png").write_text("not an image")
+    job = make_job(images, model, tmp_path / "out")
+    cache = run_job(job, CACHE, RUN.model_copy(update={"workers": workers}), reporter := RecordingReporter())
     assert list(cache.skipped) == [4]
     assert "cannot identify" in cache.skipped[4]
     assert cache.good_rows.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
     assert cache.paths([5]) == ["5.png"]
     assert json.loads((job.out / INDEX).read_bytes())["skipped"][0]["path"] == "4.png"
-    assert any("1 of 10 rows could not be read" in line for line in notes.lines)
+    assert any("1 of 10 rows could not be read" in line for line in reporter.lines)
 
 
-def test_an_unreadable_image_fails_by_policy_and_keeps_finished_shards(faces, model, tmp_path):
-    (faces / "9.png").write_bytes(b"")
-    job = make_job(faces, model, tmp_path / "out")
+def test_on_bad_image_fail_ends_the_run_and_keeps_finished_shards(images, model, tmp_path):
+    (images / "9.png").write_bytes(b"")
+    job = make_job(images, model, tmp_path / "out")
     with pytest.raises(DataError, match=r"'9.png' \(row 9\) cannot be read"):
         run_job(job, CACHE.model_copy(update={"on_bad_image": "fail"}), RUN, SilentReporter())
-    assert sorted(contents(job.out)) == [MANIFEST, shard_name(0), shard_name(1)]
+    assert sorted(files_in(job.out)) == [MANIFEST, shard_name(0), shard_name(1)]
 
 
-def test_a_dataset_without_a_single_readable_image_is_an_error(faces, model, tmp_path):
-    for path in faces.iterdir():
+def test_a_dataset_without_a_single_readable_image_is_an_error(images, model, tmp_path):
+    for path in images.iterdir():
         path.write_text("not an image")
     with pytest.raises(DataError, match="not one of its 10 rows could be read"):
-        run_job(make_job(faces, model, tmp_path / "out"), CACHE, RUN, SilentReporter())
+        run_job(make_job(images, model, tmp_path / "out"), CACHE, RUN, SilentReporter())
 
 
-def test_a_clip_is_the_mean_of_its_frames(faces, model, tmp_path):
+def test_a_clip_is_the_mean_of_its_frames(images, model, tmp_path):
     rows = (ListedRow("a", 0, ("0.png", "1.png", "1.png")), ListedRow("b", 1, ("2.png", "3.png", "4.png")))
-    manifest = hash_listing("clips", faces, Listing(rows, ("x", "y")))
-    cache = run_job(clip_job(manifest, lambda: faces, model, tmp_path / "out"), CACHE, RUN, SilentReporter())
-    frames = run_job(make_job(faces, model, tmp_path / "frames"), CACHE, RUN, SilentReporter())
+    manifest = hash_listing("clips", images, Listing(rows, ("x", "y")))
+    cache = run_job(clip_job(manifest, lambda: images, model, tmp_path / "out"), CACHE, RUN, SilentReporter())
+    frames = run_job(make_job(images, model, tmp_path / "frames"), CACHE, RUN, SilentReporter())
     expected = [frames[ids].mean(axis=0) for ids in ([0, 1, 1], [2, 3, 4])]
     np.testing.assert_allclose(cache[np.arange(2)], expected, atol=1e-6)
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_reported(model):
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_reported(model):
     encoder = load_clip(model, torch.device("cpu"))
 
-    class Small:
+    class SmallMemory:
         """The real encoder on a device with memory for two images."""
 
         device, width = encoder.device, encoder.width
@@ -265,23 +265,25 @@ def test_a_batch_that_does_not_fit_is_halved_and_reported(model):
             return encoder.encode_images(pixels)
 
     pixels = torch.randint(0, 256, (7, 1, 3, 28, 28), dtype=torch.uint8)
-    found = encode_rows(Small(), pixels, np.ones(7, dtype=bool), notes := Notes())
+    found = encode_rows(SmallMemory(), pixels, np.ones(7, dtype=bool), reporter := RecordingReporter())
     np.testing.assert_allclose(found, encoder.encode_images(pixels[:, 0]).numpy(), atol=1e-5)
-    assert "out of memory with a batch of 7" in notes.lines[0]
+    assert "out of memory with a batch of 7" in reporter.lines[0]
 
 
-def test_no_memory_for_a_single_image(model):
-    class Full:
+def test_a_single_image_that_does_not_fit_into_memory_is_an_error(model):
+    class NoMemory:
         device, width = torch.device("cpu"), 24
 
         def encode_images(self, pixels):
             raise torch.OutOfMemoryError
 
     with pytest.raises(EncoderError, match="out of memory with a single image"):
-        encode_rows(Full(), torch.zeros(3, 1, 3, 28, 28, dtype=torch.uint8), np.ones(3, dtype=bool), SilentReporter())
+        encode_rows(
+            NoMemory(), torch.zeros(3, 1, 3, 28, 28, dtype=torch.uint8), np.ones(3, dtype=bool), SilentReporter()
+        )
 
 
-def test_prompts_are_cached_by_their_text(model, tmp_path):
+def test_the_paths_of_a_prompt_cache_are_the_prompts(model, tmp_path):
     encoder = load_clip(model, torch.device("cpu"))
     texts = ("a photo of a face .", "an expression of anger .")
     write_prompt_cache(texts, encoder, model.text_settings(), tmp_path / "prompts", CACHE)
@@ -290,17 +292,17 @@ def test_prompts_are_cached_by_their_text(model, tmp_path):
     np.testing.assert_allclose(cache[np.arange(2)], encoder.encode_texts(list(texts)).numpy(), atol=1e-6)
 
 
-def test_an_unfinished_cache_cut_in_another_way_is_refused_by_name(job):
+def test_an_unfinished_cache_with_other_shard_rows_is_refused_by_name(job):
     run_job(job, CACHE, RUN, SilentReporter())
     (job.out / INDEX).unlink()
-    whole = contents(job.out)
+    before = files_in(job.out)
     with pytest.raises(CacheError, match="shard_rows differs: cached 4, requested 3"):
         run_job(job, CACHE.model_copy(update={"shard_rows": 3}), RUN, SilentReporter())
-    assert contents(job.out) == whole
+    assert files_in(job.out) == before
 
 
-def test_parts_made_with_different_settings_never_become_one_cache(job, faces, model):
-    other = make_job(faces, model.model_copy(update={"preprocess": "clip"}), job.out)
+def test_parts_made_with_different_settings_never_become_one_cache(job, images, model):
+    other = make_job(images, model.model_copy(update={"preprocess": "clip"}), job.out)
     run_job(job, CACHE, RUN, SilentReporter(), part=range(2))
     for number in range(2):
         (job.out / shard_name(number)).rename(job.out / f"hidden-{number}")
@@ -326,40 +328,43 @@ def test_parts_made_with_different_weights_never_become_one_cache(job):
         errors=tuple(shard.errors),
     )
     write_shard(job.out, block, identity, "test")
-    unknowing = replace(job, weights=lambda: None)
-    with pytest.raises(CacheError, match=r"shard-00002\.h5 was made with another encoder or other settings(.|\n)*weights_sha256 differs"):
-        run_job(unknowing, CACHE, RUN, SilentReporter())
+    without_weights = replace(job, weights=lambda: None)
+    with pytest.raises(
+        CacheError,
+        match=r"shard-00002\.h5 was made with another encoder(.|\n)*weights_sha256 differs",
+    ):
+        run_job(without_weights, CACHE, RUN, SilentReporter())
     assert not (job.out / INDEX).exists()
 
 
-def test_a_part_cannot_replace_the_others(job, faces, model):
+def test_a_part_cannot_replace_the_other_parts(job, images, model):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
-    other = make_job(faces, model.model_copy(update={"preprocess": "clip"}), job.out)
+    before = files_in(job.out)
+    other = make_job(images, model.model_copy(update={"preprocess": "clip"}), job.out)
     with pytest.raises(CacheError, match="would delete shards of the other parts"):
         run_job(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, SilentReporter(), part=range(1))
-    assert contents(job.out) == whole
+    assert files_in(job.out) == before
 
 
 def test_a_shard_under_the_name_of_another_is_encoded_again(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
+    before = files_in(job.out)
     (job.out / INDEX).unlink()
     shutil.copy(job.out / shard_name(1), job.out / shard_name(0))
-    run_job(job, CACHE, RUN, notes := Notes())
-    assert any("contains shard 1, not 0. Encoding it again" in line for line in notes.lines)
-    assert contents(job.out) == whole
+    run_job(job, CACHE, RUN, reporter := RecordingReporter())
+    assert any("contains shard 1, not 0. Encoding it again" in line for line in reporter.lines)
+    assert files_in(job.out) == before
 
 
-def test_the_manifest_is_stored_beside_the_shards_and_repaired(job):
+def test_a_damaged_manifest_beside_the_shards_is_written_again(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
+    before = files_in(job.out)
     (job.out / MANIFEST).write_bytes(b"{}")
     run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
-    assert contents(job.out) == whole
+    assert files_in(job.out) == before
 
 
-def test_reasons_are_kept_short_and_without_nul(job, monkeypatch):
+def test_reasons_are_stored_short_and_without_nul_bytes(job, monkeypatch):
     def read(path, how):
         if path.name == "4.png":
             raise DataError("a\0b\udcff" + "x" * 10_000)
@@ -371,84 +376,86 @@ def test_reasons_are_kept_short_and_without_nul(job, monkeypatch):
     assert len(reason) < 600
 
 
-def test_raising_the_version_of_an_encoder_refuses_its_old_features_by_name(job, faces, model, monkeypatch):
+def test_raising_the_version_of_an_encoder_refuses_its_old_features_by_name(job, images, model, monkeypatch):
     run_job(job, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
+    before = files_in(job.out)
     monkeypatch.setattr("expclip_cache.encoders.versions.CLIP", 2)
-    newer = make_job(faces, model, job.out)
+    newer = make_job(images, model, job.out)
     with pytest.raises(CacheError, match="encoder_version differs: cached 1, requested 2"):
         run_job(newer, CACHE, RUN, SilentReporter())
-    assert contents(job.out) == whole
-    cache = run_job(newer, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, notes := Notes())
+    assert files_in(job.out) == before
+    cache = run_job(newer, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, reporter := RecordingReporter())
     assert cache.identity.settings["encoder_version"] == 2
-    assert any("encoder_version differs: cached 1, requested 2" in line for line in notes.lines)
+    assert any("encoder_version differs: cached 1, requested 2" in line for line in reporter.lines)
 
 
 @pytest.mark.parametrize("version", ["PIXELS", "POOLING", "CLIP"])
-def test_every_version_of_image_features_is_part_of_their_identity(job, faces, model, monkeypatch, version):
+def test_every_version_of_image_features_is_part_of_their_identity(job, images, model, monkeypatch, version):
     monkeypatch.setattr(f"expclip_cache.encoders.versions.{version}", 7)
-    newer = make_job(faces, model, job.out)
+    newer = make_job(images, model, job.out)
     differing = {key for key, value in newer.settings.items() if job.settings[key] != value}
     assert len(differing) == 1
     assert newer.settings[differing.pop()] == 7
 
 
 def without_versions(job):
-    """The job as trees before code versions described it."""
+    """The job as described before code versions were recorded."""
     return replace(job, settings={key: value for key, value in job.settings.items() if not key.endswith("_version")})
 
 
-def test_a_cache_from_before_versions_were_recorded_counts_as_version_1(job, faces, model, monkeypatch):
+def test_a_cache_from_before_versions_were_recorded_counts_as_version_1(job, images, model, monkeypatch):
     run_job(without_versions(job), CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
-    cache = run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, notes := Notes())
-    assert "nothing to do" in notes.lines[-1]
+    before = files_in(job.out)
+    cache = run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, reporter := RecordingReporter())
+    assert "nothing to do" in reporter.lines[-1]
     assert "encoder_version" not in cache.identity.settings
-    assert contents(job.out) == whole
+    assert files_in(job.out) == before
     monkeypatch.setattr("expclip_cache.encoders.versions.PIXELS", 2)
     with pytest.raises(CacheError, match="pixels_version differs: cached 1, requested 2"):
-        run_job(make_job(faces, model, job.out), CACHE, RUN, SilentReporter())
+        run_job(make_job(images, model, job.out), CACHE, RUN, SilentReporter())
 
 
 def test_an_unfinished_cache_from_before_versions_were_recorded_is_resumed(job, tmp_path):
     old = without_versions(job)
     run_job(old, CACHE, RUN, SilentReporter())
-    whole = contents(job.out)
+    before = files_in(job.out)
     (job.out / INDEX).unlink()
     (job.out / shard_name(0)).unlink()
-    run_job(job, CACHE, RUN, notes := Notes())
-    assert any("2 of 3 shards are there already" in line for line in notes.lines)
-    assert contents(job.out) == whole
+    run_job(job, CACHE, RUN, reporter := RecordingReporter())
+    assert any("2 of 3 shards are there already" in line for line in reporter.lines)
+    assert files_in(job.out) == before
 
 
-def under_older_torch(job):
-    """The job on a machine with another torch."""
+def under_another_torch(job):
+    """The job on a machine with another version of torch."""
     return replace(job, libraries=lambda: {"open_clip": "3.3.0", "torch": "99.0"})
 
 
 def test_features_made_under_other_libraries_are_kept_and_named(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    run_job(under_older_torch(job), CACHE, RUN, notes := Notes())
-    (line,) = [line for line in notes.lines if "other library versions" in line]
+    run_job(under_another_torch(job), CACHE, RUN, reporter := RecordingReporter())
+    (line,) = [line for line in reporter.lines if "other library versions" in line]
     assert f"torch {torch.__version__.partition('+')[0]} cached, 99.0 installed" in line
-    assert "nothing to do" in notes.lines[-1]
+    assert "nothing to do" in reporter.lines[-1]
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_features_made_under_other_libraries_are_refused_by_name_if_so_set(job, finished):
+def test_features_made_under_other_libraries_are_refused_if_the_setting_says_so(job, finished):
     run_job(job, CACHE, RUN, SilentReporter())
     if not finished:
         (job.out / INDEX).unlink()
         (job.out / shard_name(2)).unlink()
-    whole = contents(job.out)
+    before = files_in(job.out)
     with pytest.raises(CacheError, match="made under other library versions; nothing was changed"):
-        run_job(under_older_torch(job), CACHE.model_copy(update={"on_other_library": "refuse"}), RUN, SilentReporter())
-    assert contents(job.out) == whole
+        run_job(
+            under_another_torch(job), CACHE.model_copy(update={"on_other_library": "refuse"}), RUN, SilentReporter()
+        )
+    assert files_in(job.out) == before
 
 
-def test_extract_lists_hashes_and_encodes_a_folder_in_one_call(faces, model, tmp_path, job):
-    by_hand = run_job(job, CACHE, RUN, SilentReporter())
-    cache = extract(faces, tmp_path / "one-call", model, cache=CACHE, run=RUN)
-    assert cache.paths() == by_hand.paths()
-    assert (cache[:] == by_hand[:]).all()
+def test_extract_lists_hashes_and_encodes_a_folder_in_one_call(images, model, tmp_path, job):
+    in_steps = run_job(job, CACHE, RUN, SilentReporter())
+    cache = extract(images, tmp_path / "one-call", model, cache=CACHE, run=RUN)
+    assert cache.paths() == in_steps.paths()
+    assert (cache[:] == in_steps[:]).all()
     assert (cache.labels == -1).all()

@@ -64,11 +64,11 @@ class RidgeHead:
 def fit_ridge(
     images: FeatureCache,
     targets: FeatureCache,
-    settings: RidgeSettings = RidgeSettings(),  # noqa: B008 - immutable
+    settings: RidgeSettings = RidgeSettings(),
     *,
     batch_size: int = 512,
     moments: Path | None = None,
-    run: RunSettings = RunSettings(),  # noqa: B008 - immutable
+    run: RunSettings = RunSettings(),
     report: Reporter | None = None,
 ) -> RidgeHead:
     """Fit a head in closed form: one pass over the features, no epochs, no seeds.

@@ -60,12 +60,12 @@ def stack_heads(heads: Sequence[np.ndarray], weights: Sequence[float]) -> np.nda
 def fit_stacked_ridge(
     images: FeatureCache,
     targets: Sequence[FeatureCache],
-    settings: RidgeSettings = RidgeSettings(),  # noqa: B008 - immutable
+    settings: RidgeSettings = RidgeSettings(),
     *,
     weights: Sequence[float] = (),
     batch_size: int = 512,
     moments: Path | None = None,
-    run: RunSettings = RunSettings(),  # noqa: B008 - immutable
+    run: RunSettings = RunSettings(),
     report: Reporter | None = None,
 ) -> StackedHead:
     """Fit one head per teacher, each with its own lambda, and stack them; see `fit_ridge` and `stack_heads`.
