@@ -63,9 +63,9 @@ def place(folder: Path, name: str) -> Path:
 
 
 def stale(folder: Path) -> set[str]:
-    """The stages that `dvc status` names, without the part behind @."""
+    """The stages that `dvc status` names, without the path of dvc.yaml before them and the item after @."""
     with Repo(str(folder)) as repo:
-        return {name.partition("@")[0] for name in repo.status()}
+        return {name.rpartition(":")[2].partition("@")[0] for name in repo.status()}
 
 
 def test_the_table_and_the_edits_made_here_are_the_same():

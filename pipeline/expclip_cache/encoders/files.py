@@ -13,7 +13,7 @@ PACKAGED = Path(__file__).resolve().parents[1] / "demo"
 """The demo encoders that ship with the package, in the folders `clip` and `blip2`."""
 
 RANDOM = "random:seed=0"
-"""Recorded in place of the hash when the settings ask for random weights; the seed is fixed."""
+"""Recorded instead of the hash when the settings ask for random weights; the seed is fixed."""
 
 CONFIG_FILES = ("open_clip_config.json", "config.json")
 
