@@ -1,4 +1,4 @@
-"""docs/api.md, run as a user would: the wheel installed, in an empty folder, beside a pipeline.py of the user's own."""
+"""The examples of docs/api.md, run as a user would: with the wheel, in a folder that has its own pipeline.py."""
 
 import os
 import re
@@ -53,7 +53,7 @@ def test_the_wheel_installs_one_package_and_every_file_it_needs(site):
     assert not [path for path in ours if not (site / path).is_file()]
 
 
-def test_every_example_runs_in_an_empty_folder_beside_a_pipeline_of_the_users_own(site, user_folder):
+def test_every_example_runs_in_a_folder_with_its_own_pipeline_module(site, user_folder):
     check = "import expclip_cache, pipeline\nassert pipeline.OWNER == 'the user'\nprint(expclip_cache.__file__)\n"
     output = run(site, user_folder, check + "\n".join(BLOCKS))
     assert output.startswith(str(site))
@@ -61,17 +61,17 @@ def test_every_example_runs_in_an_empty_folder_beside_a_pipeline_of_the_users_ow
     assert output.splitlines()[-1] == "300"
 
 
-def test_nothing_called_pipeline_can_be_imported(site, tmp_path):
+def test_the_wheel_has_no_module_called_pipeline(site, tmp_path):
     code = """
 try:
     import pipeline
 except ModuleNotFoundError:
-    print("refused")
+    print("not found")
 """
-    assert run(site, tmp_path, code) == "refused\n"
+    assert run(site, tmp_path, code) == "not found\n"
 
 
-def test_the_page_names_everything_public_and_nothing_else():
+def test_the_page_documents_every_public_name_and_no_other():
     named = set(re.findall(r"`([A-Za-z_]+)", PAGE)) | set(re.findall(r"\b[A-Za-z_]+\b", "\n".join(BLOCKS)))
     assert not [name for name in expclip_cache.__all__ if name not in named]
     imported = [name for line in re.findall(r"from expclip_cache import (.*)", PAGE) for name in line.split(", ")]

@@ -4,8 +4,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from expclip_cache.base.errors import ExpclipError
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 @contextmanager
@@ -15,23 +18,45 @@ def handle_errors() -> Iterator[None]:
     The exit code is 1 after an `ExpclipError`, 130 after Ctrl-C and 143 after SIGTERM. Any other exception is a bug of
     ours and keeps its traceback.
     """
+    arrived: list[int] = []
 
-    def terminate(*_: object) -> None:
-        raise SystemExit(143)
+    def stop(number: int, _: object) -> None:
+        arrived.append(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(EXIT_CODES[signal.SIGTERM])
 
-    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGTERM, stop)
+    # Shells ignore Ctrl-C for what they start in the background.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop)
     try:
         yield
-    except ExpclipError as error:
+    except KeyboardInterrupt:
+        _end_stopped(signal.SIGINT)
+    except SystemExit as error:
+        if error.code == EXIT_CODES[signal.SIGTERM]:
+            _end_stopped(signal.SIGTERM)
+        raise
+    except Exception as error:
+        # Compiled code that a signal interrupts may replace our exception by one of its own.
+        if arrived:
+            _end_stopped(arrived[0])
+        if not isinstance(error, ExpclipError):
+            raise
         _print_last_line(f"error: {error}")
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        _print_last_line("interrupted; finished work is kept, run the same command again to resume")
-        raise SystemExit(130) from None
-    except SystemExit as error:
-        if error.code == 143:
-            _print_last_line("terminated; finished work is kept, run the same command again to resume")
-        raise
+
+
+def _end_stopped(number: int) -> NoReturn:
+    """Say that a signal ended the command, and exit.
+
+    Raises:
+        SystemExit: always.
+    """
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    _print_last_line(f"{word}; finished work is kept, run the same command again to resume")
+    raise SystemExit(EXIT_CODES[signal.Signals(number)]) from None
 
 
 def _print_last_line(line: str) -> None:

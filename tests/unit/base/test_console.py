@@ -1,0 +1,64 @@
+import os
+import signal
+
+import pytest
+
+from expclip_cache.base import CacheError, handle_errors
+
+KEPT = "finished work is kept, run the same command again to resume\n"
+STOPS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+
+
+@pytest.fixture(autouse=True)
+def restored_handlers():
+    before = {number: signal.getsignal(number) for number, _, _ in STOPS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+def send_and_replace_the_exception(number):
+    """As compiled code does that a signal interrupts."""
+    try:
+        send(number)
+    except (KeyboardInterrupt, SystemExit):
+        raise CacheError("the file cannot be read") from None
+
+
+def test_an_error_of_the_user_is_one_message_and_exit_code_1(capsys):
+    with pytest.raises(SystemExit) as ended, handle_errors():
+        raise CacheError("features/x: is locked")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: features/x: is locked\n"
+
+
+def test_any_other_exception_keeps_its_traceback(capsys):
+    with pytest.raises(ZeroDivisionError), handle_errors():
+        raise ZeroDivisionError
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("number", "code", "word"), STOPS)
+@pytest.mark.parametrize("run", [send, send_and_replace_the_exception])
+def test_a_stop_signal_has_its_exit_code_and_last_line(capsys, run, number, code, word):
+    with pytest.raises(SystemExit) as ended, handle_errors():
+        run(number)
+    assert ended.value.code == code
+    assert capsys.readouterr().err == f"{word}; {KEPT}"
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with handle_errors():
+        send(signal.SIGINT)
+
+
+def test_another_exit_code_passes_through(capsys):
+    with pytest.raises(SystemExit) as ended, handle_errors():
+        raise SystemExit(3)
+    assert ended.value.code == 3
+    assert capsys.readouterr().err == ""
