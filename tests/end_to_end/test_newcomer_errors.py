@@ -98,7 +98,7 @@ def test_an_unknown_key_in_params_yaml(tmp_path):
     text = (ROOT / "configs/demo.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("  lr:", "  learning_rate:"))
     done = run(str(ROOT / "stages/train.py"), cwd=tmp_path)
-    assert_one_message(done, "train.learning_rate: unknown key", "Known keys: dataset, lr")
+    assert_one_message(done, "train.learning_rate: unknown key", "Known keys: lr, momentum")
 
 
 def test_training_before_encoding(tmp_path):

@@ -299,7 +299,7 @@ def refuse_other_identity(store: Store, entries: Iterable[ShardEntry], identity:
         changed += differences(entry.identity.encoder, identity.encoder)
         if changed:
             raise CacheError(
-                f"{store}: {shard_name(entry.number)} was made with another encoder or settings; nothing was changed.\n  "
+                f"{store}: {shard_name(entry.number)} was made with another encoder or settings.\n  "
                 + "\n  ".join(changed)
                 + "\nChoose another output folder, or delete this one."
             )
