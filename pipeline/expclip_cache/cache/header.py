@@ -149,7 +149,14 @@ def parse_header(raw: bytes, total: int) -> Header:
     # Anything else in the JSON, or the same in other words, was not written by our writer.
     if raw[SEALED_FROM : body["head"]] != header_text(facts, columns, body["head"], total):
         raise ValueError("the header is not in its canonical form, or its fingerprint is not that of its settings")
-    return Header(body["shard"], body["first_row"], identity, body["library"], total, columns)
+    return Header(
+        number=body["shard"],
+        first_row=body["first_row"],
+        identity=identity,
+        library=body["library"],
+        bytes=total,
+        columns=columns,
+    )
 
 
 def digest_of(*parts) -> str:

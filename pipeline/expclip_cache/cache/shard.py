@@ -103,7 +103,14 @@ def entry_of(header: Header, digest: str, paths: np.ndarray, errors: np.ndarray)
         }
         for place in np.flatnonzero(errors != b"").tolist()
     ]
-    return ShardEntry(header.number, rows, header.identity, header.library, record, skipped)
+    return ShardEntry(
+        number=header.number,
+        rows=rows,
+        identity=header.identity,
+        library=header.library,
+        record=record,
+        skipped=skipped,
+    )
 
 
 def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
@@ -155,7 +162,16 @@ def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | No
         columns["features"] = into
     if not _counts_up(columns.pop("row"), parsed.first_row):
         raise CacheError(f"{path}: its row ids do not count up from {parsed.first_row}.")
-    return Shard(path, parsed, digest, seal, columns["features"], columns["label"], columns["path"], columns["error"])
+    return Shard(
+        path=path,
+        header=parsed,
+        digest=digest,
+        seal=seal,
+        features=columns["features"],
+        labels=columns["label"],
+        paths=columns["path"],
+        errors=columns["error"],
+    )
 
 
 def _parse(head: bytes, total: int) -> Header | Exception:
