@@ -71,7 +71,7 @@ def verify_cache(
             listing; of the cache's own manifest only the first line, unless `images` needs its rows.
 
     Raises:
-        CacheError: there is no cache.
+        CacheError: neither an index nor a shard is there.
         SettingsError: `images` is given, and there is no manifest to compare it with.
     """
     store = store_at(place)

@@ -230,7 +230,7 @@ class CacheWriter:
         refuse_other_identity(self.store, entries, entries[0].identity)
         if self._added:
             self._remove_other_shards()
-        self.put_manifest()
+            self.put_manifest()
         with self.claim.index():
             write_index(
                 self.store.folder,
