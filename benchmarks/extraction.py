@@ -20,7 +20,7 @@ from expclip_cache.base import TerminalReporter
 from expclip_cache.cache import CacheSettings, plan_shards
 from expclip_cache.datasets import ListedRow, Listing, Manifest, hash_listing
 from expclip_cache.encoders import ClipSettings, LlmSettings
-from expclip_cache.extraction import ON_CPU, Job, clip_job, decode_batches, llm_job, plan_batches, run_job
+from expclip_cache.extraction import ON_CPU, Images, Job, clip_job, decode_batches, llm_job, plan_batches, run_job
 from expclip_cache.workers import RunSettings, device_name, resolve_device
 
 BLIP2 = "blip2-flan-t5-xxl"
@@ -43,7 +43,7 @@ def write_photos(folder: Path, count: int, side: int) -> Listing:
 
 def open_clip_job(manifest: Manifest, folder: Path, options: argparse.Namespace) -> Job:
     """An open_clip model with random weights."""
-    clip = ClipSettings(name="bench", model=options.model, weights="random", precision=options.precision or "fp32")
+    clip = ClipSettings(model=options.model, weights="random", precision=options.precision or "fp32")
     return clip_job(manifest, lambda: folder / "photos", clip, folder / "cache")
 
 
@@ -51,7 +51,7 @@ def blip2_job(manifest: Manifest, folder: Path, options: argparse.Namespace) -> 
     """BLIP-2 with the encoder of Flan-T5-XXL, with random weights."""
     write_full_size_blip2(folder / BLIP2, options.layers)
     precision = options.precision or "reference"
-    llm = LlmSettings(name="bench", model=str(folder / BLIP2), weights="random", precision=precision)
+    llm = LlmSettings(model=str(folder / BLIP2), weights="random", precision=precision)
     return llm_job(manifest, lambda: folder / "photos", llm, folder / "cache")
 
 
@@ -76,12 +76,12 @@ def main() -> None:
         manifest = hash_listing("photos", photos, write_photos(photos, options.images, options.side))
         build = blip2_job if options.model == BLIP2 else open_clip_job
         job = build(manifest, folder, options)
-        encoder = job.load(options.device)
+        encoder = job.encoder.load(options.device)
         size = encoder.preprocess.size
         pixels = torch.randint(0, 256, (options.batch_size, 3, size, size), dtype=torch.uint8).to(device)
         cache = CacheSettings(shard_rows=-(-options.images // (options.turns * SHARDS)))
         plan = plan_shards(options.images, cache.shard_rows)
-        job = replace(job, load=lambda _: encoder)
+        job = replace(job, encoder=replace(job.encoder, load=lambda _: encoder))
 
         def forward(rows: range) -> None:
             for batch in plan_batches([rows], options.batch_size):
@@ -90,9 +90,9 @@ def main() -> None:
                 torch.cuda.synchronize()
 
         def decode() -> None:
-            batches = plan_batches(plan, options.batch_size)
+            batches = [(0, rows) for rows in plan_batches(plan, options.batch_size)]
             with decode_batches(
-                manifest, photos, encoder.preprocess, batches, workers=options.workers, pin=False
+                [Images(manifest, photos)], encoder.preprocess, batches, workers=options.workers, pin=False
             ) as decoded:
                 for _ in decoded:
                     pass

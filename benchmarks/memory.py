@@ -35,7 +35,7 @@ WORKERS = 2
 
 def random_clip(model: str) -> ClipSettings:
     """A CLIP with random weights."""
-    return ClipSettings(name="bench", model=model, weights="random")
+    return ClipSettings(model=model, weights="random")
 
 
 def extract_once(folder: Path, model: str, images: int) -> None:

@@ -12,7 +12,7 @@ from benchmarks.measure import Figure, show, timed
 from expclip_cache.base import TerminalReporter
 from expclip_cache.cache import INDEX, CacheSettings
 from expclip_cache.datasets import hash_listing
-from expclip_cache.extraction import ON_CPU, decode_batches, plan_batches, run_job
+from expclip_cache.extraction import ON_CPU, Images, decode_batches, plan_batches, run_job
 from expclip_cache.workers import RunSettings, device_name, resolve_device
 
 
@@ -33,8 +33,8 @@ def main() -> None:
         photos.mkdir()
         manifest = hash_listing("photos", photos, write_photos(photos, options.images, options.side))
         job = open_clip_job(manifest, folder, options)
-        encoder = job.load(options.device)
-        job = replace(job, load=lambda _: encoder)
+        encoder = job.encoder.load(options.device)
+        job = replace(job, encoder=replace(job.encoder, load=lambda _: encoder))
         size = encoder.preprocess.size
         pixels = torch.randint(0, 256, (options.batch_size, 3, size, size), dtype=torch.uint8).to(device)
         batches = plan_batches([range(options.images)], options.batch_size)
@@ -46,9 +46,9 @@ def main() -> None:
                 torch.cuda.synchronize()
 
         def decode(keep_in: Path | None = None) -> None:
-            with decode_batches(
-                manifest, photos, encoder.preprocess, batches, workers=options.workers, pin=False, keep_in=keep_in
-            ) as decoded:
+            images = [Images(manifest, photos, keep_in)]
+            of_images = [(0, rows) for rows in batches]
+            with decode_batches(images, encoder.preprocess, of_images, workers=options.workers, pin=False) as decoded:
                 for _ in decoded:
                     pass
 

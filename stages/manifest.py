@@ -1,16 +1,16 @@
-"""List and hash one dataset: python stages/manifest.py NAME."""
+"""List and hash one dataset, and draw a drawn one that is not there: python stages/manifest.py NAME."""
 
 import sys
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
-from expclip_cache.datasets import build_manifest, resolve_root, write_manifest
+from expclip_cache.datasets import build_manifest, dataset_root, write_manifest
 from expclip_cache.settings import load_settings, manifest_file
 
 
 def main(name: str, report: Reporter) -> None:
     """Write manifests/NAME.jsonl."""
     dataset = load_settings().datasets[name]
-    manifest = build_manifest(resolve_root(name, dataset), dataset, name, report)
+    manifest = build_manifest(dataset_root(name, dataset, report), dataset, name, report)
     for note in manifest.notes:
         report.say(f"{name}: {note}")
     write_manifest(manifest, manifest_file(name))

@@ -2,6 +2,8 @@
 
 import json
 import platform
+import shutil
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -10,19 +12,21 @@ from rich.console import Console
 from expclip_cache.base import DataError, handle_errors, read_stage_times
 from expclip_cache.datasets import DatasetSettings, resolve_root
 from expclip_cache.reporting import (
+    WIDTH,
     ReportInputs,
     compare_with_published,
     comparison_csv,
     comparison_to_terminal,
+    confusion_csvs,
     headline_csv,
     headline_metrics,
     read_page,
     render_page,
-    scores_to_csv,
     scores_to_terminal,
+    systems_csv,
 )
-from expclip_cache.scoring import summary
-from expclip_cache.settings import REPORT, Settings, load_settings, score_results, training_results
+from expclip_cache.scoring import read_score_file
+from expclip_cache.settings import HEAD_RESULTS, REPORT, Settings, load_settings, score_file
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
@@ -30,32 +34,48 @@ LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py"
 def main() -> None:
     """Write report/ (the page, csv and json files) and print its tables."""
     settings = load_settings()
+    inputs = report_inputs(settings)
     test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    confusions = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in test_sets}
-    heads = settings.train.heads
-    compared = compare_with_published(settings.clip.model, test_sets, heads, confusions)
-    inputs = ReportInputs(
-        scores={name: score_results(name) for name in test_sets},
-        roots={name: image_root(name, dataset) for name, dataset in test_sets.items()},
-        training=training_results(),
+    compared = compare_with_published(settings.backbones, settings.prompts, test_sets, inputs.scores)
+    page = read_page(inputs, compared, read_stage_times())
+    write(
+        REPORT,
+        {
+            "metrics.json": json.dumps(headline_metrics(page.scores), indent=2) + "\n",
+            "systems.csv": systems_csv(page.scores),
+            "uar.csv": headline_csv(page.scores),
+            "comparison.csv": comparison_csv(compared),
+            **{f"confusion/{name}": text for name, text in confusion_csvs(inputs.scores).items()},
+            "index.html": render_page(page),
+        },
+    )
+    console = Console(width=WIDTH)
+    if any(row.is_published for row in compared):
+        console.print(comparison_to_terminal(compared))
+    console.print(scores_to_terminal(page.scores))
+    print(f"{REPORT}/index.html has the confusion matrices, example faces and all settings")
+
+
+def report_inputs(settings: Settings) -> ReportInputs:
+    """What the page is made from: the results of the study in the current folder."""
+    names = settings.score.datasets
+    return ReportInputs(
+        scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
+        roots={name: image_root(name, settings.datasets[name]) for name in names},
+        heads=HEAD_RESULTS,
         trained_on=settings.train.dataset,
-        heads=heads,
         settings=shown_settings(settings),
         versions=versions(),
     )
-    page = read_page(inputs, compared, read_stage_times())
-    REPORT.mkdir(exist_ok=True)
-    (REPORT / "summary.json").write_text(json.dumps(summary(page.rows), indent=2) + "\n")
-    (REPORT / "metrics.json").write_text(json.dumps(headline_metrics(page.rows), indent=2) + "\n")
-    (REPORT / "uar.csv").write_text(headline_csv(page.rows))
-    (REPORT / "table.csv").write_text(scores_to_csv(page.rows))
-    (REPORT / "comparison.csv").write_text(comparison_csv(compared))
-    (REPORT / "index.html").write_bytes(render_page(page))
-    console = Console(width=110)
-    console.print(scores_to_terminal(page.rows))
-    if any(row.is_published for row in compared):
-        Console(width=146).print(comparison_to_terminal(compared))
-    console.print(f"{REPORT}/index.html has the confusion matrices, example faces and settings behind this table")
+
+
+def write(folder: Path, texts: Mapping[str, str | bytes]) -> None:
+    """Write the files of the report; the tables of an earlier run's test sets go."""
+    shutil.rmtree(folder / "confusion", ignore_errors=True)
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
 
 
 def image_root(name: str, dataset: DatasetSettings) -> Path | None:
@@ -66,14 +86,12 @@ def image_root(name: str, dataset: DatasetSettings) -> Path | None:
         return None
 
 
-def shown_settings(settings: Settings) -> dict[str, dict[str, object]]:
-    """The settings shown on the page: section -> setting -> value."""
-    shown = settings.model_dump(mode="json", include={"clip", "llm", "cache", "prompts", "train", "score"})
-    shown["datasets"] = {
-        name: ", ".join(f"{key}: {value}" for key, value in entry.model_dump(mode="json", exclude_unset=True).items())
-        for name, entry in settings.datasets.items()
-    }
-    return shown
+def shown_settings(settings: Settings) -> dict[str, Mapping[str, object]]:
+    """The settings shown on the page: section -> name or setting -> value. How the study ran is not among them."""
+    shown = settings.model_dump(mode="json", exclude={"run", "datasets"})
+    # Of a dataset only what is set: most settings do not apply to most layouts.
+    datasets = {name: entry.model_dump(mode="json", exclude_unset=True) for name, entry in settings.datasets.items()}
+    return {**shown, "datasets": datasets}
 
 
 def versions() -> dict[str, str]:

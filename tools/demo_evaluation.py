@@ -31,7 +31,7 @@ def clip_features(
     folder: Path, sets: dict[str, torch.Tensor], clips: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], Texts, float]:
     """Image features of every set (means over frames for `clips`), prompt features, and the logit scale."""
-    encoder = load_clip(ClipSettings(name="demo", model=str(folder)), torch.device("cpu"))
+    encoder = load_clip(ClipSettings(model=str(folder)), torch.device("cpu"))
     images = {name: _encode(encoder.encode_images, pixels, name in clips) for name, pixels in sets.items()}
     features, classes = {}, {}
     for kind in PROMPT_TYPES:
@@ -43,7 +43,7 @@ def clip_features(
 
 def blip2_features(folder: Path, pixels: torch.Tensor, instruction: str) -> np.ndarray:
     """(n, t) mean encoder states for an instruction."""
-    settings = LlmSettings(name="demo", model=str(folder), instruction=instruction)
+    settings = LlmSettings(model=str(folder), instruction=instruction)
     return _encode(load_blip2_t5(settings, torch.device("cpu")).encode_images, pixels, False)
 
 

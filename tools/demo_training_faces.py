@@ -25,7 +25,7 @@ from expclip_cache.demo import (
     DemoSetSettings,
     FaceSpec,
     Style,
-    draw_item,
+    draw_items,
     plan_face,
 )
 
@@ -72,9 +72,9 @@ def draw_pixels(settings: DemoSetSettings, workers: int = 2) -> torch.Tensor:
 
 
 def _draw(settings: DemoSetSettings, chunk: range) -> np.ndarray:
-    items = [np.stack(draw_item(settings, index)) for index in chunk]
-    sampled = [item[SAMPLED_FRAMES] if settings.kind == "clips" else item for item in items]
-    return np.concatenate(sampled).transpose(0, 3, 1, 2)
+    items = draw_items(settings, chunk)
+    sampled = items[:, SAMPLED_FRAMES] if settings.kind == "clips" else items
+    return sampled.reshape(-1, *items.shape[2:]).transpose(0, 3, 1, 2)
 
 
 def _traits(face: FaceSpec) -> list[float]:

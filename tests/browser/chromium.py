@@ -59,7 +59,9 @@ class Chromium:
         metrics = {"width": self.size[0], "height": self.size[1], "deviceScaleFactor": 1, "mobile": False}
         self.devtools("Emulation.setDeviceMetricsOverride", **metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if self.dark else "light"}
-        self.devtools("Emulation.setEmulatedMedia", features=[scheme])
+        # A click during a smooth scroll misses its target.
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self.devtools("Emulation.setEmulatedMedia", features=[scheme, still])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,6 +79,17 @@ class Chromium:
     def run(self, script: str) -> object:
         """The value that a script returns."""
         return self._ask("POST", "/execute/sync", {"script": script, "args": []})
+
+    def click(self, selector: str) -> None:
+        """Click on the element, as with a mouse."""
+        found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
+        self._ask("POST", f"/element/{next(iter(found.values()))}/click", {})
+
+    def press(self, key: str) -> None:
+        """Press a key that is named as in the DevTools protocol, such as `ArrowDown`."""
+        codes = {"ArrowDown": 40, "ArrowUp": 38, "Tab": 9}
+        for kind in ("rawKeyDown", "keyUp"):
+            self.devtools("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key])
 
     def console(self) -> list[dict]:
         """Console messages of the page, and of the browser about the page."""

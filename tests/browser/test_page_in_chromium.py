@@ -1,6 +1,7 @@
 """The page in a browser: no console messages, nothing loaded from elsewhere, nothing wider than the window."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from expclip_cache.base.stage_times import StageTime
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page.html import render_page
 from expclip_cache.reporting.page.reading import read_page
-from sample_results import inputs_of, write_results
+from sample_results import inputs_of, study, write_results
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,9 +24,12 @@ PUBLISHED = [
     Comparison(
         test_set="ferv39k",
         part="whole",
-        prompt_type=kind,
+        backbone="b32",
+        teacher="demo-llm",
         head="contrastive",
-        backbone="B/32",
+        prompts="reference",
+        prompt_type=kind,
+        published_backbone="B/32",
         n=7847,
         published_n=7847,
         clip=PAIR,
@@ -38,7 +42,7 @@ PUBLISHED = [
     for kind in (2, 5)
 ]
 TIMES = [
-    StageTime(f"encode-images@a-long-name-{k}", 4000.0, "2026-01-02T03:04:05+00:00", "x86_64, 2 cores",
+    StageTime(f"images@a-long-name-{k}", 4000.0, "2026-01-02T03:04:05+00:00", "x86_64, 2 cores",
               (FinishedBar("features", 123_456, "image", 3_999.0), FinishedBar("more", 7, "image", 1.0)))
     for k in range(3)
 ]  # fmt: skip
@@ -99,12 +103,14 @@ def page(request, tmp_path_factory):
     os.chdir(folder)
     try:
         long_path = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
-        settings = write_results(folder, classes=request.param, items=330, path=long_path)
+        settings = study(backbones=("b32", "a-backbone-with-a-rather-long-name-of-its-own"), test_sets=("one", "two"))
+        write_results(folder, settings, classes=request.param, items=330, path=long_path)
         page = read_page(inputs_of(settings), PUBLISHED, TIMES)
-        for face in page.sets[0].fixed[:6]:
+        faces = page.views[0].sets[0].fixed[:6]
+        for face in faces:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 64), "teal").save(folder / "faces" / face.path)
-        page = read_page(inputs_of(settings, {page.sets[0].name: folder / "faces"}), PUBLISHED, TIMES)
+        page = read_page(inputs_of(settings, {page.views[0].rows[0].test_set: folder / "faces"}), PUBLISHED, TIMES)
     finally:
         os.chdir(before)
     (folder / "index.html").write_bytes(render_page(page))
@@ -119,12 +125,54 @@ def test_the_page_is_self_contained_fits_and_logs_nothing(page, width, tmp_path)
         assert browser.console() == []
         assert [url for url in browser.requested() if not url.startswith("data:")] == [page.as_uri()]
         assert browser.run("return document.documentElement.scrollWidth") <= width
-        assert browser.run(WIDER_THAN_THE_WINDOW) == []
+        for number in range(1, 5):
+            browser.run(f"document.getElementById('show-{number}').click()")
+            assert browser.run("return document.documentElement.scrollWidth") <= width
+            assert browser.run(WIDER_THAN_THE_WINDOW) == []
         assert browser.run("return [...document.images].every(image => image.naturalWidth > 0)")
-        assert browser.run("return document.images.length") == 6
+        assert browser.run("return document.querySelectorAll('#view-1 img').length") >= 6
         assert browser.run(UNNAMED_IMAGES) == 0
         assert browser.run("return [...document.querySelectorAll('th')].every(cell => cell.scope)")
         browser.screenshot(page.with_name(f"{width}.png"))
+
+
+def shown(browser: Chromium) -> list[str]:
+    """Ids of the views that take up room."""
+    return browser.run("return [...document.querySelectorAll('.view')].filter(v => v.offsetHeight).map(v => v.id)")
+
+
+def test_the_radio_buttons_choose_the_view_by_mouse_and_keyboard(page, tmp_path):
+    with Chromium(tmp_path / "profile", 1400) as browser:
+        browser.open(page.as_uri())
+        assert shown(browser) == ["view-1"]
+        for number in (3, 2, 4, 1):
+            browser.click(f"label:has(#show-{number})")
+            assert shown(browser) == [f"view-{number}"]
+        for number in (2, 3, 4, 1):
+            browser.press("ArrowDown")
+            assert browser.run("return document.activeElement.id") == f"show-{number}"
+            assert shown(browser) == [f"view-{number}"]
+        assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        assert browser.console() == []
+        browser.run("document.querySelector('#show-3').click()")
+        browser.open(page.as_uri())
+        assert shown(browser) == ["view-1"]
+
+
+def test_the_scores_of_all_systems_stay_when_another_view_is_chosen(page, tmp_path):
+    with Chromium(tmp_path / "profile", 1400) as browser:
+        browser.open(page.as_uri())
+        before = browser.run("return document.querySelector('#scores').innerText")
+        browser.click("label:has(#show-4)")
+        assert browser.run("return document.querySelector('#scores').innerText") == before
+
+
+def test_without_style_sheets_every_view_is_there(page, tmp_path):
+    bare = page.with_name("bare.html")
+    bare.write_text(re.sub(r"<style>.*?</style>", "", page.read_text(), flags=re.DOTALL))
+    with Chromium(tmp_path / "profile", 1400) as browser:
+        browser.open(bare.as_uri())
+        assert shown(browser) == [f"view-{number}" for number in range(1, 5)]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

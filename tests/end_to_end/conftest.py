@@ -1,33 +1,46 @@
-"""A fresh clone of the working tree with smaller demo sets, and one `dvc repro` in it, shared by all tests."""
+"""A fresh clone of the working tree with smaller demo sets, and one `dvc repro` in it, shared by all tests.
 
+The first run uses the real programs from the shell. What follows runs them through `PreparedPython`, unless a test says
+that it needs them as they are: because it kills one, edits the code, or takes files of the package away.
+"""
+
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from prepared_python import PreparedPython
 
 ROOT = Path(__file__).parents[2]
 SMALLER = [
     ("count: 10000", "count: 600"),
     (r"count: 1400", "count: 84"),
-    (r"demo-clips: {count: \d+", "demo-clips: {count: 21"),
+    (r"count: 420", "count: 21"),
     (r"epochs: \d+", "epochs: 2"),
-    (r"batch_size: \d+\n  seeds: .*", "batch_size: 100\n  seeds: [1, 2]"),
+    (r"batch_size: \d+\n    seeds: .*", "batch_size: 100\n    seeds: [1, 2]"),
+    (r"kind: ridge .*\n    batch_size: \d+", "kind: ridge\n    batch_size: 20"),
 ]
 COMMIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm")
 
 
 class Checkout:
-    """A git checkout to run commands in."""
+    """A git checkout to run commands in.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    Attributes:
+        programs: folder with the `python`, `dvc` and `expclip-cache` to use; None: those of this environment.
+    """
+
+    def __init__(self, folder: Path, programs: Path | None = None):
+        self.folder, self.programs = folder, programs
 
     def run(self, *command: str, ok: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command with this Python first on the path, without access to the model hub.
+        """Run a command with the checkout's programs first on the path, without access to the model hub.
 
         Args:
             ok: whether to require exit code 0.
@@ -40,8 +53,14 @@ class Checkout:
         return done
 
     def environment(self, **more: str) -> dict[str, str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = Path(sys.executable).parent
+        path = os.pathsep.join(map(str, filter(None, (self.programs, own, os.environ["PATH"]))))
         return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(self.folder / "pipeline"), **more}
+
+    @property
+    def as_installed(self) -> "Checkout":
+        """The same folder, with the programs of this environment as they are."""
+        return Checkout(self.folder)
 
     def repro(self, *options: str) -> str:
         """Run `dvc repro`; returns its standard output."""
@@ -63,6 +82,12 @@ class Checkout:
         return found | {"report/index.html": page}
 
 
+def work_of(checkout: Checkout, stage: str) -> dict[str, int]:
+    """What the last run of a stage did: title of each progress bar -> number of images, prompts or steps."""
+    recorded = json.loads((checkout.folder / "times" / f"{stage}.json").read_text())
+    return {bar["title"]: bar["count"] for bar in recorded["bars"]}
+
+
 def stages_run(output: str) -> set[str]:
     """Names of the stages that `dvc repro` ran."""
     return set(re.findall(r"Running stage '([^']+)'", output))
@@ -75,7 +100,16 @@ def tracked_files() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory) -> Checkout:
+def prepared():
+    """Programs that start without their imports; their package is the working tree's."""
+    with tempfile.TemporaryDirectory(prefix="prepared-") as folder:
+        programs = PreparedPython(Path(folder), ROOT / "pipeline")
+        yield programs
+        programs.close()
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory, prepared) -> Checkout:
     """The working tree as a fresh clone, with smaller sets in params.yaml."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs a git checkout, because DVC does")
@@ -84,7 +118,7 @@ def clone(tmp_path_factory) -> Checkout:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    checkout = Checkout(folder)
+    checkout = Checkout(folder, prepared.folder)
     for old, new in SMALLER:
         checkout.edit(old, new)
     checkout.run("git", "init", "-q")
@@ -94,6 +128,18 @@ def clone(tmp_path_factory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def first_run(clone) -> str:
-    """Output of the first `dvc repro` in the clone."""
-    return clone.repro()
+def first_run_of_clone(clone) -> subprocess.CompletedProcess[str]:
+    """The first `dvc repro` in the clone."""
+    return clone.as_installed.run("dvc", "repro")
+
+
+@pytest.fixture(scope="session")
+def first_run(first_run_of_clone) -> str:
+    """What the first `dvc repro` printed on standard output."""
+    return first_run_of_clone.stdout
+
+
+@pytest.fixture(scope="session")
+def first_run_messages(first_run_of_clone) -> str:
+    """Everything that the first `dvc repro` printed."""
+    return first_run_of_clone.stdout + first_run_of_clone.stderr

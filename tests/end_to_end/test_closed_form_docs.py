@@ -8,8 +8,8 @@ from end_to_end.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 DEMO_NAMES = {
-    "features/clip-b32/caer-s": "features/demo-clip/demo-train",
-    "features/blip2-flan-t5-xxl/caer-s": "features/demo-llm/demo-train",
+    "features/images/clip-b32/caer-s": "features/images/demo-clip/demo-train",
+    "features/targets/blip2-flan-t5-xxl/caer-s": "features/targets/demo-llm/demo-train",
     "/shared/moments": "shared-moments",
     "--shards 0:16": "--shards 0:1",
     "uv run ": "",
@@ -29,7 +29,8 @@ def documented() -> list[str]:
 def test_the_documented_commands(clone, first_run):
     *fits, score = documented()
     messages = [clone.run("bash", "-c", command).stderr for command in fits]
-    part, complete = messages[:2]
+    whole, part, complete = messages[:3]
+    assert "fitted to one teacher" in whole
     assert "the command without --shards uses them" in part
     assert "fitted to one teacher" in complete
     assert "moments: " not in complete, "the part held all shards, so nothing is left to sum"

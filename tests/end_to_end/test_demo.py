@@ -1,5 +1,6 @@
 """The demo from a fresh clone to the table of scores, as a newcomer runs it, then the edits that a researcher makes."""
 
+import csv
 import json
 import os
 import signal
@@ -7,28 +8,42 @@ import subprocess
 import time
 
 import pytest
-from end_to_end.conftest import stages_run
+from end_to_end.conftest import Checkout, stages_run
 
 SETS = ["demo-clean", "demo-grey", "demo-occluded", "demo-drawing", "demo-clips"]
-SCORES = {f"score@{name}" for name in SETS}
 
 pytestmark = pytest.mark.slow
 
 
+def score_rows(checkout: Checkout) -> list[dict[str, str]]:
+    return list(csv.DictReader((checkout.folder / "results/scores.csv").read_text().splitlines()))
+
+
 def test_the_first_run_ends_in_the_table(clone, first_run):
     table = first_run[first_run.index("Zero-shot facial expression recognition") :]
-    for word in [*SETS, "CLIP", "Exp-CLIP", "type 2", "type 5", "gain in UAR"]:
+    for word in [*SETS, "CLIP", "contrastive", "ridge", "type 2", "type 5", "mean"]:
         assert word in table
-    summary = json.loads((clone.folder / "report/summary.json").read_text())
-    assert list(summary) == SETS
-    for name, kinds in summary.items():
-        assert list(kinds) == ["prompt_type_2", "prompt_type_5"]
-        for row in kinds.values():
-            assert row["n"] == (21 if name == "demo-clips" else 84)
-            assert row["seeds"] == 2
-            assert 0 <= row["clip_uar"] <= 100
-            assert 0 <= row["expclip_uar"] <= 100
-            assert row["expclip_uar_std"] >= 0
+    assert max(map(len, table.splitlines())) <= 80
+    rows = score_rows(clone)
+    assert list(dict.fromkeys(row["test_set"] for row in rows)) == SETS
+    systems = [("", ""), ("contrastive", "1"), ("contrastive", "2"), ("ridge", "")]
+    for name in SETS:
+        own = [row for row in rows if row["test_set"] == name]
+        assert [(row["prompt_type"], row["head"], row["seed"]) for row in own] == [
+            (kind, *system) for kind in ("2", "5") for system in systems
+        ]
+        for row in own:
+            assert row["items"] == ("21" if name == "demo-clips" else "84")
+            assert 0 <= float(row["uar"]) <= 100
+            assert 0 <= float(row["war"]) <= 100
+
+
+def test_the_first_run_shows_no_noise(first_run_messages):
+    for noise in ("Loading weights", "To track the changes with git", "Warning", "warn"):
+        assert noise not in first_run_messages
+    for name in (*SETS, "demo-train"):
+        assert f"drawing {name}" in first_run_messages
+        assert f"features/images/demo-clip/{name} on cpu" in first_run_messages
 
 
 def test_a_second_run_reports_that_everything_is_up_to_date(clone, first_run):
@@ -43,22 +58,33 @@ def test_git_sees_only_the_small_result_files(clone, first_run):
     assert not [line for line in new if line and not line[3:].startswith(allowed)]
 
 
+def test_dvc_tracks_no_drawn_image(clone, first_run):
+    lock = (clone.folder / "dvc.lock").read_text()
+    assert "data/" not in lock
+    assert not list((clone.folder / ".dvc/cache").rglob("*.png"))
+
+
 def test_dvc_shows_the_metrics_and_plots(clone, first_run):
     metrics = json.loads(clone.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
-    assert set(metrics) == {"report/metrics.json", "results/train/metrics.json"}
-    assert list(metrics["report/metrics.json"]["data"]["uar"]) == SETS
-    assert set(metrics["report/metrics.json"]["data"]["mean"]) == {"uar", "gain", "std"}
+    assert set(metrics) == {"report/metrics.json", "results/heads/metrics.json"}
+    heads = metrics["report/metrics.json"]["data"]["demo-clip"]["demo-llm"]
+    assert list(heads) == ["contrastive", "ridge"]
+    for head in heads.values():
+        assert {"uar", "gain", "std"} <= head["reference"].keys()
+        assert list(head["reference"]["test_sets"]) == SETS
     clone.run("dvc", "plots", "show", "-o", "plots-page")
     page = (clone.folder / "plots-page/index.html").read_text()
-    for title in ("UAR of each test set", "Loss of the head, mean and spread over seeds", "errorband"):
+    for title in ("UAR of each test set and system", "Loss of the heads, mean and spread over seeds", "errorband"):
         assert title in page
 
 
-def test_another_learning_rate_runs_only_train_score_and_report(clone, first_run):
-    before = clone.results()
+def test_another_learning_rate_runs_no_encoder_and_fits_no_other_head(clone, first_run):
+    before, ridge = clone.results(), clone.folder / "heads/demo-clip/demo-llm/ridge/closed-form.safetensors"
+    fitted = ridge.stat().st_mtime_ns
     clone.edit(r"lr: \S+", "lr: 0.5")
-    assert stages_run(clone.repro()) == {"train", "report"} | SCORES
+    assert stages_run(clone.repro()) == {"heads", "scores", "report"}
     assert clone.results() != before
+    assert ridge.stat().st_mtime_ns == fitted
     clone.edit(r"lr: \S+", "lr: 0.03")
     clone.repro()
     assert clone.results() == before
@@ -67,21 +93,22 @@ def test_another_learning_rate_runs_only_train_score_and_report(clone, first_run
 def test_another_prompt_set_or_an_edited_prompt_file_runs_no_image_encoder(clone, first_run):
     before = clone.results()
     clone.edit(r" set: \S+", " set: prompts/example.yaml")
-    assert stages_run(clone.repro()) == {"encode-prompts", "report"} | SCORES
+    assert stages_run(clone.repro()) == {"prompts", "scores", "report"}
     file = clone.folder / "prompts/example.yaml"
     text = file.read_text()
     file.write_text(text.replace("a face that shows {n}.", "a portrait full of {n}."))
-    assert stages_run(clone.repro()) == {"encode-prompts", "report"} | SCORES
+    assert stages_run(clone.repro()) == {"prompts", "scores", "report"}
     file.write_text(text)
     clone.edit(r" set: \S+", " set: reference")
     clone.repro()
     assert clone.results() == before
 
 
-def test_a_forced_encode_stage_finds_its_cache_complete(clone, first_run):
-    shards = sorted(clone.folder.glob("features/*/demo-train/shard-*.h5"))
+def test_a_forced_encode_stage_finds_its_caches_complete(clone, first_run):
+    shards = sorted(clone.folder.glob("features/*/*/*/shard-*.h5"))
+    assert len(shards) >= 7
     before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in shards]
-    for stage in ("encode-targets", "encode-images@demo-train"):
+    for stage in ("targets", "images"):
         output = clone.run("dvc", "repro", "-f", "-s", stage)
         assert stages_run(output.stdout) == {stage}
         assert "nothing to do" in output.stderr + output.stdout
@@ -89,14 +116,27 @@ def test_a_forced_encode_stage_finds_its_cache_complete(clone, first_run):
     assert not stages_run(clone.repro())
 
 
+def test_images_that_are_gone_are_not_missed_and_are_drawn_again_when_they_are_needed(clone, first_run):
+    before, drawn = clone.results(), clone.folder / "data/demo-grey"
+    clone.run("rm", "-r", "data")
+    assert not stages_run(clone.repro())
+    clone.run("rm", "-r", "features/images/demo-clip/demo-grey")
+    output = clone.run("dvc", "repro")
+    assert stages_run(output.stdout) == {"images"}
+    assert "drawing demo-grey" in output.stderr
+    assert "drawing demo-clean" not in output.stderr
+    assert len(list(drawn.rglob("*.png"))) == 84
+    assert clone.results() == before
+
+
 def test_a_killed_encode_stage_resumes_from_its_finished_shards(clone, first_run):
     clone.edit(r"shard_rows: \d+", "shard_rows: 16")
     clone.edit(r"batch_size: \d+ +# images", "batch_size: 8     # images")
-    folder = clone.folder / "features/demo-clip/demo-train"
+    folder = clone.folder / "features/images/demo-clip/demo-train"
     run = subprocess.Popen(
-        ["dvc", "repro", "encode-images@demo-train"],
+        ["dvc", "repro", "-s", "images"],
         cwd=clone.folder,
-        env=clone.environment(),
+        env=clone.as_installed.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -111,12 +151,12 @@ def test_a_killed_encode_stage_resumes_from_its_finished_shards(clone, first_run
     kept = {path.name: path.stat().st_ino for path in folder.glob("shard-*.h5")}
     assert 4 <= len(kept) < 38
     assert not (folder / "index.json").exists()
-    output = clone.run("dvc", "repro", "encode-images@demo-train")
+    output = clone.run("dvc", "repro", "-s", "images")
     assert f"{len(kept)} of 38 shards are there already" in output.stdout + output.stderr
     resumed = {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
     for path in folder.glob("*"):
         path.unlink()
-    clone.repro("-f", "-s", "encode-images@demo-train")
+    clone.repro("-f", "-s", "images")
     assert {path.name: path.read_bytes() for path in folder.glob("[!.]*")} == resumed
     assert len(resumed) == 38 + len(("index.json", "manifest.jsonl"))
 
@@ -128,5 +168,6 @@ def test_two_clean_runs_give_the_same_bytes(clone, first_run):
     before = clone.results()
     clone.run("git", "clean", "-qfdx")
     assert not (clone.folder / "features").exists()
+    assert not (clone.folder / "data").exists()
     clone.run("dvc", "repro", "--no-run-cache")
     assert clone.results() == before

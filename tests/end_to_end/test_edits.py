@@ -44,8 +44,8 @@ EDITS: dict[str, Edit] = {
     "a reader in `datasets/folders.py`": ("datasets/folders.py", comment),
     "published counts in `datasets/definitions/raf-db.yaml`": ("datasets/definitions/raf-db.yaml", comment),
     "the renderer in `demo/drawing/faces.py`": ("demo/drawing/faces.py", comment),
-    "`train.lr` in params.yaml": ("params.yaml", replaced("  lr: 0.03\n", "  lr: 0.04\n")),
-    "`prompts.types` in params.yaml": ("params.yaml", replaced("types: [2, 5]", "types: [2]")),
+    "`heads.contrastive.lr` in params.yaml": ("params.yaml", replaced("    lr: 0.03\n", "    lr: 0.04\n")),
+    "`prompts.reference.types` in params.yaml": ("params.yaml", replaced("types: [2, 5]", "types: [2]")),
     "`cache.on_bad_image` in params.yaml": ("params.yaml", replaced("on_bad_image: skip", "on_bad_image: fail")),
 }
 
@@ -90,19 +90,20 @@ def test_an_edit_makes_exactly_the_documented_stages_stale(clone, first_run, edi
 
 
 def test_raising_a_version_encodes_again_and_reports_why(clone, first_run):
+    installed = clone.as_installed
     path = place(clone.folder, "encoders/versions.py")
     text = path.read_text()
-    shards = sorted((clone.folder / "features/demo-clip/demo-clips").glob("shard-*.h5"))
+    shards = sorted((clone.folder / "features/images").glob("*/*/shard-*.h5"))
     before = [(shard.stat().st_ino, shard.stat().st_mtime_ns) for shard in shards]
     path.write_text(text.replace("\nCLIP = 1\n", "\nCLIP = 2\n"))
-    done = clone.run("dvc", "repro", "encode-images@demo-clips")
-    assert "encode-images@demo-clips" in stages_run(done.stdout)
+    done = installed.run("dvc", "repro", "images")
+    assert "images" in stages_run(done.stdout)
     assert "encoder_version differs: cached 1, requested 2" in done.stdout + done.stderr
     after = [(shard.stat().st_ino, shard.stat().st_mtime_ns) for shard in shards]
-    assert before
+    assert len(before) == 6
     assert not set(before) & set(after)
     path.write_text(text)
-    done = clone.run("dvc", "repro", "encode-images@demo-clips")
+    done = installed.run("dvc", "repro", "images")
     assert "encoder_version differs: cached 2, requested 1" in done.stdout + done.stderr
 
 

@@ -2,9 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from changed_jobs import with_encoder
 from expclip_cache.base import Bar, SilentReporter
 from expclip_cache.cache import CacheSettings, Json
 from expclip_cache.datasets import ListedRow, Listing, hash_listing
 from expclip_cache.encoders import ClipSettings
-from expclip_cache.extraction import Job, clip_job
+from expclip_cache.extraction import Job, clip_encoder, clip_job
 from expclip_cache.extraction.jobs import Encoder
 from expclip_cache.workers import RunSettings
 
@@ -41,14 +41,15 @@ class RecordingReporter(SilentReporter):
             yield bar
 
 
-def write_images(folder: Path, count: int) -> Path:
-    """Small images of random pixels; the sixth file is not an image."""
+def write_images(folder: Path, count: int, bad: Sequence[int] = (5,)) -> Path:
+    """Small images of random pixels; some files, by default the sixth, are not images."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for number in range(count):
         pixels = random.integers(0, 256, (30, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:03d}.png")
-    (folder / "005.png").write_bytes(b"not an image")
+    for number in bad:
+        (folder / f"{number:03d}.png").write_bytes(b"not an image")
     return folder
 
 
@@ -58,9 +59,22 @@ def image_job(images: Path, model: ClipSettings, out: Path) -> Job:
     return clip_job(hash_listing("faces", images, listing), partial(Path, images), model, out)
 
 
+def image_and_clip_jobs(images: Path, model: ClipSettings, out: Path) -> list[Job]:
+    """Eight images, six clips of two frames, and all images backwards: three datasets of one encoder."""
+    names = sorted(path.name for path in images.iterdir())
+    rows = {
+        "some": [ListedRow(name, -1, (name,)) for name in names[:8]],
+        "clips": [ListedRow(f"clip-{k}", -1, (names[2 * k], names[2 * k + 3])) for k in range(6)],
+        "backwards": [ListedRow(name, -1, (name,)) for name in names[::-1]],
+    }
+    manifests = [hash_listing(name, images, Listing(tuple(listed), ())) for name, listed in rows.items()]
+    encoder = clip_encoder(model)
+    return [Job(manifest, partial(Path, images), encoder, out / manifest.name) for manifest in manifests]
+
+
 def paused(job: Job, notes: Path) -> Job:
     """The same job with an encoder that writes its process id to `notes` and waits there for a file `go`."""
-    return replace(job, load=partial(_load_paused, job.load, notes))
+    return with_encoder(job, load=partial(_load_paused, job.encoder.load, notes))
 
 
 def _load_paused(load: Callable[[str], Encoder], notes: Path, device: str) -> Encoder:
@@ -77,9 +91,19 @@ def _load_paused(load: Callable[[str], Encoder], notes: Path, device: str) -> En
     return encoder
 
 
+def noted(job: Job, notes: Path) -> Job:
+    """The same job; each time its encoder is loaded, a file is added to `notes`."""
+    return with_encoder(job, load=partial(_load_noted, job.encoder.load, notes))
+
+
+def _load_noted(load: Callable[[str], Encoder], notes: Path, device: str) -> Encoder:
+    (notes / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+    return load(device)
+
+
 def with_different_weights(job: Job, notes: Path) -> Job:
     """The same job, but each worker reports other weights, and no worker starts before a second one has loaded."""
-    return replace(job, load=partial(_load_different, job.load, notes))
+    return with_encoder(job, load=partial(_load_different, job.encoder.load, notes))
 
 
 def _load_different(load: Callable[[str], Encoder], notes: Path, device: str) -> Encoder:

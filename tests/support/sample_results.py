@@ -1,113 +1,198 @@
-"""Result files as the stages write them, with made-up numbers, for tests of the page and of rerun comparison."""
+"""A study's result files, written by the code that writes them in the stages, from small caches with known features."""
 
-import csv
-import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from expclip_cache.base.classes import CANONICAL
+from expclip_cache.cache.reader import FeatureCache
+from expclip_cache.cache.writer import CacheWriter
+from expclip_cache.heads.head_file import write_head
+from expclip_cache.heads.results import write_head_results
+from expclip_cache.heads.study import StudyHead, head_path, head_seeds
+from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.reporting.page.content import ReportInputs
-from expclip_cache.scoring.changed_predictions import prediction_changes
-from expclip_cache.scoring.percentages import softmax_percent
-from expclip_cache.scoring.predictions import Predictions
-from expclip_cache.scoring.result_files import write_score_files
-from expclip_cache.settings.file import load_settings
-from expclip_cache.settings.paths import score_results, training_results
+from expclip_cache.scoring.results import scores_csv
+from expclip_cache.scoring.score_file import read_score_file
+from expclip_cache.scoring.study import HeadToScore, complete_scores
+from expclip_cache.settings.paths import (
+    HEAD_RESULTS,
+    SCORES_TABLE,
+    head_folder,
+    image_features,
+    prompt_features,
+    score_file,
+)
 from expclip_cache.settings.settings import Settings
-from stages.report import shown_settings
+from labelled_caches import write_labelled, write_prompts
+from stages.report import report_inputs, shown_settings
 
-CONFIG = Path(__file__).parents[2] / "configs/demo.yaml"
-SKIPPED = {"row": 3, "path": "fear/<b>bold</b>.png", "reason": "is truncated & bad"}
+WIDTH = 24
+NUISANCE = 16
+"""Components from here on are the same for every class."""
+
+TEST_SETS = ("demo-clean", "demo-grey", "demo-occluded", "demo-drawing", "demo-clips")
+CONTRASTIVE = {"kind": "contrastive", "epochs": 20, "batch_size": 70}
+RIDGE = {"kind": "ridge", "choose": "fixed"}
+BAD_PATH = "fear/<b>bold</b>.png"
+REASON = "is truncated & bad"
+
+
+def study(
+    *,
+    backbones: Sequence[str] = ("demo-clip",),
+    teachers: Sequence[str] = ("demo-llm",),
+    heads: Mapping[str, Mapping[str, object]] | None = None,
+    prompts: Sequence[str] = ("reference",),
+    test_sets: Sequence[str] = TEST_SETS,
+    seeds: int = 3,
+) -> Settings:
+    """The settings of a study; by default it has one of everything, but a contrastive and a ridge head."""
+    default = {"contrastive": {**CONTRASTIVE, "seeds": list(range(1, seeds + 1))}, "ridge": RIDGE}
+    drawing = {"source": "pipeline/expclip_cache/demo/drawing"}
+    return Settings.model_validate(
+        {
+            "backbones": {name: {"model": "demo"} for name in backbones},
+            "teachers": {name: {"model": "demo"} for name in teachers},
+            "prompts": {name: {"set": "clean" if name == "clean" else "reference"} for name in prompts},
+            "train": {"dataset": "demo-train"},
+            "heads": heads or default,
+            "score": {"datasets": list(test_sets)},
+            "datasets": {
+                "demo-train": {**drawing, "draw": {"count": 10000, "seed": 101, "labelled": False}, "labelled": False},
+                **{name: {**drawing, "draw": {"count": 1400, "seed": k}} for k, name in enumerate(test_sets)},
+            },
+        }
+    )
 
 
 def write_results(
-    folder: Path, *, classes: int = 7, items: int = 210, path: str = "{name}/{item:05d}.png", seeds: int = 3
+    folder: Path,
+    settings: Settings | None = None,
+    *,
+    classes: int = 7,
+    items: int = 210,
+    path: str = "{name}/{item:05d}.png",
 ) -> Settings:
-    """Fill `folder`/results for the demo's test sets; the first set has a skipped row.
+    """Fill `folder`/results, and the caches and heads behind it; the first test set has a skipped row.
 
     Args:
         path: of an item; `{name}` is its class and `{item}` its number.
 
     Returns:
-        The settings of these results, written to `folder`/params.yaml too.
+        The settings of these results, those of `study` by default.
     """
-    text = CONFIG.read_text().replace("seeds: [1, 2, 3, 4, 5]", f"seeds: {list(range(1, seeds + 1))}")
-    (folder / "params.yaml").write_text(text)
-    settings = load_settings(folder / "params.yaml")
-    for number, dataset in enumerate(settings.score.datasets):
-        _write_scores(folder / "results/score" / dataset, dataset, number, settings, classes, items, path)
-    _write_training(folder / "results/train", settings.train.seeds)
+    settings = settings or study()
+    names = CANONICAL[:classes]
+    kinds = [(prompts.set, prompts.types) for prompts in settings.prompts.values()]
+    texts = {prompt.text: names.index(prompt.class_name) for kind in kinds for prompt in prompt_table(*kind, names)}
+    for number, backbone in enumerate(settings.backbones):
+        random = np.random.default_rng(number)
+        directions = random.standard_normal((classes, WIDTH))
+        directions[:, NUISANCE:] = 0
+        embeddings = directions[list(texts.values())] + 0.5 * _noise(random, len(texts))
+        write_prompts(folder / prompt_features(backbone), embeddings, list(texts), weights=backbone)
+        for test_set in settings.score.datasets:
+            truth = np.arange(items) % classes
+            features = directions[truth] + _noise(random, items)
+            paths = [path.format(name=names[label], item=item) for item, label in enumerate(truth)]
+            bad = test_set == settings.score.datasets[0]
+            _write_images(folder / image_features(backbone, test_set), features, truth, paths, bad, backbone)
+        heads = list(_heads(folder, settings, backbone, directions))
+        for test_set in settings.score.datasets:
+            complete_scores(
+                folder / score_file(backbone, test_set),
+                FeatureCache(folder / image_features(backbone, test_set)),
+                FeatureCache(folder / prompt_features(backbone)),
+                settings.prompts,
+                heads,
+                backbone=backbone,
+                test_set=test_set,
+            )
+    _write_table(folder, settings)
+    _write_head_results(folder / HEAD_RESULTS, settings)
     return settings
 
 
-def inputs_of(settings: Settings, roots: dict[str, Path] | None = None) -> ReportInputs:
+def inputs_of(settings: Settings, roots: Mapping[str, Path] | None = None) -> ReportInputs:
     """What the page is made from, for the results in the current folder."""
-    return ReportInputs(
-        scores={name: score_results(name) for name in settings.score.datasets},
-        roots=roots or {},
-        training=training_results(),
-        trained_on=settings.train.dataset,
-        heads=settings.train.heads,
-        settings=shown_settings(settings),
-        versions={"python": "3.11.7"},
-    )
+    found = report_inputs(settings)
+    return replace(found, roots=roots or {}, settings=shown_settings(settings), versions={"python": "3.11.7"})
 
 
-def _write_scores(
-    folder: Path, dataset: str, seed: int, settings: Settings, classes: int, items: int, path: str
+def _noise(random: np.random.Generator, n: int) -> np.ndarray:
+    """(n, WIDTH), most of it where nothing tells the classes apart: a head that ignores those components is better."""
+    return random.standard_normal((n, WIDTH)) * np.where(np.arange(WIDTH) < NUISANCE, 1.5, 4)
+
+
+def _write_images(
+    folder: Path, features: np.ndarray, truth: np.ndarray, paths: list[str], bad: bool, name: str
 ) -> None:
-    random = np.random.default_rng(seed)
-    truth = np.arange(items) % classes
-    one_hot = np.eye(classes)[truth]
-    names, heads, types = CANONICAL[:classes], settings.train.heads, settings.prompts.types
-
-    def similarities(strength: float) -> np.ndarray:
-        return 0.2 + 0.02 * random.standard_normal((items, classes)) + strength * one_hot
-
-    clip = {kind: similarities(0.025) for kind in types}
-    expclip = {kind: {head: similarities(0.035) for of_fit in heads.values() for head in of_fit} for kind in types}
-    predictions = Predictions(
-        classes=names,
-        rows=np.arange(items),
-        truth=truth,
-        clip={kind: found.argmax(axis=1) for kind, found in clip.items()},
-        expclip={kind: {head: found.argmax(axis=1) for head, found in by.items()} for kind, by in expclip.items()},
-    )
-    highest = max(types)
-    before = softmax_percent(clip[highest], 100.0)
-    after = softmax_percent(next(iter(expclip[highest].values())), 100.0)
-    paths = [path.format(name=names[label], item=item) for item, label in enumerate(truth)]
-    changes = prediction_changes(truth, before, after, paths)
-    images = _cache_description(items, [] if seed else [SKIPPED])
-    write_score_files(folder, dataset, predictions, heads, images, changes)
+    """A labelled test set; with `bad`, the fourth row has no features."""
+    errors = [""] * len(paths)
+    if bad:
+        paths[3], errors[3] = BAD_PATH, REASON
+    with CacheWriter(
+        folder,
+        manifest=folder.name,
+        settings={"encoder": "clip-image", "model": "demo"},
+        encoder={"weights_sha256": name, "logit_scale": 100.0},
+        library="open_clip 3.3.0, torch 2.13.0",
+        classes=CANONICAL[: truth.max() + 1],
+        shard_rows=len(paths),
+        dtype="float32",
+    ) as writer:
+        writer.add(features, labels=truth, paths=paths, errors=errors)
 
 
-def _write_training(folder: Path, seeds: tuple[int, ...]) -> None:
-    folder.mkdir()
-    _write_json(folder / "metrics.json", {"rows": 10000, "steps": 780, "final_loss": 3.214})
-    _write_json(
-        folder / "details.json", {"images": _cache_description(10000, []), "targets": _cache_description(10000, [])}
-    )
-    with (folder / "loss.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["seed", "epoch", "loss"])
-        for seed in seeds:
-            table.writerows([seed, epoch, 3.2 + 2.1 / (epoch + 0.1 * seed)] for epoch in range(1, 21))
+def _heads(folder: Path, settings: Settings, backbone: str, directions: np.ndarray) -> Iterator[HeadToScore]:
+    """Heads that keep what tells the classes apart, each with some noise of its own."""
+    kept = np.linalg.qr(directions.T)[0].T
+    random = np.random.default_rng(7)
+    for of_backbone, teacher, heads in settings.pairs():
+        for name, head in heads.items():
+            for seed in head_seeds(head):
+                weights = kept + 0.15 * random.standard_normal(kept.shape)
+                if of_backbone == backbone:
+                    path = head_path(folder / head_folder(backbone, teacher), name, seed)
+                    write_head(path, weights, {"seed": seed})
+                    yield HeadToScore(teacher, name, seed, path)
 
 
-def _cache_description(rows: int, skipped: list[dict]) -> dict:
-    """What `FeatureCache.describe` returns."""
-    settings = {"encoder": "clip-image", "model": "demo", "weights": "pretrained", "manifest": "a" * 64, "code": 1}
-    encoder = {"weights_sha256": "b" * 64, "width": 128, "revision": None, "library": "open_clip 3.3.0, torch 2.13.0"}
-    return {
-        "fingerprint": "0123456789abcdef" * 4,
-        "rows": rows,
-        "settings": settings,
-        "encoder": encoder,
-        "skipped": skipped,
+def _write_table(folder: Path, settings: Settings) -> None:
+    files = [score_file(backbone, name) for backbone in settings.backbones for name in settings.score.datasets]
+    (folder / SCORES_TABLE).write_text(scores_csv(read_score_file(folder / file) for file in files))
+
+
+def _write_head_results(folder: Path, settings: Settings) -> None:
+    fitted = {
+        (backbone, teacher): [
+            StudyHead(name, seed, Path(), _found(seed, getattr(head, "epochs", 0)), fitted=True)
+            for name, head in heads.items()
+            for seed in head_seeds(head)
+        ]
+        for backbone, teacher, heads in settings.pairs()
     }
+    described = {
+        "images": {name: _describe(folder, name) for name in settings.backbones},
+        "targets": {name: _describe(folder, name) for name in settings.teachers},
+    }
+    write_head_results(folder, fitted, described)
 
 
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n")
+def _found(seed: int | None, epochs: int) -> dict[str, object]:
+    """What a fit records: the losses of a contrastive head, the lambda of a ridge head."""
+    if seed is None:
+        return {"rows": 10000, "held_out": 0, "lambda": 0.1, "held_out_loss": None, "chance": None}
+    return {"rows": 10000, "steps": 780, "losses": [3.2 + 2.1 / (epoch + 0.1 * seed) for epoch in range(1, epochs + 1)]}
+
+
+def _describe(folder: Path, name: str) -> object:
+    """`FeatureCache.describe()` of a small training set."""
+    cache = folder.parents[1] / "features/training" / name
+    if not cache.exists():
+        paths = [f"{row}.png" for row in range(4)]
+        write_labelled(cache, np.ones((4, 3)), np.full(4, -1), paths, (), weights=name)
+    return FeatureCache(cache).describe()

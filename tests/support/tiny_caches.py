@@ -16,12 +16,13 @@ def write_cache(
     labels: np.ndarray | None = None,
     classes: tuple[str, ...] = (),
     paths: list[str] | None = None,
+    manifest: str = "m1",
     **encoder: object,
 ) -> FeatureCache:
     """A cache of (n, w) float16 or float32 features; the rows in `bad` have none."""
     with CacheWriter(
         folder,
-        manifest="m1",
+        manifest=manifest,
         settings={"model": folder.name},
         encoder={"weights_sha256": "w", **encoder},
         library="test 1.0",

@@ -82,7 +82,7 @@ def write_clip(folder: Path, model_cfg: dict | None = None) -> ClipSettings:
         elif "bias" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    return ClipSettings(name="tiny", model=str(folder))
+    return ClipSettings(model=str(folder))
 
 
 def blip2_config(kind: str = "blip2", **text: object) -> Blip2Config | InstructBlipConfig:
@@ -144,7 +144,7 @@ def write_blip2(folder: Path, kind: str = "blip2", **text: object) -> tuple[LlmS
     write_t5_tokenizer(folder)
     if kind != "blip2":
         write_tokenizer(folder / "qformer_tokenizer", ["[PAD]", "<unk>", "[CLS]", "[SEP]"], "[CLS] $A [SEP]")
-    return LlmSettings(name="tiny", model=str(folder), instruction=INSTRUCTION), model
+    return LlmSettings(model=str(folder), instruction=INSTRUCTION), model
 
 
 def edit_weights(file: Path, add: dict[str, torch.Tensor], drop: Sequence[str] = ()) -> None:

@@ -84,17 +84,17 @@ def test_types_are_right():
 
 def test_the_graph_and_the_library_agree_on_places():
     settings = load_settings(ROOT / "params.yaml")
-    train, clip, llm = settings.train.dataset, settings.clip.name, settings.llm.name
+    (teacher,) = settings.teachers.values()
     places = {
-        "data/${key}": paths.rendered_faces("${key}"),
         "manifests/${key}.jsonl": paths.manifest_file("${key}"),
-        "features/${clip.name}/${key}": paths.image_features("${clip.name}", "${key}"),
-        "features/${llm.name}/${train.dataset}": paths.target_features("${llm.name}", "${train.dataset}"),
-        "features/${clip.name}/prompts": paths.prompt_features("${clip.name}"),
-        "heads": paths.head_file("seed-1").parent,
-        "results/train/metrics.json": paths.training_results() / "metrics.json",
-        "results/score/${item}/metrics.json": paths.score_results("${item}") / "metrics.json",
-        "report/summary.json": paths.REPORT / "summary.json",
+        "features/images": paths.image_features("backbone", "dataset").parents[1],
+        "features/targets": paths.target_draws("teacher", teacher, "dataset")[0].parents[1],
+        "features/prompts": paths.prompt_features("backbone").parent,
+        "heads": paths.HEADS,
+        "results/heads/metrics.json": paths.HEAD_RESULTS / "metrics.json",
+        "results/scores": paths.SCORES,
+        "results/scores.csv": paths.SCORES_TABLE,
+        "report/metrics.json": paths.REPORT / "metrics.json",
     }
     outs = set()
     for entry in GRAPH.values():
@@ -103,7 +103,8 @@ def test_the_graph_and_the_library_agree_on_places():
             outs |= {next(iter(out)) if isinstance(out, dict) else out for out in stage.get(kind, [])}
     assert {place: str(path) for place, path in places.items()} == {place: place for place in places}
     assert set(places) <= outs
-    assert (train, clip, llm) == ("demo-train", "demo-clip", "demo-llm")
+    assert paths.head_folder("backbone", "teacher").parents[1] == paths.HEADS
+    assert paths.score_file("backbone", "dataset").parents[1] == paths.SCORES
 
 
 @pytest.mark.parametrize("stage", GRAPH)
@@ -130,9 +131,9 @@ HEAVY = ENCODERS | {"faiss", "h5py", "numpy", "pydantic", "pandas", "dvc"}
         ("import expclip_cache.commands.app", HEAVY),
         ("from expclip_cache import FeatureCache, CacheWriter, score", ENCODERS | {"faiss"}),
         ("from expclip_cache import ClipSettings, ContrastiveSettings, extract", ENCODERS | {"faiss"}),
-        ("import stages.score", ENCODERS),
+        ("import stages.scores", ENCODERS),
         ("import stages.report", ENCODERS | {"faiss", "h5py"}),
-        ("import stages.encode_images", ENCODERS),
+        ("import stages.images", ENCODERS),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code, absent):

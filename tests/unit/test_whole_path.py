@@ -1,7 +1,6 @@
 """The paper's experiment in miniature: `init`, then every stage, on every benchmark in its native form."""
 
 import csv
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -18,11 +17,13 @@ from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.commands.app import app
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.heads.head_file import read_head
+from expclip_cache.heads.study import head_path
 from expclip_cache.prompts.templates import prompt_table
+from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings
-from expclip_cache.settings.paths import head_file, image_features, score_results, target_features
+from expclip_cache.settings.paths import head_folder, image_features, score_file, target_draws
 from native_trees import EIGHT, ELEVEN, SEVEN, write_dataset
-from stages import encode_images, encode_prompts, encode_targets, manifest, report, score, train
+from stages import heads, images, manifest, prompts, report, scores, targets
 
 ROOT = Path(__file__).parents[2]
 ROOTS = {
@@ -40,14 +41,19 @@ SETTINGS = {
     "batch_size: 512": "batch_size: 16",
     "workers: 8": "workers: 0",
     "device: auto": "device: cpu",
+    # Random encoders give lambda nothing to be chosen by.
+    "kind: ridge ": "kind: ridge\n    choose: fixed ",
 }
+TEACHER = "blip2-flan-t5-xxl"
+BACKBONES = {"clip-b32": 24, "clip-b16": 32}
+"""Backbones of the run -> the width of the tiny CLIP that stands for each."""
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
-    """A repository after `init --preset paper-b32` and all stages; the hub's model names are tiny local folders.
+    """A repository after `init --preset paper --backbones b32,b16` and all stages; the models are tiny local folders.
 
     Yields (its folder, dataset of ROOTS -> fold -> truth).
     """
@@ -66,7 +72,7 @@ def finished_run(tmp_path_factory):
             config["text_cfg"] = {**config["text_cfg"], "context_length": 16}
             tiny_encoders.write_clip(folder / model, config)
         tiny_encoders.write_blip2(folder / "Salesforce/blip2-flan-t5-xxl")
-        run_init("paper-b32", top / "data", ROOTS)
+        run_init("b32,b16", top / "data", ROOTS)
         run_stages()
         yield folder, {name: truths[root] for name, root in ROOTS.items()}
 
@@ -86,10 +92,10 @@ def words() -> list[str]:
     return list(dict.fromkeys(texts.replace(".", " .").replace("'", " ' ").split()))
 
 
-def run_init(preset: str, data: Path, roots: dict[str, str]) -> None:
+def run_init(backbones: str, data: Path, roots: dict[str, str]) -> None:
     """Run `init`, then set sizes and precisions that suit tiny encoders on a CPU."""
     given = [part for name, folder in roots.items() for part in ("--root", f"{name}={data / folder}")]
-    run = CliRunner().invoke(app, ["init", "--preset", preset, "--force", *given])
+    run = CliRunner().invoke(app, ["init", "--preset", "paper", "--backbones", backbones, "--force", *given])
     assert run.exit_code == 0, run.output
     assert "no folder on this machine" not in run.output
     text = Path("params.yaml").read_text()
@@ -100,15 +106,10 @@ def run_init(preset: str, data: Path, roots: dict[str, str]) -> None:
 
 
 def run_stages() -> None:
-    settings = load_settings()
-    for name in settings.datasets:
+    for name in load_settings().datasets:
         manifest.main(name, SilentReporter())
-        encode_images.main(name, SilentReporter())
-    encode_targets.main(SilentReporter())
-    encode_prompts.main(SilentReporter())
-    train.main(SilentReporter())
-    for name in settings.score.datasets:
-        score.main(name)
+    for stage in (images, targets, prompts, heads, scores):
+        stage.main(SilentReporter())
     report.main()
 
 
@@ -122,40 +123,46 @@ def sampled_files(path: Path) -> list[Path]:
 
 
 def expected_confusion(
-    truth: dict[str, str], root: Path, classes: tuple[str, ...], head: np.ndarray | None, kind: int
+    backbone: str, truth: dict[str, str], root: Path, classes: tuple[str, ...], head: np.ndarray | None, kind: int
 ) -> np.ndarray:
     """The confusion matrix item by item as in the paper: project each frame, mean, normalise, mean similarity."""
-    clip = load_clip(load_settings().clip, torch.device("cpu"))
-    prompts = prompt_table("reference", (kind,), classes)
+    clip = load_clip(load_settings().backbones[backbone], torch.device("cpu"))
+    table = prompt_table("reference", (kind,), classes)
     project = np.eye(clip.width) if head is None else head.astype(np.float64)
-    texts = clip.encode_texts([prompt.text for prompt in prompts]).numpy() @ project.T
+    texts = clip.encode_texts([prompt.text for prompt in table]).numpy() @ project.T
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     matrix = np.zeros((len(classes), len(classes)), dtype=int)
     for path, class_name in truth.items():
-        images = [
+        frames = [
             np.asarray(Image.open(file).convert("RGB").resize((28, 28), Image.Resampling.BILINEAR))
             for file in sampled_files(root / path)
         ]
-        pixels = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
+        pixels = torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2).copy())
         item = (clip.encode_images(pixels).numpy() @ project.T).mean(axis=0)
         similar = texts @ (item / np.linalg.norm(item))
-        by_class = [np.mean([s for s, p in zip(similar, prompts, strict=True) if p.class_name == c]) for c in classes]
+        by_class = [np.mean([s for s, p in zip(similar, table, strict=True) if p.class_name == c]) for c in classes]
         matrix[classes.index(class_name), int(np.argmax(by_class))] += 1
     return matrix
 
 
-def check_scores(name: str, truth: dict[str, str], root: Path, classes: tuple[str, ...]) -> None:
+def check_scores(backbone: str, name: str, truth: dict[str, str], root: Path, classes: tuple[str, ...]) -> None:
     """Compare one scored test set with its true classes and with the paper's formulas."""
-    cache = FeatureCache(image_features(load_settings().clip.name, name))
+    cache = FeatureCache(image_features(backbone, name))
     assert cache.classes == classes
     rows = cache.good_rows
     found = {path: classes[label] for path, label in zip(cache.paths(rows), cache.labels[rows], strict=True)}
     assert found == truth
-    results = json.loads((score_results(name) / "confusion.json").read_text())
-    head = read_head(head_file("seed-1"))
+    results = read_score_file(score_file(backbone, name)).prompt_sets["reference"]
+    fitted = {(head.head, head.seed): head.confusions for head in results.heads}
+    assert fitted.keys() == {("reference", 1), ("ridge", None)}
     for kind in (1, 5):
-        assert results["clip"][str(kind)] == expected_confusion(truth, root, classes, None, kind).tolist()
-        assert results["expclip"][str(kind)]["seed-1"] == expected_confusion(truth, root, classes, head, kind).tolist()
+        plain = expected_confusion(backbone, truth, root, classes, None, kind)
+        assert results.clip[kind].tolist() == plain.tolist()
+        for (head, seed), confusions in fitted.items():
+            weights = read_head(head_path(head_folder(backbone, TEACHER), head, seed))
+            assert (
+                confusions[kind].tolist() == expected_confusion(backbone, truth, root, classes, weights, kind).tolist()
+            )
 
 
 TEST_SETS = [name for name in ROOTS if name not in ("caer-s", "dfew", "mafw")] + [
@@ -170,7 +177,8 @@ def test_every_benchmark_in_its_native_form(finished_run, name):
     truth, classes = truths[base][fold], CLASSES.get(base, SEVEN)
     if name == "affectnet-7":
         truth = {path: class_name for path, class_name in truth.items() if class_name != "contempt"}
-    check_scores(name, truth, folder.parent / "data" / ROOTS[base], classes)
+    for backbone in BACKBONES:
+        check_scores(backbone, name, truth, folder.parent / "data" / ROOTS[base], classes)
 
 
 @pytest.mark.usefixtures("finished_run")
@@ -180,9 +188,14 @@ def test_all_test_sets_are_checked():
 
 @pytest.mark.usefixtures("finished_run")
 def test_the_table_has_every_test_set_beside_the_published_scores():
-    rows = list(csv.DictReader(Path("report/comparison.csv").read_text().splitlines()))
-    parts = Counter(row["part"] for row in rows)
-    assert parts == {"whole": 8 * 5, "fold": 10 * 5, "fold mean": 2 * 5, "pooled": 2 * 5}
+    every = list(csv.DictReader(Path("report/comparison.csv").read_text().splitlines()))
+    systems = {(row["backbone"], row["head"]) for row in every}
+    assert systems == {(backbone, head) for backbone in BACKBONES for head in ("reference", "ridge")}
+    for backbone, head in systems:
+        rows = [row for row in every if (row["backbone"], row["head"]) == (backbone, head)]
+        parts = Counter(row["part"] for row in rows)
+        assert parts == {"whole": 8 * 5, "fold": 10 * 5, "fold mean": 2 * 5, "pooled": 2 * 5}
+    rows = [row for row in every if (row["backbone"], row["head"]) == ("clip-b32", "reference")]
     row_of = {(row["test_set"], row["part"], row["prompt_type"]): row for row in rows}
     raf = row_of["raf-db", "whole", "2"]
     assert (raf["items"], raf["published_items"], raf["log_uar"], raf["log_war"]) == ("14", "3068", "42.000", "51.270")
@@ -192,6 +205,9 @@ def test_the_table_has_every_test_set_beside_the_published_scores():
     assert float(mafw["expclip_uar"]) == pytest.approx(np.mean(folds), abs=0.001)
     assert row_of["ferplus-csv", "whole", "1"]["log_uar"] == "25.750"
     assert row_of["fer2013", "whole", "1"]["log_uar"] == ""
+    of_b16 = [row for row in every if (row["backbone"], row["head"]) == ("clip-b16", "reference")]
+    raf = next(row for row in of_b16 if (row["test_set"], row["prompt_type"]) == ("raf-db", "2"))
+    assert (raf["log_uar"], raf["log_war"]) == ("57.010", "60.720")
 
 
 @pytest.mark.parametrize(
@@ -207,33 +223,36 @@ def test_a_wrong_class_mapping_fails_these_checks(copied_run, definition, right,
     assert right in text
     (folder / "wrong.yaml").write_text(text.replace(right, wrong))
     params = (folder / "params.yaml").read_text()
-    entry = "  wrong: {source: wrong.yaml, short_clip: first}\n"
-    (folder / "params.yaml").write_text(params.replace("\ndemo: {}", f"{entry}\ndemo: {{}}"))
+    params = params.replace("datasets: [raf-db,", "datasets: [wrong, raf-db,")
+    (folder / "params.yaml").write_text(params + "  wrong: {source: wrong.yaml, short_clip: first}\n")
     manifest.main("wrong", SilentReporter())
-    encode_images.main("wrong", SilentReporter())
-    score.main("wrong")
+    images.main(SilentReporter(), ["clip-b32"], ["wrong"])
+    images.main(SilentReporter(), ["clip-b16"], ["wrong"])
+    scores.main(SilentReporter())
     with pytest.raises(AssertionError):
-        check_scores("wrong", truths[definition][None], data / definition, SEVEN)
-    check_scores(definition, truths[definition][None], data / definition, SEVEN)
+        check_scores("clip-b32", "wrong", truths[definition][None], data / definition, SEVEN)
+    check_scores("clip-b32", definition, truths[definition][None], data / definition, SEVEN)
 
 
 def test_a_second_backbone_does_not_encode_the_targets_again(copied_run):
     folder, data, truths = copied_run
-    targets = target_features("blip2-flan-t5-xxl", "caer-s")
-    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in targets.glob("[!.]*")}
+    (kept,) = target_draws(TEACHER, load_settings().teachers[TEACHER], "caer-s")
+    # As if the second backbone had not been there.
+    for place in ("features/images", "features/prompts", "heads", "results/scores"):
+        target = folder / place / "clip-b16"
+        shutil.rmtree(target)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in made_of("clip-b32", kept)}
     # Without its weights, the LLM cannot encode anything.
     shutil.rmtree(folder / "Salesforce")
-    run_init("paper-b16", data, {})
-    settings = load_settings()
-    assert (settings.clip.name, settings.llm.name) == ("clip-b16", "blip2-flan-t5-xxl")
-    for name in ("caer-s", "raf-db"):
-        encode_images.main(name, SilentReporter())
-    encode_targets.main(SilentReporter())
-    encode_prompts.main(SilentReporter())
-    train.main(SilentReporter())
-    score.main("raf-db")
-    after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in targets.glob("[!.]*")}
-    assert after == before
-    assert read_head(head_file("seed-1")).shape == (40, 32)
-    check_scores("raf-db", truths["raf-db"][None], data / "raf-db", SEVEN)
-    assert FeatureCache(image_features("clip-b32", "raf-db")).width == 24
+    for stage in (images, targets, prompts, heads, scores):
+        stage.main(SilentReporter())
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in made_of("clip-b32", kept)} == before
+    assert read_head(head_path(head_folder("clip-b16", TEACHER), "reference", 1)).shape == (40, BACKBONES["clip-b16"])
+    check_scores("clip-b16", "raf-db", truths["raf-db"][None], data / "raf-db", SEVEN)
+    assert FeatureCache(image_features("clip-b32", "raf-db")).width == BACKBONES["clip-b32"]
+
+
+def made_of(backbone: str, targets: Path) -> list[Path]:
+    """The files of the targets, and of the features and heads of a backbone."""
+    folders = (targets, *(Path(place) / backbone for place in ("features/images", "features/prompts", "heads")))
+    return [path for folder in folders for path in folder.rglob("[!.]*") if path.is_file()]

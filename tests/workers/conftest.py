@@ -1,4 +1,5 @@
 import os
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ import torch
 from expclip_cache.base import SilentReporter
 from expclip_cache.extraction import run_job
 from expclip_cache.workers.ray_cluster import RAY_ENVIRONMENT
-from face_images import CACHE, RUN, files_in, image_job, write_images
+from face_images import CACHE, RUN, files_in, image_and_clip_jobs, image_job, write_images
 from tiny_encoders import write_clip
 
 # Ray reads its environment when it is imported, which some tests do before the library does.
@@ -26,8 +27,31 @@ def images(tmp_path_factory):
 @pytest.fixture(scope="session")
 def reference_files(images, model, tmp_path_factory):
     """The files of a cache made in this process with one thread."""
-    out, threads = tmp_path_factory.mktemp("reference") / "out", torch.get_num_threads()
-    torch.set_num_threads(1)
-    run_job(image_job(images, model, out), CACHE, RUN, SilentReporter())
-    torch.set_num_threads(threads)
+    out = tmp_path_factory.mktemp("reference") / "out"
+    with one_torch_thread():
+        run_job(image_job(images, model, out), CACHE, RUN, SilentReporter())
     return files_in(out)
+
+
+@pytest.fixture(scope="session")
+def reference_of_three(images, model, tmp_path_factory):
+    """The files of three datasets, each made by a run of its own in this process with one thread."""
+    jobs = image_and_clip_jobs(images, model, tmp_path_factory.mktemp("reference"))
+    with one_torch_thread():
+        for job in jobs:
+            run_job(job, CACHE, RUN, SilentReporter())
+    return [files_in(job.out) for job in jobs]
+
+
+@pytest.fixture
+def one_thread():
+    with one_torch_thread():
+        yield
+
+
+@contextmanager
+def one_torch_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

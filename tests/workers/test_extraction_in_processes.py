@@ -2,16 +2,28 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from expclip_cache.base import CacheError, SilentReporter
+from expclip_cache.base import CacheError, DataError, SilentReporter
 from expclip_cache.cache.shard import open_shard
-from expclip_cache.extraction import run_job
+from expclip_cache.extraction import run_job, run_jobs
 from expclip_cache.workers import resolve_devices
-from face_images import CACHE, RUN, RecordingReporter, files_in, image_job, with_different_weights
+from face_images import (
+    CACHE,
+    RUN,
+    RecordingReporter,
+    files_in,
+    image_and_clip_jobs,
+    image_job,
+    noted,
+    with_different_weights,
+    write_images,
+)
 from live_processes import TIMEOUT, processes_of, wait_for
 
 TWO_PROCESSES = RUN.model_copy(update={"processes": 2, "workers": 1})
@@ -33,6 +45,33 @@ def test_two_processes_give_the_bytes_of_one_with_any_number_of_threads(images, 
     ((title, total, unit),) = reporter.bars
     assert title == f"{tmp_path / 'two'} on 2 processes, the first on cpu (3 threads)"
     assert (total, unit) == (30, "image")
+
+
+def test_several_datasets_share_the_processes(images, model, reference_of_three, tmp_path, one_thread):
+    """Two processes load the encoder once each, for three datasets that they encode in turn."""
+    jobs = image_and_clip_jobs(images, model, tmp_path / "out")
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    caches = run_jobs([noted(job, notes) for job in jobs], CACHE, TWO_PROCESSES, reporter := RecordingReporter())
+    assert [files_in(job.out) for job in jobs] == reference_of_three
+    assert [len(cache) for cache in caches] == [8, 6, 30]
+    assert len(list(notes.iterdir())) == 2
+    on_two = "on 2 processes, the first on cpu (1 thread)"
+    assert reporter.bars[0] == (f"{jobs[0].out} {on_two}", 8, "image")
+    assert reporter.bars[-1] == (f"{jobs[2].out} {on_two}", 30, "image")
+
+
+def test_a_dataset_that_fails_does_not_stop_the_others(model, tmp_path, one_thread):
+    images, empty = write_images(tmp_path / "good", 30, bad=()), tmp_path / "empty"
+    empty.mkdir()
+    cache = CACHE.model_copy(update={"on_bad_image": "fail"})
+    jobs = image_and_clip_jobs(images, model, tmp_path / "out")
+    run_job(replace(jobs[2], out=tmp_path / "alone"), cache, RUN, SilentReporter())
+    jobs[0], jobs[1] = (replace(job, root=partial(Path, empty)) for job in jobs[:2])
+    with pytest.raises(DataError, match=r"^2 of 3 caches cannot be made\.\nsome: '00\d.*\nclips: 'clip-\d' .* kept\.$"):
+        run_jobs(jobs, cache, TWO_PROCESSES, SilentReporter())
+    assert files_in(jobs[2].out) == files_in(tmp_path / "alone")
+    assert not (jobs[0].out / "index.json").exists()
 
 
 COMMAND = ["extract", "--shard-rows=1", "--batch-size=1", "--device=cpu", "--workers=1", "--processes=2"]

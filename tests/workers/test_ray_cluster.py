@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 import ray
-import torch
 from ray.cluster_utils import Cluster
 
 from expclip_cache.base import CacheError, DataError, EncoderError, LostWorkerError, SettingsError, SilentReporter
 from expclip_cache.cache import FeatureCache
-from expclip_cache.extraction import run_job
+from expclip_cache.extraction import run_job, run_jobs
 from expclip_cache.workers.ray_cluster import run_on_ray
-from face_images import CACHE, RUN, RecordingReporter, files_in, image_job, paused
+from face_images import CACHE, RUN, RecordingReporter, files_in, image_and_clip_jobs, image_job, noted, paused
 from file_tasks import START, Recorder, WriteFiles, all_done
 from live_processes import wait_for
 
@@ -52,12 +51,8 @@ def cluster():
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_cpu_each(one_thread):
     """A worker needs as many CPUs as this process has threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -125,6 +120,15 @@ def test_a_bad_image_ends_the_job_with_one_line(connected, images, model, tmp_pa
     job, cache = image_job(images, model, tmp_path / "out"), CACHE.model_copy(update={"on_bad_image": "fail"})
     with pytest.raises(DataError, match=r"^faces: '005\.png' \(row 5\) cannot be read: .*finished shards are kept\.$"):
         run_job(job, cache, ON_RAY.model_copy(update={"processes": 1}), SilentReporter())
+
+
+def test_several_datasets_share_the_workers(connected, images, model, reference_of_three, tmp_path):
+    jobs, notes = image_and_clip_jobs(images, model, tmp_path / "out"), tmp_path / "notes"
+    notes.mkdir()
+    settings = ON_RAY.model_copy(update={"processes": 2})
+    run_jobs([noted(job, notes) for job in jobs], CACHE, settings, SilentReporter())
+    assert [files_in(job.out) for job in jobs] == reference_of_three
+    assert len(list(notes.iterdir())) == 2
 
 
 def test_killing_a_node_changes_no_bit(cluster, connected, images, model, reference_files, tmp_path):

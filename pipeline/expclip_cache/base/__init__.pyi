@@ -13,6 +13,7 @@ from .errors import EncoderError as EncoderError
 from .errors import ExpclipError as ExpclipError
 from .errors import LostWorkerError as LostWorkerError
 from .errors import SettingsError as SettingsError
+from .other_files import remove_other_files as remove_other_files
 from .process_lifetime import exit_with_parent as exit_with_parent
 from .process_lifetime import stop_signals_blocked as stop_signals_blocked
 from .progress import Bar as Bar
@@ -25,6 +26,7 @@ from .section import Name as Name
 from .section import Section as Section
 from .section import build as build
 from .section import validated as validated
+from .source_code import source_sha256 as source_sha256
 from .stage_times import StageTime as StageTime
 from .stage_times import read_stage_times as read_stage_times
 from .stage_times import recorded_time as recorded_time

@@ -1,7 +1,7 @@
 """Settings as frozen classes that validate themselves, with readable errors."""
 
 import difflib
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -46,25 +46,61 @@ def validated(section: type[S], tree: object, where: str) -> S:
 
 def _describe(item: Any, section: type[Section]) -> str:
     """One pydantic error as a sentence: the path of the key, what was found and which keys are known there."""
-    path = ".".join(str(part) for part in item["loc"]) or "the file"
+    keys, annotation = _place(item["loc"], section)
+    path = ".".join(keys) or "the file"
     if item["type"] == "extra_forbidden":
-        *parents, key = item["loc"]
-        known = _known_keys(tuple(parents), section)
-        close = difflib.get_close_matches(str(key), known, n=1)
+        known = list(_place(item["loc"][:-1], section)[1].model_fields)
+        close = difflib.get_close_matches(keys[-1], known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return f"{path}: unknown key.{hint} Known keys: {', '.join(known)}."
     if item["type"] == "missing":
         return f"{path}: required key is missing."
     if item["type"] == "value_error":
         return f"{path}: {item['ctx']['error']}"
+    if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        found = item["ctx"].get("tag")
+        return f"{path}.kind: expected {' or '.join(_kinds(annotation))}, " + (
+            f"found {found!r}." if found else "but the key is missing."
+        )
     return f"{path}: {item['msg']}, found {item['input']!r}."
 
 
-def _known_keys(parents: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
-    """The keys allowed under a path such as ("datasets", "rafdb")."""
-    for part in parents:
-        if part in model.model_fields:
-            annotation: Any = model.model_fields[str(part)].annotation
-            candidates = [*get_args(annotation), annotation]  # of an optional section or a dict of sections: its class
-            model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
+def _place(location: tuple[str | int, ...], section: type[BaseModel]) -> tuple[list[str], Any]:
+    """The keys on the way to a pydantic location, and what is expected there: a class, or another annotation.
+
+    Where sections of several kinds are possible, pydantic's location names the kind too; it is no key.
+    """
+    keys: list[str] = []
+    expected: Any = section
+    for part in location:
+        if (kinds := _kinds(expected)) and part in kinds:
+            expected = kinds[str(part)]
+            continue
+        keys.append(str(part))
+        if isinstance(expected, type) and issubclass(expected, BaseModel):
+            field = expected.model_fields.get(str(part))
+            expected = field.annotation if field else None
+        else:  # a dict of sections
+            expected = next((each for each in reversed(get_args(expected)) if _sections(each)), None)
+        if len(sections := _sections(expected)) == 1 and not _is_dict(expected):
+            expected = sections[0]
+    return keys, expected
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The settings classes in an annotation, such as that of an optional section or a dict of sections."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for each in get_args(annotation) for section in _sections(each)]
+
+
+def _is_dict(annotation: Any) -> bool:
+    return get_origin(annotation) is dict
+
+
+def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The settings classes that `kind` chooses from, by kind; none if there is no choice."""
+    if _is_dict(annotation):
+        return {}
+    sections = _sections(annotation)
+    return {section.model_fields["kind"].default: section for section in sections} if len(sections) > 1 else {}

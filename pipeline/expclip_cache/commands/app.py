@@ -4,11 +4,12 @@ import typer
 
 from expclip_cache.commands.compare import compare_results
 from expclip_cache.commands.extract import extract
-from expclip_cache.commands.heads import export_head, fit_head, import_head, score
+from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
 from expclip_cache.commands.inspect import inspect
 from expclip_cache.commands.predict import predict
-from expclip_cache.commands.sweep import sweep
+from expclip_cache.commands.score import score
+from expclip_cache.commands.train import train
 from expclip_cache.commands.verify import verify
 
 app = typer.Typer(
@@ -28,15 +29,14 @@ def main() -> None:
 
 
 for command in (
-    extract,
-    verify,
-    inspect,
     init,
+    extract,
+    train,
     score,
     predict,
+    verify,
+    inspect,
     compare_results,
-    sweep,
-    fit_head,
     import_head,
     export_head,
 ):

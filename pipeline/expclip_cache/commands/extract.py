@@ -1,12 +1,21 @@
 """`expclip-cache extract`."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from expclip_cache.base import handle_errors
+from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of, was_given
+
+LLM_ONLY = ("revision", "instruction", "mode", "draw")
+
+_of_clip = partial(DefaultOf, "encoders.ClipSettings")
+_of_llm = partial(DefaultOf, "encoders.LlmSettings")
+_of_cache = partial(DefaultOf, "cache.CacheSettings")
+_of_run = partial(DefaultOf, "workers.RunSettings")
 
 
 class EncoderKind(StrEnum):
@@ -17,68 +26,128 @@ class EncoderKind(StrEnum):
 
 
 def extract(
+    context: typer.Context,
     images: Annotated[Path, typer.Argument(help="Folder of images (or of clips as frame folders), at any depth.")],
     out: Annotated[
         str, typer.Argument(help="Folder for the cache (shards and index.json), or an address: s3://bucket/photos.")
     ],
+    *,
     encoder: Annotated[
         EncoderKind, typer.Option(help="clip: image features; llm: T5 encoder targets.")
     ] = EncoderKind.clip,
     model: Annotated[
-        str, typer.Option(help="demo, an open_clip or Hugging Face model name, or a local model folder.")
-    ] = "demo",
+        str,
+        typer.Option(
+            help="demo, an open_clip or Hugging Face model name, or a local model folder.",
+            default_factory=_of_clip("model"),
+        ),
+    ],
     weights: Annotated[
         str,
-        typer.Option(help="pretrained, an open_clip tag such as openai, a .safetensors file, or random."),
-    ] = "pretrained",
-    revision: Annotated[str | None, typer.Option(help="Revision of a Hugging Face model.")] = None,
+        typer.Option(
+            help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.",
+            default_factory=_of_clip("weights"),
+        ),
+    ],
+    revision: Annotated[str | None, typer.Option(help="llm: revision of a Hugging Face model.")] = None,
     instruction: Annotated[
-        str | None, typer.Option(help="What the LLM is asked, for --encoder llm; the reference's by default.")
-    ] = None,
+        str,
+        typer.Option(
+            help="llm: what it is asked; the reference's by default.",
+            show_default=False,
+            default_factory=_of_llm("instruction"),
+        ),
+    ],
+    mode: Annotated[
+        Literal["eval", "dropout"],
+        typer.Option(help="llm: dropout keeps dropout on, as in the reference.", default_factory=_of_llm("mode")),
+    ],
+    draw: Annotated[
+        int, typer.Option(min=0, help="llm: which draw of the masks, in mode dropout; each has a cache of its own.")
+    ] = 0,
     preprocess: Annotated[
         Literal["reference", "clip"],
-        typer.Option(help="reference: stretch, no mean/std; clip: crop and normalise."),
-    ] = "reference",
+        typer.Option(
+            help="reference: stretch, no mean/std; clip: crop and normalise.", default_factory=_of_clip("preprocess")
+        ),
+    ],
     decode: Annotated[
         Literal["full", "draft"],
-        typer.Option(help="draft: decode large JPEGs at a fraction of their size; faster, pixels differ slightly."),
-    ] = "full",
+        typer.Option(
+            help="draft: decode large JPEGs at a fraction of their size; faster, pixels differ slightly.",
+            default_factory=_of_clip("decode"),
+        ),
+    ],
     precision: Annotated[
-        str, typer.Option(help="clip: fp32, fp16 or bf16; llm: fp32 or reference (per module).")
-    ] = "fp32",
+        str,
+        typer.Option(
+            help="clip: fp32, fp16 or bf16; llm: fp32 or reference (per module).",
+            default_factory=_of_clip("precision"),
+        ),
+    ],
     layout: Annotated[
         Literal["images", "image-folders", "frame-folders"],
         typer.Option(
             help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>."
         ),
     ] = "images",
-    dtype: Annotated[Literal["float16", "float32"], typer.Option(help="Of the stored features.")] = "float16",
-    shard_rows: Annotated[int, typer.Option(min=1, help="Rows per shard, the unit of resuming.")] = 2048,
+    dtype: Annotated[
+        Literal["float16", "float32"],
+        typer.Option(help="Of the stored features.", default_factory=_of_cache("dtype")),
+    ],
+    shard_rows: Annotated[
+        int, typer.Option(help="Rows per shard, the unit of resuming.", default_factory=_of_cache("shard_rows"))
+    ],
     on_bad_image: Annotated[
-        Literal["skip", "fail"], typer.Option(help="skip: record the row and its reason; fail: stop.")
-    ] = "skip",
+        Literal["skip", "fail"],
+        typer.Option(
+            help="skip: record the row and its reason; fail: stop.", default_factory=_of_cache("on_bad_image")
+        ),
+    ],
     on_mismatch: Annotated[
-        Literal["refuse", "replace"], typer.Option(help="If OUT holds features made with other settings or code.")
-    ] = "refuse",
+        Literal["refuse", "replace"],
+        typer.Option(
+            help="If OUT holds features made with other settings or code.", default_factory=_of_cache("on_mismatch")
+        ),
+    ],
     on_other_library: Annotated[
         Literal["accept", "refuse"],
-        typer.Option(help="If OUT holds features made under other versions of torch, open_clip, transformers, Pillow."),
-    ] = "accept",
-    device: Annotated[str, typer.Option(help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.")] = "auto",
+        typer.Option(
+            help="If OUT holds features made under other versions of torch, open_clip, transformers, Pillow.",
+            default_factory=_of_cache("on_other_library"),
+        ),
+    ],
+    device: Annotated[
+        str,
+        typer.Option(help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.", default_factory=_of_run("device")),
+    ],
     batch_size: Annotated[
-        str, typer.Option(help="Images per batch; auto: 16 on a CPU, as many as fit and pay off on a GPU.")
-    ] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Decoding processes, for each encoder.")] = 2,
+        str,
+        typer.Option(
+            help="Images per batch; auto: 16 on a CPU, as many as fit and pay off on a GPU.",
+            default_factory=_of_run("batch_size"),
+        ),
+    ],
+    workers: Annotated[
+        int, typer.Option(help="Decoding processes, for each encoder.", default_factory=_of_run("workers"))
+    ],
     pixels: Annotated[
         Path | None,
         typer.Option(help="Keep decoded images in this folder (150 KB for 224 x 224), for the next encoder to take."),
     ] = None,
     executor: Annotated[
-        Literal["local", "ray"], typer.Option(help="local: this machine; ray: a Ray cluster. See docs/scale.md.")
-    ] = "local",
+        Literal["local", "ray"],
+        typer.Option(
+            help="local: this machine; ray: a Ray cluster. See docs/scale.md.", default_factory=_of_run("executor")
+        ),
+    ],
     processes: Annotated[
-        str, typer.Option(help="Encoders at once. auto: one for each GPU; without any, local: 1, ray: all that fit.")
-    ] = "auto",
+        str,
+        typer.Option(
+            help="Encoders at once. auto: one for each GPU; without any, local: 1, ray: all that fit.",
+            default_factory=_of_run("processes"),
+        ),
+    ],
     shards: Annotated[
         str | None, typer.Option(help="Make only this part, such as 0:8; other processes or machines make the others.")
     ] = None,
@@ -90,43 +159,29 @@ def extract(
     Example: expclip-cache extract photos/ features/photos --model demo
     """
     with handle_errors():
-        from expclip_cache.base import TerminalReporter, build
+        from expclip_cache.base import SettingsError, TerminalReporter
         from expclip_cache.cache import CacheSettings, parse_part
         from expclip_cache.encoders import ClipSettings, LlmSettings
         from expclip_cache.extraction import extract as extract_features
         from expclip_cache.workers import RunSettings
 
-        requested = {"model": model, "weights": weights, "preprocess": preprocess, "decode": decode}
-        requested["precision"] = precision
         if encoder is EncoderKind.clip:
-            chosen = build(ClipSettings, **requested)
+            refuse_options(context, LLM_ONLY, "belongs to --encoder llm; remove it, or add --encoder llm.")
+            chosen = settings_of(context, ClipSettings)
         else:
-            given = {} if instruction is None else {"instruction": instruction}
-            chosen = build(LlmSettings, **requested, revision=revision, **given)
+            chosen = settings_of(context, LlmSettings)
+            if chosen.mode == "eval" and was_given(context, "draw"):
+                raise SettingsError("--draw: there are no draws in mode eval; remove it, or add --mode dropout.")
         report = TerminalReporter()
         cache = extract_features(
             images,
             out,
             chosen,
             layout=layout,
-            cache=build(
-                CacheSettings,
-                shard_rows=shard_rows,
-                dtype=dtype,
-                on_bad_image=on_bad_image,
-                on_mismatch=on_mismatch,
-                on_other_library=on_other_library,
-            ),
-            run=build(
-                RunSettings,
-                device=device,
-                batch_size=batch_size,
-                workers=workers,
-                pixels=pixels,
-                executor=executor,
-                processes=processes,
-            ),
+            cache=settings_of(context, CacheSettings),
+            run=settings_of(context, RunSettings),
             part=None if shards is None else parse_part(shards),
+            draw=draw,
             report=report,
         )
         if cache is None:

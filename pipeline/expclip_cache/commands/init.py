@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 
 def init(
-    preset: Annotated[
-        str | None, typer.Option(help="demo, paper-b32, paper-b16, paper-l14, or a settings file.")
+    preset: Annotated[str | None, typer.Option(help="demo, paper, or a settings file.")] = None,
+    backbones: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[,NAME...]",
+            help="Only these backbones of the preset, such as b32,b16 for clip-b32 and clip-b16; all by default.",
+        ),
     ] = None,
     root: Annotated[
         list[str] | None,
@@ -26,23 +31,28 @@ def init(
 
     At a terminal it asks for anything not given. Datasets without a folder are left out, and it says which.
 
-    Example: expclip-cache init --preset paper-b32 --root caer-s=/data/CAER-S/train --root raf-db=/data/RAF-DB/test
+    Example: expclip-cache init --preset paper --backbones b32,b16 --root caer-s=/data/CAER-S/train --root
+    raf-db=/data/RAF-DB/test
     """
     with handle_errors():
         from expclip_cache.base import SettingsError
+        from expclip_cache.commands.comma_list import entries
         from expclip_cache.settings import plan_setup, preset_file, preset_names, write_setup
 
         interactive = sys.stdin.isatty()
         if preset is None and not interactive:
             raise SettingsError(f"--preset is missing: one of {', '.join(preset_names())}, or a settings file.")
         file = preset_file(preset or typer.prompt(f"preset ({', '.join(preset_names())})", default="demo"))
+        chosen = entries(backbones or ())
         given = dict(_name_and_folder(pair) for pair in root or ())
+        if interactive and not chosen:
+            chosen = _ask_for_backbones(file)
         if interactive and not given:
             given = _ask_for_roots(file)
-        setup = plan_setup(file, given)
+        setup = plan_setup(file, given, backbones=chosen)
         _print_setup(setup)
         write_setup(setup, force=force)
-        _advise_on_precision()
+        _advise_on_first_run()
         typer.echo("wrote params.yaml; next: dvc repro")
 
 
@@ -53,6 +63,17 @@ def _name_and_folder(pair: str) -> tuple[str, str]:
     if not (name and equals and folder):
         raise SettingsError(f"--root: expected DATASET=FOLDER, such as raf-db=/data/RAF-DB, found {pair!r}.")
     return name, folder
+
+
+def _ask_for_backbones(preset: Path) -> list[str]:
+    """Ask which backbones of a preset to keep, if it has several; an empty answer keeps all."""
+    from expclip_cache.commands.comma_list import entries
+    from expclip_cache.settings import load_settings
+
+    names = list(load_settings(preset).backbones)
+    if len(names) == 1:
+        return []
+    return entries([typer.prompt(f"backbones of {', '.join(names)} (empty: all)", "", show_default=False)])
 
 
 def _ask_for_roots(preset: Path) -> dict[str, str]:
@@ -95,6 +116,8 @@ def _print_setup(setup: "Setup") -> None:
             typer.echo(f"  note: {note}")
     if setup.left_out:
         typer.echo(f"left out, no folder on this machine: {', '.join(setup.left_out)}")
+    for head in setup.heads_left_out:
+        typer.echo(f"left out, for none of the chosen backbones: head {head}")
     if setup.untrainable:
         typer.echo(
             f"{setup.untrainable}, the training set, has no folder on this machine: dvc repro cannot train a head. "
@@ -102,16 +125,19 @@ def _print_setup(setup: "Setup") -> None:
         )
 
 
-def _advise_on_precision() -> None:
-    """Suggest fp32 where half precision would run on a CPU."""
-    from expclip_cache.settings import load_settings
+def _advise_on_first_run() -> None:
+    """Say what to do before the first run: fp32 where half precision would run on a CPU, old features to move."""
+    from expclip_cache.settings import load_settings, old_feature_moves
     from expclip_cache.workers import resolve_device
 
     settings = load_settings()
-    if settings.run.device in ("auto", "cpu") and settings.clip.precision != "fp32":
-        device = resolve_device(settings.run.device)
-        if device.type == "cpu":
-            typer.echo(
-                f"no GPU found, and clip.precision is {settings.clip.precision}: on a CPU fp32 is many times faster, "
-                "and it is what OpenAI's own code uses there. Set it in params.yaml before the first run."
-            )
+    half = [f"{name} ({clip.precision})" for name, clip in settings.backbones.items() if clip.precision != "fp32"]
+    if half and settings.run.device in ("auto", "cpu") and resolve_device(settings.run.device).type == "cpu":
+        typer.echo(
+            f"no GPU found, and in half precision: {', '.join(half)}. On a CPU fp32 is many times faster, and it is "
+            "what OpenAI's own code uses there. Set it in params.yaml before the first run."
+        )
+    if moves := old_feature_moves(settings):
+        typer.echo("features of an earlier version are found; to use them instead of encoding again, move them first:")
+        for command in moves:
+            typer.echo(f"  {command}")

@@ -1,18 +1,24 @@
 """`expclip-cache predict`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from expclip_cache.base import handle_errors
+from expclip_cache.commands.setting_options import DefaultOf, settings_of
 
 FEW = 4
 """Up to this many inputs are shown with bars, more inputs with one line each."""
 
+_of_clip = partial(DefaultOf, "encoders.ClipSettings")
+
 
 def predict(
+    context: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(help="Photos, video files, or folders of them.")],
+    *,
     clips: Annotated[bool, typer.Option("--clips", help="Treat each folder of frames as one clip.")] = False,
     prompts: Annotated[
         str | None,
@@ -29,19 +35,41 @@ def predict(
     ] = None,
     head: Annotated[
         Path | None,
-        typer.Option(help="Head file. By default the packaged one for the demo, otherwise heads/seed-1.safetensors."),
+        typer.Option(help="Head file. By default the packaged one for the demo; any other model needs one of its own."),
     ] = None,
-    model: Annotated[str, typer.Option(help="demo, an open_clip model, or a local model folder.")] = "demo",
+    model: Annotated[
+        str, typer.Option(help="demo, an open_clip model, or a local model folder.", default_factory=_of_clip("model"))
+    ],
     weights: Annotated[
-        str, typer.Option(help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.")
-    ] = "pretrained",
+        str,
+        typer.Option(
+            help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.",
+            default_factory=_of_clip("weights"),
+        ),
+    ],
     preprocess: Annotated[
         Literal["reference", "clip"],
-        typer.Option(help="As used to train the head. reference: stretch to a square, no mean/std normalisation."),
-    ] = "reference",
-    precision: Annotated[Literal["fp32", "fp16", "bf16"], typer.Option(help="Precision of the encoder.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    frames: Annotated[int, typer.Option(min=1, help="Frames sampled from a clip.")] = 16,
+        typer.Option(
+            help="As used to train the head. reference: stretch to a square, no mean/std normalisation.",
+            default_factory=_of_clip("preprocess"),
+        ),
+    ],
+    precision: Annotated[
+        Literal["fp32", "fp16", "bf16"],
+        typer.Option(help="Precision of the encoder.", default_factory=_of_clip("precision")),
+    ],
+    device: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda or cuda:1.", default_factory=DefaultOf("workers.RunSettings", "device")),
+    ],
+    frames: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Frames sampled from a clip.",
+            default_factory=DefaultOf("datasets.DatasetSettings", "frames"),
+        ),
+    ],
 ) -> None:
     """Classify the expression in your own photos and clips.
 
@@ -50,7 +78,7 @@ def predict(
     Example: expclip-cache predict photo.jpg --model ViT-B-32-quickgelu --weights openai --head b32.safetensors
     """
     with handle_errors():
-        from expclip_cache.base import DataError, TerminalReporter, build
+        from expclip_cache.base import DataError, TerminalReporter
         from expclip_cache.encoders import ClipSettings
         from expclip_cache.prediction import (
             Predictor,
@@ -63,8 +91,7 @@ def predict(
         from expclip_cache.workers import RunSettings
 
         paths = find_inputs(inputs, clips)
-        clip = build(ClipSettings, model=model, weights=weights, preprocess=preprocess, precision=precision)
-        run = build(RunSettings, device=device)
+        clip, run = settings_of(context, ClipSettings), settings_of(context, RunSettings)
         predictor = Predictor(clip, head, prompts, crop, run.device, frames)
         report = TerminalReporter()
         report.say(

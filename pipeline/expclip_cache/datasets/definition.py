@@ -135,9 +135,12 @@ def definition_of(dataset: DatasetSettings) -> Definition:
         SettingsError: the definition cannot be read, or the settings contradict it.
     """
     if not dataset.is_definition:
-        assert dataset.layout is not None  # DatasetSettings checks it
+        assert dataset.folder_layout is not None  # DatasetSettings checks it
         return Definition(
-            name=dataset.source, title=dataset.source, layout=dataset.layout, classes=canonical_order(dataset.classes)
+            name=dataset.source,
+            title=dataset.source,
+            layout=dataset.folder_layout,
+            classes=canonical_order(dataset.classes),
         )
     definition = load_definition(dataset.source)
     if dataset.layout not in (None, definition.layout):

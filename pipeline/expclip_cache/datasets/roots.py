@@ -4,12 +4,43 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from expclip_cache.base import DataError, SettingsError, load_yaml
+from expclip_cache.base import DataError, Reporter, SettingsError, load_yaml
 from expclip_cache.datasets.definition import Definition, definition_of
 from expclip_cache.datasets.settings import DatasetSettings
 
 ROOTS_FILE = Path("roots.yaml")
 """Optional, not tracked: dataset or definition name -> folder."""
+
+DRAWN = Path("data")
+"""The folder with the images of all drawn datasets."""
+
+
+def dataset_root(name: str, dataset: DatasetSettings, report: Reporter) -> Path:
+    """The root folder of a dataset whose images are needed: a drawn dataset is drawn if it is not there.
+
+    Args:
+        name: the dataset's key in params.yaml.
+        dataset: its settings.
+        report: shows a progress bar if there is something to draw.
+
+    Returns:
+        As `resolve_root`.
+
+    Raises:
+        SettingsError: as `resolve_root`.
+        DataError: as `resolve_root`, or the images cannot be drawn: data/NAME holds other files or cannot be written.
+        LostWorkerError: a process that was drawing died.
+    """
+    if dataset.draw:
+        from expclip_cache.demo import draw_set  # imports OpenCV
+
+        draw_set(name, dataset.draw, drawn_folder(name), report)
+    return resolve_root(name, dataset)
+
+
+def drawn_folder(name: str) -> Path:
+    """Where the images of a drawn dataset are, relative to the working folder."""
+    return DRAWN / name
 
 
 def resolve_root(
@@ -19,11 +50,11 @@ def resolve_root(
     roots_file: Path = ROOTS_FILE,
     given: Mapping[str, str] | None = None,
 ) -> Path:
-    """Find the root folder of a dataset.
+    """Find the root folder of a dataset; nothing is drawn.
 
-    If the source is a folder, it is the root. For a definition, the first of these is used: the environment variable
-    for the dataset's name in params.yaml, the one for the definition's name (so that five folds need one variable),
-    and the same two names in `roots_file`.
+    The root of a drawn dataset is data/NAME. If the source is a folder of images, it is the root. For a definition, the
+    first of these is used: the environment variable for the dataset's name in params.yaml, the one for the definition's
+    name (so that five folds need one variable), and the same two names in `roots_file`.
 
     Args:
         name: the dataset's key in params.yaml.
@@ -37,13 +68,25 @@ def resolve_root(
 
     Raises:
         SettingsError: the definition or the roots file cannot be used.
-        DataError: the root is not set anywhere or is not a folder; the message says what to set.
+        DataError: the root is not set anywhere or is not a folder, or a drawn dataset is not there as its settings
+            say; the message says what to do.
     """
+    if dataset.draw:
+        from expclip_cache.demo import is_drawn
+
+        folder = drawn_folder(name)
+        if not is_drawn(dataset.draw, folder):
+            raise DataError(
+                f"{folder}: expected the images that datasets.{name} draws, found "
+                f"{'another or an incomplete set' if folder.exists() else 'nothing'}. "
+                f"`python stages/manifest.py {name}` draws them."
+            )
+        return folder
     if not dataset.is_definition:
         return _existing_folder(
             dataset.source,
             f"datasets.{name}.source",
-            "Render or copy the images there, or correct the source.",
+            "Copy the images there, or correct the source.",
         )
     definition = definition_of(dataset)
     names = root_names(name, definition)

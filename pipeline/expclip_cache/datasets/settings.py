@@ -5,9 +5,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from expclip_cache.base import Section
+from expclip_cache.demo import DemoSetSettings
 
 Layout = Literal["image-folders", "frame-folders", "clip-list", "ferplus-csv"]
 """How a dataset is laid out on disk; docs/datasets.md describes each layout."""
+
+_DRAWN_LAYOUTS: dict[str, Layout] = {"images": "image-folders", "clips": "frame-folders"}
+"""What is drawn -> its layout."""
 
 
 class DatasetSettings(Section):
@@ -17,6 +21,9 @@ class DatasetSettings(Section):
         source: a folder of images, whose `layout` is given here, or a dataset definition (a .yaml file, see
             `Definition`), which sets the layout, the classes and the published counts. The root folder of a
             definition comes from the environment or from roots.yaml, so params.yaml holds no path of any machine.
+            With `draw`, the folder of the drawing code.
+        draw: draw the images, into data/NAME; they have the layout of the kind that is drawn.
+        layout: of a source that is a folder of images.
         classes: the classes to use, in any order; default: those found.
         labelled: whether class folders or clip lists are read as labels.
         fold: which fold, for a definition with folds.
@@ -26,6 +33,7 @@ class DatasetSettings(Section):
     """
 
     source: Annotated[str, Field(min_length=1)]
+    draw: DemoSetSettings | None = None
     layout: Layout | None = None
     classes: tuple[str, ...] = ()
     labelled: bool = True
@@ -38,13 +46,44 @@ class DatasetSettings(Section):
         """Whether `source` is a definition file rather than a folder."""
         return self.source.endswith((".yaml", ".yml"))
 
+    @property
+    def folder_layout(self) -> Layout | None:
+        """The layout of the images that are drawn, or the one given for a folder of images."""
+        return _DRAWN_LAYOUTS[self.draw.kind] if self.draw else self.layout
+
+    @model_validator(mode="after")
+    def _draws_what_it_reads(self) -> Self:
+        if self.draw is None:
+            return self
+        if self.is_definition:
+            raise ValueError(f"draw is given, but the source {self.source} is a definition file; remove one of the two")
+        if self.layout not in (None, self.folder_layout):
+            raise ValueError(
+                f"draw makes {self.draw.kind}, which have the layout {self.folder_layout}, found layout "
+                f"{self.layout}; remove it"
+            )
+        if self.labelled and not self.draw.labelled:
+            raise ValueError(
+                "draw.labelled is false, so the images have no class folders, but labelled is true; set labelled: "
+                "false, or remove draw.labelled"
+            )
+        if self.classes:
+            from expclip_cache.demo import EXPRESSIONS
+
+            if unknown := [name for name in self.classes if name not in EXPRESSIONS]:
+                raise ValueError(
+                    f"classes: expected expressions that are drawn ({', '.join(EXPRESSIONS)}), found "
+                    f"{', '.join(unknown)}"
+                )
+        return self
+
     @model_validator(mode="after")
     def _folders_need_a_layout(self) -> Self:
         if self.classes and not self.labelled:
             raise ValueError("classes are given, but labelled is false; remove one of the two")
         if self.is_definition:
             return self
-        if self.layout not in ("image-folders", "frame-folders"):
+        if self.folder_layout not in ("image-folders", "frame-folders"):
             found = "none" if self.layout is None else self.layout
             raise ValueError(
                 f"a source that is a folder needs layout: image-folders or frame-folders, found {found}; "

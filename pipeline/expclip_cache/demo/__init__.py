@@ -1,4 +1,4 @@
-"""The built-in demo: rendered faces, and tiny encoders that were trained on such faces."""
+"""The built-in demo: drawn faces, and tiny encoders that were trained on such faces."""
 
 import lazy_loader as lazy
 

@@ -8,10 +8,13 @@ from .drawing.person import SCENES as SCENES
 from .drawing.person import SHIRTS as SHIRTS
 from .drawing.person import Person as Person
 from .drawing.random_stream import RandomStream as RandomStream
+from .drawing.render import render_set as render_set
 from .drawing.sets import FRAMES as FRAMES
 from .drawing.sets import FaceSpec as FaceSpec
 from .drawing.sets import draw_item as draw_item
+from .drawing.sets import draw_items as draw_items
 from .drawing.sets import plan_face as plan_face
-from .drawing.sets import render_set as render_set
+from .drawn_set import draw_set as draw_set
+from .drawn_set import is_drawn as is_drawn
 from .settings import DemoSetSettings as DemoSetSettings
 from .settings import Style as Style

@@ -1,4 +1,4 @@
-"""The rendered demo sets: `demo:` in params.yaml."""
+"""What a drawn dataset shows: `draw` of a dataset in params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ Style = Literal["clean", "grey", "occluded", "drawing"]
 
 
 class DemoSetSettings(Section):
-    """One rendered set of demo faces.
+    """One set of drawn faces.
 
     Attributes:
         count: number of images or clips.

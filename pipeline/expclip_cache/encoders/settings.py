@@ -1,10 +1,10 @@
-"""The settings of the frozen encoders: `clip:` and `llm:` in params.yaml."""
+"""The settings of the frozen encoders: the entries of `backbones:` and `teachers:` in params.yaml."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from expclip_cache.base import Name, Section
+from expclip_cache.base import Section
 from expclip_cache.encoders import versions
 
 INSTRUCTION = (
@@ -18,7 +18,6 @@ class ClipSettings(Section):
     """The frozen CLIP: its image tower encodes the images, its text tower the prompts.
 
     Attributes:
-        name: of the folder of its features, features/<name>/.
         model: `demo`, an architecture of open_clip, `hf-hub:<owner>/<name>`, or a folder with open_clip_config.json.
         weights: `pretrained`, one of open_clip's tags, a .safetensors file, or `random`.
         preprocess: `reference` stretches the image to a square without mean and standard deviation, as Exp-CLIP does;
@@ -27,7 +26,6 @@ class ClipSettings(Section):
         precision: of weights and activations.
     """
 
-    name: Name = "clip"
     model: str = "demo"
     weights: str = "pretrained"
     preprocess: Literal["reference", "clip"] = "reference"
@@ -35,13 +33,13 @@ class ClipSettings(Section):
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
     def image_settings(self) -> dict[str, str | int]:
-        """Everything that determines an image feature, code versions included; the folder's name does not."""
-        settings = self.model_dump(exclude={"name", *_implied(self)})
+        """Everything that determines an image feature, code versions included."""
+        settings = self.model_dump(exclude=_implied(self))
         return {"encoder": "clip-image", **settings, **_image_versions(versions.CLIP)}
 
     def text_settings(self) -> dict[str, str | int]:
         """Everything that determines a text feature, code versions included."""
-        settings = self.model_dump(exclude={"name", "preprocess", "decode"})
+        settings = self.model_dump(exclude={"preprocess", "decode"})
         return {"encoder": "clip-text", **settings, "encoder_version": versions.CLIP}
 
 
@@ -49,7 +47,6 @@ class LlmSettings(Section):
     """The frozen BLIP-2 or InstructBLIP with a T5, whose encoder states are the targets.
 
     Attributes:
-        name: of the folder of its features, features/<name>/.
         model: `demo`, a Hugging Face repository, or a folder.
         weights: `random` builds the model untrained.
         revision: of a Hugging Face repository.
@@ -60,7 +57,6 @@ class LlmSettings(Section):
         precision: `reference` is float16 for the vision model, float32 for the Q-Former and bfloat16 for T5.
     """
 
-    name: Name = "llm"
     model: str = "demo"
     weights: Literal["pretrained", "random"] = "pretrained"
     revision: str | None = None
@@ -80,9 +76,9 @@ class LlmSettings(Section):
         return self
 
     def target_settings(self, draw: int = 0) -> dict[str, str | int | None]:
-        """Everything that determines a target, code versions included; the folder's name and `draws` do not."""
+        """Everything that determines a target, code versions included; `draws` does not."""
         drawn = {"draw": draw} if self.mode == "dropout" else {}
-        settings = self.model_dump(exclude={"name", "draws", *_implied(self)})
+        settings = self.model_dump(exclude={"draws", *_implied(self)})
         return {"encoder": "llm-target", **settings, **drawn, **_image_versions(versions.BLIP2_T5)}
 
 

@@ -4,6 +4,8 @@ The classes keep the parameter names of the complete models, so that a complete 
 decoder's tensors are left unread.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -27,6 +29,7 @@ from transformers import (
     T5Config,
     T5EncoderModel,
 )
+from transformers.utils import logging
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.files import FolderFiles, one_line
@@ -140,15 +143,16 @@ def _read_model(config: Blip2Config | InstructBlipConfig, files: FolderFiles, pr
     """Load safetensors, and require every tensor of the model and no others."""
     model_class = Blip2Targets if isinstance(config, Blip2Config) else InstructBlipTargets
     try:
-        loaded = model_class.from_pretrained(
-            files.folder,
-            config=config,
-            dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
-            use_safetensors=True,
-            local_files_only=True,
-            key_mapping=_token_table_mapping(files),
-            output_loading_info=True,
-        )
+        with _no_progress_bars():
+            loaded = model_class.from_pretrained(
+                files.folder,
+                config=config,
+                dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
+                use_safetensors=True,
+                local_files_only=True,
+                key_mapping=_token_table_mapping(files),
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise EncoderError(f"llm.model: the weights in {files.folder} cannot be loaded: {one_line(error)}.") from error
     # With `output_loading_info` the library returns a pair, which its types do not say.
@@ -162,6 +166,18 @@ def _read_model(config: Blip2Config | InstructBlipConfig, files: FolderFiles, pr
                 "folder again."
             )
     return model
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers from showing bars of its own between ours; a caller's setting is put back."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _token_table_mapping(files: FolderFiles) -> dict[str, str] | None:

@@ -1,11 +1,16 @@
 from .batch_size import ON_CPU as ON_CPU
+from .decoding import Images as Images
 from .decoding import decode_batches as decode_batches
 from .decoding import plan_batches as plan_batches
 from .encoding import encode_rows as encode_rows
 from .folder import extract as extract
 from .jobs import Job as Job
+from .jobs import RequestedEncoder as RequestedEncoder
+from .jobs import clip_encoder as clip_encoder
 from .jobs import clip_job as clip_job
+from .jobs import llm_encoder as llm_encoder
 from .jobs import llm_job as llm_job
+from .kept_pixels import keep_pixels as keep_pixels
 from .prompt_cache import encode_prompts as encode_prompts
-from .prompt_cache import write_prompt_cache as write_prompt_cache
 from .run import run_job as run_job
+from .run import run_jobs as run_jobs

@@ -101,7 +101,7 @@ def shard_mismatch(entry: ShardEntry, request: Request) -> list[str]:
 
 def mismatch(cached: Identity, shard_rows: int, request: Request) -> list[str]:
     """How cached features differ from what is requested, in words; empty if they are the same."""
-    ours, wanted = {**_implied_versions(request.settings), **cached.settings}, dict(request.settings)
+    ours, wanted = {**implied_versions(request.settings), **cached.settings}, dict(request.settings)
     if request.weights is not None:
         ours["weights_sha256"], wanted["weights_sha256"] = cached.encoder.get("weights_sha256"), request.weights
     changed = differences(ours, wanted)
@@ -111,7 +111,7 @@ def mismatch(cached: Identity, shard_rows: int, request: Request) -> list[str]:
     return changed
 
 
-def _implied_versions(settings: Mapping[str, Json]) -> dict[str, int]:
+def implied_versions(settings: Mapping[str, Json]) -> dict[str, int]:
     """Caches from before code versions were recorded hold the numbers of version 1."""
     return {key: 1 for key in settings if key.endswith("_version")}
 

@@ -4,6 +4,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,8 +27,22 @@ STALL_SECONDS = 300
 
 
 @dataclass(frozen=True)
+class Images:
+    """The images of one dataset.
+
+    Attributes:
+        root: their folder.
+        keep_in: folder where decoded images are kept, and taken from if they are there already.
+    """
+
+    manifest: Manifest
+    root: Path
+    keep_in: Path | None = None
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Decoded rows.
+    """Decoded rows of one dataset.
 
     Attributes:
         rows: n consecutive manifest rows.
@@ -47,80 +62,88 @@ class Batch:
 
 
 class _Decoder(Dataset[Batch]):
-    """Maps rows to what is decoded from them; runs inside the workers."""
+    """Maps rows of a dataset to what is decoded from them; runs inside the workers."""
 
-    def __init__(self, manifest: Manifest, root: Path, how: Preprocess, kept: KeptPixels | None):
-        self.manifest, self.root, self.how, self.kept = manifest, root, how, kept
+    def __init__(self, images: Sequence[Images], how: Preprocess, kept: Sequence[KeptPixels | None]):
+        self.images, self.how, self.kept = images, how, kept
 
-    def __getitem__(self, rows: range) -> Batch:
+    def __getitem__(self, place: tuple[int, range]) -> Batch:
+        dataset, rows = place
         size = self.how.size
-        pixels = np.zeros((len(rows), self.manifest.frames, 3, size, size), dtype=np.uint8)
+        pixels = np.zeros((len(rows), self.images[dataset].manifest.frames, 3, size, size), dtype=np.uint8)
         errors, failure = [], ""
         try:
-            for place, row_id in enumerate(rows):
-                errors.append(self._decode(row_id, pixels[place]))
+            for row_id, row_pixels in zip(rows, pixels, strict=True):
+                errors.append(self._decode(dataset, row_id, row_pixels))
         except DataError as error:
             # As a value: an exception would reach the client wrapped in the loader's own words.
             failure = str(error)
         return Batch(rows, torch.from_numpy(pixels), tuple(errors), failure)
 
-    def _decode(self, row_id: int, pixels: np.ndarray) -> str:
+    def _decode(self, dataset: int, row_id: int, pixels: np.ndarray) -> str:
         """Fill (f, 3, size, size) with the row's frames; returns the reason if one cannot be read.
 
         Raises:
             DataError: decoded images cannot be kept.
         """
+        images, kept = self.images[dataset], self.kept[dataset]
         decoded: dict[str, np.ndarray] = {}
         fresh = []
-        for frame, name in enumerate(self.manifest.rows[row_id].files):
-            if self.kept and self.kept.take(row_id, frame, pixels[frame]):
+        for frame, name in enumerate(images.manifest.rows[row_id].files):
+            if kept and kept.take(row_id, frame, pixels[frame]):
                 continue
             try:
                 if name not in decoded:
-                    decoded[name] = read_pixels(self.root / name, self.how)
+                    decoded[name] = read_pixels(images.root / name, self.how)
             except DataError as error:
                 pixels[:] = 0
                 return str(error) if len(pixels) == 1 else f"{name}: {error}"
             pixels[frame] = decoded[name]
             fresh.append(frame)
         # Only images that have the manifest's hash are kept under the manifest's name.
-        if self.kept and fresh and not changed_rows(self.manifest, self.root, [row_id]):
+        if kept and fresh and not changed_rows(images.manifest, images.root, [row_id]):
             for frame in fresh:
-                self.kept.keep(row_id, frame, pixels[frame])
+                kept.keep(row_id, frame, pixels[frame])
         return ""
 
 
 @contextmanager
 def decode_batches(
-    manifest: Manifest,
-    root: Path,
+    images: Sequence[Images],
     how: Preprocess,
-    batches: Iterable[range],
+    batches: Iterable[tuple[int, range]],
     *,
     workers: int,
     pin: bool,
-    keep_in: Path | None = None,
 ) -> Iterator[Iterator[Batch]]:
     """Decode batches in order, `workers` processes ahead (0: in this process), while the block runs.
 
     However the block ends, no worker outlives it.
 
     Args:
-        batches: the rows of each; taken one by one, a little ahead of the decoding, so they may be computed late.
-        keep_in: folder where decoded images are kept, and taken from if they are there already.
+        images: of each dataset.
+        batches: place in `images` and rows of each; taken one by one, a little ahead of the decoding, so they may be
+            computed late.
 
     Raises:
         DataError: decoded images cannot be kept.
         LostWorkerError: a worker died or hung; the message says which and what to do.
     """
-    kept = KeptPixels(keep_in, manifest, how) if keep_in else None
-    if kept:
-        kept.prepare()
-    decoder = _Decoder(manifest, root, how, kept)
+    kept = [KeptPixels(each.keep_in, each.manifest, how) if each.keep_in else None for each in images]
+    for file in filter(None, kept):
+        file.prepare()
+    ahead: deque[int] = deque()
     options: dict[str, Any] = {}
     if workers:
         options = {"prefetch_factor": 2, "worker_init_fn": partial(_begin_worker, os.getpid())}
-    loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=workers, pin_memory=pin, **options)
+    loader = DataLoader(
+        _Decoder(images, how, kept),
+        batch_size=None,
+        sampler=_noted(batches, ahead),
+        num_workers=workers,
+        pin_memory=pin,
+        **options,
+    )
     before = set(multiprocessing.active_children())
     children: list[BaseProcess] = []
     try:
@@ -128,18 +151,25 @@ def decode_batches(
         with stop_signals_blocked():
             batches_in_order = iter(loader)
             children += [child for child in multiprocessing.active_children() if child not in before]
-        yield _watched(batches_in_order, children)
+        yield _watched(batches_in_order, children, ahead)
     except _StalledError:
-        raise _lost(root, f"delivered nothing for {STALL_SECONDS} s") from None
+        raise _lost(images, ahead, f"delivered nothing for {STALL_SECONDS} s") from None
     except RuntimeError as error:
         # Torch notices a dead worker by signal, so this can come out of any line of the block.
         if "DataLoader" not in str(error):
             raise
-        raise _lost(root, f"died ({str(error).splitlines()[0]})") from None
+        raise _lost(images, ahead, f"died ({str(error).splitlines()[0]})") from None
     finally:
         _kill(children)
-        if kept:
-            kept.close()
+        for file in filter(None, kept):
+            file.close()
+
+
+def _noted(batches: Iterable[tuple[int, range]], ahead: deque[int]) -> Iterator[tuple[int, range]]:
+    """The batches; `ahead` gets the dataset of each, in the order in which they will be decoded."""
+    for dataset, rows in batches:
+        ahead.append(dataset)
+        yield dataset, rows
 
 
 def _begin_worker(parent: int, _: int) -> None:
@@ -149,10 +179,12 @@ def _begin_worker(parent: int, _: int) -> None:
     give_back_freed_memory()
 
 
-def _lost(root: Path, how: str) -> LostWorkerError:
+def _lost(images: Sequence[Images], ahead: Iterable[int], how: str) -> LostWorkerError:
+    """Names the folders from which something was to be decoded."""
+    roots = dict.fromkeys(str(images[dataset].root) for dataset in ahead)
     return LostWorkerError(
-        f"{root}: a decoding worker {how}. If memory ran out, use fewer workers or smaller batches; finished shards "
-        "are kept."
+        f"{', '.join(roots)}: a decoding worker {how}. If memory ran out, use fewer workers or smaller batches; "
+        "finished shards are kept."
     )
 
 
@@ -160,8 +192,8 @@ class _StalledError(Exception):
     """No batch came in time."""
 
 
-def _watched(batches: Iterator[Batch], workers: Sequence[BaseProcess]) -> Iterator[Batch]:
-    """The batches; if one does not come in time, the workers are killed, which ends any wait for them.
+def _watched(batches: Iterator[Batch], workers: Sequence[BaseProcess], ahead: deque[int]) -> Iterator[Batch]:
+    """The batches, each no longer `ahead`; if one does not come in time, the workers are killed, which ends any wait.
 
     Torch's own time limit does not cover the moment in which a tensor is handed over.
     """
@@ -193,6 +225,7 @@ def _watched(batches: Iterator[Batch], workers: Sequence[BaseProcess]) -> Iterat
         if batch.failure:
             raise DataError(batch.failure)
         yield batch
+        ahead.popleft()
 
 
 def _has_ended(workers: Sequence[BaseProcess]) -> bool:

@@ -1,103 +1,131 @@
 """The long part of an extraction: decode the rows of the missing shards, encode them, hand over full shards.
 
-The encoder never waits: images are decoded ahead of it in worker processes, it has its next batch before the results
-of the last are fetched, and a full shard is written while the next one is encoded.
+The encoder never waits, not even between two datasets: images are decoded ahead of it in worker processes, it has its
+next batch before the results of the last are fetched, and a full shard is written while the next one is encoded.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import torch
 
-from expclip_cache.base import DataError, EncoderError
+from expclip_cache.base import DataError, EncoderError, ExpclipError, LostWorkerError
 from expclip_cache.cache import Block, CacheSettings
 from expclip_cache.datasets import Manifest
-from expclip_cache.extraction.decoding import Batch, decode_batches, plan_batches
+from expclip_cache.extraction.decoding import Batch, Images, decode_batches, plan_batches
 from expclip_cache.extraction.encoding import encode_rows
 from expclip_cache.extraction.jobs import Encoder
-from expclip_cache.workers import RunSettings, Worker
+from expclip_cache.extraction.tasks import ShardTask
+from expclip_cache.workers import Worker
 
 MAX_REASON = 500
 """Characters kept of why an image could not be read; some libraries quote the file."""
 
 
-def encode_shards(
-    manifest: Manifest,
-    root: Path,
-    encoder: Encoder,
-    parts: Iterable[tuple[int, range]],
-    cache: CacheSettings,
-    run: RunSettings,
-    batch_size: int,
-    worker: Worker,
-    keep: Callable[[Block], None],
-) -> None:
-    """Encode shard after shard, without a pause between them.
+class DatasetFailedError(Exception):
+    """One dataset cannot be encoded; others may."""
 
-    Args:
-        root: folder of the images.
-        parts: number and rows of each shard; taken one by one, as the decoding gets there.
-        batch_size: images per batch, whatever `run` says.
+    def __init__(self, dataset: int, reason: ExpclipError):
+        super().__init__(dataset, reason)
+        self.dataset, self.reason = dataset, reason
+
+
+@dataclass
+class EncodingLoop:
+    """Encodes shard after shard, of any dataset, without a pause between them.
+
+    Attributes:
+        images: of each dataset.
         worker: told of every batch, and of what the user should know.
-        keep: called with each shard as soon as it is full, in another thread.
-
-    Raises:
-        DataError: an image cannot be read and `cache.on_bad_image` is `fail`; decoded images cannot be kept; or a
-            decoding worker died or hung.
-        EncoderError: a feature is not finite, or a single image does not fit into memory.
+        batch_size: images per batch.
+        decoders: decoding processes; 0 decodes in this one.
     """
-    in_progress: deque[tuple[int, range]] = deque()
 
-    def batches() -> Iterator[range]:
-        for part in parts:
-            in_progress.append(part)
-            yield from plan_batches([part[1]], max(1, batch_size // manifest.frames))
+    encoder: Encoder
+    images: Sequence[Images]
+    cache: CacheSettings
+    worker: Worker
+    batch_size: int
+    decoders: int
+    _in_progress: deque[ShardTask] = field(default_factory=deque)
 
-    pin = encoder.device.type == "cuda"
-    written: Future[None] | None = None
-    with (
-        decode_batches(
-            manifest, root, encoder.preprocess, batches(), workers=run.workers, pin=pin, keep_in=run.pixels
-        ) as decoded,
-        ThreadPoolExecutor(1, "shard-writer") as background,
-    ):
-        while (batch := next(decoded, None)) is not None:
-            number, rows = in_progress.popleft()
-            features = np.full((len(rows), encoder.width), np.nan, dtype=cache.dtype)
-            reasons: list[bytes] = []
-            pending: tuple[np.ndarray, torch.Tensor] | None = None
-            while True:
-                _apply_policy(manifest, batch, cache)
-                good = np.array([not error for error in batch.errors])
-                places = len(reasons) + np.flatnonzero(good)
-                encoded = places, encode_rows(encoder, batch.pixels, good, worker)
-                if pending:
-                    _fetch(manifest, features, rows, *pending, cache)
-                pending = encoded
-                reasons += [_reason(error) for error in batch.errors]
-                worker.advance(number, len(batch.rows))
-                if len(reasons) == len(rows):
-                    break
-                batch = next(decoded)
-            _fetch(manifest, features, rows, *pending, cache)
-            members = [manifest.rows[row] for row in rows]
-            block = Block(
-                number=number,
-                first_row=rows.start,
-                features=features,
-                labels=np.array([row.label for row in members], dtype=np.int32),
-                paths=tuple(os.fsencode(row.path) for row in members),
-                errors=tuple(reasons),
-            )
+    def run(self, shards: Iterable[ShardTask], keep: Callable[[ShardTask, Block], None]) -> None:
+        """Encode these shards.
+
+        Args:
+            shards: taken one by one, as the decoding gets there.
+            keep: called with each shard as soon as it is full, in another thread.
+
+        Raises:
+            DatasetFailedError: an image cannot be read and `cache.on_bad_image` is `fail`; a feature is not finite; a
+                single image does not fit into memory; or its decoded image cannot be kept. Full shards were kept.
+            DataError: decoded images cannot be kept at all.
+            LostWorkerError: a decoding worker died or hung.
+        """
+        self._in_progress.clear()
+        how, pin = self.encoder.preprocess, self.encoder.device.type == "cuda"
+        written: Future[None] | None = None
+        with (
+            decode_batches(self.images, how, self._batches(shards), workers=self.decoders, pin=pin) as decoded,
+            ThreadPoolExecutor(1, "shard-writer") as background,
+        ):
+            while (block := self._next_block(decoded)) is not None:
+                if written:
+                    written.result()
+                written = background.submit(keep, self._in_progress.popleft(), block)
             if written:
                 written.result()
-            written = background.submit(keep, block)
-        if written:
-            written.result()
+
+    def _batches(self, shards: Iterable[ShardTask]) -> Iterator[tuple[int, range]]:
+        """Dataset and rows of each batch; a shard is in progress from its first batch on."""
+        for shard in shards:
+            self._in_progress.append(shard)
+            rows_per_batch = max(1, self.batch_size // self.images[shard.dataset].manifest.frames)
+            for rows in plan_batches([shard.rows], rows_per_batch):
+                yield shard.dataset, rows
+
+    def _next_block(self, decoded: Iterator[Batch]) -> Block | None:
+        """The next shard, which is the first of those in progress; None if there is no other."""
+        try:
+            batch = next(decoded, None)
+            return self._encode(self._in_progress[0], chain([batch], decoded)) if batch else None
+        except LostWorkerError:
+            raise
+        except (DataError, EncoderError) as error:
+            raise DatasetFailedError(self._in_progress[0].dataset, error) from error
+
+    def _encode(self, shard: ShardTask, batches: Iterator[Batch]) -> Block:
+        manifest, rows = self.images[shard.dataset].manifest, shard.rows
+        features = np.full((len(rows), self.encoder.width), np.nan, dtype=self.cache.dtype)
+        reasons: list[bytes] = []
+        pending: tuple[np.ndarray, torch.Tensor] | None = None
+        while len(reasons) < len(rows):
+            batch = next(batches)
+            _apply_policy(manifest, batch, self.cache)
+            good = np.array([not error for error in batch.errors])
+            places = len(reasons) + np.flatnonzero(good)
+            encoded = places, encode_rows(self.encoder, batch.pixels, good, self.worker)
+            if pending:
+                _fetch(manifest, features, rows, *pending, self.cache)
+            pending = encoded
+            reasons += [_reason(error) for error in batch.errors]
+            self.worker.advance(shard.task, len(batch.rows))
+        if pending:
+            _fetch(manifest, features, rows, *pending, self.cache)
+        members = [manifest.rows[row] for row in rows]
+        return Block(
+            number=shard.number,
+            first_row=rows.start,
+            features=features,
+            labels=np.array([row.label for row in members], dtype=np.int32),
+            paths=tuple(os.fsencode(row.path) for row in members),
+            errors=tuple(reasons),
+        )
 
 
 def _fetch(

@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from expclip_cache.cache import Json
+from expclip_cache.cache import Json, canonical_json
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import ClipSettings, LlmSettings, Preprocess, library_versions, weights_sha256
+from expclip_cache.encoders import ClipSettings, LlmSettings, library_versions, weights_sha256
 
 if TYPE_CHECKING:
     import torch
+
+    from expclip_cache.encoders import Preprocess
 
 
 class Encoder(Protocol):
@@ -23,7 +25,7 @@ class Encoder(Protocol):
         ...
 
     @property
-    def preprocess(self) -> Preprocess:
+    def preprocess(self) -> "Preprocess":
         """How an image becomes the pixels that `encode_images` takes."""
         ...
 
@@ -44,40 +46,74 @@ class Encoder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Job:
-    """One extraction: whose images, which settings, into which cache.
+@dataclass(frozen=True, eq=False)
+class RequestedEncoder:
+    """A frozen image encoder that is not loaded yet. Two with the same settings are the same encoder.
 
     Attributes:
-        root: gives the folder of the images; called only if there is something to encode.
         settings: every setting of the encoder that changes a number, by name; known without loading it.
         weights: SHA-256 of the weights where they are on this machine, else None; compared with a finished cache's.
         libraries: gives the installed versions of what makes the features, by name, without loading it.
         load: builds the encoder on the device it is given (see `RunSettings.device`); called by each worker, only if
             there is something to encode. Picklable.
+    """
+
+    settings: Mapping[str, Json]
+    weights: Callable[[], str | None]
+    libraries: Callable[[], Mapping[str, str]]
+    load: Callable[[str], Encoder]
+
+    @property
+    def key(self) -> bytes:
+        """The settings as canonical JSON."""
+        return canonical_json(self.settings)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One extraction: whose images, which encoder, into which cache.
+
+    Attributes:
+        root: gives the folder of the images; called only if there is something to encode.
         out: folder or address of the cache.
+        shared_with: how many other encoders of the study read these images with the same preprocessing; decides
+            whether `run.pixels: auto` keeps the decoded images.
     """
 
     manifest: Manifest
     root: Callable[[], Path]
-    settings: dict[str, Json]
-    weights: Callable[[], str | None]
-    libraries: Callable[[], Mapping[str, str]]
-    load: Callable[[str], Encoder]
+    encoder: RequestedEncoder
     out: Path | str
+    shared_with: int = 0
 
 
-def clip_job(manifest: Manifest, root: Callable[[], Path], clip: ClipSettings, out: Path | str) -> Job:
-    """CLIP image features of a dataset; nothing is loaded yet."""
-    return Job(
-        manifest=manifest,
-        root=root,
+def clip_encoder(clip: ClipSettings) -> RequestedEncoder:
+    """The image tower of a CLIP; nothing is loaded yet."""
+    return RequestedEncoder(
         settings=clip.image_settings(),
         weights=partial(weights_sha256, clip),
         libraries=partial(library_versions, clip),
         load=partial(_load_clip, clip),
-        out=out,
     )
+
+
+def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
+    """A BLIP-2 up to its T5 encoder; nothing is loaded yet.
+
+    Args:
+        draw: which draw of the dropout masks, in mode dropout.
+    """
+    return RequestedEncoder(
+        settings=llm.target_settings(draw),
+        weights=partial(weights_sha256, llm),
+        libraries=partial(library_versions, llm),
+        load=partial(_load_llm, llm, draw),
+    )
+
+
+def clip_job(manifest: Manifest, root: Callable[[], Path], clip: ClipSettings, out: Path | str) -> Job:
+    """CLIP image features of a dataset; nothing is loaded yet."""
+    return Job(manifest, root, clip_encoder(clip), out)
 
 
 def llm_job(manifest: Manifest, root: Callable[[], Path], llm: LlmSettings, out: Path | str, draw: int = 0) -> Job:
@@ -86,15 +122,7 @@ def llm_job(manifest: Manifest, root: Callable[[], Path], llm: LlmSettings, out:
     Args:
         draw: which draw of the dropout masks, in mode dropout.
     """
-    return Job(
-        manifest=manifest,
-        root=root,
-        settings=llm.target_settings(draw),
-        weights=partial(weights_sha256, llm),
-        libraries=partial(library_versions, llm),
-        load=partial(_load_llm, llm, draw),
-        out=out,
-    )
+    return Job(manifest, root, llm_encoder(llm, draw), out)
 
 
 def _load_clip(clip: ClipSettings, device: str) -> Encoder:

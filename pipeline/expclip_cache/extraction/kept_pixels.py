@@ -18,6 +18,7 @@ from expclip_cache.base import DataError
 from expclip_cache.cache import canonical_json
 from expclip_cache.datasets import Manifest
 from expclip_cache.encoders import PIXELS, Preprocess
+from expclip_cache.workers import RunSettings
 
 LAYOUT = 1
 """Version of this file's layout."""
@@ -26,6 +27,29 @@ CHECKSUM = 8
 """Bytes of an XXH3-64; all zero where nothing was written."""
 
 PAGE = 4096
+
+FOLDER = Path("pixels")
+"""Where `run.pixels: auto` keeps decoded images, in the working folder."""
+
+
+def keep_pixels(run: RunSettings, device_type: str, other_readers: int) -> Path | None:
+    """The folder in which an encoder keeps decoded images; None if it keeps none.
+
+    `run.pixels: auto` keeps them where that pays: on a GPU decoding is the bottleneck, and another encoder takes them.
+    On a CPU decoding is a hundredth of the work.
+
+    Args:
+        device_type: of the encoder's device, such as `cpu` or `cuda`.
+        other_readers: how many other encoders read the same images with the same preprocessing.
+
+    >>> keep_pixels(RunSettings(), "cuda", 1)
+    PosixPath('pixels')
+    >>> keep_pixels(RunSettings(), "cpu", 1), keep_pixels(RunSettings(), "cuda", 0)
+    (None, None)
+    """
+    if run.pixels != "auto":
+        return run.pixels
+    return FOLDER if device_type == "cuda" and other_readers else None
 
 
 class KeptPixels:

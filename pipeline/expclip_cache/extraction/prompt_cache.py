@@ -1,12 +1,25 @@
 """Cache the text tower's embeddings of prompts, in the same format as images: one row per distinct text."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from expclip_cache.cache import CacheSettings, CacheWriter, FeatureCache, Json, canonical_json
-from expclip_cache.encoders import ClipSettings
+import numpy as np
+
+from expclip_cache.base import CacheError, Reporter, SilentReporter
+from expclip_cache.cache import (
+    INDEX,
+    CacheSettings,
+    CacheWriter,
+    FeatureCache,
+    Json,
+    canonical_json,
+    differences,
+    store_at,
+)
+from expclip_cache.encoders import ClipSettings, library_differences, library_versions, weights_sha256
+from expclip_cache.extraction.decide import implied_versions
 
 if TYPE_CHECKING:
     import torch
@@ -14,6 +27,11 @@ if TYPE_CHECKING:
 
 class TextEncoder(Protocol):
     """A frozen text encoder, loaded."""
+
+    @property
+    def device(self) -> "torch.device":
+        """Where it runs."""
+        ...
 
     def describe(self) -> dict[str, Json]:
         """What is known only once it is loaded."""
@@ -30,8 +48,13 @@ def encode_prompts(
     clip: ClipSettings | None = None,
     cache: CacheSettings | None = None,
     device: str = "auto",
+    report: Reporter | None = None,
 ) -> FeatureCache:
-    """Run CLIP's text tower over prompts and cache their embeddings, replacing what is there.
+    """Run CLIP's text tower over prompts and cache their embeddings.
+
+    An embedding depends on its text alone, bit for bit. Where `out` holds embeddings of the same CLIP, stored in the
+    same way, only new texts are encoded; where it holds these very texts, nothing is loaded or written. Anything else
+    is replaced, whatever `cache.on_mismatch` says.
 
     Args:
         texts: prompts, such as the texts of `prompt_table`; repeats count once.
@@ -39,48 +62,95 @@ def encode_prompts(
         clip: whose text tower; by default the demo's.
         cache: how features are stored.
         device: see `RunSettings.device`.
+        report: hears what is done; by default nobody does.
 
     Returns:
-        The cache: (p, d) features of the p distinct texts, raw.
+        The cache: (p, d) features of the p distinct texts, raw, in the order in which they first occur.
 
     Raises:
         CacheError: the cache cannot be written, or another process is writing it.
         EncoderError: the CLIP cannot be loaded, or a prompt is too long for it.
     """
-    from expclip_cache.encoders import load_clip
-    from expclip_cache.workers import resolve_device
-
-    clip = clip or ClipSettings()
-    return write_prompt_cache(
-        texts, load_clip(clip, resolve_device(device)), clip.text_settings(), out, cache or CacheSettings()
-    )
-
-
-def write_prompt_cache(
-    texts: Sequence[str],
-    encoder: TextEncoder,
-    settings: Mapping[str, Json],
-    out: Path | str,
-    cache: CacheSettings,
-) -> FeatureCache:
-    """Encode texts and write them as a cache of one shard; see `encode_prompts`.
-
-    Args:
-        settings: see `ClipSettings.text_settings`.
-    """
-    distinct = list(dict.fromkeys(texts))
-    described = encoder.describe()
-    library = described.pop("library")
+    clip, cache, report = clip or ClipSettings(), cache or CacheSettings(), report or SilentReporter()
+    wanted = list(dict.fromkeys(texts))
+    there, known = _reusable(out, wanted, clip, cache, report)
+    if there and list(known) == wanted:
+        report.say(f"{out}: complete, {len(wanted)} prompts; nothing to do")
+        return there
+    new = [text for text in wanted if text not in known]
+    if there and not new:
+        described, library, embeddings = dict(there.identity.encoder), there.libraries[0], {}
+    else:
+        encoder = _load(clip, device)
+        described = encoder.describe()
+        library = described.pop("library")
+        # Weights that came to this machine just now could not be compared before.
+        if there and differences(there.identity.encoder, described):
+            there, known, new = None, {}, wanted
+        embeddings = _encode(encoder, new, f"{out} on {encoder.device}", report)
+    rows = [there[known[text]] if there and text in known else embeddings[text] for text in wanted]
     with CacheWriter(
         out,
         # A row's path is its text.
-        manifest=hashlib.sha256(canonical_json(distinct)).hexdigest(),
-        settings=settings,
+        manifest=hashlib.sha256(canonical_json(wanted)).hexdigest(),
+        settings=there.identity.settings if there else clip.text_settings(),
         encoder=described,
         library=library,
-        shard_rows=len(distinct),
+        shard_rows=len(wanted),
         dtype=cache.dtype,
         replace=True,
     ) as writer:
-        writer.add(encoder.encode_texts(distinct).cpu().numpy(), paths=distinct)
+        writer.add(np.stack(rows), paths=wanted)
+    report.say(f"{out}: {len(wanted)} prompts, {len(new)} of them new")
     return FeatureCache(out)
+
+
+def _reusable(
+    out: Path | str, wanted: Sequence[str], clip: ClipSettings, cache: CacheSettings, report: Reporter
+) -> tuple[FeatureCache | None, dict[str, int]]:
+    """The cache that is there and its rows by text, if they are what encoding them again would give."""
+    store = store_at(out)
+    if store.size(INDEX) is None:
+        return None, {}
+    try:
+        there = FeatureCache(store)
+        known = {text: row for row, text in enumerate(there.paths())}
+    except CacheError as error:
+        report.say(f"{error} Encoding every prompt again.")
+        return None, {}
+    settings = {**clip.text_settings(), "dtype": cache.dtype}
+    cached = {**implied_versions(settings), **there.identity.settings, "manifest": None}
+    weights = weights_sha256(clip)
+    if differences(cached, {**settings, "manifest": None}) or weights not in (
+        None,
+        there.identity.encoder.get("weights_sha256"),
+    ):
+        return None, {}
+    installed = library_versions(clip)
+    if changed := [line for library in there.libraries for line in library_differences(library, installed)]:
+        # One shard names one combination of versions.
+        if cache.on_other_library == "refuse" or not known.keys() >= set(wanted):
+            return None, {}
+        report.say(f"{out}: keeping prompts encoded under other library versions: {'; '.join(changed)}")
+    return there, known
+
+
+def _encode(encoder: TextEncoder, texts: Sequence[str], title: str, report: Reporter) -> dict[str, np.ndarray]:
+    """Text -> (d,) float32, raw.
+
+    One at a time: matrix products round differently for batches of different sizes, and a text's embedding must not
+    depend on which other texts are encoded in the same call.
+    """
+    embeddings = {}
+    with report.bar(title, len(texts), "prompt") as bar:
+        for text in texts:
+            embeddings[text] = encoder.encode_texts([text])[0].cpu().numpy()
+            bar.advance(1)
+    return embeddings
+
+
+def _load(clip: ClipSettings, device: str) -> TextEncoder:
+    from expclip_cache.encoders import load_clip
+    from expclip_cache.workers import resolve_device
+
+    return load_clip(clip, resolve_device(device))

@@ -1,19 +1,16 @@
-"""Run a frozen encoder over a manifest once and cache its features: survey, decide, do."""
+"""Run a frozen encoder over manifests once and cache its features: survey, decide, do."""
 
-from expclip_cache.base import CacheError, DataError, Reporter, SettingsError
-from expclip_cache.cache import (
-    INDEX,
-    MANIFEST,
-    CacheSettings,
-    CacheWriter,
-    FeatureCache,
-    plan_shards,
-    shard_name,
-)
-from expclip_cache.extraction.decide import Decision, Request, decide, other_libraries, shard_mismatch
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache as remembered
+
+from expclip_cache.base import EncoderError, ExpclipError, Reporter, SettingsError
+from expclip_cache.cache import CacheSettings, FeatureCache
 from expclip_cache.extraction.encode_missing import encode_missing
-from expclip_cache.extraction.jobs import Job
-from expclip_cache.extraction.survey import proved_shards, survey
+from expclip_cache.extraction.job_run import JobRun
+from expclip_cache.extraction.jobs import Job, RequestedEncoder
 from expclip_cache.workers import RunSettings
 
 
@@ -40,101 +37,82 @@ def run_job(
         EncoderError: the encoder cannot be loaded or run.
         SettingsError: `part` is not a part of the plan.
     """
-    plan = plan_shards(len(job.manifest.rows), cache.shard_rows)
-    numbers = range(len(plan)) if part is None else part
-    if not 0 <= numbers.start < numbers.stop <= len(plan):
-        raise SettingsError(f"shards {numbers.start}:{numbers.stop}: expected a part of 0:{len(plan)}.")
-    with CacheWriter(
-        job.out,
-        manifest=job.manifest,
-        settings=job.settings,
-        shard_rows=cache.shard_rows,
-        dtype=cache.dtype,
-        part=part,
-    ) as writer:
-        found = survey(writer.store, numbers)
-        request = Request(
-            out=str(job.out),
-            settings=writer.settings,
-            # Hashing the weights of a large model takes minutes, and an empty folder has nothing to compare.
-            weights=job.weights() if found.index or found.entries else None,
-            libraries=job.libraries(),
-            plan=plan,
-            shard_rows=cache.shard_rows,
-            part=numbers,
-            whole=part is None,
-            on_mismatch=cache.on_mismatch,
-            on_other_library=cache.on_other_library,
-        )
-        decision = decide(found, request)
-        for note in (*found.damage, *decision.notes):
-            report.say(note)
-        prepare(decision, writer)
-        if decision.complete and found.index:
-            report.say(f"{job.out}: complete, {len(found.index)} rows; nothing to do")
-            return found.index
-        if kept := len(numbers) - len(decision.encode):
-            report.say(f"{job.out}: {kept} of {len(numbers)} shards are there already")
-        if decision.encode:
-            encode_missing(job, writer, decision, plan, found.entries, cache, run, report)
-        if part is not None:
-            record_other_parts(writer, request, report)
-        if missing := len(plan) - len(writer.recorded):
-            report.say(f"{job.out}: this part is done; {missing} of {len(plan)} shards are still to be made")
-            return None
-        refuse_all_skipped(job, writer)
-        finished = writer.finish()
-    if finished and finished.skipped:
-        report.say(f"{job.out}: {len(finished.skipped)} of {len(finished)} rows could not be read; see {INDEX}")
-    return finished
+    return _run([job], cache, run, report, part)[0].cache
 
 
-def prepare(decision: Decision, writer: CacheWriter) -> None:
-    """Bring the place of a cache to the state in which its missing shards can be added."""
-    store = writer.store
-    if decision.replace:
-        shards = {name for name in store.sizes() if name.startswith("shard-")} | store.waiting()
-        for name in [INDEX, MANIFEST, *sorted(shards)]:
-            store.remove(name)
-    if decision.drop_index:
-        with writer.claim.index():
-            store.remove(INDEX)
-    for number in decision.send:
-        store.put(shard_name(number))
-    for entry in (decision.keep or {}).values():
-        writer.record(entry)
-    writer.put_manifest()
+def run_jobs(jobs: Sequence[Job], cache: CacheSettings, run: RunSettings, report: Reporter) -> list[FeatureCache]:
+    """The same for several datasets: one set of workers, which load the encoder once.
 
+    Each cache is what `run_job` would make of it, bit for bit, and it is complete as soon as its own shards are. A
+    dataset that cannot be encoded is named at once, and the error is raised when the others are done. Jobs of different
+    encoders are done one encoder after another.
 
-def record_other_parts(writer: CacheWriter, request: Request, report: Reporter) -> None:
-    """Count the shards that others have finished.
+    Returns:
+        The complete caches, in the order of the jobs.
 
     Raises:
-        CacheError: one of them was made with other settings, or under library versions that are refused.
+        CacheError, DataError, EncoderError: see `run_job`. If several caches cannot be made, one error gives every
+            reason: of the class that they have in common, or else an ExpclipError.
+        SettingsError: two jobs have the same cache.
     """
-    others, damage = proved_shards(writer.store, (n for n in range(len(request.plan)) if n not in request.part))
-    for note in damage:
-        report.say(note)
-    for entry in others.values():
-        if changed := shard_mismatch(entry, request):
-            raise CacheError(
-                f"{request.out}: this part is done, but {shard_name(entry.number)}: {'; '.join(changed)}. "
-                "All parts need the same settings: delete that shard and make it again with these."
-            )
-        writer.record(entry)
-    for note in other_libraries([entry.library for entry in others.values()], request):
-        report.say(note)
+    (place, count), *_ = Counter(str(job.out) for job in jobs).most_common(1) or [("", 0)]
+    if count > 1:
+        raise SettingsError(f"{place}: is the cache of {count} jobs. Give each dataset a cache of its own.")
+    finished = [done.cache for done in _run(jobs, cache, run, report)]
+    return [complete for complete in finished if complete is not None]
 
 
-def refuse_all_skipped(job: Job, writer: CacheWriter) -> None:
-    """A cache without a single feature is not worth an index.
+def _run(
+    jobs: Sequence[Job], cache: CacheSettings, run: RunSettings, report: Reporter, part: range | None = None
+) -> list[JobRun]:
+    encoders: dict[bytes, RequestedEncoder] = {}
+    for job in jobs:
+        encoders.setdefault(job.encoder.key, _asked_once(job.encoder))
+    runs = [JobRun(job, encoders[job.encoder.key], cache, part, report) for job in jobs]
+    with ExitStack() as unlocked_at_the_end:
+        for each in runs:
+            unlocked_at_the_end.push(each.__exit__)
+            try:
+                each.begin()
+            except ExpclipError as error:
+                each.fail(error, others=len(runs) > 1)
+        for each in runs:
+            if each.is_open and not each.decision.encode:
+                each.finish(others=len(runs) > 1)
+        for encoder in encoders.values():
+            _encode([each for each in runs if each.encoder is encoder], runs, cache, run, report)
+    if failures := [each.failure for each in runs if each.failure]:
+        raise _together(failures, len(runs))
+    return runs
 
-    Raises:
-        DataError: not one row could be read.
-    """
-    skipped = [item for number in sorted(writer.recorded) for item in writer.recorded[number].skipped]
-    if len(skipped) == len(job.manifest.rows):
-        raise DataError(
-            f"{job.manifest.name}: not one of its {len(skipped)} rows could be read; the first, "
-            f"{skipped[0]['path']!r}: {skipped[0]['reason']}."
-        )
+
+def _encode(
+    runs: Sequence[JobRun], all_runs: Sequence[JobRun], cache: CacheSettings, run: RunSettings, report: Reporter
+) -> None:
+    """Make what is missing of one encoder's caches; an encoder that cannot be loaded does not stop the others."""
+    left = [each for each in runs if each.can_go_on]
+    if not left:
+        return
+    try:
+        encode_missing(left, cache, run, report)
+    except EncoderError as error:
+        if any(each.can_go_on for each in all_runs if each not in runs):
+            report.say(f"an encoder cannot be used, the others go on: {error}")
+        for each in left:
+            if each.can_go_on:
+                each.fail(error, others=False)
+
+
+def _asked_once(encoder: RequestedEncoder) -> RequestedEncoder:
+    """The same encoder, whose weights are hashed and libraries looked up at most once, for all datasets."""
+    return replace(encoder, weights=remembered(encoder.weights), libraries=remembered(encoder.libraries))
+
+
+def _together(failures: Sequence[ExpclipError], count: int) -> ExpclipError:
+    """One error for all caches that cannot be made; a reason that several have is given once."""
+    reasons = {str(failure): failure for failure in failures}
+    if len(reasons) == 1:
+        return failures[0]
+    classes = {type(reason) for reason in reasons.values()}
+    common = classes.pop() if len(classes) == 1 else ExpclipError
+    return common("\n".join([f"{len(failures)} of {count} caches cannot be made.", *reasons]))

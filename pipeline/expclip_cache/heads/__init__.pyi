@@ -5,8 +5,10 @@ from .contrastive import ContrastiveHeads as ContrastiveHeads
 from .contrastive import fit_contrastive as fit_contrastive
 from .head_file import KEY as KEY
 from .head_file import read_head as read_head
+from .head_file import read_record as read_record
 from .head_file import write_head as write_head
 from .loss import contrastive_loss as contrastive_loss
+from .results import write_head_results as write_head_results
 from .ridge.fitting import RidgeHead as RidgeHead
 from .ridge.fitting import fit_ridge as fit_ridge
 from .ridge.lambda_choice import HeldOutLosses as HeldOutLosses
@@ -25,10 +27,12 @@ from .ridge.stored_moments import complete_moments as complete_moments
 from .ridge.stored_moments import sum_part as sum_part
 from .ridge.summing import sum_all_groups as sum_all_groups
 from .settings import ContrastiveSettings as ContrastiveSettings
-from .settings import Fit as Fit
+from .settings import HeadSettings as HeadSettings
 from .settings import RidgeSettings as RidgeSettings
 from .settings import TrainSettings as TrainSettings
-from .sweeping import SweepHead as SweepHead
-from .sweeping import sweep as sweep
+from .study import StudyHead as StudyHead
+from .study import complete_heads as complete_heads
+from .study import head_path as head_path
+from .study import head_seeds as head_seeds
 from .training import TrainedHeads as TrainedHeads
 from .training import train_heads as train_heads

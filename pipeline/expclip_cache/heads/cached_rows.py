@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from expclip_cache.base import CacheError
 from expclip_cache.cache import FeatureCache
 
 
@@ -19,7 +20,15 @@ class CachedRows:
         Args:
             caches: of equal width, for example the draws of one target.
             rows: (m,) int64 ids, the same for every cache; row k of the view is row k % m of cache k // m.
+
+        Raises:
+            CacheError: the widths differ.
         """
+        for cache in caches:
+            if cache.width != caches[0].width:
+                raise CacheError(
+                    f"{cache}: expected features of width {caches[0].width}, as in {caches[0]}, found {cache.width}."
+                )
         self._caches = tuple(caches)
         self._rows = np.asarray(rows, dtype=np.int64)
 

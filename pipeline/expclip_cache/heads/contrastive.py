@@ -10,9 +10,9 @@ import torch
 from expclip_cache.base import Bar, Reporter, SilentReporter
 from expclip_cache.cache import FeatureCache, Json, paired_rows
 from expclip_cache.heads.cached_rows import CachedRows
-from expclip_cache.heads.fused_step import Recipe
-from expclip_cache.heads.head_file import fingerprints_of, write_head
+from expclip_cache.heads.head_file import write_head
 from expclip_cache.heads.memory import fits_in_memory
+from expclip_cache.heads.recipe import Recipe, contrastive_record, recipes_of
 from expclip_cache.heads.settings import ContrastiveSettings
 from expclip_cache.heads.training import TrainedHeads, train_heads
 from expclip_cache.workers import resolve_device
@@ -36,7 +36,8 @@ class ContrastiveHeads:
 
     def write(self, number: int, path: Path, **more: Json) -> None:
         """Write head `number` with its settings, and more that the file should record; see `write_head`."""
-        write_head(path, self.weights[number], {**self.settings[number], **more})
+        found = {"rows": self.rows, "losses": [round(loss, 6) for loss in self.losses[number].tolist()]}
+        write_head(path, self.weights[number], {**self.settings[number], "found": found, **more})
 
 
 def fit_contrastive(
@@ -66,7 +67,7 @@ def fit_contrastive(
         SettingsError: there are fewer images than one batch.
     """
     draws = [targets] if isinstance(targets, FeatureCache) else list(targets)
-    recipes = [Recipe(seed, settings.lr, settings.weight_decay) for seed in settings.seeds]
+    recipes = recipes_of(settings)
     return train_on_caches(images, draws, settings, recipes, device, report or SilentReporter())
 
 
@@ -77,13 +78,12 @@ def train_on_caches(
     recipes: Sequence[Recipe],
     device: str,
     report: Reporter,
-    teachers: int = 1,
 ) -> ContrastiveHeads:
     """Train one head per recipe, in groups if all at once would not fit in memory; see `train_heads`.
 
     Args:
-        targets: all draws of the first teacher, then of the second, ...
-        teachers: number of teachers that the targets belong to.
+        targets: the draws of one target.
+        settings: epochs, batch size and momentum of all heads; the recipes hold the rest.
     """
     where, scale = resolve_device(device), images.logit_scale
     rows = paired_rows(images, *targets)
@@ -95,18 +95,15 @@ def train_on_caches(
     steps = settings.epochs * (len(rows) // settings.batch_size) * len(groups)
 
     def train(group: Sequence[Recipe], bar: Bar) -> TrainedHeads:
-        return train_heads(
-            x, y, scale, settings, where, bar.advance, resident=resident, recipes=group, teachers=teachers
-        )
+        return train_heads(x, y, scale, settings, where, bar.advance, resident=resident, recipes=group)
 
     with report.bar(f"training {len(recipes)} heads on {where}", steps, "step") as bar:
         trained = [train(group, bar) for group in groups]
-    draws = len(targets) // teachers
     return ContrastiveHeads(
         weights=np.concatenate([heads.weights for heads in trained]),
         losses=np.concatenate([heads.losses for heads in trained]),
         rows=len(rows),
-        settings=tuple(_recorded(settings, recipe, images, targets[recipe.teacher * draws]) for recipe in recipes),
+        settings=tuple(contrastive_record(settings, recipe, images, targets) for recipe in recipes),
     )
 
 
@@ -123,12 +120,3 @@ def _groups(
         size = -(-size // 2)
     for start in range(0, len(recipes), size):
         yield recipes[start : start + size]
-
-
-def _recorded(
-    settings: ContrastiveSettings, recipe: Recipe, images: FeatureCache, targets: FeatureCache
-) -> dict[str, Json]:
-    """What the file of one head records."""
-    shared = settings.model_dump(include={"epochs", "batch_size", "momentum"})
-    own = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "seed": recipe.seed}
-    return shared | own | {"fingerprints": fingerprints_of(images, targets)}

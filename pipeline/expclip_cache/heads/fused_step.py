@@ -2,28 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """What may differ between heads that train together.
-
-    Attributes:
-        seed: of the initial weights and of the shuffling.
-        lr: learning rate.
-        weight_decay: L2 penalty, as `torch.optim.SGD` defines it.
-        teacher: index of the targets that the head learns from.
-    """
-
-    seed: int
-    lr: float
-    weight_decay: float
-    teacher: int = 0
+from expclip_cache.heads.recipe import Recipe
 
 
 def initial_weights(seed: int, width: int, target_width: int) -> torch.Tensor:

@@ -5,37 +5,44 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
 from expclip_cache.base import DataError, write_atomically
 from expclip_cache.cache import FeatureCache, Json
 
 KEY = "mlp.weight"
+CHECKSUM = "xxh3_128"
+"""Key of the checksum over the matrix and everything else that the file records."""
 
 
 def fingerprints_of(images: FeatureCache, targets: FeatureCache | Sequence[FeatureCache]) -> dict[str, Json]:
     """The fingerprints of the caches that a head was fitted on, as head files record them."""
-    if isinstance(targets, FeatureCache):
-        found: Json = targets.identity.fingerprint
-    else:
-        found = [cache.identity.fingerprint for cache in targets]
+    caches = [targets] if isinstance(targets, FeatureCache) else targets
+    prints = [cache.identity.fingerprint for cache in caches]
+    found: Json = prints if len(prints) > 1 else prints[0]
     return {"images": images.identity.fingerprint, "targets": found}
 
 
 def write_head(path: Path, weights: np.ndarray, settings: Mapping[str, Json]) -> None:
-    """Write W (t, d) as float32, with its settings as metadata. The same head and settings give the same bytes."""
+    """Write W (t, d) as float32, with its settings and a checksum as metadata.
+
+    The same head and settings give the same bytes.
+    """
     from safetensors.numpy import save
 
+    matrix = np.ascontiguousarray(weights, dtype=np.float32)
     # One metadata entry: safetensors does not keep the order of several.
-    metadata = {"settings": json.dumps(settings, sort_keys=True)}
+    metadata = {"settings": json.dumps({**settings, CHECKSUM: _checksum(matrix, settings)}, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, save({KEY: np.ascontiguousarray(weights, dtype=np.float32)}, metadata=metadata))
+    write_atomically(path, save({KEY: matrix}, metadata=metadata))
 
 
 def read_head(path: Path) -> np.ndarray:
     """W (t, d) float32.
 
     Raises:
-        DataError: the file is missing, is not a safetensors file, or does not hold exactly one matrix `mlp.weight`.
+        DataError: the file is missing, is not a safetensors file, does not hold exactly one matrix `mlp.weight`, or
+            the content does not match the checksum that the file records.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -51,4 +58,39 @@ def read_head(path: Path) -> np.ndarray:
     if set(tensors) != {KEY} or tensors[KEY].ndim != 2:
         found = ", ".join(f"{name} {tensor.shape}" for name, tensor in tensors.items())
         raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {found}.")
+    record = _metadata(path)
+    recorded = record.pop(CHECKSUM, None)
+    if recorded is not None and recorded != _checksum(tensors[KEY], record):
+        raise DataError(f"{path}: does not match its own checksum; the file is damaged. Fit the head again.")
     return tensors[KEY].astype(np.float32)
+
+
+def read_record(path: Path) -> dict[str, Json]:
+    """What a head's file records about its fit, see `write_head`; empty if it records nothing.
+
+    Raises:
+        DataError: the file is missing or is not a safetensors file.
+    """
+    record = _metadata(path)
+    record.pop(CHECKSUM, None)
+    return record
+
+
+def _metadata(path: Path) -> dict[str, Json]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            record = json.loads((file.metadata() or {}).get("settings", "{}"))
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: is not a safetensors file ({error}). Fit the head again.") from None
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _checksum(matrix: np.ndarray, settings: Mapping[str, Json]) -> str:
+    about = [matrix.dtype.str, matrix.shape, dict(settings)]
+    digest = xxhash.xxh3_128(json.dumps(about, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(matrix).data)
+    return digest.hexdigest()

@@ -1,6 +1,6 @@
 """Contrastive training of the projection head W (t, d) on features in memory or on disk.
 
-Several heads (seeds, learning rates, weight decays, teachers) train at once as one batched problem. Each comes out as
+Several heads (seeds, learning rates, weight decays) train at once as one batched problem. Each comes out as
 it would alone, up to the rounding of batched products.
 """
 
@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from expclip_cache.base import SettingsError
-from expclip_cache.heads.fused_step import HeadGroup, Recipe
+from expclip_cache.heads.fused_step import HeadGroup
+from expclip_cache.heads.recipe import Recipe, recipes_of
 from expclip_cache.heads.settings import ContrastiveSettings
 
 ROWS_PER_COPY = 512
@@ -58,14 +59,13 @@ def train_heads(
     *,
     resident: bool = True,
     recipes: Sequence[Recipe] = (),
-    teachers: int = 1,
 ) -> TrainedHeads:
     """Train heads as the reference does: SGD with momentum, shuffled, last partial batch dropped.
 
     Args:
         images: (n, d) raw CLIP features.
-        targets: (m k n, t) raw LLM targets: for each of m teachers its k draws, one after the other. Row i of a draw
-            describes the image in row i of `images`. Epoch e uses draw e modulo k; targets without dropout have k = 1.
+        targets: (k n, t) raw LLM targets: k draws, one after the other. Row i of a draw describes the image in row i of
+            `images`. Epoch e uses draw e modulo k; targets without dropout have k = 1.
         logit_scale: s, the factor itself (CLIP's 100, not its logarithm).
         settings: epochs, batch size and momentum of all heads; also their seeds, learning rate and weight decay if no
             recipes are given.
@@ -73,22 +73,21 @@ def train_heads(
         resident: copy all rows to the device once. Otherwise each batch is gathered when it is needed, and memory does
             not depend on n. Both give the same heads.
         recipes: one per head; by default one for each of the settings' seeds.
-        teachers: m.
 
     Raises:
         SettingsError: there are fewer rows than one batch.
     """
     (rows, width), (all_targets, target_width) = images.shape, targets.shape
-    recipes = recipes or [Recipe(seed, settings.lr, settings.weight_decay) for seed in settings.seeds]
-    batch, draws = settings.batch_size, all_targets // max(rows * teachers, 1)
+    recipes = recipes or recipes_of(settings)
+    batch, draws = settings.batch_size, all_targets // max(rows, 1)
     steps = rows // batch
     if steps == 0:
         raise SettingsError(
             f"batch_size is {batch}, but only {rows} images have features: less than one full batch. "
             "Use a smaller batch_size or more images."
         )
-    if draws * rows * teachers != all_targets:
-        raise ValueError(f"expected targets for {rows} images and {teachers} teachers, found {all_targets} rows.")
+    if draws * rows != all_targets:
+        raise ValueError(f"expected targets for {rows} images, found {all_targets} rows.")
     take_images = _batches(images, device, resident, lambda x: x)
     take_targets = _batches(targets, device, resident, lambda y: F.normalize(y, dim=-1))
     size = 1 if device.type == "cpu" else len(recipes)
@@ -100,10 +99,9 @@ def train_heads(
     ]
     shufflers = [torch.Generator().manual_seed(recipe.seed) for recipe in recipes]
     losses = torch.empty(len(recipes), settings.epochs * steps, device=device)
-    teacher = torch.tensor([[recipe.teacher] for recipe in recipes])
     for epoch in range(settings.epochs):
         order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers])
-        first_target = (teacher * draws + epoch % draws) * rows
+        first_target = epoch % draws * rows
         for step in range(steps):
             chosen = order[:, step * batch : (step + 1) * batch]
             for group in groups:

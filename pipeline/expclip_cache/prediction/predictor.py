@@ -22,7 +22,6 @@ from expclip_cache.prediction.video import is_video, read_clip
 from expclip_cache.scoring import PromptIndex, softmax_percent
 
 DEMO_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
-TRAINED_HEAD = Path("heads/seed-1.safetensors")
 
 
 class Predictor:
@@ -47,7 +46,7 @@ class Predictor:
 
         Args:
             clip: the encoder; by default the demo encoder, which was trained on drawn faces only.
-            head: its file; by default the packaged head for the demo encoder, otherwise heads/seed-1.safetensors.
+            head: its file; by default the packaged head for the demo encoder; any other encoder needs one of its own.
             prompts: your own words or a prompt file, see `prompts_from`; by default the seven classes and the
                 reference's ensemble.
             crop: crop to the largest face first; by default if the detector is installed.
@@ -138,9 +137,8 @@ def _fill_gaps(faces: Sequence[DetectedFace | None]) -> list[DetectedFace]:
 def _default_head(clip: ClipSettings) -> Path:
     if clip.model == "demo":
         return DEMO_HEAD
-    if TRAINED_HEAD.is_file():
-        return TRAINED_HEAD
     raise DataError(
-        f"no head: expected {TRAINED_HEAD}, which does not exist. Train a head (dvc repro), or give its file with "
-        "--head. `expclip-cache import-head` converts the reference's checkpoints."
+        f"no head: {clip.model} needs one that was fitted to its features. Give the file with --head (head=...): "
+        "`dvc repro` writes heads/<backbone>/<teacher>/<head>/seed-1.safetensors, `expclip-cache train` fits one to "
+        "any features, `expclip-cache import-head` converts the reference's checkpoints."
     )

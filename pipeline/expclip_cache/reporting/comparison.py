@@ -1,16 +1,15 @@
 """Our scores beside the published ones: test sets, single folds, their mean as the paper reports it, and their pool."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from expclip_cache.cache import Json
 from expclip_cache.datasets import DatasetSettings
-from expclip_cache.heads import Fit
+from expclip_cache.encoders import ClipSettings
+from expclip_cache.prompts import PromptSettings
 from expclip_cache.reporting.fold_groups import FoldGroup, Part, fold_groups
 from expclip_cache.reporting.published import backbone_of, published_results
-from expclip_cache.scoring import Confusion
+from expclip_cache.reporting.systems import System, mean
+from expclip_cache.scoring import Classifier, Confusion, TestSetScores
 
 
 @dataclass(frozen=True)
@@ -32,32 +31,35 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One test set, or one part of a set with folds, under one prompt type and with one kind of head.
+    """One system on one test set, or on one part of a set with folds, under one prompt type.
 
     Attributes:
         test_set: its key in params.yaml; for `fold mean` and `pooled` the definition's name.
         part: see `FoldGroup`.
+        backbone, teacher, head, prompts: see `System`; teacher and head are empty only for a backbone without heads.
         prompt_type: 1 to 5, or 0 for prompts from a file.
-        head: how the heads were fitted, see `TrainSettings.heads`.
-        backbone: B/32, B/16 or L/14; None for a CLIP without published results.
+        published_backbone: B/32, B/16 or L/14; None for a CLIP without published results.
         n: scored items.
         published_n: items behind the published scores; None if unknown.
         clip: ours, plain CLIP.
-        expclip: ours, the mean over the heads of this kind.
+        expclip: ours, the mean over the seeds of the head; None without a head.
         paper_clip, paper_expclip: the paper's table, which does not state its prompt type.
-        log: the reference's own test log for this prompt type.
+        log: the reference's own test log for this prompt type; None for other prompts than the reference's.
         later: EmoCapCLIP (2025), UAR only, read off a figure.
     """
 
     test_set: str
     part: Part
-    prompt_type: int
+    backbone: str
+    teacher: str
     head: str
-    backbone: str | None
+    prompts: str
+    prompt_type: int
+    published_backbone: str | None
     n: int
     published_n: int | None
     clip: Pair
-    expclip: Pair
+    expclip: Pair | None
     paper_clip: Pair | None = None
     paper_expclip: Pair | None = None
     log: Pair | None = None
@@ -68,70 +70,96 @@ class Comparison:
         """Whether there are published scores for this row."""
         return any((self.paper_clip, self.paper_expclip, self.log, self.later))
 
+    @property
+    def system(self) -> System:
+        """What classified."""
+        return System(self.backbone, self.teacher, self.head, self.prompts)
+
 
 def compare_with_published(
-    clip_model: str,
+    backbones: Mapping[str, ClipSettings],
+    prompts: Mapping[str, PromptSettings],
     test_sets: Mapping[str, DatasetSettings],
-    heads: Mapping[Fit, Sequence[str]],
-    confusions: Mapping[str, Json],
+    scores: Sequence[TestSetScores],
 ) -> list[Comparison]:
-    """Put every test set's scores beside the published ones.
+    """Put the scores of a study beside the published ones.
 
     Args:
-        clip_model: `clip.model` of the run.
+        backbones: name -> settings; published results are found by the model.
+        prompts: name of a prompt set -> settings; the reference's logs belong to `set: reference`.
         test_sets: key in params.yaml -> settings, in the order of `score.datasets`.
-        heads: how heads were fitted -> their names, see `TrainSettings.heads`.
-        confusions: key in params.yaml -> content of its confusion.json, see `scoring.write_score_files`.
+        scores: of every backbone on every test set.
 
     Returns:
-        Rows ordered by test set (the folds of a set, their mean and their pool together), part, prompt type and kind
-        of head.
+        Rows ordered by backbone, test set (the folds of a set, their mean and their pool together), part, prompt set,
+        prompt type and head.
 
     Raises:
         SettingsError: a definition cannot be read.
     """
-    backbone = backbone_of(clip_model)
+    groups = list(fold_groups(test_sets))
     return [
-        _comparison(group, kind, fit, names, backbone, [confusions[name] for name in group.names])
-        for group in fold_groups(test_sets)
-        for kind in confusions[group.names[0]]["clip"]
-        for fit, names in heads.items()
+        row for backbone, clip in backbones.items() for row in _of_backbone(backbone, clip, prompts, groups, scores)
     ]
 
 
+def _of_backbone(
+    backbone: str,
+    clip: ClipSettings,
+    prompts: Mapping[str, PromptSettings],
+    groups: Sequence[FoldGroup],
+    scores: Sequence[TestSetScores],
+) -> Iterator[Comparison]:
+    confusions = {found.test_set: dict(found.confusions()) for found in scores if found.backbone == backbone}
+    for group in groups:
+        found = [confusions[name] for name in group.names]
+        seeds_of: dict[Classifier, list[Classifier]] = {}
+        for classifier in found[0]:
+            seeds_of.setdefault(classifier._replace(seed=None), []).append(classifier)
+        with_head = {(head.prompts, head.prompt_type) for head in seeds_of if head.head}
+        for head, seeds in seeds_of.items():
+            if head.head or (head.prompts, head.prompt_type) not in with_head:
+                logged = head.prompt_type if prompts[head.prompts].set == "reference" else 0
+                yield _comparison(group, backbone, backbone_of(clip.model), head, seeds, found, logged)
+
+
 def _comparison(
-    group: FoldGroup, kind: str, fit: Fit, names: Sequence[str], backbone: str | None, found: Sequence[Json]
+    group: FoldGroup,
+    backbone: str,
+    published_backbone: str | None,
+    head: Classifier,
+    seeds: Sequence[Classifier],
+    found: Sequence[Mapping[Classifier, Confusion]],
+    logged_type: int,
 ) -> Comparison:
-    """One row; `found` holds the content of confusion.json for each test set of the group."""
-    clip = group.average([_matrix(counts["clip"][kind]) for counts in found])
-    expclip = [group.average([_matrix(counts["expclip"][kind][head]) for counts in found]) for head in names]
+    """One row; `found` holds the confusion matrices of each test set of the group."""
+    plain = Classifier(head.prompts, head.prompt_type)
+    clip = group.average([matrices[plain] for matrices in found])
+    expclip = [group.average([matrices[seed] for matrices in found]) for seed in seeds] if head.head else []
     return Comparison(
         test_set=group.test_set,
         part=group.part,
-        prompt_type=int(kind),
-        head=fit,
         backbone=backbone,
+        teacher=head.teacher,
+        head=head.head,
+        prompts=head.prompts,
+        prompt_type=head.prompt_type,
+        published_backbone=published_backbone,
         n=clip.items,
         published_n=group.published_n,
         clip=Pair(clip.uar, clip.war),
-        expclip=Pair(
-            float(np.mean([scores.uar for scores in expclip])), float(np.mean([scores.war for scores in expclip]))
-        ),
-        **_published_pairs(backbone, group, int(kind)),
+        expclip=Pair(mean(one.uar for one in expclip), mean(one.war for one in expclip)) if expclip else None,
+        **_published_pairs(published_backbone, group, logged_type),
     )
 
 
-def _published_pairs(backbone: str | None, group: FoldGroup, prompt_type: int) -> dict[str, Pair]:
-    """The fields of a `Comparison` that hold published scores."""
+def _published_pairs(backbone: str | None, group: FoldGroup, logged_type: int) -> dict[str, Pair]:
+    """The fields of a `Comparison` that hold published scores; `logged_type` 0 leaves out the logs."""
     if backbone is None or group.published_as is None:
         return {}
     field_of_source = {"log": "log", "figure": "later"}
     pairs = {}
-    for result in published_results(backbone, group.published_as, prompt_type):
+    for result in published_results(backbone, group.published_as, logged_type):
         paper = "paper_clip" if result.method == "CLIP" else "paper_expclip"
         pairs[field_of_source.get(result.source, paper)] = Pair(result.uar, result.war)
     return pairs
-
-
-def _matrix(rows: Sequence[Sequence[int]]) -> Confusion:
-    return np.asarray(rows, dtype=np.int64)

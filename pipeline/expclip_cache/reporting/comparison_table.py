@@ -1,12 +1,17 @@
-"""The comparison with published scores as a csv file and as a terminal table."""
+"""The comparison with published scores as a csv file and in the terminal."""
 
 import csv
 import io
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from expclip_cache.reporting.comparison import Comparison, Pair
+from expclip_cache.reporting.sections import sections_of
+from expclip_cache.reporting.systems import System, under_highest_type
+from expclip_cache.reporting.text_table import MOST_ROWS, Column, first_of_each, tables_within_width, type_name
 
 _DIFFERENCES = (("clip", "paper_clip"), ("expclip", "paper_expclip"), ("expclip", "log"))
 
@@ -24,16 +29,72 @@ def comparison_csv(rows: Sequence[Comparison]) -> str:
     return text.getvalue()
 
 
+def comparison_to_terminal(rows: Sequence[Comparison]) -> Group:
+    """UAR of the rows with published scores; at most 80 characters wide, with no name or number cut.
+
+    With more than `MOST_ROWS` rows, only those under the highest prompt types are shown; the last line says so.
+    """
+    shown = [row for row in rows if row.is_published]
+    tables, highest = _tables(shown), under_highest_type(shown)
+    notes = [
+        "Under a head: ours and, in brackets, the difference to the log, which is the",
+        "reference's own for that prompt type; paper: its table, whose type is unknown.",
+        "items: ours/published where they differ. Sets with folds: mean over the folds.",
+    ]
+    if sum(table.row_count for table in tables) > MOST_ROWS and len(highest) < len(shown):
+        tables = _tables(highest)
+        notes.append("Shown is the highest prompt type; report/comparison.csv has the others, and WAR.")
+    else:
+        notes.append("WAR and single folds are in report/comparison.csv.")
+    title = Text("Published results and ours, UAR in percent", style="bold")
+    return Group(title, *tables, Text("\n".join(notes)))
+
+
+def _tables(rows: Sequence[Comparison]) -> list[Table]:
+    systems = [row.system for row in rows]
+    plain = [System(system.backbone, "", "", system.prompts) for system in systems]
+    published = {row.backbone: row.published_backbone for row in rows}
+    tables: list[Table] = []
+    for section in sections_of([*plain, *systems]):
+        by_system = [[row for row in rows if row.system == head] for head in section.heads or (section.clip,)]
+        first = by_system[0]
+        keys = [row.test_set for row in first]
+        fixed = [
+            Column("test set", first_of_each(keys, keys), "left"),
+            Column("prompts", [type_name(row.prompt_type) for row in first], "left"),
+            Column("items", first_of_each([_items(row) for row in first], keys)),
+            Column("plain\nCLIP\nours", [_uar(row.clip) for row in first]),
+            Column("plain\nCLIP\npaper", [_uar(row.paper_clip) for row in first]),
+            Column("Exp-\nCLIP\npaper", [_uar(row.paper_expclip) for row in first]),
+            Column("log", [_uar(row.log) for row in first]),
+        ]
+        heads = [
+            Column(system.head, [_ours(row) for row in found])
+            for system, found in zip(section.heads, by_system, strict=False)
+        ]
+        title = ", ".join(filter(None, (f"CLIP {published[section.clip.backbone]}", section.title)))
+        tables += tables_within_width(title, fixed, heads, ())
+    return tables
+
+
+def _items(row: Comparison) -> str:
+    return f"{row.n}" if row.published_n in (None, row.n) else f"{row.n}/{row.published_n}"
+
+
+def _uar(pair: Pair | None) -> str:
+    return "-" if pair is None else f"{pair.uar:.1f}"
+
+
+def _ours(row: Comparison) -> str:
+    """Our UAR with its difference to the log's."""
+    difference = _difference(row, "expclip", "log")
+    return _uar(row.expclip) + (f" ({difference.uar:+.1f})" if difference else "")
+
+
 def _record(row: Comparison) -> dict[str, str | int | None]:
-    record: dict[str, str | int | None] = {
-        "backbone": row.backbone,
-        "test_set": row.test_set,
-        "part": row.part,
-        "prompt_type": row.prompt_type,
-        "head": row.head,
-        "items": row.n,
-        "published_items": row.published_n,
-    }
+    names = ("test_set", "part", "backbone", "published_backbone", "teacher", "head", "prompts", "prompt_type")
+    record: dict[str, str | int | None] = {name: getattr(row, name) for name in names}
+    record |= {"items": row.n, "published_items": row.published_n}
     pairs = {name: getattr(row, name) for name in ("clip", "expclip", "paper_clip", "paper_expclip", "log")}
     pairs |= {f"{theirs}_difference": _difference(row, ours, theirs) for ours, theirs in _DIFFERENCES}
     for name, pair in pairs.items():
@@ -43,48 +104,9 @@ def _record(row: Comparison) -> dict[str, str | int | None]:
 
 
 def _difference(row: Comparison, ours: str, theirs: str) -> Pair | None:
-    published = getattr(row, theirs)
-    return published and getattr(row, ours).minus(published)
+    mine, published = getattr(row, ours), getattr(row, theirs)
+    return mine.minus(published) if mine and published else None
 
 
 def _cells(pair: Pair | None) -> tuple[str, str]:
     return ("", "") if pair is None else (f"{pair.uar:.3f}", "" if pair.war is None else f"{pair.war:.3f}")
-
-
-def comparison_to_terminal(rows: Sequence[Comparison]) -> Table:
-    """The rows with published scores, UAR/WAR in percent; a column for the kind of head only if there are several."""
-    shown = [row for row in rows if row.is_published]
-    backbones = ", ".join(sorted({row.backbone for row in shown if row.backbone}))
-    several = len({row.head for row in shown}) > 1
-    table = Table(title=f"Published results for {backbones} and ours, UAR/WAR in percent")
-    table.add_column("test set", no_wrap=True)
-    for name in ("type", "head", "items", "CLIP", "paper", "Exp-CLIP", "paper", "log", "ours - log"):
-        if name != "head" or several:
-            table.add_column(name, justify="right", no_wrap=True)
-    previous = None
-    for row in shown:
-        if previous not in (None, row.test_set):
-            table.add_section()
-        table.add_row(
-            "" if previous == row.test_set else f"{row.test_set}{', fold mean' * (row.part == 'fold mean')}",
-            f"{row.prompt_type}",
-            *([row.head] if several else []),
-            f"{row.n}" if row.n == row.published_n else f"{row.n} of {row.published_n}",
-            _words(row.clip),
-            _words(row.paper_clip),
-            _words(row.expclip),
-            _words(row.paper_expclip),
-            _words(row.log),
-            _words(_difference(row, "expclip", "log"), "+.2f"),
-        )
-        previous = row.test_set
-    table.caption = (
-        "type: prompt type; items: scored items, and of how many if the published scores cover another number"
-    )
-    return table
-
-
-def _words(pair: Pair | None, form: str = ".2f") -> str:
-    if pair is None:
-        return "-"
-    return f"{pair.uar:{form}}" if pair.war is None else f"{pair.uar:{form}}/{pair.war:{form}}"

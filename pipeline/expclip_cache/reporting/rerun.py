@@ -1,16 +1,14 @@
 """Compare a rerun with the recorded results: bit for bit, or scores within a tolerance."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.reporting.rerun_values import all_values, first_changed_line, values_under_tolerance
 
 FOLDERS = ("results", "report")
 SUFFIXES = (".json", ".csv")
-SCORE_FILES = ("metrics.json", "summary.json")
-"""Files of scores, to which the tolerance applies. The others list single items, which are equal or not."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,12 @@ def compare_results(recorded: Path, rerun: Path, tolerance: float = 0.0) -> Reru
     Args:
         recorded: checkout with the recorded results.
         rerun: checkout with the results of the rerun.
-        tolerance: in points. 0 requires the same bits in every file. More requires the same test sets, prompts and
-            counts, and scores within the tolerance; single items may then be classified differently.
+        tolerance: in points. 0 requires the same bits in every file. More requires the same backbones, teachers, heads,
+            test sets, prompts and counts, and scores within the tolerance; single items may then be classified
+            differently, and the course of the loss may differ.
 
     Raises:
-        DataError: `recorded` has no results, or a file of scores is damaged.
+        DataError: `recorded` has no results, or a file is damaged.
     """
     before, after = _files(recorded), _files(rerun)
     if not before:
@@ -72,13 +71,11 @@ def compare_results(recorded: Path, rerun: Path, tolerance: float = 0.0) -> Reru
         if name not in before or name not in after:
             present = ("a file" if name in files else None for files in (before, after))
             differences.append(Difference(name, "", *present))
-        elif name.rpartition("/")[2] in SCORE_FILES:
-            for difference, size in _changed_values(name, before[name], after[name]):
+        elif before[name] != after[name]:
+            for difference, size in _changed_values(name, before[name], after[name], tolerance):
                 largest = max(largest, size)
                 if size > tolerance:
                     differences.append(difference)
-        elif tolerance == 0 and before[name] != after[name]:
-            differences.append(_first_changed_line(name, before[name], after[name]))
     return RerunComparison(files=len(before), identical=False, differences=tuple(differences), largest=largest)
 
 
@@ -92,31 +89,17 @@ def _files(root: Path) -> dict[str, bytes]:
     }
 
 
-def _changed_values(name: str, before: bytes, after: bytes) -> Iterator[tuple[Difference, float]]:
-    """Every leaf of the JSON that differs, and by how much: infinity for anything but two scores."""
-    try:
-        left, right = (dict(_leaves(json.loads(raw))) for raw in (before, after))
-    except ValueError as error:
-        raise DataError(f"{name}: expected JSON, found a damaged file ({error}).") from None
-    for key in sorted(left.keys() | right.keys()):
+def _changed_values(name: str, before: bytes, after: bytes, tolerance: float) -> Iterator[tuple[Difference, float]]:
+    """Every value that differs, and by how much: infinity for anything but two scores.
+
+    At tolerance 0 that is at least one for two files that differ.
+    """
+    values = values_under_tolerance if tolerance else all_values
+    left, right = (values(name, raw) for raw in (before, after))
+    for key in [*left, *(key for key in right if key not in left)]:
         a, b = left.get(key), right.get(key)
         if a != b:
             size = abs(a - b) if isinstance(a, float) and isinstance(b, float) else float("inf")
             yield Difference(name, key, a, b), size
-
-
-def _leaves(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """The leaves of nested mappings, each with its keys joined by dots."""
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, tree
-
-
-def _first_changed_line(name: str, before: bytes, after: bytes) -> Difference:
-    """The first line in which two texts differ, cut to 80 characters."""
-    lines = [raw.decode(errors="replace").splitlines() for raw in (before, after)]
-    number = next((k for k, (a, b) in enumerate(zip(*lines, strict=False)) if a != b), min(map(len, lines)))
-    recorded, rerun = (side[number][:80] if number < len(side) else None for side in lines)
-    return Difference(name, f"line {number + 1}", recorded, rerun)
+    if not tolerance and left == right:
+        yield Difference(name, *first_changed_line(before, after)), float("inf")

@@ -1,81 +1,68 @@
-"""The results of all test sets side by side: a terminal table, csv files, and a few headline numbers for DVC."""
+"""The scores of a study in the terminal: a table for each backbone, teacher and prompt set, heads side by side."""
 
-import csv
-import io
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from expclip_cache.scoring import ScoreRow
+from expclip_cache.reporting.sections import Section, sections_of
+from expclip_cache.reporting.system_names import PLAIN_CLIP
+from expclip_cache.reporting.systems import System, SystemScores, mean, under_highest_type
+from expclip_cache.reporting.text_table import MOST_ROWS, Column, first_of_each, tables_within_width, type_name
 
-
-def scores_to_csv(rows: Sequence[ScoreRow]) -> str:
-    """The rows as csv; scores in percent."""
-    text = io.StringIO()
-    records = [
-        {"dataset": row.dataset, "prompt_type": row.prompt_type, "head": row.head} | row.to_json() for row in rows
-    ]
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+TITLE = "Zero-shot facial expression recognition, UAR in percent"
 
 
-def headline_rows(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
-    """One row per test set: its highest prompt type, with the kind of head that comes first."""
-    chosen: dict[str, ScoreRow] = {}
-    for row in rows:
-        if row.dataset not in chosen or row.prompt_type > chosen[row.dataset].prompt_type:
-            chosen[row.dataset] = row
-    return list(chosen.values())
+def scores_to_terminal(scores: Sequence[SystemScores]) -> Group:
+    """UAR of every test set and system; at most 80 characters wide, with no name or number cut.
 
-
-def headline_metrics(rows: Sequence[ScoreRow]) -> dict[str, dict[str, float]]:
-    """The numbers that `dvc exp show` and `dvc metrics diff` compare, few enough for one line.
-
-    Returns:
-        `mean`: means over the test sets of Exp-CLIP's UAR, its gain over CLIP, and its standard deviation over the
-        seeds. `uar`: Exp-CLIP's UAR of each test set. In percent and points, rounded to a hundredth.
+    With more than `MOST_ROWS` rows, only those under the highest prompt types are shown; the last line says so.
     """
-    shown = headline_rows(rows)
-    means = {
-        "uar": sum(row.expclip_uar for row in shown) / len(shown),
-        "gain": sum(row.uar_gain for row in shown) / len(shown),
-        "std": sum(row.expclip_uar_std for row in shown) / len(shown),
-    }
-    return {
-        "mean": {name: round(value, 2) for name, value in means.items()},
-        "uar": {row.dataset: round(row.expclip_uar, 2) for row in shown},
-    }
+    tables, highest = _tables(scores), under_highest_type(scores)
+    spread = ",\nmean ± standard deviation over its seeds" if any(row.seeds > 1 for row in scores) else ""
+    notes = [f"{PLAIN_CLIP}: no head. Other columns: Exp-CLIP with the head of that name{spread}."]
+    if any(row.skipped for row in scores):
+        notes.append("(+n): n more items could not be read.")
+    if sum(table.row_count for table in tables) > MOST_ROWS and len(highest) < len(scores):
+        tables = _tables(highest)
+        notes.append("Shown is the highest prompt type; report/systems.csv has the others, and WAR.")
+    else:
+        notes.append("WAR is in report/systems.csv, every seed in results/scores.csv.")
+    return Group(Text(TITLE, style="bold"), *tables, Text("\n".join(notes)))
 
 
-def headline_csv(rows: Sequence[ScoreRow]) -> str:
-    """Exp-CLIP's UAR of each test set as csv, for the bar plot of `dvc plots`."""
-    lines = [f"{row.dataset},{row.expclip_uar:.3f}\n" for row in headline_rows(rows)]
-    return "".join(["test_set,uar\n", *lines])
+def _tables(scores: Sequence[SystemScores]) -> list[Table]:
+    sections = sections_of(row.system for row in scores)
+    return [table for section in sections for table in _tables_of_section(section, scores)]
 
 
-def scores_to_terminal(rows: Sequence[ScoreRow]) -> Table:
-    """The rows as a terminal table; it has a column for the kind of head only if there are several kinds."""
-    several = len({row.head for row in rows}) > 1
-    table = Table(title="Zero-shot facial expression recognition, UAR / WAR in percent", pad_edge=False)
-    for name in ("test set", "prompts", "items", "CLIP", *["head"] * several, "Exp-CLIP", "gain in UAR"):
-        table.add_column(name, justify="left" if name == "test set" else "right", no_wrap=True)
-    previous = None
-    for row in rows:
-        uar_std, war_std = (f" ±{std:.1f}" * (row.seeds > 1) for std in (row.expclip_uar_std, row.expclip_war_std))
-        if previous not in (None, row.dataset):
-            table.add_section()
-        table.add_row(
-            row.dataset if previous != row.dataset else "",
-            f"type {row.prompt_type}",
-            f"{row.n}" if not row.skipped else f"{row.n} (+{row.skipped} skipped)",
-            f"{row.clip_uar:.1f} / {row.clip_war:.1f}",
-            *[row.head] * several,
-            f"{row.expclip_uar:.1f}{uar_std} / {row.expclip_war:.1f}{war_std}",
-            f"{row.uar_gain:+.1f}",
-        )
-        previous = row.dataset
-    seeds = max(row.seeds for row in rows)
-    table.caption = f"Exp-CLIP: mean ± standard deviation over {seeds} seed{'s' * (seeds != 1)} of the projection head"
-    return table
+def _tables_of_section(section: Section, scores: Sequence[SystemScores]) -> list[Table]:
+    by_system: dict[System, list[SystemScores]] = {}
+    for row in scores:
+        by_system.setdefault(row.system, []).append(row)
+    clip = by_system[section.clip]
+    types = list(dict.fromkeys(row.prompt_type for row in clip))
+    # The means over several test sets are the last rows.
+    means = types if len(clip) > len(types) else []
+    test_sets = [row.test_set for row in clip]
+    names = [*first_of_each(test_sets, test_sets), *first_of_each(["mean" for _ in means], means[:1] * len(means))]
+    skipped = [f" (+{row.skipped})" if row.skipped else "" for row in clip]
+    items = [f"{row.items}{more}" for row, more in zip(clip, skipped, strict=True)]
+    fixed = [
+        Column("test set", names, "left"),
+        Column("prompts", [type_name(kind) for kind in [*(row.prompt_type for row in clip), *means]], "left"),
+        Column("items", [*first_of_each(items, test_sets), *("" for _ in means)]),
+        _column(PLAIN_CLIP.replace(" ", "\n"), clip, means),
+    ]
+    heads = [_column(system.head, by_system[system], means) for system in section.heads]
+    return tables_within_width(section.title, fixed, heads, [len(clip)] if means else [])
+
+
+def _column(header: str, rows: Sequence[SystemScores], means: Sequence[int]) -> Column:
+    """UAR of each row, then the means of the given prompt types, which stand under the UARs."""
+    deviations = [f" ±{row.uar_std:.1f}" if row.seeds > 1 else "" for row in rows]
+    width = max(map(len, deviations))
+    cells = [f"{row.uar:.1f}{deviation:<{width}}" for row, deviation in zip(rows, deviations, strict=True)]
+    averages = (mean(row.uar for row in rows if row.prompt_type == kind) for kind in means)
+    return Column(header, [*cells, *(f"{average:.1f}{'':{width}}" for average in averages)])

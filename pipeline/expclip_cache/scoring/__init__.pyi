@@ -1,4 +1,5 @@
 from .changed_predictions import prediction_changes as prediction_changes
+from .measuring import HeadToScore as HeadToScore
 from .metrics import Confusion as Confusion
 from .metrics import Scores as Scores
 from .metrics import confusion as confusion
@@ -13,10 +14,15 @@ from .predictions import Predictions as Predictions
 from .predictions import predict_dataset as predict_dataset
 from .prompt_embeddings import embeddings_by_text as embeddings_by_text
 from .prompt_index import PromptIndex as PromptIndex
-from .result_files import write_score_files as write_score_files
+from .results import Classifier as Classifier
+from .results import HeadScores as HeadScores
+from .results import PromptSetScores as PromptSetScores
 from .results import ScoreRow as ScoreRow
-from .results import rows_from_summary as rows_from_summary
-from .results import summary as summary
+from .results import TestSetScores as TestSetScores
+from .results import scores_csv as scores_csv
+from .score_file import read_score_file as read_score_file
+from .score_file import write_score_file as write_score_file
 from .settings import ScoreSettings as ScoreSettings
+from .study import complete_scores as complete_scores
 from .zero_shot import ZeroShotScores as ZeroShotScores
 from .zero_shot import score as score

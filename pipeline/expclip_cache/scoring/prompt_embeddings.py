@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from expclip_cache.base import CacheError
-from expclip_cache.cache import FeatureCache
+from expclip_cache.cache import FeatureCache, differences
 from expclip_cache.prompts import Prompt
 
 
@@ -42,3 +42,18 @@ def stack_prompts(
         )
     vectors = np.stack([embeddings[prompt.text] for prompt in prompts])
     return vectors, np.array([classes.index(prompt.class_name) for prompt in prompts])
+
+
+def refuse_other_clip(images: FeatureCache, prompts: FeatureCache) -> None:
+    """Make sure that images and prompts were encoded with the same CLIP.
+
+    Raises:
+        CacheError: they were not; the message says what differs.
+    """
+    changed = differences(images.identity.encoder, prompts.identity.encoder, ("images", "prompts"))
+    if changed:
+        raise CacheError(
+            f"{images} and {prompts} were encoded with different CLIPs, so their features cannot be compared:\n  "
+            + "\n  ".join(changed)
+            + "\nEncode both with the same CLIP."
+        )

@@ -1,67 +1,153 @@
-"""The scores of one test set as numbers: one row per prompt type and kind of head."""
+"""What a study measures: confusion matrices of every classifier on every test set, and the scores that follow."""
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from expclip_cache.cache import Json
+from expclip_cache.scoring.metrics import Confusion, scores
+
+
+class Classifier(NamedTuple):
+    """One way to classify with a backbone: plain CLIP or a head, under one prompt type of a prompt set.
+
+    Attributes:
+        prompts: name of the prompt set.
+        prompt_type: 1 to 5, or 0 for prompts from a file.
+        teacher: whose targets the head learned from; empty for plain CLIP.
+        head: name of the head; empty for plain CLIP.
+        seed: of the head; None for plain CLIP and for a head without seeds.
+    """
+
+    prompts: str
+    prompt_type: int
+    teacher: str = ""
+    head: str = ""
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class HeadScores:
+    """What one head gave under one prompt set.
+
+    Attributes:
+        teacher, head, seed: see `Classifier`.
+        sha256: of the head's file.
+        confusions: prompt type -> (c, c) int64.
+        changes: `prediction_changes` against plain CLIP under the highest prompt type, for the first seed of a head;
+            None for its other seeds.
+    """
+
+    teacher: str
+    head: str
+    seed: int | None
+    sha256: str
+    confusions: Mapping[int, Confusion]
+    changes: Json
+
+
+@dataclass(frozen=True)
+class PromptSetScores:
+    """What plain CLIP and the heads gave under one prompt set.
+
+    Attributes:
+        made_by: hashes of the code, the features and the prompts.
+        clip: prompt type -> (c, c) int64, plain CLIP.
+        heads: in the order of the study.
+    """
+
+    made_by: Mapping[str, str]
+    clip: Mapping[int, Confusion]
+    heads: tuple[HeadScores, ...]
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """Plain CLIP and Exp-CLIP on one test set under one prompt type; scores in percent.
+    """One line of results/scores.csv: one classifier on one test set.
 
     Attributes:
-        dataset: name of the test set.
-        prompt_type: 1 to 5, or 0 for prompts from a file.
-        head: how the heads were fitted, `contrastive` or `ridge`.
-        n: scored items.
+        test_set: name of the dataset.
+        backbone: name of the CLIP.
+        teacher, head, seed, prompts, prompt_type: see `Classifier`.
+        items: scored items.
         skipped: items without features; they are not scored.
-        seeds: number of heads.
-        clip_uar, clip_war: plain CLIP.
-        expclip_uar, expclip_war: mean over the heads; `expclip_uar_std` and `expclip_war_std` are the sample standard
-            deviations, 0 for one head.
+        uar, war: in percent.
     """
 
-    dataset: str
-    prompt_type: int
+    test_set: str
+    backbone: str
+    teacher: str
     head: str
-    n: int
+    seed: int | None
+    prompts: str
+    prompt_type: int
+    items: int
     skipped: int
-    seeds: int
-    clip_uar: float
-    clip_war: float
-    expclip_uar: float
-    expclip_uar_std: float
-    expclip_war: float
-    expclip_war_std: float
-
-    @property
-    def uar_gain(self) -> float:
-        """Exp-CLIP's UAR minus plain CLIP's, in points."""
-        return self.expclip_uar - self.clip_uar
-
-    def to_json(self) -> dict[str, float | int]:
-        """The numbers by name, rounded to a thousandth of a percent."""
-        names = [field.name for field in fields(self) if field.name not in ("dataset", "prompt_type", "head")]
-        values = {name: getattr(self, name) for name in names} | {"uar_gain": self.uar_gain}
-        return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
+    uar: float
+    war: float
 
 
-def summary(rows: Sequence[ScoreRow]) -> dict[str, dict[str, dict[str, float | int]]]:
-    """Dataset -> `prompt_type_<k>` for contrastive heads, `prompt_type_<k>-<head>` for others -> numbers by name."""
-    tree: dict[str, dict[str, dict[str, float | int]]] = {}
-    for row in rows:
-        suffix = "" if row.head == "contrastive" else f"-{row.head}"
-        tree.setdefault(row.dataset, {})[f"prompt_type_{row.prompt_type}{suffix}"] = row.to_json()
-    return tree
+@dataclass(frozen=True)
+class TestSetScores:
+    """Everything that was measured with one backbone on one test set.
+
+    Attributes:
+        backbone: name of the CLIP.
+        test_set: name of the dataset.
+        classes: c class names.
+        images: `FeatureCache.describe()` of the scored features.
+        prompt_sets: name -> what was measured under it.
+    """
+
+    __test__ = False  # pytest would take the class for a test
+
+    backbone: str
+    test_set: str
+    classes: tuple[str, ...]
+    images: Mapping[str, Json]
+    prompt_sets: Mapping[str, PromptSetScores]
+
+    def confusions(self) -> Iterator[tuple[Classifier, Confusion]]:
+        """Every (c, c) int64 confusion matrix, in the order of the study: prompt set, type, plain CLIP, heads."""
+        for name, found in self.prompt_sets.items():
+            for kind, matrix in found.clip.items():
+                yield Classifier(name, kind), matrix
+                for head in found.heads:
+                    yield Classifier(name, kind, head.teacher, head.head, head.seed), head.confusions[kind]
+
+    def rows(self) -> list[ScoreRow]:
+        """The scores, one per confusion matrix."""
+        rows = []
+        for classifier, matrix in self.confusions():
+            found = scores(matrix)
+            rows.append(
+                ScoreRow(
+                    test_set=self.test_set,
+                    backbone=self.backbone,
+                    teacher=classifier.teacher,
+                    head=classifier.head,
+                    seed=classifier.seed,
+                    prompts=classifier.prompts,
+                    prompt_type=classifier.prompt_type,
+                    items=found.items,
+                    skipped=len(self.images["skipped"]),
+                    uar=found.uar,
+                    war=found.war,
+                )
+            )
+        return rows
 
 
-def rows_from_summary(tree: Mapping[str, Mapping[str, Mapping[str, Json]]]) -> list[ScoreRow]:
-    """The inverse of `summary`, up to rounding."""
-    rows = []
-    for dataset, entries in tree.items():
-        for key, values in entries.items():
-            kind, _, head = key.removeprefix("prompt_type_").partition("-")
-            numbers = {name: value for name, value in values.items() if name != "uar_gain"}
-            rows.append(ScoreRow(dataset=dataset, prompt_type=int(kind), head=head or "contrastive", **numbers))
-    return rows
+def scores_csv(test_sets: Iterable[TestSetScores]) -> str:
+    """Every score as csv, in percent with three decimals; `teacher`, `head` and `seed` are empty for plain CLIP."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [field.name for field in fields(ScoreRow)]
+    writer.writerow(names)
+    for found in test_sets:
+        for row in found.rows():
+            values = [getattr(row, name) for name in names]
+            writer.writerow([f"{value:.3f}" if isinstance(value, float) else value for value in values])
+    return text.getvalue()

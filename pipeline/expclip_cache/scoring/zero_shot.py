@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from expclip_cache.base import CacheError, DataError, SettingsError
-from expclip_cache.cache import FeatureCache, differences
+from expclip_cache.base import DataError, SettingsError
+from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import read_head
 from expclip_cache.prompts import TYPES, Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring.metrics import Scores, scores
 from expclip_cache.scoring.predictions import predict_dataset
-from expclip_cache.scoring.prompt_embeddings import embeddings_by_text
+from expclip_cache.scoring.prompt_embeddings import embeddings_by_text, refuse_other_clip
 
 DEFAULT_PROMPTS = PromptSettings()
 
@@ -61,13 +61,7 @@ def score(
         SettingsError: the prompt set has no prompts for these classes, or `every_type` finds no complete type.
     """
     images, prompts = _opened(images), _opened(prompts)
-    changed = differences(images.identity.encoder, prompts.identity.encoder, ("images", "prompts"))
-    if changed:
-        raise CacheError(
-            f"{images} and {prompts} were encoded with different CLIPs, so their features cannot be compared:\n  "
-            + "\n  ".join(changed)
-            + "\nEncode both with the same CLIP."
-        )
+    refuse_other_clip(images, prompts)
     embeddings = embeddings_by_text(prompts)
     table = prompt_table(settings.set, TYPES if every_type else settings.types, images.classes)
     if every_type:

@@ -4,16 +4,26 @@ from pathlib import Path
 
 from expclip_cache.encoders import LlmSettings
 
+HEADS = Path("heads")
+"""The fitted heads."""
+
 MOMENTS = Path("moments")
 """The sums that ridge heads are fitted from: kept between runs, not an output of any stage, rebuilt if missing."""
 
+PIXELS = Path("pixels")
+"""Decoded images that encoders share, see `RunSettings.pixels`; not an output of any stage."""
+
+HEAD_RESULTS = Path("results/heads")
+"""Metrics and loss curves of the heads."""
+
+SCORES = Path("results/scores")
+"""The confusion matrices of every test set, in one folder per backbone."""
+
+SCORES_TABLE = Path("results/scores.csv")
+"""Every score of the study, one per line."""
+
 REPORT = Path("report")
 """The report page and its tables."""
-
-
-def rendered_faces(dataset: str) -> Path:
-    """The images of a rendered demo set."""
-    return Path("data") / dataset
 
 
 def manifest_file(dataset: str) -> Path:
@@ -21,39 +31,29 @@ def manifest_file(dataset: str) -> Path:
     return Path("manifests") / f"{dataset}.jsonl"
 
 
-def image_features(clip: str, dataset: str) -> Path:
-    """The cache of a dataset's image features; `clip` is `clip.name` in params.yaml."""
-    return Path("features") / clip / dataset
+def image_features(backbone: str, dataset: str) -> Path:
+    """The cache of a dataset's image features."""
+    return Path("features/images") / backbone / dataset
 
 
-def prompt_features(clip: str) -> Path:
-    """The cache of the prompt embeddings; `clip` is `clip.name` in params.yaml."""
-    return Path("features") / clip / "prompts"
+def prompt_features(backbone: str) -> Path:
+    """The cache of the prompt embeddings."""
+    return Path("features/prompts") / backbone
 
 
-def target_features(llm: str, dataset: str) -> Path:
-    """The folder of a dataset's targets; `llm` is `llm.name` in params.yaml."""
-    return Path("features") / llm / dataset
-
-
-def target_draws(llm: LlmSettings, dataset: str) -> tuple[Path, ...]:
+def target_draws(teacher: str, settings: LlmSettings, dataset: str) -> tuple[Path, ...]:
     """The caches of a dataset's targets: a single one, or with dropout one per draw."""
-    folder = target_features(llm.name, dataset)
-    if llm.mode == "eval":
+    folder = Path("features/targets") / teacher / dataset
+    if settings.mode == "eval":
         return (folder,)
-    return tuple(folder / f"draw-{draw}" for draw in range(llm.draws))
+    return tuple(folder / f"draw-{draw}" for draw in range(settings.draws))
 
 
-def head_file(name: str) -> Path:
-    """The file of a head, by a name from `TrainSettings.heads`."""
-    return Path("heads") / f"{name}.safetensors"
+def head_folder(backbone: str, teacher: str) -> Path:
+    """The heads of one backbone and teacher, see `complete_heads`."""
+    return HEADS / backbone / teacher
 
 
-def training_results() -> Path:
-    """The metrics and loss curve of the training."""
-    return Path("results") / "train"
-
-
-def score_results(dataset: str) -> Path:
-    """The scores and confusion matrices of one test set."""
-    return Path("results") / "score" / dataset
+def score_file(backbone: str, dataset: str) -> Path:
+    """The confusion matrices of one test set."""
+    return SCORES / backbone / f"{dataset}.json"

@@ -1,4 +1,4 @@
-"""Presets: complete params.yaml files under configs/, used as they are or reduced to the datasets of a machine."""
+"""Presets: complete params.yaml files under configs/, used as they are or reduced to a part of their study."""
 
 import io
 from collections.abc import Collection, Mapping
@@ -31,13 +31,22 @@ def preset_names() -> list[str]:
     return sorted((file.stem for file in CONFIGS.glob("*.yaml")), key=lambda name: (name != "demo", name))
 
 
-def adapt_preset(text: str, drop: Collection[str], add: Mapping[str, DatasetSettings]) -> str:
-    """The text of a preset with some datasets removed and others added; comments and order are kept.
+def adapt_preset(
+    text: str,
+    drop: Collection[str],
+    add: Mapping[str, DatasetSettings],
+    *,
+    drop_backbones: Collection[str] = (),
+    drop_heads: Collection[str] = (),
+) -> str:
+    """The text of a preset with some entries removed and datasets added; comments and order are kept.
 
     Args:
         text: YAML as in configs/.
         drop: datasets to remove, also from `score.datasets`.
         add: dataset -> its settings; each is added to `score.datasets` too.
+        drop_backbones: backbones to remove, also from the heads that name them.
+        drop_heads: heads to remove.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -50,10 +59,14 @@ def adapt_preset(text: str, drop: Collection[str], add: Mapping[str, DatasetSett
     yaml.representer.add_representer(type(None), lambda out, _: out.represent_scalar("tag:yaml.org,2002:null", "null"))
     tree = yaml.load(text)
     scored = tree["score"]["datasets"]
-    for name in drop:
-        del tree["datasets"][name]
-        if name in scored:
-            scored.remove(name)
+    for section, names in (("datasets", drop), ("backbones", drop_backbones), ("heads", drop_heads)):
+        for name in names:
+            del tree[section][name]
+    of_heads = ((head.get("backbones", []), drop_backbones) for head in tree["heads"].values())
+    for references, names in ((scored, drop), *of_heads):
+        for name in names:
+            if name in references:
+                references.remove(name)
     for name, dataset in add.items():
         entry = CommentedMap(dataset.model_dump(exclude_unset=True))
         entry.fa.set_flow_style()

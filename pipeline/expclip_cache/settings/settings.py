@@ -1,53 +1,106 @@
 """The whole of params.yaml, composed of the sections that the packages define."""
 
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from expclip_cache.base import Name, Section
+from expclip_cache.base import Name, Section, SettingsError
 from expclip_cache.cache import CacheSettings
 from expclip_cache.datasets import DatasetSettings
-from expclip_cache.demo import DemoSetSettings
 from expclip_cache.encoders import ClipSettings, LlmSettings
-from expclip_cache.heads import TrainSettings
+from expclip_cache.heads import ContrastiveSettings, HeadSettings, RidgeSettings, TrainSettings
 from expclip_cache.prompts import PromptSettings
 from expclip_cache.scoring import ScoreSettings
 from expclip_cache.workers import RunSettings
 
 
 class Settings(Section):
-    """All sections of params.yaml; see each section's class for its keys."""
+    """A study: all sections of params.yaml; see each section's class for its keys.
+
+    Attributes:
+        backbones: name -> a frozen CLIP.
+        teachers: name -> a frozen BLIP-2 whose encoder states are the targets.
+        prompts: name -> a prompt set with its types and aggregation.
+        heads: name -> how a projection head is fitted, on every backbone and teacher unless it names its own.
+        datasets: name -> a dataset; each gets a manifest and image features of every backbone.
+    """
 
     run: RunSettings = RunSettings()
-    clip: ClipSettings
-    llm: LlmSettings
+    backbones: Annotated[dict[Name, ClipSettings], Field(min_length=1)]
+    teachers: Annotated[dict[Name, LlmSettings], Field(min_length=1)]
     cache: CacheSettings = CacheSettings()
-    prompts: PromptSettings = PromptSettings()
+    prompts: Annotated[dict[Name, PromptSettings], Field(min_length=1)]
     train: TrainSettings
+    heads: Annotated[dict[Name, HeadSettings], Field(min_length=1)]
     score: ScoreSettings
     datasets: dict[Name, DatasetSettings]
-    demo: dict[Name, DemoSetSettings] = Field(default_factory=dict)
+
+    def pairs(self) -> Iterator[tuple[str, str, dict[str, ContrastiveSettings | RidgeSettings]]]:
+        """Every backbone and teacher that a head is fitted for, and those heads by name."""
+        for backbone in self.backbones:
+            for teacher in self.teachers:
+                heads = {
+                    name: head
+                    for name, head in self.heads.items()
+                    if backbone in (head.backbones or self.backbones) and teacher in (head.teachers or self.teachers)
+                }
+                if heads:
+                    yield backbone, teacher, heads
+
+    def readers_of(self, dataset: str, encoder: ClipSettings | LlmSettings) -> int:
+        """How many encoders of the study read a dataset's images preprocessed as this one does, itself included."""
+        how = encoder.preprocess, encoder.decode
+        of_clips = sum((clip.preprocess, clip.decode) == how for clip in self.backbones.values())
+        of_llms = sum(llm.draws for llm in self.teachers.values() if (llm.preprocess, llm.decode) == how)
+        return of_clips + (of_llms if dataset == self.train.dataset else 0)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        named = [("train.dataset", self.train.dataset), *(("score.datasets", name) for name in self.score.datasets)]
-        for where, name in named:
-            if name not in self.datasets:
-                raise ValueError(f"{where} names {name!r}, which is not in datasets: {', '.join(self.datasets)}")
-        if self.prompts.is_file and Path(self.prompts.set).parts[:1] != ("prompts",):
-            raise ValueError(
-                f"prompts.set is {self.prompts.set!r}, but DVC tracks only the folder prompts/; move the file there"
-            )
-        if self.clip.name == self.llm.name:
-            raise ValueError(
-                f"clip.name and llm.name are both {self.clip.name!r}; their features need separate folders"
-            )
-        if "ridge" in self.train.fit and self.llm.draws > 1:
-            raise ValueError(
-                f"train.fit includes ridge, which needs one target per image, but llm.draws is {self.llm.draws}; "
-                "set draws: 1"
-            )
-        if "prompts" in self.datasets:
-            raise ValueError("datasets: the name 'prompts' is reserved for the prompt embeddings; choose another name")
+        datasets, backbones, teachers = tuple(self.datasets), tuple(self.backbones), tuple(self.teachers)
+        _refuse_unknown("train.dataset", (self.train.dataset,), "datasets", datasets)
+        _refuse_unknown("score.datasets", self.score.datasets, "datasets", datasets)
+        for name, head in self.heads.items():
+            _refuse_unknown(f"heads.{name}.backbones", head.backbones, "backbones", backbones)
+            _refuse_unknown(f"heads.{name}.teachers", head.teachers, "teachers", teachers)
+        for name, prompts in self.prompts.items():
+            if prompts.is_file and Path(prompts.set).parts[:1] != ("prompts",):
+                raise ValueError(
+                    f"prompts.{name}.set is {prompts.set!r}, but DVC tracks only the folder prompts/; "
+                    "move the file there"
+                )
+        self._refuse_ridge_with_draws()
         return self
+
+    def _refuse_ridge_with_draws(self) -> None:
+        for name, head in self.heads.items():
+            if not isinstance(head, RidgeSettings):
+                continue
+            for teacher in head.teachers or self.teachers:
+                if (draws := self.teachers[teacher].draws) > 1:
+                    raise ValueError(
+                        f"heads.{name} is a ridge head, which needs one target per image, but teachers.{teacher}.draws "
+                        f"is {draws}; set draws: 1, or name other teachers in heads.{name}.teachers"
+                    )
+
+
+def _refuse_unknown(where: str, names: Sequence[str], section: str, known: Sequence[str]) -> None:
+    for number, name in enumerate(names):
+        if name not in known:
+            raise ValueError(f"{where} names {name!r}, which is not in {section}: {', '.join(known)}")
+        if name in names[:number]:
+            raise ValueError(f"{where} names {name!r} twice")
+
+
+def chosen_names(given: Sequence[str], known: Collection[str], section: str) -> Sequence[str]:
+    """The given names, or all known ones if none is given.
+
+    Raises:
+        SettingsError: a name is not known.
+    """
+    try:
+        _refuse_unknown("the command line", given, section, tuple(known))
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
+    return given or tuple(known)

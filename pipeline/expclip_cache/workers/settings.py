@@ -30,7 +30,9 @@ class RunSettings(Section):
         device: `auto` uses every CUDA device for encoding and the first one for training, or the CPU if there is none.
         batch_size: images per encoder batch; `auto` is 16 on a CPU, and is measured on a GPU.
         workers: decoding processes per encoder; 0 decodes in the encoder's process.
-        pixels: folder for decoded images, which the next encoder of the same dataset reuses; None stores none.
+        pixels: folder for decoded images, which the next encoder of the same dataset reuses; None stores none. `auto`
+            stores them in pixels/ for an encoder on a GPU, if another encoder of the study reads the same dataset with
+            the same image preprocessing.
         executor: `local` uses this machine, `ray` a Ray cluster.
         processes: number of encoders that run at the same time. `auto` is one per GPU; without a GPU it is one process
             on this machine, or as many as fit into the Ray cluster.
@@ -39,6 +41,6 @@ class RunSettings(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     batch_size: BatchSize = "auto"
     workers: Annotated[int, Field(ge=0)] = 2
-    pixels: Path | None = None
+    pixels: Literal["auto"] | Path | None = "auto"
     executor: Literal["local", "ray"] = "local"
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"

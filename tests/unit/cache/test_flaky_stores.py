@@ -12,6 +12,7 @@ import pytest
 from test_stores import CACHE, RUN, bucket, files_in, job, model  # noqa: F401 - fixtures
 
 from caches import make_cache
+from changed_jobs import untouchable
 from expclip_cache.base.errors import CacheError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.format import INDEX, MANIFEST, shard_name
@@ -103,8 +104,7 @@ def test_resuming_in_a_failing_store_encodes_no_shard_again(job, tmp_path):  # n
     before = visible_in_flaky(address)
     Remote(address).remove(INDEX)
     FAILURES.reset(0.1, 1, look=visible_check(address))
-    refuse = pytest.fail
-    run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(untouchable(replace(job, out=address)), CACHE, RUN, SilentReporter())
     assert FAILURES.failed
     FAILURES.reset()
     assert visible_in_flaky(address) == before
@@ -122,7 +122,7 @@ def test_a_store_that_disappears_is_reported_and_the_next_run_resumes(job, tmp_p
     before = visible_in_flaky(address)
     made = [name for name in before if name.startswith("shard-")] + list(Remote(address).waiting())
     if len(set(made)) == 3:
-        remote = replace(remote, load=pytest.fail, root=pytest.fail)
+        remote = untouchable(remote)
     run_job(remote, CACHE, RUN, SilentReporter())
     after = visible_in_flaky(address)
     assert after == files_in(job.out)
@@ -158,7 +158,7 @@ def test_a_writer_that_is_killed_while_it_puts_files(job, tmp_path, name, when):
     assert INDEX not in before or name == INDEX
     remote = replace(job, out=address)
     if name in (MANIFEST, INDEX):
-        remote = replace(remote, load=pytest.fail, root=pytest.fail)
+        remote = untouchable(remote)
     run_job(remote, CACHE, RUN, SilentReporter())
     assert visible(address) == files_in(job.out)
     left = [path.name for path in Path(tmp_path / "remote").iterdir() if path.is_file()]

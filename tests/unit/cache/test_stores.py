@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from caches import make_cache
+from changed_jobs import refuse, untouchable, with_encoder
 from expclip_cache.base.errors import CacheError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.format import INDEX, MANIFEST, shard_name
@@ -99,10 +100,6 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
-def refuse(*_):
-    raise AssertionError("nothing should have been loaded or read")
-
-
 def copy_to(folder: Path, address: str) -> None:
     """Copy a cache to an address without our own code."""
     filesystem, root = fsspec.url_to_fs(address)
@@ -128,7 +125,7 @@ def test_an_extraction_to_an_address_gives_the_same_bytes_as_to_a_folder(job, ad
 def test_a_complete_cache_at_an_address_needs_neither_images_nor_encoder(job, address):
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
-    run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(untouchable(replace(job, out=address)), CACHE, RUN, SilentReporter())
     assert visible(address) == before
 
 
@@ -162,7 +159,7 @@ def test_a_shard_that_was_written_but_not_put_is_put_and_not_encoded_again(job, 
     for name in (INDEX, shard_name(1)):
         store.remove(name)
     (store.folder / shard_name(1)).write_bytes((job.out / shard_name(1)).read_bytes())
-    run_job(replace(job, out=address, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(untouchable(replace(job, out=address)), CACHE, RUN, SilentReporter())
     assert visible(address) == files_in(job.out)
     assert not store.waiting()
 
@@ -178,7 +175,7 @@ def test_a_damaged_shard_that_was_not_put_is_encoded_again(job, address):
 def test_other_settings_at_an_address_are_refused_or_replaced(job, address, model):
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     before = visible(address)
-    other = replace(job, out=address, settings={**job.settings, "preprocess": "clip"})
+    other = with_encoder(replace(job, out=address), settings={**job.encoder.settings, "preprocess": "clip"})
     with pytest.raises(CacheError, match=r"preprocess differs(.|\n)*on_mismatch: replace"):
         run_job(other, CACHE, RUN, SilentReporter())
     assert visible(address) == before

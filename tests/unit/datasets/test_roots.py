@@ -55,7 +55,9 @@ def test_a_root_that_is_not_a_folder(tmp_path, roots_file):
     roots_file.write_text(f"raf-db: {tmp_path}/gone\n")
     with pytest.raises(DataError, match=r"roots.yaml, raf-db: expected a folder at .*gone, found nothing"):
         resolve_root("raf-db", RAF_DB, {}, roots_file)
-    with pytest.raises(DataError, match=r"datasets.faces.source: expected a folder at data/gone.*Render or copy"):
+    with pytest.raises(
+        DataError, match=r"datasets.faces.source: expected a folder at data/gone.*Copy the images there"
+    ):
         resolve_root("faces", DatasetSettings(source="data/gone", layout="image-folders"), {}, roots_file)
 
 

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from expclip_cache.demo.drawing.action_units import ACTION_UNITS, EXPRESSIONS, PROTOTYPES, sample_action_units
-from expclip_cache.demo.drawing.faces import SIZE, draw_face
+from expclip_cache.demo.drawing.curves import SIZE
+from expclip_cache.demo.drawing.face_batch import batch_of
+from expclip_cache.demo.drawing.faces import draw_faces
+from expclip_cache.demo.drawing.mouth import mouth_shapes
 from expclip_cache.demo.drawing.person import sample_person
 from expclip_cache.demo.drawing.random_stream import RandomStream
 
@@ -15,7 +18,7 @@ def _people(count: int = 12):
 
 
 def _draw(person, units: dict[int, float]) -> np.ndarray:
-    return draw_face(person, STILL | units, RandomStream(5)).astype(int)
+    return draw_faces([person], [STILL | units], [RandomStream(5)])[0].astype(int)
 
 
 @pytest.mark.parametrize(
@@ -48,12 +51,14 @@ def test_jaw_drop_is_visible_with_parted_lips():
         assert change[MOUTH].sum() > 0.8 * change.sum()
 
 
-def test_au12_raises_the_corners_of_the_mouth_and_au15_lowers_them():
-    from expclip_cache.demo.drawing.mouth import mouth_shapes
+def _mouth(person, units: dict[int, float]):
+    return mouth_shapes(batch_of([person], [STILL | units]), np.zeros((1, 3)))
 
+
+def test_au12_raises_the_corners_of_the_mouth_and_au15_lowers_them():
     for person in _people(4):
         still, up, down = (
-            next(shape for shape in mouth_shapes(person, STILL | units, (0, 0, 0)) if shape.width == 0.6).points[0]
+            next(shape for shape in _mouth(person, units) if shape.width == 0.6).points[0]
             for units in ({}, {12: 1.0}, {15: 1.0})
         )
         assert up[1] < still[1] - 3 < still[1] + 3 < down[1]
@@ -64,7 +69,7 @@ def test_a_face_depends_on_its_key():
     def face(key: int) -> np.ndarray:
         rng = RandomStream(7, key)
         person = sample_person(rng)
-        return draw_face(person, sample_action_units("fear", rng), rng)
+        return draw_faces([person], [sample_action_units("fear", rng)], [rng])[0]
 
     assert np.array_equal(face(1), face(1))
     assert not np.array_equal(face(1), face(2))
@@ -76,6 +81,10 @@ def test_the_random_stream_is_fixed():
     rng = RandomStream(2024, 3)
     bits = np.random.PCG64(np.random.SeedSequence((2024, 3))).random_raw(192)
     assert rng.random() == (int(bits[-1]) >> 11) * 2.0**-53
+    words = np.random.PCG64(np.random.SeedSequence((2024, 3))).random_raw(2 * 192)
+    rng = RandomStream(2024, 3)
+    blocks = [*words[191::-1], *words[:191:-1]]
+    assert [rng.random() for _ in range(300)] == [(int(word) >> 11) * 2.0**-53 for word in blocks[:300]]
     drawn = np.array([RandomStream(1, index).bell(2.0) for index in range(4000)])
     assert abs(drawn.mean()) < 0.15
     assert abs(drawn.std() - 2.0) < 0.1

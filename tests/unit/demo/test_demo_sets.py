@@ -7,7 +7,8 @@ import pytest
 
 from expclip_cache.base.errors import DataError
 from expclip_cache.demo.drawing.action_units import EXPRESSIONS
-from expclip_cache.demo.drawing.sets import FRAMES, draw_item, render_set
+from expclip_cache.demo.drawing.render import render_set
+from expclip_cache.demo.drawing.sets import FRAMES, draw_item, draw_items
 from expclip_cache.demo.settings import DemoSetSettings, Style
 
 GOLDEN: dict[Style, tuple[float, ...]] = {
@@ -17,6 +18,18 @@ GOLDEN: dict[Style, tuple[float, ...]] = {
     "drawing": (173.46, 158.46, 209.41, 206.6),
 }
 """Style -> means of the four quarters of item 3 of the set with seed 11."""
+
+PIXELS = [
+    ("clean", "images", 100, "dff10590469426e0"),
+    ("clean", "clips", 2, "b65fbac9e1c49fac"),
+    ("grey", "images", 100, "4536122bcfc55203"),
+    ("grey", "clips", 2, "0b41c7edffa9e7e0"),
+    ("occluded", "images", 100, "0d0be02e91afb43e"),
+    ("occluded", "clips", 2, "c12d558e88f3065e"),
+    ("drawing", "images", 100, "a8a47c9525d659aa"),
+    ("drawing", "clips", 2, "6dba62f5f4cd5516"),
+]
+"""Style, kind, count, and the hash of all pixels of the set with seed 12."""
 
 
 def _quarters(image: np.ndarray) -> tuple[float, ...]:
@@ -35,6 +48,23 @@ def read_rgb(path: Path) -> np.ndarray:
 def test_faces_equal_the_golden_ones(style):
     image = draw_item(DemoSetSettings(count=4, seed=11, style=style), 3)[0]
     assert _quarters(image) == pytest.approx(GOLDEN[style], abs=0.3)
+
+
+@pytest.mark.parametrize(("style", "kind", "count", "expected"), PIXELS)
+def test_every_pixel_is_the_one_that_the_encoders_were_trained_on(style, kind, count, expected):
+    images = draw_items(DemoSetSettings(count=count, seed=12, style=style, kind=kind), range(count))
+    assert images.shape == (count, FRAMES if kind == "clips" else 1, 64, 64, 3)
+    assert hashlib.sha256(images.tobytes()).hexdigest()[:16] == expected
+
+
+@pytest.mark.parametrize("kind", ["images", "clips"])
+@pytest.mark.parametrize("style", GOLDEN)
+def test_faces_do_not_depend_on_what_is_drawn_with_them(style, kind):
+    settings = DemoSetSettings(count=40, seed=13, style=style, kind=kind)
+    indices = [31, 2, 17] if kind == "clips" else [31, 2, 17, 39, 4, 0, 25]
+    together = draw_items(settings, indices)
+    for index, images in zip(indices, together, strict=True):
+        assert np.array_equal(np.stack(draw_item(settings, index)), images)
 
 
 def test_styles_differ_and_grey_is_grey():
@@ -78,7 +108,7 @@ def test_clips_go_from_neutral_to_the_expression(tmp_path):
 def test_two_processes_write_the_same_files_as_one(tmp_path, monkeypatch):
     settings = DemoSetSettings(count=130, seed=8)
     render_set(settings, tmp_path / "one")
-    monkeypatch.setattr("expclip_cache.demo.drawing.sets._SMALL", 0)
+    monkeypatch.setattr("expclip_cache.demo.drawing.render._SMALL", 0)
     render_set(settings, tmp_path / "two")
 
     def digest(folder):

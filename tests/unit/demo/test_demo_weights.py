@@ -40,7 +40,7 @@ def test_open_clip_builds_the_packaged_clip_from_its_folder():
     tokens = tokenizer(["an expression of fear.", "quite unheard-of words: Schnäppchen!"])
     assert tokens.shape == (2, model.context_length)
     assert int(tokens.max()) == model.vocab_size - 1, "CLIP takes the feature at the largest token"
-    ours = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
+    ours = load_clip(ClipSettings(model="demo"), torch.device("cpu"))
     with torch.no_grad():
         assert torch.allclose(
             model.encode_text(tokens),
@@ -59,7 +59,7 @@ def test_the_tokenizers_can_represent_any_text():
 
 
 def test_prompts_fit_into_the_context_and_differ():
-    encoder = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
+    encoder = load_clip(ClipSettings(model="demo"), torch.device("cpu"))
     prompts = [prompt.text for prompt in prompt_table("reference", [1, 5], EXPRESSIONS)]
     features = encoder.encode_texts(prompts)
     assert features.shape == (len(prompts), encoder.width)
@@ -67,7 +67,7 @@ def test_prompts_fit_into_the_context_and_differ():
 
 
 def test_clip_features_differ_between_faces(faces):
-    encoder = load_clip(ClipSettings(name="demo", model="demo"), torch.device("cpu"))
+    encoder = load_clip(ClipSettings(model="demo"), torch.device("cpu"))
     assert encoder.image_size == 64
     features = torch.nn.functional.normalize(encoder.encode_images(faces), dim=1)
     assert torch.isfinite(features).all()
@@ -78,7 +78,7 @@ def test_clip_features_differ_between_faces(faces):
 
 def test_blip2_states_hold_the_expression_and_depend_on_the_instruction(faces):
     def pooled(instruction: str) -> np.ndarray:
-        settings = LlmSettings(name="demo", model="demo", instruction=instruction)
+        settings = LlmSettings(model="demo", instruction=instruction)
         return load_blip2_t5(settings, torch.device("cpu")).encode_images(faces).numpy()
 
     states = pooled(INSTRUCTION)

@@ -262,7 +262,7 @@ def test_a_truncated_weights_file_is_an_error(tmp_path):
 
 def test_a_decoder_only_language_model_is_an_error(tmp_path):
     Blip2Config(text_config={"model_type": "opt"}).save_pretrained(tmp_path)
-    settings = LlmSettings(name="opt", model=str(tmp_path), weights="random", instruction=INSTRUCTION)
+    settings = LlmSettings(model=str(tmp_path), weights="random", instruction=INSTRUCTION)
     with pytest.raises(EncoderError, match=r"with a T5 language model.*'blip-2' with language model 'opt'.*flan-t5"):
         load_blip2_t5(settings, CPU)
 

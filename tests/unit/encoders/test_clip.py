@@ -173,10 +173,10 @@ def architecture(tmp_path_factory):
 
 
 def test_an_architecture_loads_a_weights_file(architecture, tmp_path):
-    random = load_clip(ClipSettings(name="a", model=architecture, weights="random"), CPU)
+    random = load_clip(ClipSettings(model=architecture, weights="random"), CPU)
     file, model = tmp_path / "mine.safetensors", open_clip.create_model(architecture)
     save_file(model.state_dict(), file)
-    loaded = load_clip(ClipSettings(name="a", model=architecture, weights=str(file)), CPU)
+    loaded = load_clip(ClipSettings(model=architecture, weights=str(file)), CPU)
     assert torch.equal(model_of(loaded).state_dict()["visual.proj"], model.state_dict()["visual.proj"])
     assert not torch.equal(loaded.encode_texts(TEXTS), random.encode_texts(TEXTS))
 
@@ -186,7 +186,7 @@ def test_weights_for_another_image_size_are_refused(architecture, tmp_path):
     weights["visual.positional_embedding"] = torch.zeros(26, 32)
     save_file(weights, tmp_path / "larger.safetensors")
     with pytest.raises(EncoderError, match=r"positional_embedding.*\(26, 32\).*\(17, 32\).*another image size"):
-        load_clip(ClipSettings(name="a", model=architecture, weights=str(tmp_path / "larger.safetensors")), CPU)
+        load_clip(ClipSettings(model=architecture, weights=str(tmp_path / "larger.safetensors")), CPU)
 
 
 def test_weights_that_do_not_fit_are_refused(settings, tmp_path):

@@ -21,13 +21,13 @@ from tiny_encoders import INSTRUCTION, blip2_config, write_blip2, write_clip
 
 
 def clip(model: str | Path, weights: str = "pretrained") -> ClipSettings:
-    return ClipSettings(name="tiny", model=str(model), weights=weights)
+    return ClipSettings(model=str(model), weights=weights)
 
 
 def llm(
     model: str | Path, weights: Literal["pretrained", "random"] = "pretrained", revision: str | None = None
 ) -> LlmSettings:
-    return LlmSettings(name="tiny", model=str(model), weights=weights, revision=revision, instruction=INSTRUCTION)
+    return LlmSettings(model=str(model), weights=weights, revision=revision, instruction=INSTRUCTION)
 
 
 def sha256(file: Path) -> str:

@@ -147,10 +147,10 @@ def test_draft_decoding_changes_nothing_for_a_small_jpeg_or_another_format(tmp_p
 
 
 def test_draft_decoding_is_part_of_a_caches_settings_and_full_decoding_is_left_out():
-    clip = ClipSettings(name="c", model="demo")
+    clip = ClipSettings(model="demo")
     assert "decode" not in clip.image_settings()
     assert clip.model_copy(update={"decode": "draft"}).image_settings()["decode"] == "draft"
     assert clip.model_copy(update={"decode": "draft"}).text_settings() == clip.text_settings()
-    llm = LlmSettings(name="l", model="demo", instruction="?")
+    llm = LlmSettings(model="demo", instruction="?")
     assert "decode" not in llm.target_settings()
     assert llm.model_copy(update={"decode": "draft"}).target_settings()["decode"] == "draft"

@@ -21,7 +21,7 @@ from tiny_encoders import write_clip
 
 CPU = SimpleNamespace(device=torch.device("cpu"))
 AUTO = RunSettings()
-LLM = LlmSettings(name="llm", model="demo", instruction="?")
+LLM = LlmSettings(model="demo", instruction="?")
 
 
 def chosen(settings, encoder=CPU, run=AUTO):

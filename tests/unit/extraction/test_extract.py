@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from changed_jobs import refuse, untouchable, with_encoder
 from expclip_cache.base.errors import CacheError, DataError, EncoderError, SettingsError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.format import INDEX, MANIFEST, Block, Identity, shard_name
-from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.settings import CacheSettings
 from expclip_cache.cache.shard import open_shard
 from expclip_cache.cache.shard_writer import write_shard
@@ -24,7 +24,6 @@ from expclip_cache.encoders.images import read_pixels
 from expclip_cache.extraction.encoding import encode_rows
 from expclip_cache.extraction.folder import extract
 from expclip_cache.extraction.jobs import clip_job
-from expclip_cache.extraction.prompt_cache import write_prompt_cache
 from expclip_cache.extraction.run import run_job
 from expclip_cache.workers.settings import RunSettings
 from tiny_encoders import write_clip
@@ -65,10 +64,6 @@ def make_job(images: Path, model, out: Path):
     return clip_job(hash_listing("images", images, listing), lambda: images, model, out)
 
 
-def refuse(*_):
-    raise AssertionError("nothing should have been loaded or read")
-
-
 @pytest.fixture
 def job(images, model, tmp_path):
     return make_job(images, model, tmp_path / "out")
@@ -91,18 +86,18 @@ def test_every_row_has_the_features_that_the_encoder_gives_for_its_image(job, im
 
 def test_a_complete_cache_needs_neither_images_nor_encoder(job):
     first = run_job(job, CACHE, RUN, SilentReporter())
-    again = run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, reporter := RecordingReporter())
+    again = run_job(untouchable(job), CACHE, RUN, reporter := RecordingReporter())
     assert (again.describe(), again.shards, again.libraries) == (first.describe(), first.shards, first.libraries)
     assert "nothing to do" in reporter.lines[-1]
 
 
 def test_without_the_weights_on_this_machine_they_are_not_compared(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    run_job(replace(job, root=refuse, load=refuse, weights=lambda: None), CACHE, RUN, SilentReporter())
+    run_job(with_encoder(untouchable(job), weights=lambda: None), CACHE, RUN, SilentReporter())
 
 
 def test_weights_are_not_hashed_for_an_empty_folder(job):
-    run_job(replace(job, weights=refuse), CACHE, RUN, SilentReporter())
+    run_job(with_encoder(job, weights=refuse), CACHE, RUN, SilentReporter())
 
 
 def test_decoding_workers_do_not_change_the_bytes(job, tmp_path):
@@ -162,7 +157,7 @@ def test_when_all_shards_are_there_only_the_index_is_written(job):
     run_job(job, CACHE, RUN, SilentReporter())
     before = files_in(job.out)
     (job.out / INDEX).unlink()
-    run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(untouchable(job), CACHE, RUN, SilentReporter())
     assert files_in(job.out) == before
 
 
@@ -201,7 +196,9 @@ def test_other_weights_are_noticed(job, images, model, tmp_path):
     tensors = load_file(copy / "open_clip_model.safetensors")
     tensors["logit_scale"] = tensors["logit_scale"] + 1
     save_file(tensors, copy / "open_clip_model.safetensors")
-    swapped = replace(make_job(images, model.model_copy(update={"model": str(copy)}), job.out), settings=job.settings)
+    swapped = with_encoder(
+        make_job(images, model.model_copy(update={"model": str(copy)}), job.out), settings=job.encoder.settings
+    )
     with pytest.raises(CacheError, match="weights_sha256 differs"):
         run_job(swapped, CACHE, RUN, SilentReporter())
 
@@ -283,15 +280,6 @@ def test_a_single_image_that_does_not_fit_into_memory_is_an_error(model):
         )
 
 
-def test_the_paths_of_a_prompt_cache_are_the_prompts(model, tmp_path):
-    encoder = load_clip(model, torch.device("cpu"))
-    texts = ("a photo of a face .", "an expression of anger .")
-    write_prompt_cache(texts, encoder, model.text_settings(), tmp_path / "prompts", CACHE)
-    cache = FeatureCache(tmp_path / "prompts")
-    assert cache.paths() == list(texts)
-    np.testing.assert_allclose(cache[np.arange(2)], encoder.encode_texts(list(texts)).numpy(), atol=1e-6)
-
-
 def test_an_unfinished_cache_with_other_shard_rows_is_refused_by_name(job):
     run_job(job, CACHE, RUN, SilentReporter())
     (job.out / INDEX).unlink()
@@ -328,7 +316,7 @@ def test_parts_made_with_different_weights_never_become_one_cache(job):
         errors=tuple(shard.errors),
     )
     write_shard(job.out, block, identity, "test")
-    without_weights = replace(job, weights=lambda: None)
+    without_weights = with_encoder(job, weights=lambda: None)
     with pytest.raises(
         CacheError,
         match=r"shard-00002\.h5 was made with another encoder(.|\n)*weights_sha256 differs",
@@ -360,7 +348,7 @@ def test_a_damaged_manifest_beside_the_shards_is_written_again(job):
     run_job(job, CACHE, RUN, SilentReporter())
     before = files_in(job.out)
     (job.out / MANIFEST).write_bytes(b"{}")
-    run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, SilentReporter())
+    run_job(untouchable(job), CACHE, RUN, SilentReporter())
     assert files_in(job.out) == before
 
 
@@ -393,20 +381,21 @@ def test_raising_the_version_of_an_encoder_refuses_its_old_features_by_name(job,
 def test_every_version_of_image_features_is_part_of_their_identity(job, images, model, monkeypatch, version):
     monkeypatch.setattr(f"expclip_cache.encoders.versions.{version}", 7)
     newer = make_job(images, model, job.out)
-    differing = {key for key, value in newer.settings.items() if job.settings[key] != value}
+    differing = {key for key, value in newer.encoder.settings.items() if job.encoder.settings[key] != value}
     assert len(differing) == 1
-    assert newer.settings[differing.pop()] == 7
+    assert newer.encoder.settings[differing.pop()] == 7
 
 
 def without_versions(job):
     """The job as described before code versions were recorded."""
-    return replace(job, settings={key: value for key, value in job.settings.items() if not key.endswith("_version")})
+    settings = {key: value for key, value in job.encoder.settings.items() if not key.endswith("_version")}
+    return with_encoder(job, settings=settings)
 
 
 def test_a_cache_from_before_versions_were_recorded_counts_as_version_1(job, images, model, monkeypatch):
     run_job(without_versions(job), CACHE, RUN, SilentReporter())
     before = files_in(job.out)
-    cache = run_job(replace(job, root=refuse, load=refuse), CACHE, RUN, reporter := RecordingReporter())
+    cache = run_job(untouchable(job), CACHE, RUN, reporter := RecordingReporter())
     assert "nothing to do" in reporter.lines[-1]
     assert "encoder_version" not in cache.identity.settings
     assert files_in(job.out) == before
@@ -428,7 +417,7 @@ def test_an_unfinished_cache_from_before_versions_were_recorded_is_resumed(job, 
 
 def under_another_torch(job):
     """The job on a machine with another version of torch."""
-    return replace(job, libraries=lambda: {"open_clip": "3.3.0", "torch": "99.0"})
+    return with_encoder(job, libraries=lambda: {"open_clip": "3.3.0", "torch": "99.0"})
 
 
 def test_features_made_under_other_libraries_are_kept_and_named(job):

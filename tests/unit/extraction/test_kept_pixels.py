@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from expclip_cache.base.errors import DataError
@@ -19,9 +20,10 @@ from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.encoders.images import preprocess, read_pixels
 from expclip_cache.extraction import kept_pixels
 from expclip_cache.extraction.jobs import clip_job, llm_job
-from expclip_cache.extraction.kept_pixels import KeptPixels
-from expclip_cache.extraction.run import run_job
+from expclip_cache.extraction.kept_pixels import KeptPixels, keep_pixels
+from expclip_cache.extraction.run import run_job, run_jobs
 from expclip_cache.workers.settings import RunSettings
+from face_images import RecordingReporter
 from tiny_encoders import write_blip2, write_clip
 
 CACHE = CacheSettings(shard_rows=4, dtype="float32")
@@ -65,6 +67,45 @@ def running(pixels: Path | None, workers: int = 0) -> RunSettings:
 
 def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+@pytest.mark.parametrize(
+    ("pixels", "device", "others", "expected"),
+    [
+        ("auto", "cuda", 1, Path("pixels")),
+        ("auto", "cuda", 0, None),
+        ("auto", "cpu", 3, None),
+        (None, "cuda", 3, None),
+        (Path("/scratch/x"), "cpu", 0, Path("/scratch/x")),
+    ],
+)
+def test_where_decoded_images_are_kept(pixels, device, others, expected):
+    assert keep_pixels(RunSettings(pixels=pixels), device, others) == expected
+
+
+def test_by_default_a_cpu_keeps_none_and_a_folder_is_announced_once(images, manifest, clip, llm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = replace(clip_job(manifest, lambda: images, clip, tmp_path / "clip"), shared_with=1)
+    auto = RunSettings(device="cpu", batch_size=3, workers=0)
+    assert auto.pixels == "auto"
+    run_job(job, CACHE, auto, reporter := RecordingReporter())
+    assert not list(tmp_path.rglob("*.pixels"))
+    jobs = [replace(job, out=tmp_path / out) for out in ("one", "two")]
+    run_jobs(jobs, CACHE, running(tmp_path / "kept"), reporter)
+    assert [line for line in reporter.lines if "kept here" in line] == [
+        f"{tmp_path / 'kept'}: decoded images are kept here for the other encoders; delete the folder after the run"
+    ]
+    assert files_in(tmp_path / "one") == files_in(tmp_path / "two") == files_in(job.out)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("others", [0, 1])
+def test_by_default_a_gpu_keeps_what_another_encoder_reads(images, manifest, clip, tmp_path, monkeypatch, others):
+    monkeypatch.chdir(tmp_path)
+    job = replace(clip_job(manifest, lambda: images, clip, tmp_path / "clip"), shared_with=others)
+    run_job(job, CACHE, RunSettings(device="cuda", workers=0), SilentReporter())
+    assert len(list((tmp_path / "pixels").glob("*.pixels"))) == others
 
 
 @pytest.mark.parametrize("workers", [0, 2])

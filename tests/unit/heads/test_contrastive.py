@@ -11,7 +11,7 @@ from expclip_cache.base.errors import CacheError, SettingsError
 from expclip_cache.heads import contrastive
 from expclip_cache.heads.contrastive import fit_contrastive
 from expclip_cache.heads.head_file import read_head
-from expclip_cache.heads.settings import ContrastiveSettings, TrainSettings
+from expclip_cache.heads.settings import ContrastiveSettings
 from expclip_cache.heads.training import train_heads
 from tiny_caches import write_cache
 
@@ -59,13 +59,13 @@ def test_short_memory_streams_the_rows_in_groups_of_heads(caches, monkeypatch, h
 
 def test_a_head_file_records_its_settings_and_caches(caches, tmp_path):
     images, targets, *_ = caches
-    settings = TrainSettings(dataset="faces", **SETTINGS.model_dump())
-    heads = fit(images, targets, settings)
+    heads = fit(images, targets)
     heads.write(1, tmp_path / "seed-2.safetensors", dataset="faces")
     assert (read_head(tmp_path / "seed-2.safetensors") == heads.weights[1]).all()
     with safe_open(tmp_path / "seed-2.safetensors", framework="np") as file:
         recorded = json.loads(file.metadata()["settings"])
     assert recorded == {
+        "kind": "contrastive",
         "lr": 0.05,
         "momentum": 0.9,
         "weight_decay": 1e-4,
@@ -73,6 +73,8 @@ def test_a_head_file_records_its_settings_and_caches(caches, tmp_path):
         "batch_size": 40,
         "seed": 2,
         "dataset": "faces",
+        "found": {"rows": 198, "losses": np.round(heads.losses[1], 6).tolist()},
+        "xxh3_128": recorded["xxh3_128"],
         "fingerprints": {"images": images.identity.fingerprint, "targets": targets.identity.fingerprint},
     }
 
@@ -87,3 +89,11 @@ def test_fewer_images_than_a_batch_are_an_error(caches):
     images, targets, *_ = caches
     with pytest.raises(SettingsError, match="batch_size is 512, but only 198 images"):
         fit(images, targets, ContrastiveSettings())
+
+
+def test_the_defaults_are_the_references(caches):
+    images, targets, *_, X, Y, _ = caches
+    heads = fit(images, targets, ContrastiveSettings(batch_size=40, epochs=3))
+    by_hand = ContrastiveSettings(lr=0.001, momentum=0.9, weight_decay=1e-4, batch_size=40, epochs=3, seeds=(1,))
+    assert heads.weights.tobytes() == train_heads(X, Y, 30.0, by_hand, torch.device("cpu")).weights.tobytes()
+    assert (ContrastiveSettings().batch_size, ContrastiveSettings().epochs) == (512, 5)

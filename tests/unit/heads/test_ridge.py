@@ -9,34 +9,13 @@ from expclip_cache.base.errors import DataError
 from expclip_cache.heads.ridge.moments import Moments
 from expclip_cache.heads.ridge.ridge_path import RidgePath
 from expclip_cache.heads.ridge.stacking import stack_heads
-
-
-def features(rows: int, d: int, t: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Raw features with a mean, unequal variances and a linear relation, as encoders give them."""
-    random = np.random.default_rng(seed)
-    X = random.normal(size=(rows, d)) * np.geomspace(1, 0.05, d) + random.normal(size=d)
-    Y = X @ random.normal(size=(d, t)) + random.normal(size=(rows, t)) + 3 * random.normal(size=t)
-    return X, Y
+from ridge_witness import features, relative_error, witness
 
 
 def path_of(X, Y) -> RidgePath:
     moments = Moments(X.shape[1], Y.shape[1])
     moments.add_rows(X, Y)
     return RidgePath(moments)
-
-
-def witness(X, Y, relative_lambda):
-    """W (t, d) by least squares on [X; sqrt(lambda m) I] W' = [Y; 0]: no moments, no eigenvalues."""
-    d = X.shape[1]
-    Y = Y / np.linalg.norm(Y, axis=1, keepdims=True)
-    m = (X**2).sum() / d
-    A = np.concatenate([X, np.sqrt(relative_lambda * m) * np.eye(d)])
-    B = np.concatenate([Y, np.zeros((d, Y.shape[1]))])
-    return np.linalg.lstsq(A, B, rcond=None)[0].T
-
-
-def relative_error(found, expected) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 @given(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from test_moments import bits
-from test_ridge import features, relative_error, witness
 
 from expclip_cache.base.errors import CacheError, DataError, SettingsError
 from expclip_cache.base.progress import SilentReporter
@@ -19,19 +18,9 @@ from expclip_cache.heads.ridge.stored_moments import complete_moments, sum_part
 from expclip_cache.heads.ridge.summing import sum_all_groups
 from expclip_cache.heads.settings import RidgeSettings
 from expclip_cache.workers.settings import RunSettings
+from ridge_witness import features, relative_error, witness
 from tiny_caches import write_cache
-
-
-class RecordingReporter(SilentReporter):
-    def __init__(self):
-        self.lines, self.bars = [], []
-
-    def say(self, line):
-        self.lines.append(line)
-
-    def bar(self, title, total, unit):
-        self.bars.append((title, total))
-        return super().bar(title, total, unit)
+from tiny_study import RecordingReporter
 
 
 @pytest.fixture
@@ -47,7 +36,7 @@ def groups(caches):
 
 
 def fit(images, targets, **ridge):
-    return fit_ridge(images, targets, RidgeSettings(**ridge), batch_size=25)
+    return fit_ridge(images, targets, RidgeSettings(batch_size=25, **ridge))
 
 
 def test_a_fixed_lambda_is_fitted_on_every_image(caches):
@@ -78,10 +67,10 @@ def test_a_head_file_records_settings_metrics_and_caches(caches, tmp_path):
     with safe_open(tmp_path / "ridge.safetensors", framework="np") as file:
         recorded = json.loads(file.metadata()["settings"])
     assert recorded == {
-        **json.loads(RidgeSettings(held_out=0.2).model_dump_json()),
-        "fit": "ridge",
+        **json.loads(RidgeSettings(held_out=0.2, batch_size=25).model_dump_json(exclude={"backbones", "teachers"})),
+        "kind": "ridge",
         "dataset": "faces",
-        "batch_size": 25,
+        "xxh3_128": recorded["xxh3_128"],
         "found": head.metrics,
         "fingerprints": {"images": images.identity.fingerprint, "targets": targets.identity.fingerprint},
     }

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from expclip_cache.base.errors import DataError, EncoderError, SettingsError
 from expclip_cache.commands.app import app
-from expclip_cache.demo.drawing.faces import SIZE
+from expclip_cache.demo.drawing.curves import SIZE
 from expclip_cache.demo.drawing.sets import draw_item, plan_face
 from expclip_cache.demo.settings import DemoSetSettings
 from expclip_cache.encoders.clip import load_clip

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,47 +12,71 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.datasets.definition import builtin_definitions, load_definition
+from expclip_cache.datasets.settings import DatasetSettings
+from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.heads.head_file import write_head
+from expclip_cache.prompts.settings import PromptSettings
 from expclip_cache.prompts.templates import prompt_table
-from expclip_cache.reporting.comparison import Pair, compare_with_published
+from expclip_cache.reporting.comparison import Comparison, Pair, compare_with_published
 from expclip_cache.reporting.comparison_table import comparison_csv, comparison_to_terminal
-from expclip_cache.settings.file import load_settings
-from expclip_cache.settings.paths import head_file, image_features, prompt_features, score_results
-from expclip_cache.settings.settings import Settings
+from expclip_cache.reporting.published import RESULTS
+from expclip_cache.reporting.text_table import MOST_ROWS, WIDTH
+from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
+from expclip_cache.scoring.study import HeadToScore, complete_scores
 from labelled_caches import write_labelled, write_prompts
-from stages import score
 
-ROOT = Path(__file__).parents[3]
-GOLDEN = json.loads((ROOT / "tests/data/golden_confusions.json").read_text())
-PRESETS = {"B/32": "paper-b32", "B/16": "paper-b16"}
+GOLDEN = json.loads((Path(__file__).parents[2] / "data/golden_confusions.json").read_text())
+MODELS = {"B/32": "ViT-B-32-quickgelu", "B/16": "ViT-B-16-quickgelu"}
 # Weight of the half of a feature that decides plain CLIP's prediction, relative to the half that the head keeps.
 CLIP_WEIGHT = 10.0
 
 
-def write_features(settings: Settings, matrices: dict[str, np.ndarray]) -> None:
-    """Write features from which the head predicts exactly what each matrix counts, and plain CLIP the true class.
+def dataset(name: str) -> DatasetSettings:
+    """A published dataset, or with a number at the end one of its folds."""
+    folded = re.fullmatch(r"(dfew|mafw)-(\d)", name)
+    source = str(builtin_definitions()[folded[1] if folded else name])
+    return DatasetSettings(source=source, fold=int(folded[2]) if folded else None)
+
+
+def classes_of(name: str) -> tuple[str, ...]:
+    return load_definition(dataset(name).source).classes
+
+
+def scores_of(folder: Path, matrices: dict[str, np.ndarray], prompts: PromptSettings) -> list[TestSetScores]:
+    """Our scores of features from which the head predicts what each matrix counts, and plain CLIP the true class.
 
     Both halves of a feature are one-hot: the first, with the larger weight, is the true class, the second the class to
     predict. The head keeps only the second half.
     """
     c = 11
+    owner = {
+        prompt.text: classes_of(name).index(prompt.class_name)
+        for name in matrices
+        for prompt in prompt_table(prompts.set, prompts.types, classes_of(name))
+    }
+    embeddings = np.eye(c)[list(owner.values())]
+    write_prompts(folder / "prompts", np.hstack([CLIP_WEIGHT * embeddings, embeddings]), list(owner))
+    write_head(folder / "seed-1.safetensors", np.hstack([np.zeros((c, c)), np.eye(c)]), {})
+    found = []
     for name, matrix in matrices.items():
-        classes = load_definition(settings.datasets[name].source).classes
         truth, predicted = (np.repeat(index, matrix.ravel()) for index in np.indices(matrix.shape).reshape(2, -1))
         features = np.hstack([CLIP_WEIGHT * np.eye(c)[truth], np.eye(c)[predicted]])
         paths = [f"{row}.png" for row in range(len(truth))]
-        write_labelled(image_features(settings.clip.name, name), features, truth, paths, classes)
-    owner = {
-        prompt.text: classes.index(prompt.class_name)
-        for name in matrices
-        for classes in [load_definition(settings.datasets[name].source).classes]
-        for prompt in prompt_table(settings.prompts.set, settings.prompts.types, classes)
-    }
-    embeddings = np.eye(c)[list(owner.values())]
-    texts = np.hstack([CLIP_WEIGHT * embeddings, embeddings])
-    write_prompts(prompt_features(settings.clip.name), texts, list(owner))
-    write_head(head_file("seed-1"), np.hstack([np.zeros((c, c)), np.eye(c)]), {})
+        write_labelled(folder / "images" / name, features, truth, paths, classes_of(name))
+        found.append(
+            complete_scores(
+                folder / f"{name}.json",
+                FeatureCache(folder / "images" / name),
+                FeatureCache(folder / "prompts"),
+                {"reference": prompts},
+                [HeadToScore("blip2", "contrastive", 1, folder / "seed-1.safetensors")],
+                backbone="clip",
+                test_set=name,
+            )
+        )
+    return found
 
 
 def golden_matrices(backbone: str, kind: int) -> dict[str, np.ndarray]:
@@ -64,45 +90,25 @@ def golden_matrices(backbone: str, kind: int) -> dict[str, np.ndarray]:
     return matrices
 
 
-@pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """An empty folder as the current folder, to run stages in."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pipeline").symlink_to(ROOT / "pipeline")
-    return tmp_path
-
-
-def scored(workplace: Path, backbone: str, kind: int, matrices: dict[str, np.ndarray]):
-    """The rows of a run of the preset on made-up features, restricted to one prompt type and some test sets."""
-    text = (ROOT / "configs" / f"{PRESETS[backbone]}.yaml").read_text()
-    (workplace / "params.yaml").write_text(text.replace("types: [1, 2, 3, 4, 5]", f"types: [{kind}]"))
-    settings = load_settings()
-    settings = settings.model_copy(update={"score": settings.score.model_copy(update={"datasets": tuple(matrices)})})
-    write_features(settings, matrices)
-    for name in matrices:
-        score.main(name)
-    found = {name: json.loads((score_results(name) / "confusion.json").read_text()) for name in matrices}
-    return compared(settings, found)
-
-
-def compared(settings, confusions):
-    """`compare_with_published` with the test sets and heads of the settings."""
-    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    return compare_with_published(settings.clip.model, test_sets, settings.train.heads, confusions)
+def scored(folder: Path, backbone: str, kind: int, matrices: dict[str, np.ndarray]) -> list[Comparison]:
+    """The comparison of `scores_of` under one prompt type."""
+    prompts = PromptSettings(types=(kind,))
+    found = scores_of(folder, matrices, prompts)
+    backbones = {"clip": ClipSettings(model=MODELS[backbone])}
+    return compare_with_published(backbones, {"reference": prompts}, {name: dataset(name) for name in matrices}, found)
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("backbone", PRESETS)
-def test_our_scoring_reproduces_the_published_logs(workplace, backbone, kind):
+@pytest.mark.parametrize("backbone", MODELS)
+def test_our_scoring_reproduces_the_published_logs(tmp_path, backbone, kind):
     matrices = golden_matrices(backbone, kind)
-    preset = load_settings(ROOT / "configs" / f"{PRESETS[backbone]}.yaml")
-    assert set(matrices) == set(preset.score.datasets)
-    rows = scored(workplace, backbone, kind, matrices)
+    assert len(matrices) == 6 + 2 * 5
+    rows = scored(tmp_path, backbone, kind, matrices)
     published = {row.test_set: row for row in rows if row.is_published}
     assert set(published) == set(GOLDEN["published"][backbone])
     for dataset, row in published.items():
         uar, war = GOLDEN["published"][backbone][dataset][str(kind)]
-        assert (row.log, row.backbone) == (Pair(uar, war), backbone)
+        assert (row.log, row.published_backbone) == (Pair(uar, war), backbone)
         assert row.expclip.uar == pytest.approx(uar, abs=0.005), dataset
         assert row.expclip.war == pytest.approx(war, abs=0.005), dataset
         assert row.clip == Pair(100, 100)
@@ -113,42 +119,46 @@ def test_our_scoring_reproduces_the_published_logs(workplace, backbone, kind):
     assert all(row.n == row.published_n == matrices[row.test_set].sum() for row in folds)
 
 
-def test_swapping_two_classes_does_not_give_the_published_scores(workplace):
+def test_swapping_two_classes_does_not_give_the_published_scores(tmp_path):
     matrix = golden_matrices("B/32", 2)["raf-db"]
     swapped = matrix[:, [1, 0, 2, 3, 4, 5, 6]]
-    (row,) = scored(workplace, "B/32", 2, {"raf-db": swapped})
+    (row,) = scored(tmp_path, "B/32", 2, {"raf-db": swapped})
     assert abs(row.expclip.uar - row.log.uar) > 1
 
 
-def confusions(*matrices, classes=7):
-    """Contents of confusion.json, one per matrix, with CLIP always right."""
-    return [
-        {
-            "classes": classes,
-            "clip": {"2": np.diag(np.sum(matrix, axis=1)).tolist()},
-            "expclip": {"2": {"seed-1": np.asarray(matrix).tolist()}},
-        }
-        for matrix in matrices
-    ]
+def measured(
+    name: str,
+    heads: Mapping[tuple[str, int | None], np.ndarray],
+    *,
+    backbone: str = "clip",
+    prompts: str = "reference",
+    kind: int = 2,
+) -> TestSetScores:
+    """Scores with plain CLIP always right, and with heads (name, seed) -> confusion matrix."""
+    matrices = {key: np.asarray(matrix, dtype=np.int64) for key, matrix in heads.items()}
+    plain = np.diag(next(iter(matrices.values())).sum(axis=1))
+    found = [HeadScores("blip2", head, seed, "0", {kind: matrix}, None) for (head, seed), matrix in matrices.items()]
+    sets = {prompts: PromptSetScores({}, {kind: plain}, tuple(found))}
+    return TestSetScores(backbone, name, classes_of(name), {"skipped": []}, sets)
 
 
-def preset_with(test_sets: list[str], **datasets) -> Settings:
-    tree = load_settings(ROOT / "configs/paper-b32.yaml").model_dump()
-    tree["datasets"] |= datasets
-    return Settings.model_validate(tree | {"score": {"datasets": test_sets}})
+def compared(
+    *scores: TestSetScores, model: str = "ViT-B-32-quickgelu", prompts: Mapping[str, PromptSettings] | None = None
+) -> list[Comparison]:
+    """`compare_with_published` of one backbone or several of one model."""
+    backbones = {found.backbone: ClipSettings(model=model) for found in scores}
+    test_sets = {found.test_set: dataset(found.test_set) for found in scores}
+    return compare_with_published(backbones, prompts or {"reference": PromptSettings()}, test_sets, scores)
 
 
-@pytest.fixture
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
+ONE = ("contrastive", 1)
 
 
-@pytest.mark.usefixtures("at_root")
 def test_folds_are_averaged_and_pooled():
     rng = np.random.default_rng(0)
     folds = [rng.integers(1, 50 * n, (7, 7)) for n in (1, 2, 3, 4, 5)]
     names = [f"dfew-{n}" for n in (2, 1, 3, 4, 5)]
-    rows = compared(preset_with(names), dict(zip(names, confusions(*folds), strict=True)))
+    rows = compared(*(measured(name, {ONE: fold}) for name, fold in zip(names, folds, strict=True)))
     assert [(row.test_set, row.part) for row in rows] == [(name, "fold") for name in names] + [
         ("dfew", "fold mean"),
         ("dfew", "pooled"),
@@ -163,75 +173,139 @@ def test_folds_are_averaged_and_pooled():
     assert [row.is_published for row in rows] == [False] * 5 + [True, False]
 
 
-@pytest.mark.usefixtures("at_root")
+def test_the_mean_over_folds_and_seeds_is_that_of_every_fold_and_seed():
+    rng = np.random.default_rng(1)
+    folds = {f"dfew-{n}": [rng.integers(1, 50, (7, 7)) for _ in range(3)] for n in (1, 2, 3, 4, 5)}
+    rows = compared(
+        *(measured(name, {("h", seed): m for seed, m in enumerate(found)}) for name, found in folds.items())
+    )
+    uars = [100 * np.mean(np.diag(m) / m.sum(axis=1)) for found in folds.values() for m in found]
+    (row,) = (row for row in rows if row.part == "fold mean")
+    assert row.expclip.uar == pytest.approx(np.mean(uars))
+
+
 def test_four_of_five_folds_have_no_mean_to_compare():
-    names = [f"mafw-{n}" for n in (1, 2, 3, 4)]
-    rows = compared(preset_with(names), dict(zip(names, confusions(*[np.eye(11, dtype=int)] * 4), strict=True)))
+    rows = compared(*(measured(f"mafw-{n}", {ONE: np.eye(11, dtype=int)}) for n in (1, 2, 3, 4)))
     assert [row.part for row in rows] == ["fold"] * 4
 
 
-@pytest.mark.usefixtures("at_root")
-def test_heads_of_one_kind_are_averaged_and_kinds_kept_separate():
+def test_seeds_of_one_head_are_averaged_and_heads_kept_separate():
     right, wrong = np.diag([2] * 7), np.roll(np.diag([2] * 7), 1, axis=1)
-    found = confusions(right)[0] | {
-        "expclip": {"2": {"seed-1": right.tolist(), "seed-2": wrong.tolist(), "ridge": wrong.tolist()}}
-    }
-    tree = preset_with(["raf-db"]).model_dump()
-    tree["train"] |= {"seeds": [1, 2], "fit": ["contrastive", "ridge"]}
-    rows = compared(Settings.model_validate(tree), {"raf-db": found})
+    heads = {("contrastive", 1): right, ("contrastive", 2): wrong, ("ridge", None): wrong}
+    rows = compared(measured("raf-db", heads))
     assert [(row.head, row.expclip.uar) for row in rows] == [("contrastive", 50), ("ridge", 0)]
 
 
-@pytest.mark.usefixtures("at_root")
+def test_every_backbone_is_compared_with_its_own_results():
+    scores = [measured("raf-db", {ONE: np.eye(7)}, backbone=name) for name in ("one", "two")]
+    backbones = {"one": ClipSettings(model="ViT-L-14-quickgelu"), "two": ClipSettings(model="ViT-B-16-quickgelu")}
+    found = compare_with_published(backbones, {"reference": PromptSettings()}, {"raf-db": dataset("raf-db")}, scores)
+    assert [(row.backbone, row.published_backbone, row.log.uar) for row in found] == [
+        ("one", "L/14", 58.08),
+        ("two", "B/16", 57.01),
+    ]
+
+
+def test_a_backbone_without_heads_is_compared_with_plain_clip():
+    found = measured("raf-db", {ONE: np.eye(7)})
+    alone = replace(found.prompt_sets["reference"], heads=())
+    (row,) = compared(replace(found, prompt_sets={"reference": alone}))
+    assert (row.head, row.expclip, row.clip, row.paper_clip) == ("", None, Pair(100, 100), Pair(34.97, 30.05))
+    (line,) = csv.DictReader(io.StringIO(comparison_csv([row])))
+    assert (line["expclip_uar"], line["log_difference_uar"]) == ("", "")
+
+
 def test_ferplus_from_votes_is_compared_with_ferplus_and_fer2013_with_nothing():
-    files = builtin_definitions()
-    settings = preset_with(
-        ["votes", "fer2013"], votes={"source": str(files["ferplus-csv"])}, fer2013={"source": str(files["fer2013"])}
-    )
-    votes, fer2013 = compared(
-        settings,
-        dict(zip(["votes", "fer2013"], confusions(np.eye(8, dtype=int), np.eye(7, dtype=int)), strict=True)),
-    )
+    votes, fer2013 = compared(measured("ferplus-csv", {ONE: np.eye(8)}), measured("fer2013", {ONE: np.eye(7)}))
     assert (votes.paper_clip, votes.published_n, votes.later) == (Pair(36.05, 33.89), 3137, Pair(55.1, None))
     assert not fer2013.is_published
     assert fer2013.published_n is None
 
 
-@pytest.mark.usefixtures("at_root")
-def test_another_clip_or_prompts_from_a_file_are_not_compared_with_logs():
-    tree = preset_with(["raf-db"]).model_dump()
-    found = {"raf-db": confusions(np.eye(7, dtype=int))[0]}
-    tree["clip"]["model"] = "ViT-H-14"
-    (row,) = compared(Settings.model_validate(tree), found)
-    assert (row.backbone, row.is_published, row.published_n) == (None, False, 3068)
-    own = {"classes": 7, **{key: {"0": found["raf-db"][key]["2"]} for key in ("clip", "expclip")}}
-    (row,) = compared(preset_with(["raf-db"]), {"raf-db": own})
-    assert (row.log, row.paper_expclip) == (None, Pair(39.56, 42.14))
+def test_another_clip_or_other_prompts_are_not_compared_with_logs():
+    found = measured("raf-db", {ONE: np.eye(7)})
+    (row,) = compared(found, model="ViT-H-14")
+    assert (row.published_backbone, row.is_published, row.published_n) == (None, False, 3068)
+    own = {"own": PromptSettings(set="prompts/own.yaml"), "clean": PromptSettings(set="clean")}
+    for name, kind in (("own", 0), ("clean", 2)):
+        (row,) = compared(measured("raf-db", {ONE: np.eye(7)}, prompts=name, kind=kind), prompts=own)
+        assert (row.log, row.paper_expclip) == (None, Pair(39.56, 42.14))
 
 
-@pytest.mark.usefixtures("at_root")
 def test_the_csv_and_the_table_show_the_rows():
     matrix = golden_matrices("B/32", 2)["raf-db"]
-    names = ["raf-db", "dfew-1"]
-    rows = compared(preset_with(names), dict(zip(names, confusions(matrix, matrix), strict=True)))
+    rows = compared(measured("raf-db", {ONE: matrix}), measured("dfew-1", {ONE: matrix}))
     first, second = csv.DictReader(io.StringIO(comparison_csv(rows)))
-    assert (first["test_set"], first["part"], first["items"], first["published_items"]) == (
-        "raf-db",
-        "whole",
-        "3068",
-        "3068",
+    names = (
+        "test_set",
+        "part",
+        "items",
+        "published_items",
+        "backbone",
+        "published_backbone",
+        "teacher",
+        "head",
+        "prompts",
     )
+    assert [first[name] for name in names] == [
+        *("raf-db", "whole", "3068", "3068"),
+        *("clip", "B/32", "blip2", "contrastive", "reference"),
+    ]
     assert float(first["expclip_uar"]) == pytest.approx(42.00, abs=0.005)
     assert float(first["log_difference_war"]) == pytest.approx(0, abs=0.005)
     assert float(first["paper_expclip_difference_uar"]) == pytest.approx(42.00 - 39.56, abs=0.006)
     assert float(first["paper_clip_difference_war"]) == pytest.approx(100 - 30.05)
     assert (first["emocapclip_uar"], second["emocapclip_uar"], second["log_uar"]) == ("62.900", "", "")
-    table = comparison_to_terminal(rows)
-    shown = [list(column.cells) for column in table.columns]
-    own = [["raf-db"], ["2"], ["3068"], ["100.00/100.00"], ["34.97/30.05"], ["42.00/51.27"]]
-    assert shown[:8] == [*own, ["39.56/42.14"], ["42.00/51.27"]]
-    assert "B/32" in str(table.title)
-    console = Console(width=132, file=io.StringIO())
-    console.print(comparison_to_terminal([replace(row, test_set="dfew", part="fold mean", n=11690) for row in rows]))
-    assert "…" not in console.file.getvalue()
-    assert "dfew, fold mean" in console.file.getvalue()
+    lines = [re.split(r"\s{2,}", line.strip()) for line in shown(rows).splitlines()]
+    (line,) = (line for line in lines if line[0] == "raf-db")
+    assert line[:-1] == ["raf-db", "type 2", "3068", "100.0", "35.0", "39.6", "42.0"]
+    assert line[-1] in ("42.0 (-0.0)", "42.0 (+0.0)")
+    assert ["CLIP B/32"] in lines
+    assert lines[4:6] == [["plain", "plain", "Exp-"], ["CLIP", "CLIP", "CLIP"]]
+    assert lines[6] == ["test set", "prompts", "items", "ours", "paper", "paper", "log", "contrastive"]
+    assert not any(line[0] == "dfew-1" for line in lines)
+
+
+def shown(rows: list[Comparison]) -> str:
+    console = Console(width=WIDTH, file=io.StringIO())
+    console.print(comparison_to_terminal(rows))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("heads", [("contrastive",), ("contrastive", "ridge", "a-head-with-a-long-name-of-its-own")])
+def test_the_table_of_a_whole_study_is_within_80_columns_and_cuts_nothing(heads):
+    pair = Pair(98.76, 98.76)
+    rows = [
+        Comparison(
+            test_set=name,
+            part="whole",
+            backbone=f"clip-{backbone[0].lower()}{backbone[2:]}",
+            teacher="blip2-flan-t5-xxl",
+            head=head,
+            prompts="reference",
+            prompt_type=kind,
+            published_backbone=backbone,
+            n=11690,
+            published_n=11697,
+            clip=pair,
+            expclip=Pair(100.0, 100.0),
+            paper_clip=pair,
+            paper_expclip=pair,
+            log=Pair(70.1, 70.1),
+            later=None,
+        )
+        for backbone in ("B/32", "B/16", "L/14")
+        for name in dict.fromkeys(result.dataset for result in RESULTS)
+        for kind in (1, 2, 3, 4, 5)
+        for head in heads
+    ]
+    text = shown(rows)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "…" not in text
+    assert "report/comparison.csv has the others" in text
+    assert "type 4" not in text
+    assert text.count("100.0 (+29.9)") == 3 * 8 * len(heads)
+    assert "11690/11697" in text
+    few = shown([row for row in rows if row.backbone == "clip-b32"][: MOST_ROWS // 2])
+    assert "type 4" in few
+    assert "has the others" not in few

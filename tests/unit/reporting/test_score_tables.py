@@ -1,47 +1,132 @@
-"""The headline numbers that DVC compares."""
+"""The terminal tables: 80 columns, every system, no number or name cut."""
 
+import io
+import re
+
+import numpy as np
 import pytest
+from rich.console import Console
 
-from expclip_cache.reporting.score_tables import headline_csv, headline_metrics, headline_rows
-from expclip_cache.scoring.results import ScoreRow
+from expclip_cache.reporting.score_tables import scores_to_terminal
+from expclip_cache.reporting.systems import SystemScores, system_scores, under_highest_type
+from expclip_cache.reporting.text_table import MOST_ROWS, WIDTH
+from score_rows import study_rows
+
+FIVE = ("contrastive", "contrastive-low-lr", "ridge", "long", "averyverylongnamewithoutanyhyphen")
+STUDIES = {
+    "demo": {"seeds": 5, "test_sets": ("demo-clean", "demo-grey", "demo-occluded", "demo-drawing", "demo-clips")},
+    "many": {
+        "backbones": ("b32", "b16", "l14"),
+        "teachers": ("t", "u"),
+        "heads": FIVE,
+        "prompts": ("reference", "own"),
+    },
+    "long names": {
+        "backbones": ("a-backbone-with-a-name-of-its-own", "another-backbone-with-a-name-that-goes-on-and-on"),
+        "teachers": ("a-teacher-with-a-name-of-its-own", "x" * 90),
+        "heads": ("a_head_with_a_name_of_its_own", "y" * 85),
+        "test_sets": ("a-test-set-with-a-name-of-its-own", "z" * 70),
+    },
+    "one set": {"test_sets": ("raf-db",), "types": (0,), "seeds": 1},
+    "paper": {
+        "backbones": ("b32", "b16", "l14"),
+        "types": (1, 2, 3, 4, 5),
+        "test_sets": [f"set-{k}" for k in range(16)],
+    },
+}
 
 
-def row(dataset: str, kind: int, head: str, clip: float, expclip: float, std: float) -> ScoreRow:
-    return ScoreRow(
-        dataset=dataset,
-        prompt_type=kind,
-        head=head,
-        n=100,
-        skipped=0,
-        seeds=3,
-        clip_uar=clip,
-        clip_war=clip,
-        expclip_uar=expclip,
-        expclip_uar_std=std,
-        expclip_war=expclip,
-        expclip_war_std=std,
+def shown(scores: list[SystemScores], width: int = WIDTH) -> str:
+    console = Console(width=width, file=io.StringIO())
+    console.print(scores_to_terminal(scores))
+    return console.file.getvalue()
+
+
+def cells_of(scores: list[SystemScores]) -> list[str]:
+    return sorted(f"{row.uar:.1f} ±{row.uar_std:.1f}" if row.seeds > 1 else f"{row.uar:.1f}" for row in scores)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_table_is_within_80_columns_and_cuts_nothing(name):
+    scores = system_scores(study_rows(**STUDIES[name]))
+    text = shown(scores)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "…" not in text
+    # A wider console changes titles only: no cell is narrower than its content.
+    wide = [line.rstrip() for line in shown(scores, 300).splitlines() if not line.startswith(("backbone", "plain"))]
+    if name != "long names":
+        assert set(wide) <= {line.rstrip() for line in text.splitlines()}
+    squeezed = re.sub(r"\s", "", text)
+    for row in under_highest_type(scores):
+        assert row.uar_std == 0 or f"{row.uar:.1f}±{row.uar_std:.1f}" in squeezed
+
+
+def test_the_demo_shows_both_heads_beside_plain_clip():
+    scores = system_scores(study_rows(**STUDIES["demo"]))
+    lines = [re.split(r"\s{2,}", line.strip()) for line in shown(scores).splitlines()]
+    header = next(line for line in lines if "ridge" in line)
+    assert header == ["test set", "prompts", "items", "CLIP", "contrastive", "ridge"]
+    first, second = (next(k for k, line in enumerate(lines) if line[0] == name) for name in ("demo-grey", "mean"))
+    plain, contrastive, ridge = (
+        next(row for row in scores if (row.test_set, row.prompt_type, row.head) == ("demo-grey", 2, head))
+        for head in ("", "contrastive", "ridge")
     )
+    assert lines[first] == [
+        "demo-grey",
+        "type 2",
+        "1400",
+        f"{plain.uar:.1f}",
+        f"{contrastive.uar:.1f} ±{contrastive.uar_std:.1f}",
+        f"{ridge.uar:.1f}",
+    ]
+    means = [
+        np.mean([row.uar for row in scores if (row.prompt_type, row.head) == (kind, head)])
+        for kind in (2, 5)
+        for head in ("", "contrastive", "ridge")
+    ]
+    assert lines[second] == ["mean", "type 2", *(f"{value:.1f}" for value in means[:3])]
+    assert lines[second + 1] == ["type 5", *(f"{value:.1f}" for value in means[3:])]
+    assert "1399 (+1)" in shown(scores)
 
 
-ROWS = [
-    row("a", 2, "contrastive", 10, 20, 1),
-    row("a", 2, "ridge", 10, 30, 0),
-    row("a", 5, "contrastive", 40, 50, 2),
-    row("a", 5, "ridge", 40, 60, 0),
-    row("b", 5, "contrastive", 20, 24, 1),
-]
+def test_every_score_of_a_study_is_shown_once():
+    scores = system_scores(study_rows(heads=("contrastive", "a", "b", "c", "ridge"), types=(2, 5)))
+    text = shown(scores)
+    found = re.findall(r"\d+\.\d ±\d+\.\d", text)
+    assert sorted(found) == [cell for cell in cells_of(scores) if "±" in cell]
+    assert "continued" in text
+    assert "highest prompt type" not in text
 
 
-def test_a_set_is_represented_by_its_highest_prompt_type_and_first_kind_of_head():
-    assert headline_rows(ROWS) == [ROWS[2], ROWS[4]]
+def test_sections_are_titled_by_what_there_are_several_of():
+    assert "backbone" not in shown(system_scores(study_rows()))
+    text = shown(system_scores(study_rows(backbones=("b32", "b16"), test_sets=("raf-db",))))
+    titles = [line.strip() for line in text.splitlines() if line.startswith("backbone")]
+    assert titles == ["backbone b32", "backbone b16"]
+    text = shown(system_scores(study_rows(teachers=("t", "u"), prompts=("reference", "own"), test_sets=("raf-db",))))
+    for title in ("teacher t, prompt set reference", "teacher u, prompt set own"):
+        assert title in text
 
 
-def test_means_and_the_uar_of_each_set():
-    assert headline_metrics(ROWS) == {
-        "mean": {"uar": pytest.approx(37.0), "gain": pytest.approx(7.0), "std": pytest.approx(1.5)},
-        "uar": {"a": 50, "b": 24},
-    }
+def test_a_backbone_without_heads_is_shown():
+    rows = study_rows(backbones=("b32", "b16"))
+    text = shown(system_scores([row for row in rows if row.backbone == "b32" or not row.head]))
+    plain = [row for row in rows if row.backbone == "b16" and not row.head]
+    assert all(f"{row.uar:.1f}" in text[text.index("backbone b16") :] for row in plain)
 
 
-def test_bar_plot_csv():
-    assert headline_csv(ROWS) == "test_set,uar\na,50.000\nb,24.000\n"
+def test_a_large_study_shows_the_highest_type_and_says_so():
+    scores = system_scores(study_rows(**STUDIES["paper"]))
+    text = shown(scores)
+    assert sorted(re.findall(r"\d+\.\d ±\d+\.\d", text)) == [
+        cell for cell in cells_of(under_highest_type(scores)) if "±" in cell
+    ]
+    assert "type 5" in text
+    assert "type 4" not in text
+    assert "report/systems.csv has the others" in text
+    assert len(text.splitlines()) < MOST_ROWS + 30
+
+
+def test_scores_of_100_percent_fit():
+    text = shown(system_scores(study_rows(low=99.99)))
+    assert "100.0 ±0.0" in text

@@ -34,29 +34,61 @@ def test_included_settings_files_are_valid(path):
 
 def test_an_unknown_key_is_an_error_that_lists_the_known_keys_and_the_closest(edited):
     with pytest.raises(
-        SettingsError, match=r"train\.learning_rate: unknown key.*Known keys: lr, momentum, .*, dataset, fit"
+        SettingsError,
+        match=r"heads\.contrastive\.learning_rate: unknown key.*Known keys: backbones, teachers, kind, lr, momentum, ",
     ):
-        load_settings(edited("  lr: 0.03", "  learning_rate: 0.01"))
+        load_settings(edited("    lr: 0.03", "    learning_rate: 0.01"))
     with pytest.raises(SettingsError, match="Did you mean 'epochs'"):
-        load_settings(edited("  epochs: 20", "  epoch: 20"))
+        load_settings(edited("    epochs: 20", "    epoch: 20"))
+    with pytest.raises(
+        SettingsError, match=r"heads\.ridge\.epochs: unknown key. Known keys: backbones, .*, kind, lambdas, choose, "
+    ):
+        load_settings(edited("kind: ridge ", "kind: ridge\n    epochs: 5 "))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "demo-train: {source",
+            "demo-train: {sorce",
+            r"datasets\.demo-train\.sorce: unknown key. Did you mean 'source'",
+        ),
+        ("draw: {count: 420", "draw: {cuont: 420", r"datasets\.demo-clips\.draw\.cuont: unknown.*Did you mean 'count'"),
+        ("model: demo      ", "modell: demo      ", r"backbones\.demo-clip\.modell: unknown key. Did you mean 'model'"),
+        ("heads:  ", "haeds:  ", r"params\.yaml: haeds: unknown key. Did you mean 'heads'"),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_whole_path(edited, old, new, message):
+    with pytest.raises(SettingsError, match=message):
+        load_settings(edited(old, new))
+
+
+def test_a_head_says_its_kind(edited):
+    with pytest.raises(SettingsError, match=r"heads\.ridge\.kind: expected contrastive or ridge, found 'rigde'"):
+        load_settings(edited("kind: ridge ", "kind: rigde "))
+    with pytest.raises(
+        SettingsError, match=r"heads\.ridge\.kind: expected contrastive or ridge, but the key is missing"
+    ):
+        load_settings(edited("    kind: ridge ", "    # no kind "))
 
 
 def test_a_prompt_file_must_be_in_the_folder_that_dvc_tracks(edited):
-    assert load_settings(edited("set: reference", "set: prompts/mine.yaml")).prompts.is_file
-    with pytest.raises(SettingsError, match=r"prompts\.set is 'mine\.yaml'.*move the file there"):
+    assert load_settings(edited("set: reference", "set: prompts/mine.yaml")).prompts["reference"].is_file
+    with pytest.raises(SettingsError, match=r"prompts\.reference\.set is 'mine\.yaml'.*move the file there"):
         load_settings(edited("set: reference", "set: mine.yaml"))
 
 
 def test_every_error_is_listed(edited):
-    path = edited("  epochs: 20", "  epochs: 0\n  speed: 1")
+    path = edited("    epochs: 20", "    epochs: 0\n    speed: 1")
     with pytest.raises(SettingsError) as caught:
         load_settings(path)
-    assert "train.epochs" in str(caught.value)
-    assert "train.speed" in str(caught.value)
+    assert "heads.contrastive.epochs" in str(caught.value)
+    assert "heads.contrastive.speed" in str(caught.value)
 
 
 def test_scientific_notation_is_a_number(edited):
-    assert load_settings(edited("  lr: 0.03", "  lr: 1e-3")).train.lr == 0.001
+    assert load_settings(edited("  lr: 0.03", "  lr: 1e-3")).heads["contrastive"].lr == 0.001
 
 
 def test_an_unknown_dataset_name(edited):
@@ -64,9 +96,55 @@ def test_an_unknown_dataset_name(edited):
         load_settings(edited("  dataset: demo-train", "  dataset: demo-trian"))
 
 
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        ("backbones: [clip]", r"heads\.ridge\.backbones names 'clip', which is not in backbones: demo-clip"),
+        ("teachers: [llm]", r"heads\.ridge\.teachers names 'llm', which is not in teachers: demo-llm"),
+        ("backbones: [demo-clip, demo-clip]", r"heads\.ridge\.backbones names 'demo-clip' twice"),
+    ],
+)
+def test_a_head_names_encoders_of_the_study(edited, new, message):
+    with pytest.raises(SettingsError, match=message):
+        load_settings(edited("kind: ridge ", f"kind: ridge\n    {new} "))
+
+
 def test_two_encoders_with_the_same_name_are_rejected(edited):
-    with pytest.raises(SettingsError, match="need separate folders"):
-        load_settings(edited("  name: demo-llm", "  name: demo-clip"))
+    """The name is a key, so two encoders cannot share a folder."""
+    with pytest.raises(SettingsError, match=r'(?s)not valid YAML.*duplicate key "demo-clip"'):
+        load_settings(edited("backbones:  ", "backbones:\n  demo-clip: {model: other}\n#"))
+
+
+@pytest.mark.parametrize("section", ["backbones", "teachers", "heads", "prompts"])
+def test_a_study_has_at_least_one_of_each(edited, section):
+    text = (ROOT / "configs/demo.yaml").read_text()
+    start = text.index(f"{section}:")
+    end = text.index("\n\n", start)
+    with pytest.raises(SettingsError, match=rf"{section}: Dictionary should have at least 1 item"):
+        load_settings(edited(text[start:end], f"{section}: {{}}"))
+
+
+def test_ridge_takes_one_target_per_image(edited):
+    path = edited("mode: eval ", "mode: dropout\n    draws: 5 ")
+    with pytest.raises(
+        SettingsError,
+        match=r"heads\.ridge is a ridge head, .*teachers\.demo-llm\.draws is 5; set draws: 1, or name other",
+    ):
+        load_settings(path)
+
+
+def test_each_head_is_for_every_pair_unless_it_names_its_own(edited):
+    text = "  second: {model: demo, weights: random}\n\nteachers:\n  other: {model: demo, weights: random}\n#"
+    path = edited("\nteachers:", text)
+    path.write_text(
+        path.read_text().replace("kind: ridge ", "kind: ridge\n    backbones: [second]\n    teachers: [other] ")
+    )
+    assert [(backbone, teacher, list(heads)) for backbone, teacher, heads in load_settings(path).pairs()] == [
+        ("demo-clip", "other", ["contrastive"]),
+        ("demo-clip", "demo-llm", ["contrastive"]),
+        ("second", "other", ["contrastive", "ridge"]),
+        ("second", "demo-llm", ["contrastive"]),
+    ]
 
 
 def test_a_missing_file_is_an_error_that_says_what_to_copy(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,11 @@ from expclip_cache.base.errors import DataError, SettingsError
 from expclip_cache.commands.app import app
 from expclip_cache.datasets.roots import resolve_root
 from expclip_cache.settings.file import load_settings
+from expclip_cache.settings.old_features import old_feature_moves
+from expclip_cache.settings.paths import image_features
 from expclip_cache.settings.presets import adapt_preset, preset_file
 from expclip_cache.settings.setup import plan_setup
+from expclip_cache.settings.study_part import full_names
 
 ROOT = Path(__file__).parents[3]
 PRESETS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
@@ -45,7 +49,7 @@ def init(*arguments: str):
     return CliRunner().invoke(app, ["init", *arguments])
 
 
-BOTH = ("--preset", "paper-b32", "--root", "raf-db=../RAF", "--root", "caer-s=../CAER-S")
+BOTH = ("--preset", "paper", "--root", "raf-db=../RAF", "--root", "caer-s=../CAER-S")
 
 
 @pytest.mark.usefixtures("repository")
@@ -55,7 +59,8 @@ def test_datasets_with_a_folder_are_kept_and_others_are_left_out_by_name():
     settings = load_settings()
     assert set(settings.datasets) == {"caer-s", "raf-db"}
     assert settings.score.datasets == ("raf-db",)
-    assert settings.clip.name == "clip-b32"
+    assert list(settings.backbones) == ["clip-b32", "clip-b16", "clip-l14"]
+    assert list(settings.heads) == ["reference", "ridge"]
     assert resolve_root("raf-db", settings.datasets["raf-db"]) == Path("../RAF").absolute()
     assert "raf-db: 28 items in" in run.output
     # Folder 1 of RAF-DB is surprise, folder 4 happiness.
@@ -67,21 +72,127 @@ def test_datasets_with_a_folder_are_kept_and_others_are_left_out_by_name():
     assert "caer-s: 3 items in" in run.output
     assert "left out, no folder on this machine: affectnet-7, affectnet-8, ferplus, dfew-1," in run.output
     assert "cannot train" not in run.output
-    assert ("clip.precision is fp16: on a CPU fp32 is many times faster" in run.output) == (
-        not torch.cuda.is_available()
-    )
+    advice = "in half precision: clip-b32 (fp16), clip-b16 (fp16), clip-l14 (fp16). On a CPU fp32 is many times faster"
+    assert (advice in run.output) == (not torch.cuda.is_available())
+    assert run.output.endswith("wrote params.yaml; next: dvc repro\n")
     assert "found 3 items; the published scores are based on 48640 to 49151 items" in run.output
 
 
 @pytest.mark.usefixtures("repository")
 def test_comments_and_other_settings_of_the_preset_are_kept():
     init(*BOTH)
-    preset, written = (Path(name).read_text().splitlines() for name in ("configs/paper-b32.yaml", "params.yaml"))
-    assert [line for line in written if line not in preset] == []
+    preset, written = (Path(name).read_text().splitlines() for name in ("configs/paper.yaml", "params.yaml"))
+    assert [line for line in written if line not in preset] == ["  datasets: [raf-db]"]
     assert written.count("") == preset.count("")
-    removed = [line.strip().removeprefix("- ").split(":")[0] for line in preset if line not in written]
-    assert len(removed) == 2 * 15
-    assert set(removed) == set(load_settings("configs/paper-b32.yaml").datasets) - {"caer-s", "raf-db"}
+    removed = [line.strip().split(":")[0] for line in preset if line not in written]
+    assert removed.pop(0) == "datasets"
+    assert len(removed) == 15
+    assert set(removed) == set(load_settings("configs/paper.yaml").datasets) - {"caer-s", "raf-db"}
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("chosen", [("b32,b16",), ("clip-b16", "b32"), ("b16, clip-b32",), ("clip-b32,b16",)])
+def test_a_part_of_the_backbones_is_kept_in_the_presets_order(chosen):
+    given = [part for name in chosen for part in ("--backbones", name)]
+    run = init(*BOTH, *given)
+    assert run.exit_code == 0, run.output
+    settings, preset = load_settings(), load_settings("configs/paper.yaml")
+    assert settings.backbones == {name: preset.backbones[name] for name in ("clip-b32", "clip-b16")}
+    assert settings.heads == preset.heads
+    assert "left out, for none of the chosen backbones" not in run.output
+    lines, written = (Path(name).read_text().splitlines() for name in ("configs/paper.yaml", "params.yaml"))
+    assert [line for line in written if line not in lines] == ["  datasets: [raf-db]"]
+    assert written.count("") == lines.count("")
+    removed = [line.split(":")[0] for line in lines if line not in written]
+    assert [name for name in removed if name.startswith("  clip-")] == ["  clip-l14"]
+
+
+HEADS_BY_BACKBONE = """heads:                    # projection heads by name, each fitted on every backbone and teacher
+  large:
+    kind: ridge             # only for the large one
+    backbones: [clip-l14]
+  both:
+    kind: ridge
+    backbones: [clip-b32, clip-l14] # kept
+"""
+
+
+@pytest.fixture
+def preset_with_heads_by_backbone(repository):
+    path = repository / "configs/paper.yaml"
+    text = path.read_text()
+    first, last = text.index("heads:  "), text.index("\n  ridge:\n")
+    assert text[first:].startswith(HEADS_BY_BACKBONE.splitlines()[0])
+    path.write_text(text[:first] + HEADS_BY_BACKBONE.rstrip() + text[last:])
+    return path
+
+
+@pytest.mark.usefixtures("preset_with_heads_by_backbone")
+def test_a_dropped_backbone_leaves_the_heads_that_name_it():
+    run = init(*BOTH, "--backbones", "b32")
+    assert run.exit_code == 0, run.output
+    assert "left out, for none of the chosen backbones: head large\n" in run.output
+    settings = load_settings()
+    assert list(settings.backbones) == ["clip-b32"]
+    assert list(settings.heads) == ["both", "ridge"]
+    assert settings.heads["both"].backbones == ("clip-b32",)
+    assert re.search(r"^    backbones: \[clip-b32\] +# kept$", Path("params.yaml").read_text(), re.MULTILINE)
+
+
+def test_a_part_without_any_head_is_refused(preset_with_heads_by_backbone):
+    path = preset_with_heads_by_backbone
+    text = path.read_text()
+    path.write_text(text[: text.index("  ridge:\n")] + text[text.index("\nscore:") :])
+    run = init(*BOTH, "--backbones", "b16")
+    assert run.exit_code == 1
+    assert (
+        "backbones: no head is left for clip-b16: large is for clip-l14, both is for clip-b32 and clip-l14. "
+        "Keep more backbones."
+    ) in run.output
+    assert Path("params.yaml").read_bytes() == Path("configs/demo.yaml").read_bytes()
+
+
+@pytest.mark.usefixtures("repository")
+def test_features_in_the_folders_of_earlier_versions_come_with_the_commands_that_move_them():
+    """The commands are run as printed; what is in the new place already, prompts and other files stay."""
+    for cache in ("clip-b32/caer-s", "clip-b32/raf db", "clip-b32/prompts", "clip-b16/raf-db", "clip-l14/prompts"):
+        write_old_cache(f"features/{cache}")
+    for cache in ("blip2-flan-t5-xxl/caer-s/draw-0", "someone/caer-s"):
+        write_old_cache(f"features/{cache}")
+    write_old_cache("features/images/clip-b16/raf-db")
+    Path("features/clip-b32/.gitignore").write_text("/caer-s\n")
+    run = init(*BOTH)
+    assert run.exit_code == 0, run.output
+    after = run.output.partition("features of an earlier version are found; ")[2].splitlines()
+    assert after[0] == "to use them instead of encoding again, move them first:"
+    assert after[1:-1] == [
+        "  mkdir -p features/images/clip-b32",
+        "  mv features/clip-b32/caer-s 'features/clip-b32/raf db' features/images/clip-b32/",
+        "  mkdir -p features/targets/blip2-flan-t5-xxl",
+        "  mv features/blip2-flan-t5-xxl/caer-s features/targets/blip2-flan-t5-xxl/",
+    ]
+    assert after[-1] == "wrote params.yaml; next: dvc repro"
+    for command in after[1:-1]:
+        subprocess.run(["sh", "-c", command], check=True)
+    for cache in (image_features("clip-b32", "caer-s"), Path("features/targets/blip2-flan-t5-xxl/caer-s/draw-0")):
+        assert (cache / "index.json").is_file()
+    assert Path("features/clip-b32/.gitignore").is_file()
+    assert "earlier version" not in init(*BOTH, "--force").output
+
+
+def write_old_cache(folder: str) -> None:
+    Path(folder).mkdir(parents=True)
+    Path(folder, "index.json").write_text("{}")
+
+
+@pytest.mark.usefixtures("repository")
+def test_features_of_this_layout_are_not_taken_for_old_ones():
+    """Whatever a backbone is called."""
+    write_old_cache("features/images/clip-b32/raf-db")
+    write_old_cache("features/targets/blip2-flan-t5-xxl/caer-s")
+    text = Path("configs/paper.yaml").read_text().replace("  clip-b16: ", "  images: ")
+    Path("params.yaml").write_text(text)
+    assert old_feature_moves(load_settings()) == []
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -91,7 +202,7 @@ def test_an_unchanged_preset_is_written_byte_for_byte(preset):
 
 
 def test_a_training_set_without_a_folder_stays_and_a_message_says_so(repository):
-    run = init("--preset", "paper-b16", "--root", "raf-db=../RAF")
+    run = init("--preset", "paper", "--root", "raf-db=../RAF")
     assert run.exit_code == 0
     assert "caer-s, the training set, has no folder on this machine: dvc repro cannot train a head" in run.output
     settings = load_settings()
@@ -109,7 +220,7 @@ def test_folders_from_the_environment_and_from_roots_yaml_are_used(monkeypatch):
         Path(f"../AffectNet/{number}").mkdir(parents=True)
         Path(f"../AffectNet/{number}/a.png").touch()
     Path("roots.yaml").write_text("# mine\n" + Path("roots.yaml").read_text())
-    run = init("--preset", "paper-l14", "--force")
+    run = init("--preset", "paper", "--backbones", "l14", "--force")
     assert run.exit_code == 0, run.output
     assert load_settings().score.datasets == ("raf-db", "affectnet-7")
     assert "note: 1 items in '7' are ignored" in run.output
@@ -150,23 +261,30 @@ def test_an_edited_params_file_is_replaced_only_with_force():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "--preset is missing: one of demo, paper-b16, paper-b32, paper-l14"),
+        ((), "--preset is missing: one of demo, paper, or a settings file"),
         (
-            ("--preset", "paper"),
-            "preset: expected one of demo, paper-b16, paper-b32, paper-l14, or a file; found 'paper'",
+            ("--preset", "paper-b32"),
+            "preset: expected one of demo, paper, or a file; found 'paper-b32'",
         ),
-        (("--preset", "paper-b32"), "none of its test sets has a folder on this machine. Name one with --root"),
+        (("--preset", "paper"), "none of its test sets has a folder on this machine. Name one with --root"),
         (("--preset", "demo", "--root", "raf-db"), "--root: expected DATASET=FOLDER"),
         (("--preset", "demo", "--root", "rafdb=../RAF"), "--root rafdb: expected one of afew, affectnet-7"),
         (
-            ("--preset", "paper-b32", "--root", "raf-db=../R", "--root", "dfew=../RAF"),
+            ("--preset", "paper", "--root", "raf-db=../R", "--root", "dfew=../RAF"),
             "the folder given for raf-db: expected a folder at",
         ),
-        (("--preset", "paper-b32", "--root", "dfew=../RAF"), "expected the clip list DFEW_set_1_test.txt"),
+        (("--preset", "paper", "--root", "dfew=../RAF"), "expected the clip list DFEW_set_1_test.txt"),
         (
-            ("--preset", "paper-b32", "--root", "affectnet-7=../CAER-S", "--root", "ferplus=../RAF"),
+            ("--preset", "paper", "--root", "affectnet-7=../CAER-S", "--root", "ferplus=../RAF"),
             "no class is known for",
         ),
+        (
+            (*BOTH, "--backbones", "b32,b64"),
+            "backbones: expected names from clip-b32, clip-b16, clip-l14, or ends that fit one of them; found 'b64', "
+            "which fits none.",
+        ),
+        ((*BOTH, "--backbones", "CLIP-B32"), "found 'CLIP-B32', which fits none."),
+        (("--preset", "demo", "--backbones", "b32"), "expected names from demo-clip, or ends that fit one of them"),
     ],
 )
 def test_an_error_changes_no_file(arguments, message):
@@ -180,7 +298,7 @@ def test_an_error_changes_no_file(arguments, message):
 @pytest.mark.usefixtures("repository")
 def test_all_wrong_folders_are_reported_at_once(monkeypatch):
     with pytest.raises(DataError) as caught:
-        plan_setup(Path("configs/paper-b32.yaml"), {"raf-db": "../R", "afew": "../A"})
+        plan_setup(Path("configs/paper.yaml"), {"raf-db": "../R", "afew": "../A"})
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
         "the folder given for raf-db",
         "the folder given for afew",
@@ -189,7 +307,15 @@ def test_all_wrong_folders_are_reported_at_once(monkeypatch):
     with pytest.raises(
         DataError, match="raf-db: a folder is given, but the environment variable EXPCLIP_DATA_RAF_DB would override it"
     ):
-        plan_setup(Path("configs/paper-b32.yaml"), {"raf-db": "../RAF"})
+        plan_setup(Path("configs/paper.yaml"), {"raf-db": "../RAF"})
+
+
+def test_an_end_that_fits_two_backbones_is_refused_unless_it_is_a_name():
+    names = ["b32", "openai-b32", "laion-b32", "laion-b16"]
+    assert full_names(["b32"], names) == ("b32",)
+    assert full_names(["b16", "openai-b32", "b16"], names) == ("openai-b32", "laion-b16")
+    with pytest.raises(SettingsError, match=r"found '32', which fits b32 and openai-b32 and laion-b32\.$"):
+        full_names(["32"], names)
 
 
 def test_outside_the_repository_an_error_says_where_to_run(tmp_path, monkeypatch):
@@ -201,7 +327,7 @@ def test_outside_the_repository_an_error_says_where_to_run(tmp_path, monkeypatch
 def test_at_a_terminal_it_asks_for_folders(repository):
     """With a real terminal: it repeats the question for a wrong folder; an empty answer leaves a dataset out."""
     terminal, stdin = pty.openpty()
-    answers = ["paper-b32", "../CAER-S", "../nowhere", "../RAF", *[""] * 7]
+    answers = ["paper", "b16", "../CAER-S", "../nowhere", "../RAF", *[""] * 7]
     os.write(terminal, "".join(f"{answer}\n" for answer in answers).encode())
     command = [sys.executable, "-m", "expclip_cache.commands.app", "init"]
     run = subprocess.run(command, cwd=repository, stdin=stdin, capture_output=True, text=True, timeout=60, check=False)
@@ -211,3 +337,5 @@ def test_at_a_terminal_it_asks_for_folders(repository):
     assert "folder of RAF-DB, basic emotions, test split (empty: leave it out)" in run.stdout
     assert "../nowhere is not a folder" in run.stdout
     assert load_settings().score.datasets == ("raf-db",)
+    assert "backbones of clip-b32, clip-b16, clip-l14 (empty: all)" in run.stdout
+    assert list(load_settings().backbones) == ["clip-b16"]

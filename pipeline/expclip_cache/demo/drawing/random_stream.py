@@ -4,7 +4,7 @@ NumPy guarantees the streams of its bit generators (NEP 19), but not those of `G
 distributions here are plain arithmetic on the raw 64-bit words of PCG64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,19 +18,20 @@ _BLOCK = 192
 class RandomStream:
     """A stream of random numbers that depends on nothing but its key.
 
+    Attributes:
+        random: called without arguments, gives the next number in [0, 1).
+
     Args:
         key: non-negative integers, for example the set's seed, the item's index, and a number for the purpose.
     """
 
     def __init__(self, *key: int) -> None:
         self._bits = np.random.PCG64(np.random.SeedSequence(key))
-        self._left: list[float] = []
+        self.random = self._numbers().__next__
 
-    def random(self) -> float:
-        """A number in [0, 1)."""
-        if not self._left:
-            self._left = ((self._bits.random_raw(_BLOCK) >> np.uint64(11)) * 2.0**-53).tolist()
-        return self._left.pop()
+    def _numbers(self) -> Iterator[float]:
+        while True:
+            yield from ((self._bits.random_raw(_BLOCK)[::-1] >> np.uint64(11)) * 2.0**-53).tolist()
 
     def uniform(self, low: float, high: float) -> float:
         """A number in [low, high)."""
@@ -41,7 +42,8 @@ class RandomStream:
 
         It is a sum of three uniform numbers: logarithms and cosines differ in the last digit between machines.
         """
-        return (self.random() + self.random() + self.random() - 1.5) * 2.0 * spread
+        random = self.random
+        return (random() + random() + random() - 1.5) * 2.0 * spread
 
     def chance(self, probability: float) -> bool:
         """True with the given probability."""

@@ -1,6 +1,6 @@
 """Fit the ridge head on two feature caches: moments, lambda, W. The arithmetic is in `ridge_path`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,6 @@ def fit_ridge(
     targets: FeatureCache,
     settings: RidgeSettings = RidgeSettings(),
     *,
-    batch_size: int = 512,
     moments: Path | None = None,
     run: RunSettings = RunSettings(),
     report: Reporter | None = None,
@@ -81,7 +80,6 @@ def fit_ridge(
         images: image features of a CLIP.
         targets: LLM targets of the same images.
         settings: a section of params.yaml; by default lambda is chosen on a tenth of the images.
-        batch_size: of the held-out contrastive loss.
         moments: folder that keeps the sums of this pair of caches for the next fit, which then makes no pass. Moments
             of other caches or held-out shares in it are removed. None keeps nothing.
         run: executor and processes of the pass; any choice gives the same bits.
@@ -97,21 +95,28 @@ def fit_ridge(
     held_out, scale = groups.held_out_rows, images.logit_scale
     if settings.choose == "held_out" and len(held_out) < 2:
         raise SettingsError(
-            f"ridge.held_out is {settings.held_out}, which holds out {len(held_out)} of {len(groups.paired_rows)} "
-            f"images of {images}; lambda is chosen on 2 or more. Hold out more, or use ridge.choose: fixed."
+            f"held_out is {settings.held_out}, which holds out {len(held_out)} of {len(groups.paired_rows)} "
+            f"images of {images}; lambda is chosen on 2 or more. Hold out more, or use choose: fixed."
         )
     sums = complete_moments(moments, groups, run, report) if moments else sum_all_groups(groups, run, report)
     path, losses, chosen = RidgePath(sums), None, settings.fixed
     if settings.choose == "held_out":
-        batches = ((images[rows], targets[rows]) for rows in even_batches(held_out, batch_size))
+        batches = ((images[rows], targets[rows]) for rows in even_batches(held_out, settings.batch_size))
         losses = held_out_losses(path, settings.lambdas, batches, scale)
         chosen = choose_lambda(losses, settings.tolerance)
-    recorded = {"fit": "ridge", "batch_size": batch_size, "fingerprints": fingerprints_of(images, targets)}
     return RidgeHead(
         weights=path.head(chosen).astype(np.float32),
         relative_lambda=chosen,
         losses=losses,
         rows=sums.rows,
         held_out=len(held_out),
-        settings=recorded | settings.model_dump(),
+        settings=ridge_record(settings, images, targets),
     )
+
+
+def ridge_record(
+    settings: RidgeSettings, images: FeatureCache, targets: FeatureCache | Sequence[FeatureCache]
+) -> dict[str, Json]:
+    """What the file of a head records: everything that determines it."""
+    of_fit = settings.model_dump(exclude={"backbones", "teachers"})
+    return of_fit | {"lambdas": list(settings.lambdas), "fingerprints": fingerprints_of(images, targets)}

@@ -7,8 +7,10 @@ groups of a cache, each from first to last. Whoever sums a group, the same bits 
 import hashlib
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+import xxhash
 
 from expclip_cache.cache import FeatureCache, Store, canonical_json, paired_rows
 from expclip_cache.heads.ridge.lambda_choice import is_held_out
@@ -46,13 +48,14 @@ class ShardGroups:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, hex, over all that the sums depend on: the caches, the held-out share, blocks and groups."""
+        """SHA-256, hex, over all that the sums depend on: caches, rows, held-out share, blocks and groups."""
         settings = {
             "version": VERSION,
             "block": BLOCK,
             "group_shards": GROUP_SHARDS,
             "images": self.images.identity.fingerprint,
             "targets": self.targets.identity.fingerprint,
+            "paired_rows": xxhash.xxh3_128_hexdigest(self.paired_rows.tobytes()),
             "shard_rows": self.images.shard_rows,
             "held_out": self.held_out,
         }
@@ -105,3 +108,8 @@ class ShardGroups:
 
 def _open(images: Store, targets: Store, held_out: float) -> ShardGroups:
     return ShardGroups(FeatureCache(images), FeatureCache(targets), held_out)
+
+
+def moments_folder(moments: Path, groups: ShardGroups) -> Path:
+    """The folder for one pair of caches in a folder for many."""
+    return moments / groups.fingerprint[:16]

@@ -8,9 +8,9 @@ import numpy as np
 
 from expclip_cache.base import DataError, Reporter, SettingsError, SilentReporter
 from expclip_cache.cache import FeatureCache, Json
-from expclip_cache.heads.head_file import fingerprints_of, write_head
-from expclip_cache.heads.ridge.fitting import RidgeHead, fit_ridge
-from expclip_cache.heads.ridge.shard_groups import ShardGroups
+from expclip_cache.heads.head_file import write_head
+from expclip_cache.heads.ridge.fitting import RidgeHead, fit_ridge, ridge_record
+from expclip_cache.heads.ridge.shard_groups import ShardGroups, moments_folder
 from expclip_cache.heads.ridge.stored_moments import sum_part
 from expclip_cache.heads.settings import RidgeSettings
 from expclip_cache.workers import RunSettings
@@ -63,7 +63,6 @@ def fit_stacked_ridge(
     settings: RidgeSettings = RidgeSettings(),
     *,
     weights: Sequence[float] = (),
-    batch_size: int = 512,
     moments: Path | None = None,
     run: RunSettings = RunSettings(),
     report: Reporter | None = None,
@@ -90,11 +89,11 @@ def fit_stacked_ridge(
     heads: list[RidgeHead] = []
     for teacher in targets:
         folder = moments and moments_folder(moments, ShardGroups(images, teacher, settings.held_out_share))
-        head = fit_ridge(images, teacher, settings, batch_size=batch_size, moments=folder, run=run, report=report)
+        head = fit_ridge(images, teacher, settings, moments=folder, run=run, report=report)
         report.say(f"{teacher}: {head}")
         heads.append(head)
-    recorded = {"fit": "ridge", "batch_size": batch_size, "found": [head.metrics for head in heads]}
-    recorded |= settings.model_dump() | {"weights": weights, "fingerprints": fingerprints_of(images, targets)}
+    recorded = ridge_record(settings, images, targets)
+    recorded |= {"weights": weights, "found": [head.metrics for head in heads]}
     return StackedHead(stack_heads([head.weights for head in heads], weights), tuple(heads), recorded)
 
 
@@ -122,8 +121,3 @@ def sum_part_for_teachers(
         groups = ShardGroups(images, teacher, settings.held_out_share)
         paths += sum_part(moments_folder(moments, groups), groups, shards, report)
     return paths
-
-
-def moments_folder(moments: Path, groups: ShardGroups) -> Path:
-    """The folder for one pair of caches in a folder for many."""
-    return moments / groups.fingerprint[:16]

@@ -8,30 +8,28 @@ import numpy as np
 
 from expclip_cache.base import StageTime
 from expclip_cache.cache import Json
-from expclip_cache.heads import Fit
 from expclip_cache.reporting.comparison import Comparison
-from expclip_cache.scoring import ScoreRow
+from expclip_cache.reporting.systems import System, SystemScores
+from expclip_cache.scoring import TestSetScores
 
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What the page is made from: one run of the pipeline.
+    """What the page is made from: one study.
 
     Attributes:
-        scores: test set -> folder of its results, in the order of the page.
+        scores: every backbone on every test set, in the order of the page.
         roots: test set -> folder of its images, None if they are not on this machine.
-        training: folder of the training's results.
+        heads: folder of the results of the heads: metrics.json, details.json and loss.csv.
         trained_on: name of the training set.
-        heads: how heads were fitted -> their names, see `TrainSettings.heads`.
         settings: section of params.yaml -> setting -> value; shown unchanged.
         versions: library -> version.
     """
 
-    scores: Mapping[str, Path]
+    scores: Sequence[TestSetScores]
     roots: Mapping[str, Path | None]
-    training: Path
+    heads: Path
     trained_on: str
-    heads: Mapping[Fit, Sequence[str]]
     settings: Mapping[str, Mapping[str, object]]
     versions: Mapping[str, str]
 
@@ -78,42 +76,52 @@ class CacheSource:
 
 @dataclass(frozen=True)
 class SetSection:
-    """One test set, under its highest prompt type.
+    """One test set with one head, under the highest prompt type.
 
     Attributes:
-        name: of the test set.
-        rows: its scores under every prompt type and with every kind of head.
+        row: the scores.
         classes: c names.
-        prompt_type: the type shown.
-        fit: how the heads shown were fitted.
-        heads: s names of the heads whose confusion matrices are summed.
-        clip, expclip: (c, c) percent of the true class.
+        clip, expclip: (c, c) percent of the true class; Exp-CLIP's is of the sum over the seeds.
         clip_recall: (c,) percent, NaN for a class without items.
         expclip_recall: (s, c) percent.
-        head: the head of the examples.
-        counts: items that are `right`, `fixed`, `broken` and `wrong` with that head.
+        seed: of the examples; None for a head without seeds.
+        counts: items that are `right`, `fixed`, `broken` and `wrong` with that seed.
         fixed, broken: the examples.
     """
 
-    name: str
-    rows: tuple[ScoreRow, ...]
+    row: SystemScores
     classes: tuple[str, ...]
-    prompt_type: int
-    fit: str
-    heads: tuple[str, ...]
     clip: np.ndarray
     expclip: np.ndarray
     clip_recall: np.ndarray
     expclip_recall: np.ndarray
-    head: str
+    seed: int | None
     counts: Mapping[str, int]
     fixed: tuple[FaceExample, ...]
     broken: tuple[FaceExample, ...]
 
-    @property
-    def row(self) -> ScoreRow:
-        """The scores of the prompt type and heads shown."""
-        return next(row for row in self.rows if (row.prompt_type, row.head) == (self.prompt_type, self.fit))
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows of one head under one prompt set; a reader chooses between the views.
+
+    Attributes:
+        name: of the system, as short as the study allows.
+        system: what classifies.
+        rows: its scores on every test set under the highest prompt type.
+        sets: a section for each of these; empty for a view beyond `MAX_SECTIONS`.
+        compared: rows with published scores, and for sets with folds each fold, their mean and their pool.
+        losses: name of a seed -> loss of each epoch; empty for a head that was not trained by gradient descent.
+        training: metrics of the fit by name.
+    """
+
+    name: str
+    system: System
+    rows: tuple[SystemScores, ...]
+    sets: tuple[SetSection, ...]
+    compared: tuple[Comparison, ...]
+    losses: Mapping[str, Sequence[float]]
+    training: Mapping[str, Json]
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,9 @@ class Page:
     """Everything on the page.
 
     Attributes:
-        sets: one section per test set.
-        compared: rows with published scores, and for sets with folds each fold, their mean and their pool.
+        scores: every system on every test set under every prompt type.
+        views: one for each head under each prompt set.
         trained_on: name of the training set.
-        losses: name of a head -> loss of each epoch; empty if no head was trained by gradient descent.
-        training: metrics of the training by name.
         sources: the caches behind the numbers.
         skipped: inputs without features.
         settings: section of params.yaml -> setting -> value.
@@ -133,18 +139,11 @@ class Page:
         times: of the stages that ran on this machine.
     """
 
-    sets: tuple[SetSection, ...]
-    compared: tuple[Comparison, ...]
+    scores: tuple[SystemScores, ...]
+    views: tuple[View, ...]
     trained_on: str
-    losses: Mapping[str, Sequence[float]]
-    training: Mapping[str, Json]
     sources: tuple[CacheSource, ...]
     skipped: tuple[SkippedInput, ...]
     settings: Mapping[str, Mapping[str, object]]
     versions: Mapping[str, str]
     times: tuple[StageTime, ...]
-
-    @property
-    def rows(self) -> tuple[ScoreRow, ...]:
-        """Every row of the scores table."""
-        return tuple(row for section in self.sets for row in section.rows)

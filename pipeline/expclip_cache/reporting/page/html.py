@@ -1,6 +1,5 @@
 """Page -> HTML: a template with autoescaping and an inline style sheet; the file loads nothing from elsewhere."""
 
-import re
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
@@ -9,32 +8,52 @@ from markupsafe import Markup
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.scores import recall_bars, uar_gains
-from expclip_cache.reporting.page.content import Page, SetSection
+from expclip_cache.reporting.page.content import Page, SetSection, View
+from expclip_cache.reporting.page.score_grid import score_grid
+from expclip_cache.reporting.sections import WORDS
+from expclip_cache.reporting.system_names import several_of
+from expclip_cache.reporting.systems import mean
+from expclip_cache.reporting.text_table import type_name
 
 
 def render_page(page: Page) -> bytes:
     """The whole file, UTF-8. The same page gives the same bytes."""
     here = files("expclip_cache.reporting.page")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"anchor": _anchor, "plain": _plain, "printable": _printable, "seconds": _seconds}
+    environment.filters |= {"mean": mean, "plain": _plain, "printable": _printable, "seconds": _seconds}
+    environment.filters |= {"type_name": type_name, "gains": _gains, "loss": _loss, "figures": _figures}
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    shown = [section.row for section in page.sets]
+    systems = {row.system for row in page.scores}
     html = template.render(
         page=page,
-        style=Markup((here / "style.css").read_text(encoding="utf-8")),
-        shown=shown,
-        clip_mean=sum(row.clip_uar for row in shown) / len(shown),
-        expclip_mean=sum(row.expclip_uar for row in shown) / len(shown),
-        gains=Markup(uar_gains([(row.dataset, row.clip_uar, row.expclip_uar, row.expclip_uar_std) for row in shown])),
-        loss=Markup(loss_curve(page.losses)) if page.losses else "",
-        figures={section.name: _figures(section) for section in page.sets},
+        style=Markup((here / "style.css").read_text(encoding="utf-8") + _choice_style(len(page.views))),
+        grid=score_grid(page.scores),
+        several=several_of(systems),
+        heads=len({system[:3] for system in systems if system.head}),
+        test_sets=list(dict.fromkeys(row.test_set for row in page.scores)),
+        with_sections=sum(1 for view in page.views if view.sets),
+        words=WORDS,
     )
     return html.encode("utf-8")
 
 
+def _choice_style(views: int) -> str:
+    """Shows only the view whose radio button is checked; without style sheets or `:has` every view is shown."""
+    rules = (f"body:has(#show-{k}:checked) .view:not(#view-{k}) {{ display: none; }}\n" for k in range(1, views + 1))
+    return "".join(rules) if views > 1 else ""
+
+
+def _gains(view: View) -> Markup:
+    return Markup(uar_gains([(row.test_set, row.clip_uar, row.uar, row.uar_std) for row in view.rows]))
+
+
+def _loss(view: View) -> Markup:
+    return Markup(loss_curve(view.losses))
+
+
 def _figures(section: SetSection) -> dict[str, Markup]:
-    classes = section.classes
-    heads = f"Exp-CLIP, sum over {len(section.heads)} heads" if len(section.heads) > 1 else "Exp-CLIP"
+    classes, seeds = section.classes, len(section.expclip_recall)
+    heads = f"Exp-CLIP, sum over {seeds} seeds" if seeds > 1 else "Exp-CLIP"
     difference = section.expclip - section.clip
     return {
         "recall": Markup(recall_bars(classes, section.clip_recall.tolist(), section.expclip_recall.tolist())),
@@ -42,11 +61,6 @@ def _figures(section: SetSection) -> dict[str, Markup]:
         "expclip": Markup(confusion_heatmap(classes, section.expclip, heads)),
         "difference": Markup(confusion_heatmap(classes, difference, "Exp-CLIP minus CLIP", difference=True)),
     }
-
-
-def _anchor(name: str) -> str:
-    """A test set's name as part of an id; dataset names have only letters, digits, - and _."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
 
 
 def _plain(value: object) -> str:

@@ -1,0 +1,62 @@
+"""Confusion matrices, recall and examples of one head on one test set."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from expclip_cache.cache import Json
+from expclip_cache.reporting.page.content import Answer, FaceExample, SetSection
+from expclip_cache.reporting.page.thumbnails import thumbnail
+from expclip_cache.reporting.systems import SystemScores
+from expclip_cache.scoring import TestSetScores, recall
+
+
+class SectionReader:
+    """Makes the sections of a page; an image that several of them show is read once."""
+
+    def __init__(self, scores: Sequence[TestSetScores], roots: Mapping[str, Path | None]):
+        self._scores = {(found.backbone, found.test_set): found for found in scores}
+        self._roots = roots
+        self._thumbnails: dict[tuple[str, str], str | None] = {}
+
+    def read(self, row: SystemScores) -> SetSection:
+        """The section behind a row of scores."""
+        found = self._scores[row.backbone, row.test_set]
+        measured = found.prompt_sets[row.prompts]
+        heads = [head for head in measured.heads if (head.teacher, head.head) == (row.teacher, row.head)]
+        clip = measured.clip[row.prompt_type]
+        expclip = [head.confusions[row.prompt_type] for head in heads]
+        changes = heads[0].changes
+        return SetSection(
+            row=row,
+            classes=found.classes,
+            clip=_row_percent(clip),
+            expclip=_row_percent(np.sum(expclip, axis=0)),
+            clip_recall=recall(clip),
+            expclip_recall=np.stack([recall(matrix) for matrix in expclip]),
+            seed=heads[0].seed,
+            counts=changes["counts"],
+            fixed=tuple(self._example(item, found) for item in changes["fixed"]),
+            broken=tuple(self._example(item, found) for item in changes["broken"]),
+        )
+
+    def _example(self, item: Json, found: TestSetScores) -> FaceExample:
+        truth, path = item["truth"], item["path"]
+        key = found.test_set, path
+        if key not in self._thumbnails:
+            self._thumbnails[key] = thumbnail(self._roots.get(found.test_set), path)
+
+        def answer(percentages: Sequence[float]) -> Answer:
+            order = sorted(range(len(percentages)), key=lambda label: -percentages[label])
+            ranked = tuple((found.classes[label], percentages[label]) for label in order[:3])
+            return Answer(ranked, order[0] == truth)
+
+        image = self._thumbnails[key]
+        return FaceExample(path, found.classes[truth], image, answer(item["clip"]), answer(item["expclip"]))
+
+
+def _row_percent(matrix: np.ndarray) -> np.ndarray:
+    """Each row in percent of its sum; NaN for a class without items."""
+    items = matrix.sum(axis=1, keepdims=True)
+    return 100.0 * np.divide(matrix, items, out=np.full(matrix.shape, np.nan), where=items > 0)

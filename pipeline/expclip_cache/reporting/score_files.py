@@ -1,0 +1,90 @@
+"""The scores of a study as files: csv tables, and the few numbers that DVC compares."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+
+from expclip_cache.reporting.system_names import system_names
+from expclip_cache.reporting.systems import SystemScores, mean, under_highest_type
+from expclip_cache.scoring import Confusion, TestSetScores
+
+Metrics = dict[str, dict[str, dict[str, dict[str, dict[str, float | dict[str, float]]]]]]
+
+
+def systems_csv(scores: Sequence[SystemScores]) -> str:
+    """Every row with all its numbers and the `gain` in UAR, with three decimals; no teacher or head for plain CLIP."""
+    names = [*(field.name for field in fields(SystemScores)), "gain"]
+    return _csv(names, ([_cell(getattr(row, name)) for name in names] for row in scores))
+
+
+def headline_metrics(scores: Sequence[SystemScores]) -> Metrics:
+    """What `dvc exp show` and `dvc metrics diff` compare: few numbers, under the highest prompt type.
+
+    Returns:
+        Backbone -> teacher -> head -> prompt set -> `uar`, `gain` over plain CLIP and `std` over the seeds, each the
+        mean over the test sets, and `test_sets`: the UAR of each. In percent and points, rounded to a hundredth.
+    """
+    by_system: dict[tuple[str, str, str, str], list[SystemScores]] = {}
+    for row in under_highest_type(scores):
+        if row.head:
+            by_system.setdefault(row.system, []).append(row)
+    tree: Metrics = {}
+    for (backbone, teacher, head, prompts), rows in by_system.items():
+        tree.setdefault(backbone, {}).setdefault(teacher, {}).setdefault(head, {})[prompts] = {
+            "uar": round(mean(row.uar for row in rows), 2),
+            "gain": round(mean(row.gain for row in rows), 2),
+            "std": round(mean(row.uar_std for row in rows), 2),
+            "test_sets": {row.test_set: round(row.uar, 2) for row in rows},
+        }
+    return tree
+
+
+def headline_csv(scores: Sequence[SystemScores]) -> str:
+    """UAR of each test set and system under the highest prompt type, for the bar plot of `dvc plots`."""
+    names = system_names(row.system for row in scores)
+    rows = ((row.test_set, names[row.system], _cell(row.uar)) for row in under_highest_type(scores))
+    return _csv(["test_set", "system", "uar"], rows)
+
+
+def confusion_csvs(test_sets: Sequence[TestSetScores]) -> dict[str, str]:
+    """Tables for the confusion plots of `dvc plots`, of the first backbone and prompt set under its highest type.
+
+    Returns:
+        `<test set>/clip.csv` for plain CLIP and `<test set>/expclip.csv` for the first head -> a csv with a line for
+        each item, `actual,predicted`, in the order of the classes.
+    """
+    tables = {}
+    for found in test_sets:
+        if found.backbone != test_sets[0].backbone:
+            continue
+        scores = next(iter(found.prompt_sets.values()))
+        kind = max(scores.clip)
+        tables[f"{found.test_set}/clip.csv"] = _items_csv(scores.clip[kind], found.classes)
+        if scores.heads:
+            tables[f"{found.test_set}/expclip.csv"] = _items_csv(scores.heads[0].confusions[kind], found.classes)
+    return tables
+
+
+def _items_csv(matrix: Confusion, classes: Sequence[str]) -> str:
+    return _csv(
+        ["actual", "predicted"],
+        (
+            (actual, predicted)
+            for actual, counts in zip(classes, matrix.tolist(), strict=True)
+            for predicted, count in zip(classes, counts, strict=True)
+            for _ in range(count)
+        ),
+    )
+
+
+def _cell(value: str | int | float) -> str | int:
+    return f"{value:.3f}" if isinstance(value, float) else value
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

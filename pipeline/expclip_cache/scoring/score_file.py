@@ -1,0 +1,98 @@
+"""The scores of one backbone on one test set as a JSON file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from expclip_cache.base import DataError, write_atomically
+from expclip_cache.cache import Json
+from expclip_cache.scoring.metrics import Confusion
+from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
+
+_CHECKSUM = ',\n"xxh3_128": "{}"}}\n'
+"""The end of the file."""
+
+
+def write_score_file(path: Path, found: TestSetScores) -> None:
+    """Write everything atomically, with a checksum: a line for each head, confusion matrices as nested lists."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _to_bytes(_to_json(found)))
+
+
+def read_score_file(path: Path) -> TestSetScores:
+    """Read what `write_score_file` wrote.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        raw = path.read_bytes()
+        tree = json.loads(raw)
+        tree.pop("xxh3_128")
+        intact = _to_bytes(tree) == raw
+        found = _from_json(tree) if intact else None
+    except OSError as error:
+        raise DataError(f"{path}: the scores cannot be read ({error.strerror}). Run `dvc repro scores`.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise DataError(f"{path}: is not a file of scores ({error!r}). Delete it and run `dvc repro scores`.") from None
+    if found is None:
+        raise DataError(f"{path}: does not match its own checksum. Delete it and run `dvc repro scores`.")
+    return found
+
+
+def _to_json(found: TestSetScores) -> Json:
+    return {
+        "backbone": found.backbone,
+        "test_set": found.test_set,
+        "classes": found.classes,
+        "images": found.images,
+        "prompt_sets": {
+            name: {
+                "made_by": scores.made_by,
+                "clip": _matrices_to_json(scores.clip),
+                "heads": [{**vars(head), "confusions": _matrices_to_json(head.confusions)} for head in scores.heads],
+            }
+            for name, scores in found.prompt_sets.items()
+        },
+    }
+
+
+def _from_json(tree: Json) -> TestSetScores:
+    classes = tuple(tree["classes"])
+    return TestSetScores(
+        backbone=tree["backbone"],
+        test_set=tree["test_set"],
+        classes=classes,
+        images=tree["images"],
+        prompt_sets={name: _prompt_set(found, len(classes)) for name, found in tree["prompt_sets"].items()},
+    )
+
+
+def _prompt_set(tree: Json, c: int) -> PromptSetScores:
+    clip = _matrices(tree["clip"], c)
+    heads = [HeadScores(**{**head, "confusions": _matrices(head["confusions"], c)}) for head in tree["heads"]]
+    if any(head.confusions.keys() != clip.keys() for head in heads):
+        raise ValueError("a head and plain CLIP have other prompt types")
+    return PromptSetScores(tree["made_by"], clip, tuple(heads))
+
+
+def _matrices_to_json(matrices: Mapping[int, Confusion]) -> Json:
+    return {str(kind): matrix.tolist() for kind, matrix in matrices.items()}
+
+
+def _matrices(tree: Mapping[str, Json], c: int) -> dict[int, Confusion]:
+    matrices = {int(kind): np.array(rows) for kind, rows in tree.items()}
+    for kind, matrix in matrices.items():
+        if matrix.shape != (c, c) or matrix.dtype != np.int64 or matrix.min() < 0:
+            raise ValueError(f"prompt type {kind}: expected ({c}, {c}) counts")
+    return matrices
+
+
+def _to_bytes(tree: Json) -> bytes:
+    """JSON with a line for each head, so that Git shows which head changed, and its own checksum."""
+    text = json.dumps(tree).replace('{"teacher"', '\n{"teacher"').replace('"prompt_sets"', '\n"prompt_sets"')
+    checksum = xxhash.xxh3_128_hexdigest(text.encode())
+    return (text[:-1] + _CHECKSUM.format(checksum)).encode()

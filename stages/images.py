@@ -1,0 +1,38 @@
+"""Run every frozen CLIP over every dataset: python stages/images.py [--backbone NAME] [--dataset NAME]."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+
+from expclip_cache.base import Reporter, handle_errors, recorded_time
+from expclip_cache.datasets import dataset_root, read_manifest
+from expclip_cache.extraction import Job, clip_encoder, run_jobs
+from expclip_cache.settings import chosen_names, image_features, load_settings, manifest_file
+
+
+def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str] = ()) -> None:
+    """Fill features/images, by default for all backbones and datasets."""
+    settings = load_settings()
+    names = chosen_names(datasets, settings.datasets, "datasets")
+    manifests = {name: read_manifest(manifest_file(name)) for name in names}
+    jobs = [
+        Job(
+            manifest=manifests[name],
+            root=partial(dataset_root, name, settings.datasets[name], report),
+            encoder=clip_encoder(settings.backbones[backbone]),
+            out=image_features(backbone, name),
+            shared_with=settings.readers_of(name, settings.backbones[backbone]) - 1,
+        )
+        for backbone in chosen_names(backbones, settings.backbones, "backbones")
+        for name in names
+    ]
+    run_jobs(jobs, settings.cache, settings.run, report)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", action="append", default=[], help="only this one; repeatable")
+    parser.add_argument("--dataset", action="append", default=[], help="only this one; repeatable")
+    given = parser.parse_args()
+    with handle_errors(), recorded_time("images") as report:
+        main(report, given.backbone, given.dataset)

@@ -1,0 +1,54 @@
+"""Score every test set with plain CLIP and every head, from cached features: python stages/scores.py."""
+
+from expclip_cache.base import Reporter, handle_errors, recorded_time, remove_other_files
+from expclip_cache.cache import FeatureCache
+from expclip_cache.heads import head_path, head_seeds
+from expclip_cache.scoring import HeadToScore, complete_scores, scores_csv
+from expclip_cache.settings import (
+    SCORES,
+    SCORES_TABLE,
+    Settings,
+    head_folder,
+    image_features,
+    load_settings,
+    prompt_features,
+    score_file,
+)
+
+
+def main(report: Reporter) -> None:
+    """Write results/scores and results/scores.csv."""
+    settings = load_settings()
+    found = {}
+    for backbone in settings.backbones:
+        prompts = FeatureCache(prompt_features(backbone))
+        heads = heads_of(settings, backbone)
+        for test_set in settings.score.datasets:
+            found[score_file(backbone, test_set)] = complete_scores(
+                score_file(backbone, test_set),
+                FeatureCache(image_features(backbone, test_set)),
+                prompts,
+                settings.prompts,
+                heads,
+                backbone=backbone,
+                test_set=test_set,
+                report=report,
+            )
+    remove_other_files(SCORES, found)
+    SCORES_TABLE.write_text(scores_csv(found.values()))
+
+
+def heads_of(settings: Settings, backbone: str) -> list[HeadToScore]:
+    """Every head of one backbone, in the order of the study."""
+    return [
+        HeadToScore(teacher, name, seed, head_path(head_folder(backbone, teacher), name, seed))
+        for of_backbone, teacher, heads in settings.pairs()
+        if of_backbone == backbone
+        for name, head in heads.items()
+        for seed in head_seeds(head)
+    ]
+
+
+if __name__ == "__main__":
+    with handle_errors(), recorded_time("scores") as report:
+        main(report)
