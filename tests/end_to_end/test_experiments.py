@@ -53,17 +53,21 @@ def check_commands(checkout: Checkout) -> None:
             assert time.monotonic() < deadline
             time.sleep(2)
     (difference,) = [text for command, text in shown.items() if command.startswith("dvc metrics diff")]
-    for name in ("mean.gain", "mean.std", "mean.uar", "uar.demo-clean", "uar.demo-clips", "final_loss"):
+    head = "demo-clip.demo-llm.contrastive"
+    numbers = ("uar", "gain", "std", "test_sets.demo-clean", "test_sets.demo-clips")
+    for name in (*(f"{head}.reference.{number}" for number in numbers), f"{head}.final_loss"):
         assert name in difference
+    assert "ridge" not in difference, "the closed-form head does not depend on the learning rate"
     (queue,) = [text for command, text in shown.items() if command.startswith("dvc queue status")]
     assert queue.count("Success") == 2
     (table,) = [text for command, text in shown.items() if command.startswith("dvc exp show")]
-    for word in ("bolder", "mean.uar", "train.lr", "0.005", "0.05", "0.02"):
+    for word in ("bolder", f"{head}.reference.uar", "heads.contrastive.lr", "0.005", "0.05", "0.02"):
         assert word in table
-    assert "results/score" not in table
+    assert "results/scores" not in table
     assert "0.02" in (checkout.folder / "params.yaml").read_text()
     metrics = json.loads((checkout.folder / "report/metrics.json").read_text())
-    assert list(metrics["uar"]) == ["demo-clean", "demo-clips"]
+    found = metrics["demo-clip"]["demo-llm"]["contrastive"]["reference"]
+    assert list(found["test_sets"]) == ["demo-clean", "demo-clips"]
     assert (checkout.folder / "report/index.html").is_file()
 
 
