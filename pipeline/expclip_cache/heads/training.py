@@ -4,7 +4,8 @@ Several heads (seeds, learning rates, weight decays) train at once as one batche
 it would alone, up to the rounding of batched products.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,10 @@ from expclip_cache.base import SettingsError
 from expclip_cache.heads.fused_step import HeadGroup
 from expclip_cache.heads.recipe import Recipe, recipes_of
 from expclip_cache.heads.settings import ContrastiveSettings
+
+OPERATIONS_PER_THREAD = 5e8
+"""Floating-point operations of a step below which one thread does it. In a smaller step the threads mostly wait for
+each other; on a busy machine that made the demo's steps 14 times as slow."""
 
 ROWS_PER_COPY = 512
 """Rows that are read and converted at a time, so that the temporaries stay in the CPU's caches."""
@@ -99,19 +104,32 @@ def train_heads(
     ]
     shufflers = [torch.Generator().manual_seed(recipe.seed) for recipe in recipes]
     losses = torch.empty(len(recipes), settings.epochs * steps, device=device)
-    for epoch in range(settings.epochs):
-        order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers])
-        first_target = epoch % draws * rows
-        for step in range(steps):
-            chosen = order[:, step * batch : (step + 1) * batch]
-            for group in groups:
-                x, y = take_images(chosen[group.heads]), take_targets((first_target + chosen)[group.heads])
-                losses[group.heads, epoch * steps + step] = group.step(x, y, logit_scale)
-            advance(1)
+    with _threads_for(4 * batch * target_width * (width + batch)):
+        for epoch in range(settings.epochs):
+            order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers])
+            first_target = epoch % draws * rows
+            for step in range(steps):
+                chosen = order[:, step * batch : (step + 1) * batch]
+                for group in groups:
+                    x, y = take_images(chosen[group.heads]), take_targets((first_target + chosen)[group.heads])
+                    losses[group.heads, epoch * steps + step] = group.step(x, y, logit_scale)
+                advance(1)
     batch_losses = losses.cpu().numpy()
     means = batch_losses.reshape(len(recipes), settings.epochs, steps).mean(axis=2, dtype=np.float64)
     weights = torch.cat([group.weights for group in groups])
     return TrainedHeads(weights.cpu().numpy(), means, batch_losses)
+
+
+@contextmanager
+def _threads_for(operations: float) -> Iterator[None]:
+    """Let torch use one thread for small steps, see `OPERATIONS_PER_THREAD`."""
+    threads = torch.get_num_threads()
+    if operations < OPERATIONS_PER_THREAD:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _batches(

@@ -141,3 +141,18 @@ def test_targets_that_are_not_a_whole_number_of_draws_are_an_error(data):
     X, Y = data
     with pytest.raises(ValueError, match="expected targets for 200 images, found 150"):
         train_heads(X, Y[:150], 10.0, ContrastiveSettings(batch_size=50), CPU)
+
+
+@pytest.mark.parametrize(("width", "threads_used"), [(8, 1), (4000, 2)])
+def test_small_steps_use_one_thread_and_leave_the_number_as_it_was(width, threads_used):
+    rng = np.random.default_rng(0)
+    images, targets = (rng.standard_normal((256, wide), dtype=np.float32) for wide in (width, 600))
+    threads, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        settings = ContrastiveSettings(epochs=1, batch_size=256)
+        train_heads(images, targets, 10.0, settings, CPU, lambda _: seen.add(torch.get_num_threads()))
+        assert seen == {threads_used}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
