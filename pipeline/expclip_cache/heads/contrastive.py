@@ -50,7 +50,7 @@ def fit_contrastive(
 ) -> ContrastiveHeads:
     """Train one head for each of the settings' seeds, as the reference does.
 
-    >>> images, targets = FeatureCache("features/clip-b32/caer-s"), FeatureCache("features/blip2/caer-s")
+    >>> images, targets = FeatureCache("features/images/b32/caer-s"), FeatureCache("features/targets/blip2/caer-s")
     ... # doctest: +SKIP
     >>> fit_contrastive(images, targets).write(0, Path("head.safetensors"))  # doctest: +SKIP
 

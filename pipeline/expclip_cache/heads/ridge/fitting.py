@@ -72,7 +72,7 @@ def fit_ridge(
 ) -> RidgeHead:
     """Fit a head in closed form: one pass over the features, no epochs, no seeds.
 
-    >>> images, targets = FeatureCache("features/clip-b32/caer-s"), FeatureCache("features/blip2/caer-s")
+    >>> images, targets = FeatureCache("features/images/b32/caer-s"), FeatureCache("features/targets/blip2/caer-s")
     ... # doctest: +SKIP
     >>> fit_ridge(images, targets).write(Path("ridge.safetensors"))  # doctest: +SKIP
 
