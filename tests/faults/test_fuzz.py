@@ -14,6 +14,7 @@ def say(line):
     sys.stdout.write(line + "\n")
 
 
+@pytest.mark.slow
 def test_no_mutant_crashes_hangs_or_is_misread(tmp_path):
     first = int(time.time()) * 1_000_000 if SECONDS > 60 else 0
     tally = fuzz(tmp_path, SECONDS, first)

@@ -12,6 +12,8 @@ from collections import Counter
 import pytest
 from harness import MANY_SHARDS, files_in, finished_shards
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("EXPCLIP_KILLS", "8"))
 STEPS_PER_FILE = ["fsync of file", "rename", "fsync of folder"]
 

@@ -78,6 +78,7 @@ def test_extracting_ten_times_the_images_needs_no_more_memory(tmp_path):
     assert peaks["400"] - peaks["40"] < 20_000, peaks
 
 
+@pytest.mark.slow
 def test_reading_ten_times_the_rows_needs_no_more_memory(tmp_path):
     small = make_cache(tmp_path / "small", rows=1000, shard_rows=100)
     large = make_cache(tmp_path / "large", rows=10000, shard_rows=1000)

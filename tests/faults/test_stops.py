@@ -16,6 +16,8 @@ from harness import ROOT, extract_command, files_in, finished_shards
 
 from expclip_cache.cache.lock import writing
 
+pytestmark = pytest.mark.slow
+
 KEPT = "finished work is kept, run the same command again to resume"
 
 
@@ -135,7 +137,6 @@ def test_parts_made_by_several_commands_give_the_same_bytes(zygote, uninterrupte
     assert "error: shards" in zygote.extract(tmp_path / "outside", "--shards", "2:9").last_line
 
 
-@pytest.mark.slow
 def test_the_command_started_as_from_a_shell(zygote, uninterrupted, tmp_path):
     """The same without the zygote: started from scratch, stopped in the middle, resumed later."""
     out = tmp_path / "out"

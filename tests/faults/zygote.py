@@ -1,8 +1,9 @@
 """Run the real command many times: a process that has imported everything forks a child for each run.
 
 Importing torch takes seconds, and a run on a handful of images a fraction of one: this makes hundreds of kills
-affordable. Each child is a process of its own that enters through the command's entry point and exits as the
-interpreter does. Requests and answers are lines of JSON on standard input and output.
+affordable. Each child is a process of its own that enters through the command's entry point and ends as the
+interpreter does, see `end_process`; `test_the_command_started_as_from_a_shell` starts a real one. Requests and
+answers are lines of JSON on standard input and output.
 """
 
 import gc
@@ -18,6 +19,7 @@ import injection
 import torch
 from PIL import Image
 
+from ending import end_process
 from expclip_cache.commands.app import app
 from live_processes import processes_of
 
@@ -66,7 +68,10 @@ def run_command(request: dict, log: Path) -> None:
     os.chdir(request["folder"])
     injection.install(request.get("fault", {}))
     sys.argv = ["expclip-cache", *request["command"]]
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        end_process(end)
 
 
 def watch(child: int, request: dict, log: Path) -> dict:

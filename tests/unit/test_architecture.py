@@ -70,9 +70,11 @@ def test_what_the_library_exports_exists():
 def test_no_source_imports_a_package_called_pipeline():
     for folder in ("pipeline", "stages", "tests", "benchmarks", "tools"):
         for path in (ROOT / folder).rglob("*.py"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-            modules = [*plain, *(module for module, _ in imports_of(path))]
+            text = path.read_text(encoding="utf-8")
+            # Only files with the word are parsed, which takes longest.
+            nodes = list(ast.walk(ast.parse(text))) if "pipeline" in text else []
+            plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+            modules = [*plain, *(node.module or "" for node in nodes if isinstance(node, ast.ImportFrom))]
             assert not [name for name in modules if name.split(".")[0] == "pipeline"], path
 
 

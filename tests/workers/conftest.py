@@ -1,3 +1,4 @@
+import logging
 import os
 from contextlib import contextmanager
 
@@ -55,3 +56,30 @@ def one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Ray cluster of four nodes, for all tests that need one."""
+    from four_nodes import started_cluster
+
+    with started_cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def cluster_address(cluster, monkeypatch):
+    """This process, and the commands that it starts, find the cluster."""
+    from four_nodes import for_workers
+
+    for_workers(monkeypatch)
+    monkeypatch.setenv("RAY_ADDRESS", str(cluster.address))
+
+
+@pytest.fixture
+def connected(cluster_address):
+    import ray
+
+    ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()

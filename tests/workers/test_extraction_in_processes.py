@@ -29,6 +29,7 @@ from live_processes import TIMEOUT, processes_of, wait_for
 TWO_PROCESSES = RUN.model_copy(update={"processes": 2, "workers": 1})
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one_with_any_number_of_threads(images, model, reference_files, tmp_path):
     """The last bits depend on the number of threads, so all workers use the number of the coordinator's process."""
     reporter, threads = RecordingReporter(), torch.get_num_threads()
@@ -47,6 +48,7 @@ def test_two_processes_give_the_bytes_of_one_with_any_number_of_threads(images, 
     assert (total, unit) == (30, "image")
 
 
+@pytest.mark.slow
 def test_several_datasets_share_the_processes(images, model, reference_of_three, tmp_path, one_thread):
     """Two processes load the encoder once each, for three datasets that they encode in turn."""
     jobs = image_and_clip_jobs(images, model, tmp_path / "out")
@@ -61,6 +63,7 @@ def test_several_datasets_share_the_processes(images, model, reference_of_three,
     assert reporter.bars[-1] == (f"{jobs[2].out} {on_two}", 30, "image")
 
 
+@pytest.mark.slow
 def test_a_dataset_that_fails_does_not_stop_the_others(model, tmp_path, one_thread):
     images, empty = write_images(tmp_path / "good", 30, bad=()), tmp_path / "empty"
     empty.mkdir()
@@ -93,6 +96,7 @@ def start(images, model, tmp_path):
     return start
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists the live processes with /proc")
 def test_no_process_outlives_a_killed_command_and_the_next_one_resumes(start, reference_files, tmp_path):
     out, run = tmp_path / "out", start()
@@ -110,6 +114,7 @@ def test_no_process_outlives_a_killed_command_and_the_next_one_resumes(start, re
     assert not list(out.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_workers_with_different_weights_are_refused(images, model, tmp_path):
     """The cache holds shards of at most one worker, and no index declares it complete."""
     job = with_different_weights(image_job(images, model, tmp_path / "out"), tmp_path)

@@ -2,13 +2,11 @@
 
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.heads.ridge import summing
@@ -60,15 +58,6 @@ def one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture
-def cluster(one_thread, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
-
-
 def assert_same_bits(groups, run):
     alone = Moments(8, 20)
     for group in range(len(groups)):
@@ -83,11 +72,13 @@ def test_on_processes(groups, one_thread, processes):
     assert_same_bits(groups, RunSettings(device="cpu", processes=processes))
 
 
+@pytest.mark.slow
 def test_on_processes_when_one_is_killed(groups, one_thread, monkeypatch):
     monkeypatch.setattr(summing, "SumGroups", DieOnce)
     assert_same_bits(groups, RunSettings(device="cpu", processes=2))
     assert (Path(str(groups.images)).with_name("died")).exists()
 
 
-def test_on_a_cluster(groups, cluster):
+@pytest.mark.slow
+def test_on_a_cluster(groups, connected):
     assert_same_bits(groups, RunSettings(device="cpu", executor="ray", processes=2))

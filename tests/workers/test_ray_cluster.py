@@ -1,17 +1,14 @@
 """A Ray cluster of four nodes on this machine: the same bytes as in one process, whatever dies."""
 
-import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
-import ray
-from ray.cluster_utils import Cluster
+from four_nodes import NODES
 
 from expclip_cache.base import CacheError, DataError, EncoderError, LostWorkerError, SettingsError, SilentReporter
 from expclip_cache.cache import FeatureCache
@@ -22,44 +19,13 @@ from file_tasks import START, Recorder, WriteFiles, all_done
 from live_processes import wait_for
 
 ON_RAY = RUN.model_copy(update={"executor": "ray", "workers": 1})
-NODES = 4
-LITTLE_MEMORY: dict[str, Any] = {"object_store_memory": 80_000_000}
-HEALTH_CHECKS = {
-    "health_check_initial_delay_ms": 1000,
-    "health_check_period_ms": 500,
-    "health_check_failure_threshold": 4,
-}
-"""Ray notices that a node is gone after two seconds, not after fifteen."""
 
-
-@pytest.fixture(scope="module")
-def cluster():
-    """Four nodes with one CPU each; the node of this process has none."""
-    with pytest.MonkeyPatch.context() as patch:
-        # Ray's workers import the worker functions of these tests by name.
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        patch.setenv("OMP_NUM_THREADS", "1")
-        started = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "num_gpus": 0, **LITTLE_MEMORY, "_system_config": HEALTH_CHECKS},
-        )
-        for _ in range(NODES):
-            started.add_node(num_cpus=1, num_gpus=0, **LITTLE_MEMORY)
-        patch.setenv("RAY_ADDRESS", str(started.address))
-        yield started
-        started.shutdown()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
 def one_cpu_each(one_thread):
     """A worker needs as many CPUs as this process has threads."""
-
-
-@pytest.fixture
-def connected(cluster):
-    ray.init(log_to_driver=False, logging_level=logging.ERROR)
-    yield
-    ray.shutdown()
 
 
 def run(folder, failures=None, count=12, **settings):
@@ -131,7 +97,7 @@ def test_several_datasets_share_the_workers(connected, images, model, reference_
     assert len(list(notes.iterdir())) == 2
 
 
-def test_killing_a_node_changes_no_bit(cluster, connected, images, model, reference_files, tmp_path):
+def test_killing_a_node_changes_no_bit(connected, images, model, reference_files, tmp_path):
     notes, killed = tmp_path / "notes", []
     notes.mkdir()
 
@@ -147,7 +113,8 @@ def test_killing_a_node_changes_no_bit(cluster, connected, images, model, refere
     killer = threading.Thread(target=kill_a_node)
     killer.start()
     reporter = RecordingReporter()
-    run_job(paused(image_job(images, model, tmp_path / "out"), notes), CACHE, ON_RAY, reporter)
+    job = paused(image_job(images, model, tmp_path / "out"), notes)
+    run_job(job, CACHE, ON_RAY.model_copy(update={"processes": 2}), reporter)
     killer.join()
     assert killed
     assert any("Another worker replaces it" in line for line in reporter.lines), reporter.lines
@@ -157,7 +124,7 @@ def test_killing_a_node_changes_no_bit(cluster, connected, images, model, refere
 COMMAND = ["extract", "--shard-rows=2", "--batch-size=3", "--dtype=float32", "--device=cpu", "--workers=1"]
 
 
-def test_a_second_command_is_refused_and_the_next_one_resumes_after_a_kill(cluster, images, model, tmp_path):
+def test_a_second_command_is_refused_and_the_next_one_resumes_after_a_kill(cluster_address, images, model, tmp_path):
     out = tmp_path / "out"
     words = [*COMMAND, "--executor=ray", "--processes=2", f"--model={model.model}", str(images), str(out)]
 

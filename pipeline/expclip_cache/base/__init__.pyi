@@ -13,6 +13,7 @@ from .errors import EncoderError as EncoderError
 from .errors import ExpclipError as ExpclipError
 from .errors import LostWorkerError as LostWorkerError
 from .errors import SettingsError as SettingsError
+from .idle_threads import let_idle_threads_sleep as let_idle_threads_sleep
 from .other_files import remove_other_files as remove_other_files
 from .process_lifetime import exit_with_parent as exit_with_parent
 from .process_lifetime import stop_signals_blocked as stop_signals_blocked

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from expclip_cache.base.errors import ExpclipError
+from expclip_cache.base.idle_threads import let_idle_threads_sleep
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -16,8 +17,10 @@ def handle_errors() -> Iterator[None]:
     """Print errors that the user can fix as one message, and set the exit code.
 
     The exit code is 1 after an `ExpclipError`, 130 after Ctrl-C and 143 after SIGTERM. Any other exception is a bug of
-    ours and keeps its traceback.
+    ours and keeps its traceback. Every command and stage enters here before it loads torch, so idle threads are told to
+    sleep here too.
     """
+    let_idle_threads_sleep()
     arrived: list[int] = []
 
     def stop(number: int, _: object) -> None:

@@ -62,3 +62,12 @@ def test_another_exit_code_passes_through(capsys):
         raise SystemExit(3)
     assert ended.value.code == 3
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "passive"), ("active", "active")])
+def test_idle_threads_sleep_unless_the_user_says_otherwise(monkeypatch, given, used):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    with handle_errors():
+        assert os.environ["OMP_WAIT_POLICY"] == used

@@ -193,6 +193,7 @@ def test_parts_from_several_machines_become_one_cache(job, address, tmp_path, mo
     assert (last.describe(), last.shards) == (complete.describe(), complete.shards)
 
 
+@pytest.mark.slow
 def test_each_of_several_processes_puts_its_own_shards(job, tmp_path):
     """A worker process gets only the address."""
     address = f"file://{tmp_path}/remote"

@@ -234,6 +234,7 @@ def test_an_image_that_cannot_be_read_back_counts_as_missing(manifest, tmp_path,
     kept.close()
 
 
+@pytest.mark.slow
 def test_several_processes_can_share_a_file(images, manifest, clip, tmp_path):
     run = RunSettings(device="cpu", batch_size=3, workers=1, processes=2, pixels=tmp_path / "pixels")
     job = clip_job(manifest, partial(Path, images), clip, tmp_path / "clip")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def dataset(name: str) -> DatasetSettings:
     return DatasetSettings(source=source, fold=int(folded[2]) if folded else None)
 
 
+@cache
 def classes_of(name: str) -> tuple[str, ...]:
     return load_definition(dataset(name).source).classes
 
