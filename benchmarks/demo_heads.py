@@ -17,14 +17,14 @@ import torch
 
 from expclip_cache.base import TerminalReporter
 from expclip_cache.cache import FeatureCache, paired_rows
-from expclip_cache.datasets import read_manifest
+from expclip_cache.datasets import dataset_root, read_manifest
 from expclip_cache.extraction import llm_job
 from expclip_cache.heads import (
+    ContrastiveSettings,
     HeldOutLosses,
     Moments,
     RidgePath,
     RidgeSettings,
-    TrainSettings,
     choose_lambda,
     even_batches,
     held_out_losses,
@@ -40,9 +40,11 @@ from expclip_cache.settings import (
     load_settings,
     manifest_file,
     prompt_features,
-    rendered_faces,
-    target_features,
+    target_draws,
 )
+
+BACKBONE, TEACHER, PROMPTS = "demo-clip", "demo-llm", "reference"
+"""The names that configs/demo.yaml gives them."""
 
 CONTROLS = {
     "appearance": "Please describe the appearance of the person in the image.",
@@ -72,15 +74,30 @@ class TestSet:
         return float(uar(confusion(self.truth, found, self.classes)))
 
 
+def fits_of(params: Settings) -> tuple[ContrastiveSettings, RidgeSettings]:
+    """The demo's two heads."""
+    contrastive, ridge = params.heads["contrastive"], params.heads["ridge"]
+    assert isinstance(contrastive, ContrastiveSettings)
+    assert isinstance(ridge, RidgeSettings)
+    return contrastive, ridge
+
+
+def training_caches(params: Settings) -> tuple[FeatureCache, FeatureCache]:
+    """Image features and targets of the training faces."""
+    name = params.train.dataset
+    (targets,) = target_draws(TEACHER, params.teachers[TEACHER], name)
+    return FeatureCache(image_features(BACKBONE, name)), FeatureCache(targets)
+
+
 def load_sets(params: Settings) -> dict[str, TestSet]:
     """The sets of `score.datasets`."""
-    embeddings = embeddings_by_text(FeatureCache(prompt_features(params.clip.name)))
+    embeddings = embeddings_by_text(FeatureCache(prompt_features(BACKBONE)))
     sets = {}
     for name in params.score.datasets:
-        cache = FeatureCache(image_features(params.clip.name, name))
+        cache = FeatureCache(image_features(BACKBONE, name))
         texts = {}
-        for kind in params.prompts.types:
-            prompts = prompt_table(params.prompts.set, [kind], cache.classes)
+        for kind in params.prompts[PROMPTS].types:
+            prompts = prompt_table(params.prompts[PROMPTS].set, [kind], cache.classes)
             owners = np.array([cache.classes.index(prompt.class_name) for prompt in prompts])
             texts[kind] = np.stack([embeddings[prompt.text] for prompt in prompts]), owners
         rows = cache.good_rows
@@ -93,29 +110,28 @@ def control_targets(params: Settings, instruction: str, out: Path) -> FeatureCac
     from expclip_cache.extraction import run_job
 
     name, report = params.train.dataset, TerminalReporter()
-    llm = params.llm.model_copy(update={"instruction": instruction})
-    job = llm_job(read_manifest(manifest_file(name)), lambda: rendered_faces(name), llm, out)
+    llm = params.teachers[TEACHER].model_copy(update={"instruction": instruction})
+    manifest = read_manifest(manifest_file(name))
+    job = llm_job(manifest, lambda: dataset_root(name, params.datasets[name], report), llm, out)
     finished = run_job(job, params.cache.model_copy(update={"on_mismatch": "replace"}), params.run, report)
     assert finished is not None
     return finished
 
 
-def ridge_path(
-    x: np.ndarray, y: np.ndarray, ridge: RidgeSettings, batch: int, scale: float
-) -> tuple[RidgePath, HeldOutLosses]:
+def ridge_path(x: np.ndarray, y: np.ndarray, ridge: RidgeSettings, scale: float) -> tuple[RidgePath, HeldOutLosses]:
     """The ridge path for arrays and its held-out losses."""
     mask = is_held_out(np.arange(len(x)), ridge.held_out)
     moments = Moments(x.shape[1], y.shape[1])
     moments.add_rows(x[~mask], y[~mask])
     path = RidgePath(moments)
-    batches = ((x[rows], y[rows]) for rows in even_batches(np.flatnonzero(mask), batch))
+    batches = ((x[rows], y[rows]) for rows in even_batches(np.flatnonzero(mask), ridge.batch_size))
     return path, held_out_losses(path, ridge.lambdas, batches, scale)
 
 
-def chosen_head(x: np.ndarray, y: np.ndarray, train: TrainSettings, scale: float) -> tuple[np.ndarray, float]:
+def chosen_head(x: np.ndarray, y: np.ndarray, ridge: RidgeSettings, scale: float) -> tuple[np.ndarray, float]:
     """The ridge head that the rule chooses, and its lambda."""
-    path, losses = ridge_path(x, y, train.ridge, train.batch_size, scale)
-    value = choose_lambda(losses, train.ridge.tolerance)
+    path, losses = ridge_path(x, y, ridge, scale)
+    value = choose_lambda(losses, ridge.tolerance)
     return path.head(value), value
 
 
@@ -150,16 +166,15 @@ def _cell(values: np.ndarray) -> str:
 
 def compare(params: Settings, counts: list[int], skip: int) -> None:
     """All heads and controls, for each number of training faces."""
-    train, sets = params.train, load_sets(params)
-    images = FeatureCache(image_features(params.clip.name, train.dataset))
-    targets = {"action": FeatureCache(target_features(params.llm.name, train.dataset))}
+    (train, ridge), sets = fits_of(params), load_sets(params)
+    images, action = training_caches(params)
+    targets = {"action": action}
     for name, instruction in CONTROLS.items():
-        out = target_features(params.llm.name + "-controls", name)
-        targets[name] = control_targets(params, instruction, out)
+        targets[name] = control_targets(params, instruction, Path("features/controls") / name)
     scale, device = images.logit_scale, torch.device("cpu")
     rows = paired_rows(images, targets["action"])[skip:]
     order = np.random.default_rng(0).permutation(len(rows))
-    table = Table(sets, params.prompts.types)
+    table = Table(sets, params.prompts[PROMPTS].types)
     table.row("0", "plain CLIP", [None])
     for count in counts:
         part = rows[:count]
@@ -175,7 +190,7 @@ def compare(params: Settings, counts: list[int], skip: int) -> None:
                 # The rule refuses targets that do not follow from the images, so take the last teacher's lambda.
                 table.row(faces, f"ridge {value:.2g}, {name} targets", [fixed_head(x, y, value)])
             else:
-                heads[name], value = chosen_head(x, y, train, scale)
+                heads[name], value = chosen_head(x, y, ridge, scale)
             if name == "action":
                 table.row(faces, "contrastive, the recipe", list(train_heads(x, y, scale, train, device).weights))
                 if equal != train:
@@ -196,22 +211,21 @@ def compare(params: Settings, counts: list[int], skip: int) -> None:
 
 def study(params: Settings, counts: list[int], skip: int) -> None:
     """Held-out loss and scores for every lambda, for each number of training faces."""
-    train, sets = params.train, load_sets(params)
-    images = FeatureCache(image_features(params.clip.name, train.dataset))
-    targets = FeatureCache(target_features(params.llm.name, train.dataset))
+    (_, ridge), sets = fits_of(params), load_sets(params)
+    images, targets = training_caches(params)
     scale, rows = images.logit_scale, paired_rows(images, targets)[skip:]
     for count in counts:
         x, y = (cache[rows[:count]].astype(np.float32) for cache in (images, targets))
-        path, found = ridge_path(x, y, train.ridge, train.batch_size, scale)
-        rule = choose_lambda(found, train.ridge.tolerance)
+        path, found = ridge_path(x, y, ridge, scale)
+        rule = choose_lambda(found, ridge.tolerance)
         print(f"\n{len(x):,} faces; logit scale {found.logit_scale:.3g}, chance {found.chance:.3f} nats; ", end="")
-        print(f"the rule (tolerance {train.ridge.tolerance:g}) takes {rule:.2g}\n")
+        print(f"the rule (tolerance {ridge.tolerance:g}) takes {rule:.2g}\n")
         print("| lambda | held-out loss | share of the best gain | mean UAR, one prompt | ten prompts |\n", end="")
         print("| --- " * 5 + "|")
         best = found.chance - found.losses.min()
         for value, loss in zip(found.lambdas, found.losses, strict=True):
             head = path.head(value)
-            means = [np.mean([s.uar(kind, head) for s in sets.values()]) for kind in params.prompts.types]
+            means = [np.mean([s.uar(kind, head) for s in sets.values()]) for kind in params.prompts[PROMPTS].types]
             cells = " | ".join(f"{mean:.1f}" for mean in means)
             print(f"| {value:.2g} | {loss:.4f} | {(found.chance - loss) / best:.3f} | {cells} |")
         if count == counts[-1]:
@@ -230,13 +244,12 @@ def print_spectrum(path: RidgePath, sets: Mapping[str, TestSet]) -> None:
 
 def recipes(params: Settings, counts: list[int], skip: int) -> None:
     """Contrastive heads with twenty settings, and the ridge head, for each number of training faces."""
-    train, table = params.train, Table(load_sets(params), params.prompts.types)
-    images = FeatureCache(image_features(params.clip.name, train.dataset))
-    targets = FeatureCache(target_features(params.llm.name, train.dataset))
+    (train, ridge), table = fits_of(params), Table(load_sets(params), params.prompts[PROMPTS].types)
+    images, targets = training_caches(params)
     scale, rows = images.logit_scale, paired_rows(images, targets)[skip:]
     for count in counts:
         x, y = (cache[rows[:count]].astype(np.float32) for cache in (images, targets))
-        head, value = chosen_head(x, y, train, scale)
+        head, value = chosen_head(x, y, ridge, scale)
         table.row(f"{len(x):,}", f"**ridge, rule ({value:.2g})**", [head])
         for lr, epochs, decay in product((0.01, 0.03, 0.1, 0.3, 1.0), (20, 60), (1e-4, 1e-2)):
             recipe = train.model_copy(update={"lr": lr, "epochs": epochs, "weight_decay": decay})

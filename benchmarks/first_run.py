@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def first_run(checkout: Path, bytecode: bool) -> FirstRun:
 
 def phases_of(log: Path, processor: float) -> dict[str, float]:
     """Sum the records of all processes; all of DVC's own processes count as DVC, its imports included."""
-    phases: Counter[str] = Counter()
+    phases = {"DVC": 0.0, "imports": 0.0, "work": 0.0}
     for arguments, total, imports in map(json.loads, log.read_text().splitlines()):
         if any(Path(argument).name == "dvc" or "/dvc/" in argument for argument in arguments):
             phases["DVC"] += total
@@ -104,7 +103,7 @@ def phases_of(log: Path, processor: float) -> dict[str, float]:
             phases["imports"] += imports
             phases["work"] += total - imports
     phases["other"] = processor - sum(phases.values())
-    return dict(phases)
+    return phases
 
 
 def main() -> None:
