@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -25,6 +26,7 @@ from expclip_cache.cache.inspection import inspect_cache
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.settings import CacheSettings
 from expclip_cache.cache.stores.folder import Folder
+from expclip_cache.cache.stores.lease import LEASES, LENGTH, _sign
 from expclip_cache.cache.stores.remote import MIRROR_VARIABLE, Remote
 from expclip_cache.cache.stores.store import store_at
 from expclip_cache.cache.verify import repair, verify_cache
@@ -326,6 +328,16 @@ def test_a_lease_on_other_shards_does_not_matter(job, address):
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), part=range(2))
     with pytest.raises(CacheError, match="far-away"):
         run_job(replace(job, out=address), CACHE, RUN, SilentReporter(), part=range(1, 3))
+
+
+def test_every_signature_of_a_lease_is_as_long_as_the_last(address, monkeypatch):
+    times = iter([1795687559.7, 1795687559.7053955, 1795687560.0])
+    monkeypatch.setattr("expclip_cache.cache.stores.lease.time", SimpleNamespace(time=lambda: next(times)))
+    store, lengths = Remote(address), set()
+    for _ in range(3):
+        _sign(store, f"{LEASES}/x.json", {"pid": 1, "host": "h", "shards": [0, 2]})
+        lengths.add(len(store.read(f"{LEASES}/x.json")))
+    assert lengths == {LENGTH}
 
 
 def test_a_lease_is_refreshed_while_it_is_held(address, monkeypatch):

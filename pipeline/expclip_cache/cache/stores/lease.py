@@ -21,6 +21,9 @@ from expclip_cache.base import CacheError, write_atomically
 from expclip_cache.cache.lock import may_be_alive
 from expclip_cache.cache.stores.store import Store
 
+LENGTH = 512
+"""Bytes of a lease, filled up with spaces."""
+
 LEASES = ".leases"
 REFRESH = 30.0
 """Seconds between two signatures."""
@@ -115,7 +118,8 @@ def _rank(holder: dict[str, Any]) -> tuple[float, str]:
 def _sign(store: LeasedStore, name: str, me: dict[str, Any]) -> None:
     path = store.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(me | {"signed": time.time()}).encode())
+    # Always as long: a store that looks up an object's length before it reads it must not cut off a newer signature.
+    write_atomically(path, json.dumps(me | {"signed": time.time()}).ljust(LENGTH).encode())
     store.put(name)
 
 
