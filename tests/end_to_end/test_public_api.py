@@ -12,6 +12,8 @@ import pytest
 import expclip_cache
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 

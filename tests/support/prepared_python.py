@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from ending import end_process
+
 PRELOADED = (
     "cv2",
     "dvc.cli",
@@ -133,18 +135,22 @@ def run(program: str, arguments: list[str], folder: str, environment: dict[str, 
     os.environ.update(environment)
     sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
     sys.stderr = os.fdopen(2, "w", buffering=1)
-    if program == "python":
-        run_python(arguments)
-        sys.exit()
     sys.argv = [program, *arguments]
-    if program == "dvc":
-        from dvc.cli import main
+    try:
+        if program == "python":
+            run_python(arguments)
+        elif program == "dvc":
+            from dvc.cli import main
 
-        sys.exit(main(arguments))
-    from expclip_cache.commands.app import app
+            sys.exit(main(arguments))
+        else:
+            from expclip_cache.commands.app import app
 
-    app()
-    sys.exit()
+            app()
+        sys.exit()
+    except SystemExit as end:
+        end_process(end)
+        raise
 
 
 def run_python(arguments: list[str]) -> None:

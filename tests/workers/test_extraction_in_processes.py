@@ -60,7 +60,8 @@ def test_several_datasets_share_the_processes(images, model, reference_of_three,
     assert len(list(notes.iterdir())) == 2
     on_two = "on 2 processes, the first on cpu (1 thread)"
     assert reporter.bars[0] == (f"{jobs[0].out} {on_two}", 8, "image")
-    assert reporter.bars[-1] == (f"{jobs[2].out} {on_two}", 30, "image")
+    # A process that started late may still be at work on an earlier dataset when the last one is finished.
+    assert (f"{jobs[2].out} {on_two}", 30, "image") in reporter.bars
 
 
 @pytest.mark.slow
