@@ -98,11 +98,11 @@ def test_other_settings_leave_a_finished_cache_unchanged(images, tmp_path, model
 
 def test_an_unknown_key_in_params_yaml(tmp_path):
     text = (ROOT / "configs/demo.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("  lr:", "  learning_rate:"))
-    done = run(str(ROOT / "stages/train.py"), cwd=tmp_path)
-    assert_one_message(done, "train.learning_rate: unknown key", "Known keys: lr, momentum")
+    (tmp_path / "params.yaml").write_text(text.replace("    lr:", "    learning_rate:"))
+    done = run(str(ROOT / "stages/heads.py"), cwd=tmp_path)
+    assert_one_message(done, "heads.contrastive.learning_rate: unknown key", "Known keys: ", "lr, momentum")
 
 
 def test_training_before_encoding(tmp_path):
     (tmp_path / "params.yaml").write_text((ROOT / "configs/demo.yaml").read_text())
-    assert_one_message(run(str(ROOT / "stages/train.py"), cwd=tmp_path), "is not a complete feature cache")
+    assert_one_message(run(str(ROOT / "stages/heads.py"), cwd=tmp_path), "is not a complete feature cache")
