@@ -7,13 +7,13 @@ from .classes import CANONICAL as CANONICAL
 from .classes import canonical_name as canonical_name
 from .classes import canonical_order as canonical_order
 from .console import handle_errors as handle_errors
+from .csv_text import csv_text as csv_text
 from .errors import CacheError as CacheError
 from .errors import DataError as DataError
 from .errors import EncoderError as EncoderError
 from .errors import ExpclipError as ExpclipError
 from .errors import LostWorkerError as LostWorkerError
 from .errors import SettingsError as SettingsError
-from .idle_threads import let_idle_threads_sleep as let_idle_threads_sleep
 from .other_files import remove_other_files as remove_other_files
 from .process_lifetime import exit_with_parent as exit_with_parent
 from .process_lifetime import stop_signals_blocked as stop_signals_blocked

@@ -18,7 +18,6 @@ from .manifest import write_manifest as write_manifest
 from .read import read_rows as read_rows
 from .roots import ROOTS_FILE as ROOTS_FILE
 from .roots import dataset_root as dataset_root
-from .roots import drawn_folder as drawn_folder
 from .roots import read_roots as read_roots
 from .roots import resolve_root as resolve_root
 from .roots import root_names as root_names

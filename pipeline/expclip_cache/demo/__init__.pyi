@@ -11,7 +11,6 @@ from .drawing.random_stream import RandomStream as RandomStream
 from .drawing.render import render_set as render_set
 from .drawing.sets import FRAMES as FRAMES
 from .drawing.sets import FaceSpec as FaceSpec
-from .drawing.sets import draw_item as draw_item
 from .drawing.sets import draw_items as draw_items
 from .drawing.sets import plan_face as plan_face
 from .drawn_set import draw_set as draw_set

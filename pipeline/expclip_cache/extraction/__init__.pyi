@@ -10,7 +10,6 @@ from .jobs import clip_encoder as clip_encoder
 from .jobs import clip_job as clip_job
 from .jobs import llm_encoder as llm_encoder
 from .jobs import llm_job as llm_job
-from .kept_pixels import keep_pixels as keep_pixels
 from .prompt_cache import encode_prompts as encode_prompts
 from .run import run_job as run_job
 from .run import run_jobs as run_jobs

@@ -101,19 +101,26 @@ def shard_mismatch(entry: ShardEntry, request: Request) -> list[str]:
 
 def mismatch(cached: Identity, shard_rows: int, request: Request) -> list[str]:
     """How cached features differ from what is requested, in words; empty if they are the same."""
-    ours, wanted = {**implied_versions(request.settings), **cached.settings}, dict(request.settings)
-    if request.weights is not None:
-        ours["weights_sha256"], wanted["weights_sha256"] = cached.encoder.get("weights_sha256"), request.weights
-    changed = differences(ours, wanted)
+    changed = changed_settings(cached, request.settings, request.weights)
     # With other images the cut says nothing.
-    if ours.get("manifest") == wanted.get("manifest") and shard_rows != request.shard_rows:
+    same_images = cached.settings.get("manifest") == request.settings.get("manifest")
+    if same_images and shard_rows != request.shard_rows:
         changed.append(f"shard_rows differs: cached {shard_rows}, requested {request.shard_rows}")
     return changed
 
 
-def implied_versions(settings: Mapping[str, Json]) -> dict[str, int]:
-    """Caches from before code versions were recorded hold the numbers of version 1."""
-    return {key: 1 for key in settings if key.endswith("_version")}
+def changed_settings(cached: Identity, settings: Mapping[str, Json], weights: str | None) -> list[str]:
+    """How the settings and weights of cached features differ from those requested, in words.
+
+    Args:
+        weights: SHA-256; None where they are not on this machine, and then they are not compared.
+    """
+    # Caches from before code versions were recorded hold the numbers of version 1.
+    implied = {key: 1 for key in settings if key.endswith("_version")}
+    ours, wanted = {**implied, **cached.settings}, dict(settings)
+    if weights is not None:
+        ours["weights_sha256"], wanted["weights_sha256"] = cached.encoder.get("weights_sha256"), weights
+    return differences(ours, wanted)
 
 
 def _replace(changed: Sequence[str], request: Request) -> Decision:

@@ -19,7 +19,7 @@ from expclip_cache.cache import (
     store_at,
 )
 from expclip_cache.encoders import ClipSettings, library_differences, library_versions, weights_sha256
-from expclip_cache.extraction.decide import implied_versions
+from expclip_cache.extraction.decide import changed_settings
 
 if TYPE_CHECKING:
     import torch
@@ -118,13 +118,9 @@ def _reusable(
     except CacheError as error:
         report.say(f"{error} Encoding every prompt again.")
         return None, {}
-    settings = {**clip.text_settings(), "dtype": cache.dtype}
-    cached = {**implied_versions(settings), **there.identity.settings, "manifest": None}
-    weights = weights_sha256(clip)
-    if differences(cached, {**settings, "manifest": None}) or weights not in (
-        None,
-        there.identity.encoder.get("weights_sha256"),
-    ):
+    # Other texts are no reason to encode the known ones again.
+    settings = {**clip.text_settings(), "dtype": cache.dtype, "manifest": there.identity.settings.get("manifest")}
+    if changed_settings(there.identity, settings, weights_sha256(clip)):
         return None, {}
     installed = library_versions(clip)
     if changed := [line for library in there.libraries for line in library_differences(library, installed)]:

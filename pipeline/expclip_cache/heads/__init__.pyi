@@ -5,7 +5,6 @@ from .contrastive import ContrastiveHeads as ContrastiveHeads
 from .contrastive import fit_contrastive as fit_contrastive
 from .head_file import KEY as KEY
 from .head_file import read_head as read_head
-from .head_file import read_record as read_record
 from .head_file import write_head as write_head
 from .loss import contrastive_loss as contrastive_loss
 from .results import write_head_results as write_head_results

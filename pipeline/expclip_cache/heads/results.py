@@ -1,13 +1,12 @@
 """What the fits found, as the files that DVC and the report read."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from expclip_cache.base import csv_text
 from expclip_cache.cache import Json
 from expclip_cache.heads.study import StudyHead
 
@@ -45,11 +44,10 @@ def _metrics(fitted: Fitted) -> dict[str, Json]:
 
 def _losses(fitted: Fitted) -> str:
     """The loss of every epoch of every contrastive head as csv, in nats."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["backbone", "teacher", "head", "seed", "epoch", "loss"])
-    for (backbone, teacher), heads in fitted.items():
-        for head in heads:
-            for epoch, loss in enumerate(head.found.get("losses", ()), start=1):
-                table.writerow([backbone, teacher, head.name, head.seed, epoch, f"{loss:.6f}"])
-    return text.getvalue()
+    rows = (
+        (backbone, teacher, head.name, head.seed, epoch, f"{loss:.6f}")
+        for (backbone, teacher), heads in fitted.items()
+        for head in heads
+        for epoch, loss in enumerate(head.found.get("losses", ()), start=1)
+    )
+    return csv_text(["backbone", "teacher", "head", "seed", "epoch", "loss"], rows)

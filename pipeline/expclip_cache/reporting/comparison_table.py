@@ -1,13 +1,12 @@
 """The comparison with published scores as a csv file and in the terminal."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from expclip_cache.base import csv_text
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.systems import System, under_highest_type
@@ -22,11 +21,7 @@ def comparison_csv(rows: Sequence[Comparison]) -> str:
     `log_difference_uar` is ours minus the log's; the other differences likewise.
     """
     records = [_record(row) for row in rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    return csv_text(list(records[0]), (record.values() for record in records))
 
 
 def comparison_to_terminal(rows: Sequence[Comparison]) -> Group:

@@ -1,10 +1,9 @@
 """The scores of a study as files: csv tables, and the few numbers that DVC compares."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 
+from expclip_cache.base import csv_text
 from expclip_cache.reporting.system_names import system_names
 from expclip_cache.reporting.systems import SystemScores, mean, under_highest_type
 from expclip_cache.scoring import Confusion, TestSetScores
@@ -15,7 +14,7 @@ Metrics = dict[str, dict[str, dict[str, dict[str, dict[str, float | dict[str, fl
 def systems_csv(scores: Sequence[SystemScores]) -> str:
     """Every row with all its numbers and the `gain` in UAR, with three decimals; no teacher or head for plain CLIP."""
     names = [*(field.name for field in fields(SystemScores)), "gain"]
-    return _csv(names, ([_cell(getattr(row, name)) for name in names] for row in scores))
+    return csv_text(names, ([getattr(row, name) for name in names] for row in scores))
 
 
 def headline_metrics(scores: Sequence[SystemScores]) -> Metrics:
@@ -43,8 +42,8 @@ def headline_metrics(scores: Sequence[SystemScores]) -> Metrics:
 def headline_csv(scores: Sequence[SystemScores]) -> str:
     """UAR of each test set and system under the highest prompt type, for the bar plot of `dvc plots`."""
     names = system_names(row.system for row in scores)
-    rows = ((row.test_set, names[row.system], _cell(row.uar)) for row in under_highest_type(scores))
-    return _csv(["test_set", "system", "uar"], rows)
+    rows = ((row.test_set, names[row.system], row.uar) for row in under_highest_type(scores))
+    return csv_text(["test_set", "system", "uar"], rows)
 
 
 def confusion_csvs(test_sets: Sequence[TestSetScores]) -> dict[str, str]:
@@ -67,7 +66,7 @@ def confusion_csvs(test_sets: Sequence[TestSetScores]) -> dict[str, str]:
 
 
 def _items_csv(matrix: Confusion, classes: Sequence[str]) -> str:
-    return _csv(
+    return csv_text(
         ["actual", "predicted"],
         (
             (actual, predicted)
@@ -76,15 +75,3 @@ def _items_csv(matrix: Confusion, classes: Sequence[str]) -> str:
             for _ in range(count)
         ),
     )
-
-
-def _cell(value: str | int | float) -> str | int:
-    return f"{value:.3f}" if isinstance(value, float) else value
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,4 +1,3 @@
-from .changed_predictions import prediction_changes as prediction_changes
 from .measuring import HeadToScore as HeadToScore
 from .metrics import Confusion as Confusion
 from .metrics import Scores as Scores
@@ -8,10 +7,8 @@ from .metrics import pooled as pooled
 from .metrics import recall as recall
 from .metrics import uar as uar
 from .path_names import short_names as short_names
-from .percentages import class_percentages as class_percentages
 from .percentages import softmax_percent as softmax_percent
 from .predictions import Predictions as Predictions
-from .predictions import predict_dataset as predict_dataset
 from .prompt_embeddings import embeddings_by_text as embeddings_by_text
 from .prompt_index import PromptIndex as PromptIndex
 from .results import Classifier as Classifier

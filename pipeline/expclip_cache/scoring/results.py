@@ -1,11 +1,10 @@
 """What a study measures: confusion matrices of every classifier on every test set, and the scores that follow."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import NamedTuple
 
+from expclip_cache.base import csv_text
 from expclip_cache.cache import Json
 from expclip_cache.scoring.metrics import Confusion, scores
 
@@ -142,12 +141,5 @@ class TestSetScores:
 
 def scores_csv(test_sets: Iterable[TestSetScores]) -> str:
     """Every score as csv, in percent with three decimals; `teacher`, `head` and `seed` are empty for plain CLIP."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = [field.name for field in fields(ScoreRow)]
-    writer.writerow(names)
-    for found in test_sets:
-        for row in found.rows():
-            values = [getattr(row, name) for name in names]
-            writer.writerow([f"{value:.3f}" if isinstance(value, float) else value for value in values])
-    return text.getvalue()
+    return csv_text(names, (astuple(row) for found in test_sets for row in found.rows()))

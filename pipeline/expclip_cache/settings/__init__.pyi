@@ -3,7 +3,6 @@ from .old_features import old_feature_moves as old_feature_moves
 from .paths import HEAD_RESULTS as HEAD_RESULTS
 from .paths import HEADS as HEADS
 from .paths import MOMENTS as MOMENTS
-from .paths import PIXELS as PIXELS
 from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE

@@ -10,9 +10,6 @@ HEADS = Path("heads")
 MOMENTS = Path("moments")
 """The sums that ridge heads are fitted from: kept between runs, not an output of any stage, rebuilt if missing."""
 
-PIXELS = Path("pixels")
-"""Decoded images that encoders share, see `RunSettings.pixels`; not an output of any stage."""
-
 HEAD_RESULTS = Path("results/heads")
 """Metrics and loss curves of the heads."""
 

@@ -23,8 +23,8 @@ class RunSettings(Section):
     """Where and how to run.
 
     These settings change results by rounding errors at most. So they are not part of a cache's identity, and changing
-    them does not rerun a stage. The exception is `batch_size` with `llm.mode: dropout`: masks are drawn per batch, so
-    only the same batch size draws the same targets.
+    them does not rerun a stage. The exception is `batch_size` with a teacher's `mode: dropout`: masks are drawn per
+    batch, so only the same batch size draws the same targets.
 
     Attributes:
         device: `auto` uses every CUDA device for encoding and the first one for training, or the CPU if there is none.

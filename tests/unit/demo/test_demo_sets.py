@@ -8,7 +8,7 @@ import pytest
 from expclip_cache.base.errors import DataError
 from expclip_cache.demo.drawing.action_units import EXPRESSIONS
 from expclip_cache.demo.drawing.render import render_set
-from expclip_cache.demo.drawing.sets import FRAMES, draw_item, draw_items
+from expclip_cache.demo.drawing.sets import FRAMES, draw_items
 from expclip_cache.demo.settings import DemoSetSettings, Style
 
 GOLDEN: dict[Style, tuple[float, ...]] = {
@@ -46,7 +46,7 @@ def read_rgb(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("style", GOLDEN)
 def test_faces_equal_the_golden_ones(style):
-    image = draw_item(DemoSetSettings(count=4, seed=11, style=style), 3)[0]
+    image = draw_items(DemoSetSettings(count=4, seed=11, style=style), [3])[0, 0]
     assert _quarters(image) == pytest.approx(GOLDEN[style], abs=0.3)
 
 
@@ -64,11 +64,13 @@ def test_faces_do_not_depend_on_what_is_drawn_with_them(style, kind):
     indices = [31, 2, 17] if kind == "clips" else [31, 2, 17, 39, 4, 0, 25]
     together = draw_items(settings, indices)
     for index, images in zip(indices, together, strict=True):
-        assert np.array_equal(np.stack(draw_item(settings, index)), images)
+        assert np.array_equal(draw_items(settings, [index])[0], images)
 
 
 def test_styles_differ_and_grey_is_grey():
-    drawn = {style: draw_item(DemoSetSettings(count=1, seed=1, style=style), 0)[0].astype(int) for style in GOLDEN}
+    drawn = {
+        style: draw_items(DemoSetSettings(count=1, seed=1, style=style), [0])[0, 0].astype(int) for style in GOLDEN
+    }
     for one in GOLDEN:
         for other in GOLDEN:
             assert one == other or np.abs(drawn[one] - drawn[other]).mean() > 3
@@ -83,7 +85,7 @@ def test_labelled_images_are_in_one_folder_per_expression(tmp_path):
     assert files == sorted(f"{EXPRESSIONS[index % 7]}/{index:05d}.png" for index in range(9))
     assert sum(done) == 9
     stored = read_rgb(tmp_path / "set" / "anger" / "00003.png")
-    assert np.array_equal(stored, draw_item(DemoSetSettings(count=9, seed=4), 3)[0])
+    assert np.array_equal(stored, draw_items(DemoSetSettings(count=9, seed=4), [3])[0, 0])
 
 
 def test_unlabelled_images_are_the_same_faces_in_one_folder(tmp_path):

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 import expclip_cache.demo
 from expclip_cache.demo.drawing.action_units import EXPRESSIONS
-from expclip_cache.demo.drawing.sets import draw_item
+from expclip_cache.demo.drawing.sets import draw_items
 from expclip_cache.demo.settings import DemoSetSettings
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
@@ -29,7 +29,7 @@ def _offline(monkeypatch):
 @pytest.fixture(scope="module")
 def faces() -> torch.Tensor:
     settings = DemoSetSettings(count=140, seed=999)
-    return torch.from_numpy(np.stack([draw_item(settings, index)[0].transpose(2, 0, 1) for index in range(140)]))
+    return torch.from_numpy(np.stack([draw_items(settings, [index])[0, 0].transpose(2, 0, 1) for index in range(140)]))
 
 
 def test_open_clip_builds_the_packaged_clip_from_its_folder():

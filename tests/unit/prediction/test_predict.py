@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from expclip_cache.base.errors import DataError, EncoderError, SettingsError
 from expclip_cache.commands.app import app
 from expclip_cache.demo.drawing.curves import SIZE
-from expclip_cache.demo.drawing.sets import draw_item, plan_face
+from expclip_cache.demo.drawing.sets import draw_items, plan_face
 from expclip_cache.demo.settings import DemoSetSettings
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.images import read_pixels
@@ -44,7 +44,7 @@ def head(tmp_path_factory, encoder):
 def faces(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faces")
     for number in range(6):
-        Image.fromarray(draw_item(DemoSetSettings(count=6, seed=9), number)[0]).save(folder / f"{number}.png")
+        Image.fromarray(draw_items(DemoSetSettings(count=6, seed=9), [number])[0, 0]).save(folder / f"{number}.png")
     return folder
 
 
@@ -135,7 +135,7 @@ def test_the_packaged_head_classifies_drawn_faces(tmp_path, monkeypatch):
     predictor, settings = Predictor(crop=False), DemoSetSettings(count=42, seed=77)
     right = 0
     for number in range(settings.count):
-        Image.fromarray(draw_item(settings, number)[0]).save(tmp_path / "face.png")
+        Image.fromarray(draw_items(settings, [number])[0, 0]).save(tmp_path / "face.png")
         right += predictor("face.png").best == plan_face(settings.seed, number).expression
     assert right >= 38, f"{right} of {settings.count}"
 

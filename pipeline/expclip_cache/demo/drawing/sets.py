@@ -38,20 +38,11 @@ def plan_face(seed: int, index: int) -> FaceSpec:
     )
 
 
-def draw_item(settings: DemoSetSettings, index: int) -> list[np.ndarray]:
-    """Draw one item of a set.
-
-    Returns:
-        One image, or the frames of a clip in order; each (64, 64, 3) uint8, RGB.
-    """
-    return list(draw_items(settings, [index])[0])
-
-
 def draw_items(settings: DemoSetSettings, indices: Sequence[int]) -> np.ndarray:
     """Draw n items of a set, several times as fast as one after the other.
 
     Returns:
-        (n, f, 64, 64, 3) uint8, RGB; f is 1 for images.
+        (n, f, 64, 64, 3) uint8, RGB; f is 1 for images, and the frames of a clip are in order.
     """
     faces = [face for index in indices for face in _planned(settings, index)]
     images = draw_faces(*zip(*faces, strict=True), drawing=settings.style == "drawing")
