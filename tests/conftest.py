@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As in every command, see `let_idle_threads_sleep`; before anything loads torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # Most containers set it. Hundreds of processes would each compile the libraries that they import (20 s for those of
+    # the encoders), so their bytecode is kept, in a folder of its own.
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache/bytecode"))
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One process for each core: with several threads each they would wait for one another.
