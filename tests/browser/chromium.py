@@ -28,15 +28,13 @@ def programs() -> tuple[str, str] | None:
 
 
 class Chromium:
-    """One browser window of a given size; use it as a context manager."""
+    """One browser window; use it as a context manager."""
 
-    def __init__(self, profile: Path, width: int, height: int = 900, dark: bool = False):
+    def __init__(self, profile: Path):
         found = programs()
         assert found, "chromium and chromedriver are not installed"
         self.browser, self.driver = found
         self.profile = profile
-        self.size = width, height
-        self.dark = dark
 
     def __enter__(self) -> "Chromium":
         self.process = subprocess.Popen(
@@ -56,12 +54,6 @@ class Chromium:
         deadline = time.monotonic() + 60
         found = self._ask("POST", "", {"capabilities": {"alwaysMatch": wanted}}, deadline - time.monotonic())
         self.root += f"/{found['sessionId']}"
-        metrics = {"width": self.size[0], "height": self.size[1], "deviceScaleFactor": 1, "mobile": False}
-        self.devtools("Emulation.setDeviceMetricsOverride", **metrics)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if self.dark else "light"}
-        # A click during a smooth scroll misses its target.
-        still = {"name": "prefers-reduced-motion", "value": "reduce"}
-        self.devtools("Emulation.setEmulatedMedia", features=[scheme, still])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,9 +61,15 @@ class Chromium:
         self.process.terminate()
         self.process.wait()
 
-    def open(self, url: str) -> None:
-        """Load a page and wait until it is loaded. Logs of the browser's start page are discarded."""
+    def open(self, url: str, width: int = 1400, height: int = 900, dark: bool = False) -> None:
+        """Load a page in a window of a given size and wait until it is loaded. Earlier logs are discarded."""
         self._ask("POST", "/url", {"url": "about:blank"})
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", **metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        # A click during a smooth scroll misses its target.
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self.devtools("Emulation.setEmulatedMedia", features=[scheme, still])
         self.requested()
         self.console()
         self._ask("POST", "/url", {"url": url})

@@ -117,23 +117,28 @@ def page(request, tmp_path_factory):
     return folder / "index.html"
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
 @pytest.mark.parametrize("width", [400, 1400])
-def test_the_page_is_self_contained_fits_and_logs_nothing(page, width, tmp_path):
-    with Chromium(tmp_path / "profile", width) as browser:
-        browser.open(page.as_uri())
-        assert browser.run("return innerWidth") == width
-        assert browser.console() == []
-        assert [url for url in browser.requested() if not url.startswith("data:")] == [page.as_uri()]
+def test_the_page_is_self_contained_fits_and_logs_nothing(browser, page, width):
+    browser.open(page.as_uri(), width=width)
+    assert browser.run("return innerWidth") == width
+    assert browser.console() == []
+    assert [url for url in browser.requested() if not url.startswith("data:")] == [page.as_uri()]
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    for number in range(1, 5):
+        browser.run(f"document.getElementById('show-{number}').click()")
         assert browser.run("return document.documentElement.scrollWidth") <= width
-        for number in range(1, 5):
-            browser.run(f"document.getElementById('show-{number}').click()")
-            assert browser.run("return document.documentElement.scrollWidth") <= width
-            assert browser.run(WIDER_THAN_THE_WINDOW) == []
-        assert browser.run("return [...document.images].every(image => image.naturalWidth > 0)")
-        assert browser.run("return document.querySelectorAll('#view-1 img').length") >= 6
-        assert browser.run(UNNAMED_IMAGES) == 0
-        assert browser.run("return [...document.querySelectorAll('th')].every(cell => cell.scope)")
-        browser.screenshot(page.with_name(f"{width}.png"))
+        assert browser.run(WIDER_THAN_THE_WINDOW) == []
+    assert browser.run("return [...document.images].every(image => image.naturalWidth > 0)")
+    assert browser.run("return document.querySelectorAll('#view-1 img').length") >= 6
+    assert browser.run(UNNAMED_IMAGES) == 0
+    assert browser.run("return [...document.querySelectorAll('th')].every(cell => cell.scope)")
+    browser.screenshot(page.with_name(f"{width}.png"))
 
 
 def shown(browser: Chromium) -> list[str]:
@@ -141,56 +146,51 @@ def shown(browser: Chromium) -> list[str]:
     return browser.run("return [...document.querySelectorAll('.view')].filter(v => v.offsetHeight).map(v => v.id)")
 
 
-def test_the_radio_buttons_choose_the_view_by_mouse_and_keyboard(page, tmp_path):
-    with Chromium(tmp_path / "profile", 1400) as browser:
-        browser.open(page.as_uri())
-        assert shown(browser) == ["view-1"]
-        for number in (3, 2, 4, 1):
-            browser.click(f"label:has(#show-{number})")
-            assert shown(browser) == [f"view-{number}"]
-        for number in (2, 3, 4, 1):
-            browser.press("ArrowDown")
-            assert browser.run("return document.activeElement.id") == f"show-{number}"
-            assert shown(browser) == [f"view-{number}"]
-        assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
-        assert browser.console() == []
-        browser.run("document.querySelector('#show-3').click()")
-        browser.open(page.as_uri())
-        assert shown(browser) == ["view-1"]
+def test_the_radio_buttons_choose_the_view_by_mouse_and_keyboard(browser, page):
+    browser.open(page.as_uri())
+    assert shown(browser) == ["view-1"]
+    for number in (3, 2, 4, 1):
+        browser.click(f"label:has(#show-{number})")
+        assert shown(browser) == [f"view-{number}"]
+    for number in (2, 3, 4, 1):
+        browser.press("ArrowDown")
+        assert browser.run("return document.activeElement.id") == f"show-{number}"
+        assert shown(browser) == [f"view-{number}"]
+    assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert browser.console() == []
+    browser.run("document.querySelector('#show-3').click()")
+    browser.open(page.as_uri())
+    assert shown(browser) == ["view-1"]
 
 
-def test_the_scores_of_all_systems_stay_when_another_view_is_chosen(page, tmp_path):
-    with Chromium(tmp_path / "profile", 1400) as browser:
-        browser.open(page.as_uri())
-        before = browser.run("return document.querySelector('#scores').innerText")
-        browser.click("label:has(#show-4)")
-        assert browser.run("return document.querySelector('#scores').innerText") == before
+def test_the_scores_of_all_systems_stay_when_another_view_is_chosen(browser, page):
+    browser.open(page.as_uri())
+    before = browser.run("return document.querySelector('#scores').innerText")
+    browser.click("label:has(#show-4)")
+    assert browser.run("return document.querySelector('#scores').innerText") == before
 
 
-def test_without_style_sheets_every_view_is_there(page, tmp_path):
+def test_without_style_sheets_every_view_is_there(browser, page):
     bare = page.with_name("bare.html")
     bare.write_text(re.sub(r"<style>.*?</style>", "", page.read_text(), flags=re.DOTALL))
-    with Chromium(tmp_path / "profile", 1400) as browser:
-        browser.open(bare.as_uri())
-        assert shown(browser) == [f"view-{number}" for number in range(1, 5)]
+    browser.open(bare.as_uri())
+    assert shown(browser) == [f"view-{number}" for number in range(1, 5)]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_text_has_enough_contrast(page, dark, tmp_path):
-    with Chromium(tmp_path / "profile", 1400, dark=dark) as browser:
-        browser.open(page.as_uri())
-        assert browser.run(LOW_CONTRAST) == []
+def test_every_text_has_enough_contrast(browser, page, dark):
+    browser.open(page.as_uri(), dark=dark)
+    assert browser.run(LOW_CONTRAST) == []
 
 
-def test_the_checks_can_fail(tmp_path):
+def test_the_checks_can_fail(browser, tmp_path):
     (tmp_path / "bad.html").write_text(
         "<body style='color: #bbb'><p style='width: 900px'>pale</p><img src='other.png'>"
         "<script>console.error('loud')</script>"
     )
-    with Chromium(tmp_path / "profile", 400) as browser:
-        browser.open((tmp_path / "bad.html").as_uri())
-        assert any("loud" in entry["message"] for entry in browser.console())
-        assert (tmp_path / "other.png").as_uri() in browser.requested()
-        assert browser.run(WIDER_THAN_THE_WINDOW)
-        assert browser.run(LOW_CONTRAST)
-        assert browser.run(UNNAMED_IMAGES) == 1
+    browser.open((tmp_path / "bad.html").as_uri(), width=400)
+    assert any("loud" in entry["message"] for entry in browser.console())
+    assert (tmp_path / "other.png").as_uri() in browser.requested()
+    assert browser.run(WIDER_THAN_THE_WINDOW)
+    assert browser.run(LOW_CONTRAST)
+    assert browser.run(UNNAMED_IMAGES) == 1

@@ -27,7 +27,7 @@ def shell(checkout: Checkout, command: str) -> str:
 def experiment_checkout(clone: Checkout, folder: Path) -> Checkout:
     """A checkout that shares the clone's features, with the results of two test sets committed."""
     clone.run("git", "clone", "-q", str(clone.folder), str(folder))
-    checkout = Checkout(folder)
+    checkout = Checkout(folder, clone.programs)
     for name in ("dvc.lock", "params.yaml"):
         shutil.copy2(clone.folder / name, folder / name)
     checkout.run("dvc", "config", "--local", "cache.dir", str(clone.folder / ".dvc/cache"))

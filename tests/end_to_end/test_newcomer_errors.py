@@ -1,7 +1,6 @@
 """Typical mistakes of a newcomer: one clear message, no traceback, exit code 1, nothing lost."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,23 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(prepared):
+    """Runs a program without its imports."""
+
+    def run(*command: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+        program = [str(prepared.folder / command[0]), *command[1:]]
+        return subprocess.run(program, cwd=cwd, capture_output=True, text=True, check=False)
+
+    return run
 
 
-def extract(*arguments: str | Path) -> subprocess.CompletedProcess:
-    return run("-m", "expclip_cache.commands.app", "extract", *map(str, arguments))
+@pytest.fixture
+def extract(run):
+    def extract(*arguments: str | Path) -> subprocess.CompletedProcess:
+        return run("expclip-cache", "extract", *map(str, arguments))
+
+    return extract
 
 
 def assert_one_message(done: subprocess.CompletedProcess, *words: str) -> None:
@@ -47,48 +57,48 @@ def model(tmp_path_factory):
     return write_clip(tmp_path_factory.mktemp("clip")).model
 
 
-def test_a_missing_folder(tmp_path):
+def test_a_missing_folder(extract, tmp_path):
     done = extract(tmp_path / "nowhere", tmp_path / "out")
     assert_one_message(done, "nowhere")
     assert not (tmp_path / "out").exists()
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder(extract, tmp_path):
     (tmp_path / "empty").mkdir()
     assert_one_message(extract(tmp_path / "empty", tmp_path / "out"), "empty", "no image")
 
 
-def test_a_text_file_named_jpg(tmp_path, model):
+def test_a_text_file_named_jpg(extract, tmp_path, model):
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.jpg").write_text("hello")
     done = extract(tmp_path / "images", tmp_path / "out", "--model", model)
     assert_one_message(done, "a.jpg", "not one of its 1 rows could be read")
 
 
-def test_a_text_file_among_images_is_skipped_and_recorded(images, tmp_path, model):
+def test_a_text_file_among_images_is_skipped_and_recorded(extract, images, tmp_path, model):
     (images / "zz.jpg").write_text("hello")
     done = extract(images, tmp_path / "out", "--model", model)
     assert done.returncode == 0, done.stderr
     assert "1 of 4 rows could not be read" in done.stderr
 
 
-def test_an_unknown_model(images, tmp_path):
+def test_an_unknown_model(extract, images, tmp_path):
     done = extract(images, tmp_path / "out", "--model", "ViT-B-33", "--weights", "random")
     assert_one_message(done, "ViT-B-33", "ViT-B-32")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_cuda_without_a_device(images, tmp_path, model):
+def test_cuda_without_a_device(extract, images, tmp_path, model):
     done = extract(images, tmp_path / "out", "--model", model, "--device", "cuda")
     assert_one_message(done, "cuda", "no CUDA device")
 
 
-def test_an_option_out_of_range(images, tmp_path, model):
+def test_an_option_out_of_range(extract, images, tmp_path, model):
     done = extract(images, tmp_path / "out", "--model", model, "--precision", "fp8")
     assert_one_message(done, "precision", "'fp32', 'fp16' or 'bf16'", "fp8")
 
 
-def test_other_settings_leave_a_finished_cache_unchanged(images, tmp_path, model):
+def test_other_settings_leave_a_finished_cache_unchanged(extract, images, tmp_path, model):
     assert extract(images, tmp_path / "out", "--model", model).returncode == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("[!.]*")}
     done = extract(images, tmp_path / "out", "--model", model, "--dtype", "float32")
@@ -96,13 +106,13 @@ def test_other_settings_leave_a_finished_cache_unchanged(images, tmp_path, model
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("[!.]*")} == before
 
 
-def test_an_unknown_key_in_params_yaml(tmp_path):
+def test_an_unknown_key_in_params_yaml(run, tmp_path):
     text = (ROOT / "configs/demo.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("    lr:", "    learning_rate:"))
-    done = run(str(ROOT / "stages/heads.py"), cwd=tmp_path)
+    done = run("python", str(ROOT / "stages/heads.py"), cwd=tmp_path)
     assert_one_message(done, "heads.contrastive.learning_rate: unknown key", "Known keys: ", "lr, momentum")
 
 
-def test_training_before_encoding(tmp_path):
+def test_training_before_encoding(run, tmp_path):
     (tmp_path / "params.yaml").write_text((ROOT / "configs/demo.yaml").read_text())
-    assert_one_message(run(str(ROOT / "stages/heads.py"), cwd=tmp_path), "is not a complete feature cache")
+    assert_one_message(run("python", str(ROOT / "stages/heads.py"), cwd=tmp_path), "is not a complete feature cache")

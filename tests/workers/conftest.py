@@ -1,15 +1,14 @@
 import logging
 import os
-from contextlib import contextmanager
 
 import pytest
-import torch
 
 from expclip_cache.base import SilentReporter
 from expclip_cache.extraction import run_job
 from expclip_cache.workers.ray_cluster import RAY_ENVIRONMENT
 from face_images import CACHE, RUN, files_in, image_and_clip_jobs, image_job, write_images
 from tiny_encoders import write_clip
+from torch_threads import torch_threads
 
 # Ray reads its environment when it is imported, which some tests do before the library does.
 os.environ |= RAY_ENVIRONMENT
@@ -29,7 +28,7 @@ def images(tmp_path_factory):
 def reference_files(images, model, tmp_path_factory):
     """The files of a cache made in this process with one thread."""
     out = tmp_path_factory.mktemp("reference") / "out"
-    with one_torch_thread():
+    with torch_threads(1):
         run_job(image_job(images, model, out), CACHE, RUN, SilentReporter())
     return files_in(out)
 
@@ -38,7 +37,7 @@ def reference_files(images, model, tmp_path_factory):
 def reference_of_three(images, model, tmp_path_factory):
     """The files of three datasets, each made by a run of its own in this process with one thread."""
     jobs = image_and_clip_jobs(images, model, tmp_path_factory.mktemp("reference"))
-    with one_torch_thread():
+    with torch_threads(1):
         for job in jobs:
             run_job(job, CACHE, RUN, SilentReporter())
     return [files_in(job.out) for job in jobs]
@@ -46,16 +45,8 @@ def reference_of_three(images, model, tmp_path_factory):
 
 @pytest.fixture
 def one_thread():
-    with one_torch_thread():
+    with torch_threads(1):
         yield
-
-
-@contextmanager
-def one_torch_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

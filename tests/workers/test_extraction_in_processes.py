@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
+from typer.testing import CliRunner
 
 from expclip_cache.base import CacheError, DataError, SilentReporter
 from expclip_cache.cache.shard import open_shard
+from expclip_cache.commands.app import app
 from expclip_cache.extraction import run_job, run_jobs
 from expclip_cache.workers import resolve_devices
 from face_images import (
@@ -24,42 +25,31 @@ from face_images import (
     with_different_weights,
     write_images,
 )
-from live_processes import TIMEOUT, processes_of, wait_for
+from live_processes import processes_of, wait_for
+from torch_threads import torch_threads
 
 TWO_PROCESSES = RUN.model_copy(update={"processes": 2, "workers": 1})
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_bytes_of_one_with_any_number_of_threads(images, model, reference_files, tmp_path):
-    """The last bits depend on the number of threads, so all workers use the number of the coordinator's process."""
-    reporter, threads = RecordingReporter(), torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        run_job(image_job(images, model, tmp_path / "one"), CACHE, RUN, SilentReporter())
-        cache = run_job(image_job(images, model, tmp_path / "two"), CACHE, TWO_PROCESSES, reporter)
-    finally:
-        torch.set_num_threads(threads)
-    assert files_in(tmp_path / "two") == files_in(tmp_path / "one")
-    assert len(files_in(tmp_path / "two")) == len(reference_files)
-    assert cache is not None
-    assert list(cache.skipped) == [5]
-    ((title, total, unit),) = reporter.bars
-    assert title == f"{tmp_path / 'two'} on 2 processes, the first on cpu (3 threads)"
-    assert (total, unit) == (30, "image")
-
-
-@pytest.mark.slow
-def test_several_datasets_share_the_processes(images, model, reference_of_three, tmp_path, one_thread):
-    """Two processes load the encoder once each, for three datasets that they encode in turn."""
-    jobs = image_and_clip_jobs(images, model, tmp_path / "out")
+def test_several_datasets_share_two_processes_and_get_the_bytes_of_one_with_any_number_of_threads(
+    images, model, tmp_path
+):
+    """Each process loads the encoder once. The last bits depend on the number of threads: all use the coordinator's."""
+    alone, jobs = (image_and_clip_jobs(images, model, tmp_path / out) for out in ("alone", "together"))
     notes = tmp_path / "notes"
     notes.mkdir()
-    caches = run_jobs([noted(job, notes) for job in jobs], CACHE, TWO_PROCESSES, reporter := RecordingReporter())
-    assert [files_in(job.out) for job in jobs] == reference_of_three
-    assert [len(cache) for cache in caches] == [8, 6, 30]
+    reporter = RecordingReporter()
+    with torch_threads(3):
+        for job in alone:
+            run_job(job, CACHE, RUN, SilentReporter())
+        caches = run_jobs([noted(job, notes) for job in jobs], CACHE, TWO_PROCESSES, reporter)
+    assert [files_in(job.out) for job in jobs] == [files_in(job.out) for job in alone]
     assert len(list(notes.iterdir())) == 2
+    assert [len(cache) for cache in caches] == [8, 6, 30]
+    assert list(caches[0].skipped) == [5]
     sizes = ((8, "image"), (6, "clip"), (30, "image"))
-    where = "on 2 processes, the first on cpu (1 thread)"
+    where = "on 2 processes, the first on cpu (3 threads)"
     bars = [(f"{job.out} {where}", *size) for job, size in zip(jobs, sizes, strict=True)]
     # In order; a dataset that one process finishes while the other is still at work on an earlier one has no bar.
     assert reporter.bars == [bar for bar in bars if bar in reporter.bars]
@@ -80,39 +70,25 @@ def test_a_dataset_that_fails_does_not_stop_the_others(model, tmp_path, one_thre
     assert not (jobs[0].out / "index.json").exists()
 
 
-COMMAND = ["extract", "--shard-rows=1", "--batch-size=1", "--device=cpu", "--workers=1", "--processes=2"]
-
-
-@pytest.fixture
-def start(images, model, tmp_path):
-    """Starts the real command in a session of its own."""
-
-    def start(*options: str) -> subprocess.Popen:
-        words = [*COMMAND, f"--model={model.model}", *options, str(images), str(tmp_path / "out")]
-        return subprocess.Popen(
-            [sys.executable, "-m", "expclip_cache.commands.app", *words],
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    return start
+COMMAND = ["extract", "--shard-rows=1", "--batch-size=1", "--device=cpu", "--workers=1"]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists the live processes with /proc")
-def test_no_process_outlives_a_killed_command_and_the_next_one_resumes(start, reference_files, tmp_path):
-    out, run = tmp_path / "out", start()
+def test_no_process_outlives_a_killed_command_and_the_next_one_resumes(images, model, tmp_path):
+    out = tmp_path / "out"
+    words = [*COMMAND, f"--model={model.model}", str(images), str(out)]
+    command = [sys.executable, "-m", "expclip_cache.commands.app", *words, "--processes=2"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_for(lambda: len(list(out.glob("shard-*.h5"))) >= 3)
     run.kill()
     run.communicate()
     wait_for(lambda: not processes_of(run.pid))
     kept = {path.name: path.stat().st_ino for path in out.glob("shard-*.h5")}
     assert 3 <= len(kept) < 30
-    again = start("--processes=1")
-    _, output = again.communicate(timeout=TIMEOUT)
-    assert again.returncode == 0, output
-    assert f"{len(kept)} of 30 shards are there already" in output
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 0, again.output
+    assert f"{len(kept)} of 30 shards are there already" in again.output
     assert {name: (out / name).stat().st_ino for name in kept} == kept
     assert not list(out.glob(".*.tmp"))
 

@@ -73,7 +73,7 @@ class Blip2T5Encoder:
             self._instruction = model.language_model.shared(self._token_ids.to(device))
         if settings.mode == "dropout":
             if not any(self._dropout_rates().values()):
-                raise EncoderError(f"llm.mode: {settings.model} has no dropout in its config.json. Set llm.mode: eval.")
+                raise EncoderError(f"teacher {settings.model}: has no dropout in its config.json. Set mode: eval.")
             model.qformer.train()
             model.language_model.train()
 
@@ -180,11 +180,11 @@ def load_blip2_t5(settings: LlmSettings, device: torch.device, draw: int = 0) ->
 def _token_ids(folder: Path, text: str) -> torch.Tensor:
     """(1, k) ids from the folder's tokenizer with its default settings: for T5 they include the closing </s>."""
     if not (folder / "tokenizer_config.json").is_file():
-        raise EncoderError(f"llm.model: expected a tokenizer in {folder}, found no tokenizer_config.json there.")
+        raise EncoderError(f"teacher: expected a tokenizer in {folder}, found no tokenizer_config.json there.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise EncoderError(f"llm.model: the tokenizer in {folder} cannot be loaded: {one_line(error)}.") from error
+        raise EncoderError(f"teacher: the tokenizer in {folder} cannot be loaded: {one_line(error)}.") from error
     ids = tokenizer(text, return_tensors="pt").input_ids
     unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     if unknown:
@@ -197,6 +197,6 @@ def _side(size: int | Iterable[int]) -> int:
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:
         raise EncoderError(
-            f"llm.model: its vision model takes images of {size} pixels; only square inputs are supported."
+            f"teacher: its vision model takes images of {size} pixels; only square inputs are supported."
         )
     return sides.pop()

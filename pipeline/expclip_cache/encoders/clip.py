@@ -101,7 +101,7 @@ class ClipEncoder:
         tokens = self._tokenizer(texts, context_length=self.context_length)
         if int(tokens.max()) >= self._vocabulary:
             raise EncoderError(
-                f"clip.model: its tokenizer gives token {int(tokens.max())}, but its text tower has "
+                f"backbone: its tokenizer gives token {int(tokens.max())}, but its text tower has "
                 f"{self._vocabulary} tokens. The folder's tokenizer files are missing or belong to another model."
             )
         # A truncated prompt has the end token where one more position of context would have shown another token.
@@ -141,7 +141,7 @@ def _side(size: int | tuple[int, int]) -> int:
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:
         raise EncoderError(
-            f"clip.model: its image tower takes images of {size} pixels; only square inputs are supported."
+            f"backbone: its image tower takes images of {size} pixels; only square inputs are supported."
         )
     return sides.pop()
 

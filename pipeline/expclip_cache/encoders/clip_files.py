@@ -26,23 +26,23 @@ def find_clip_files(settings: ClipSettings, *, local_only: bool = False) -> Enco
         EncoderError: the model or tag is unknown, the weights do not belong to the model, a file is missing, or the hub
             cannot be reached.
     """
-    folder, revision = local_folder(settings.model, "clip", "clip"), None
+    folder, revision = local_folder(settings.model, "backbone", "clip"), None
     if folder is None and settings.model.startswith("hf-hub:"):
         repo = settings.model.removeprefix("hf-hub:")
         patterns = [CONFIG, *TOKENIZER_FILES, *([WEIGHTS] if settings.weights == "pretrained" else [])]
-        folder = hub_folder(repo, None, patterns, "clip", local_only)
+        folder = hub_folder(repo, None, patterns, "backbone", local_only)
         revision = folder.name
     if folder is None:
         return EncoderFiles(None, _architecture_weights(settings, local_only))
-    require_file(folder / CONFIG, "clip")
+    require_file(folder / CONFIG, "backbone")
     if settings.weights == "random":
         return EncoderFiles(folder, (), revision)
     if settings.weights != "pretrained":
         raise EncoderError(
-            f"clip.weights: {settings.weights!r} cannot be used with the folder {folder}, whose weights are its own "
-            f"{WEIGHTS}. Set clip.weights: pretrained (or random)."
+            f"backbone: weights {settings.weights!r} cannot be used with the folder {folder}, whose weights are its "
+            f"own {WEIGHTS}. Set its weights: pretrained (or random)."
         )
-    return EncoderFiles(folder, (require_file(folder / WEIGHTS, "clip"),), revision)
+    return EncoderFiles(folder, (require_file(folder / WEIGHTS, "backbone"),), revision)
 
 
 def _architecture_weights(settings: ClipSettings, local_only: bool) -> tuple[Path, ...]:
@@ -54,14 +54,14 @@ def _architecture_weights(settings: ClipSettings, local_only: bool) -> tuple[Pat
     known = open_clip.list_models()
     if settings.model not in known:
         raise EncoderError(
-            f"clip.model: {settings.model!r} is neither a folder nor an architecture of open_clip "
+            f"backbone: {settings.model!r} is neither a folder nor an architecture of open_clip "
             f"{open_clip.__version__}. {_similar(settings.model, known)}Expected one of open_clip.list_models(), "
             f"hf-hub:<owner>/<name>, demo, or a folder with {CONFIG}."
         )
     if settings.weights == "random":
         return ()
     if settings.weights.endswith(".safetensors"):
-        return (require_file(Path(settings.weights).expanduser(), "clip"),)
+        return (require_file(Path(settings.weights).expanduser(), "backbone"),)
     return (_tagged_weights(settings, local_only),)
 
 
@@ -74,7 +74,8 @@ def _tagged_weights(settings: ClipSettings, local_only: bool) -> Path:
     if not tag:
         tags = open_clip.list_pretrained_tags_by_model(settings.model)
         raise EncoderError(
-            f"clip.weights: {settings.weights!r} is not a tag of {settings.model}. {_similar(settings.weights, tags)}"
+            f"backbone: weights {settings.weights!r} is not a tag of {settings.model}. "
+            f"{_similar(settings.weights, tags)}"
             f"Expected one of {', '.join(tags) or 'none'}, a .safetensors file, or random."
         )
     trained = bool(tag.get("quick_gelu"))
@@ -83,21 +84,21 @@ def _tagged_weights(settings: ClipSettings, local_only: bool) -> Path:
         other = f"{settings.model}-quickgelu" if trained else settings.model.removesuffix("-quickgelu")
         needed, used = ("with", "without") if trained else ("without", "with")
         raise EncoderError(
-            f"clip.model: the weights {settings.weights!r} were trained {needed} QuickGELU, but {settings.model} "
-            f"runs {used} it, so its features would be wrong. Set clip.model: {other}."
+            f"backbone: the weights {settings.weights!r} were trained {needed} QuickGELU, but {settings.model} "
+            f"runs {used} it, so its features would be wrong. Set its model: {other}."
         )
     repo, _, name = tag.get("hf_hub", "").rpartition("/")
     if not repo:
         raise EncoderError(
-            f"clip.weights: {settings.weights!r} is published only as a pickle, which is never loaded. Convert it "
-            "to .safetensors once and set clip.weights to that file."
+            f"backbone: weights {settings.weights!r} is published only as a pickle, which is never loaded. Convert it "
+            "to .safetensors once and set weights to that file."
         )
     stored = PurePosixPath(name)
     safe = WEIGHTS if stored.name in ("", "open_clip_pytorch_model.bin") else str(stored.with_suffix(".safetensors"))
     try:
         return Path(hf_hub_download(repo, safe, local_files_only=local_only))
     except (OSError, ValueError) as error:
-        raise unavailable("clip", f"{settings.model} with weights {settings.weights!r} ({repo})", error) from error
+        raise unavailable("backbone", f"{settings.model} with weights {settings.weights!r} ({repo})", error) from error
 
 
 def _similar(name: str, known: Iterable[str]) -> str:

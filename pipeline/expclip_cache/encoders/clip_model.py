@@ -86,7 +86,7 @@ def load_tokenizer(name: str) -> Tokenizer:
         return open_clip.get_tokenizer(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EncoderError(
-            f"clip.model: the tokenizer of {name} cannot be loaded ({one_line(error)}). A folder whose "
+            f"backbone: the tokenizer of {name} cannot be loaded ({one_line(error)}). A folder whose "
             "open_clip_config.json has hf_tokenizer_name needs tokenizer.json and tokenizer_config.json too."
         ) from error
 
@@ -107,7 +107,7 @@ def _build(name: str, files: EncoderFiles, precision: str) -> nn.Module:
             )
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, AssertionError, SafetensorError) as error:
             weights = Path(file).name if file else "random weights"
-            raise EncoderError(f"clip.model: {name} cannot be built with {weights}: {one_line(error)}.") from error
+            raise EncoderError(f"backbone: {name} cannot be built with {weights}: {one_line(error)}.") from error
 
 
 def _check_positions(model: nn.Module, weights: Path) -> None:
@@ -121,8 +121,8 @@ def _check_positions(model: nn.Module, weights: Path) -> None:
             found, expected = tuple(file.get_slice(key).get_shape()), tuple(own[key].shape)
             if found != expected:
                 raise EncoderError(
-                    f"clip.weights: {key} in {weights} has shape {found}, the model's has {expected}: these weights "
-                    "were trained for another image size or context length. Set clip.model to the architecture that "
+                    f"backbone: {key} in {weights} has shape {found}, the model's has {expected}: these weights "
+                    "were trained for another image size or context length. Set its model to the architecture that "
                     "they belong to."
                 )
 

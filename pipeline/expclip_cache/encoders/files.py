@@ -67,8 +67,12 @@ class FolderFiles(EncoderFiles):
     folder: Path
 
 
-def local_folder(model: str, section: str, packaged: str) -> Path | None:
-    """The folder that `<section>.model` names, or None if it is a name to look up in open_clip or on the hub.
+def local_folder(model: str, encoder: str, packaged: str) -> Path | None:
+    """The folder that `model` names, or None if it is a name to look up in open_clip or on the hub.
+
+    Args:
+        encoder: what messages call it.
+        packaged: folder of the demo's.
 
     Raises:
         EncoderError: it is a path, and there is no folder at that path.
@@ -77,7 +81,7 @@ def local_folder(model: str, section: str, packaged: str) -> Path | None:
         folder = PACKAGED / packaged
         if not folder.is_dir():
             raise EncoderError(
-                f"{section}.model: the demo encoder is not part of this installation: {folder} is missing. "
+                f"{encoder}: the demo encoder is not part of this installation: {folder} is missing. "
                 "Install the package again."
             )
         return folder
@@ -86,12 +90,12 @@ def local_folder(model: str, section: str, packaged: str) -> Path | None:
         return folder
     if folder.is_absolute() or model.startswith(("./", "../", "~")) or len(folder.parts) > 2:
         raise EncoderError(
-            f"{section}.model: {model} is not a folder on this machine. Set it to the folder that holds the encoder."
+            f"{encoder}: {model} is not a folder on this machine. Set it to the folder that holds the encoder."
         )
     return None
 
 
-def hub_folder(repo: str, revision: str | None, patterns: list[str], section: str, local_only: bool) -> Path:
+def hub_folder(repo: str, revision: str | None, patterns: list[str], encoder: str, local_only: bool) -> Path:
     """A snapshot of a hub repository. With HF_HUB_OFFLINE=1 in the environment, only the local cache is searched.
 
     Raises:
@@ -102,16 +106,16 @@ def hub_folder(repo: str, revision: str | None, patterns: list[str], section: st
     try:
         found = snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=local_only)
     except (OSError, ValueError) as error:
-        raise unavailable(section, repo if revision is None else f"{repo}@{revision}", error) from error
+        raise unavailable(encoder, repo if revision is None else f"{repo}@{revision}", error) from error
     return Path(found)
 
 
-def unavailable(section: str, what: str, error: Exception) -> EncoderError:
+def unavailable(encoder: str, what: str, error: Exception) -> EncoderError:
     """The error for an encoder that is neither on this machine nor can be downloaded."""
     return EncoderError(
-        f"{section}.model: {what} is not a folder on this machine, not in the Hugging Face cache, and could not be "
-        f"downloaded from the hub ({one_line(error)}). Without a network, copy it to this machine and set "
-        f"{section}.model to its folder, or set {section}.weights: random to build it untrained."
+        f"{encoder}: {what} is not a folder on this machine, not in the Hugging Face cache, and could not be "
+        f"downloaded from the hub ({one_line(error)}). Without a network, copy it to this machine and set its "
+        "model to its folder, or set weights: random to build it untrained."
     )
 
 
@@ -121,7 +125,7 @@ def one_line(error: Exception) -> str:
     return text if len(text) <= 300 else f"{text[:300]} ..."
 
 
-def require_file(file: Path, section: str) -> Path:
+def require_file(file: Path, encoder: str) -> Path:
     """The file itself.
 
     Raises:
@@ -131,6 +135,6 @@ def require_file(file: Path, section: str) -> Path:
         return file
     names = sorted(entry.name for entry in file.parent.glob("*"))[:12]
     raise EncoderError(
-        f"{section}.model: expected the file {file}, found {', '.join(names) or 'nothing'} in its folder. Weights are "
+        f"{encoder}: expected the file {file}, found {', '.join(names) or 'nothing'} in its folder. Weights are "
         "read from .safetensors files only: a .bin or .pt is a pickle, and loading one can run any program."
     )

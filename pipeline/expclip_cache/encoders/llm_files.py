@@ -17,13 +17,13 @@ def find_llm_files(settings: LlmSettings, *, local_only: bool = False) -> Folder
     Raises:
         EncoderError: the folder or a file is missing, or the hub cannot be reached.
     """
-    folder, revision = local_folder(settings.model, "llm", "blip2"), None
+    folder, revision = local_folder(settings.model, "teacher", "blip2"), None
     pretrained = settings.weights == "pretrained"
     if folder is None:
         patterns = ["config.json", *TOKENIZER_FILES, *(["*.safetensors", INDEX] if pretrained else [])]
-        folder = hub_folder(settings.model, settings.revision, patterns, "llm", local_only)
+        folder = hub_folder(settings.model, settings.revision, patterns, "teacher", local_only)
         revision = folder.name
-    require_file(folder / "config.json", "llm")
+    require_file(folder / "config.json", "teacher")
     return FolderFiles(folder, _weights(folder) if pretrained else (), revision)
 
 
@@ -31,11 +31,11 @@ def _weights(folder: Path) -> tuple[Path, ...]:
     """The one weights file, or those listed in its index, sorted by name."""
     index = folder / INDEX
     if not index.is_file():
-        return (require_file(folder / WEIGHTS, "llm"),)
+        return (require_file(folder / WEIGHTS, "teacher"),)
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise EncoderError(
-            f"llm.model: {index} does not list the files of the weights ({error}). Download the folder again."
+            f"teacher: {index} does not list the files of the weights ({error}). Download the folder again."
         ) from error
-    return tuple(require_file(folder / name, "llm") for name in names)
+    return tuple(require_file(folder / name, "teacher") for name in names)

@@ -129,11 +129,11 @@ def _read_config(folder: Path) -> Blip2Config | InstructBlipConfig:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderError(f"llm.model: {folder}/config.json cannot be read: {one_line(error)}.") from error
+        raise EncoderError(f"teacher: {folder}/config.json cannot be read: {one_line(error)}.") from error
     text = getattr(getattr(config, "text_config", None), "model_type", "none")
     if not isinstance(config, Blip2Config | InstructBlipConfig) or text != "t5":
         raise EncoderError(
-            f"llm.model: expected a BLIP-2 or InstructBLIP with a T5 language model in {folder}, found model_type "
+            f"teacher: expected a BLIP-2 or InstructBLIP with a T5 language model in {folder}, found model_type "
             f"{config.model_type!r} with language model {text!r}. Use one of the flan-t5 variants."
         )
     return config
@@ -154,14 +154,14 @@ def _read_model(config: Blip2Config | InstructBlipConfig, files: FolderFiles, pr
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise EncoderError(f"llm.model: the weights in {files.folder} cannot be loaded: {one_line(error)}.") from error
+        raise EncoderError(f"teacher: the weights in {files.folder} cannot be loaded: {one_line(error)}.") from error
     # With `output_loading_info` the library returns a pair, which its types do not say.
     model, report = cast(tuple[TargetModel, dict[str, set[str]]], loaded)
     for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(str(key) for key in report[problem])
         if names:
             raise EncoderError(
-                f"llm.model: the weights in {files.folder} do not fit its config.json: {len(names)} "
+                f"teacher: the weights in {files.folder} do not fit its config.json: {len(names)} "
                 f"{problem.replace('_', ' ')}, {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}. Download the "
                 "folder again."
             )

@@ -79,12 +79,12 @@ def prompt_table(prompt_set: str, types: Iterable[int], classes: Sequence[str]) 
     unknown = [name for name in classes if name not in CANONICAL]
     if unknown:
         raise SettingsError(
-            f"prompts.set {prompt_set!r} has no prompts for {', '.join(unknown)}; it has {', '.join(CANONICAL)}. "
-            "Other classes need a prompt file: prompts.set: prompts/mine.yaml."
+            f"prompt set {prompt_set!r} has no prompts for {', '.join(unknown)}; it has {', '.join(CANONICAL)}. "
+            "Other classes need a prompt file: set: prompts/mine.yaml."
         )
     types = sorted(set(types))
     if not types or any(type_ not in TYPES for type_ in types):
-        raise SettingsError(f"prompts.types: expected some of {list(TYPES)}, found {types}.")
+        raise SettingsError(f"types of the prompt set: expected some of {list(TYPES)}, found {types}.")
     return tuple(Prompt(t, name, text) for t in types for name in classes for text in _texts(prompt_set, t, name))
 
 

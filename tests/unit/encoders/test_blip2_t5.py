@@ -168,7 +168,7 @@ def test_mode_dropout_needs_a_model_with_dropout(tmp_path):
     config["text_config"]["dropout_rate"] = 0.0
     config["qformer_config"] |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     file.write_text(json.dumps(config))
-    with pytest.raises(EncoderError, match=r"has no dropout in its config.json. Set llm.mode: eval"):
+    with pytest.raises(EncoderError, match=r"has no dropout in its config.json. Set mode: eval"):
         load_blip2_t5(settings.model_copy(update={"mode": "dropout"}), CPU)
 
 

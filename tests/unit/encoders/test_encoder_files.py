@@ -163,7 +163,7 @@ def test_an_unknown_tag_is_an_error_with_the_known_ones():
 
 def test_openai_weights_need_quickgelu():
     with pytest.raises(
-        EncoderError, match=r"trained with QuickGELU.*runs without it.*Set clip.model: ViT-B-32-quickgelu"
+        EncoderError, match=r"trained with QuickGELU.*runs without it.*Set its model: ViT-B-32-quickgelu"
     ):
         find_clip_files(clip("ViT-B-32", "openai"))
 
@@ -175,9 +175,9 @@ def test_open_clip_has_the_checkpoints_of_the_paper():
 
 def test_a_missing_folder_is_an_error():
     for model in ("./nowhere", "/no/such/folder", "a/b/c"):
-        with pytest.raises(EncoderError, match=f"clip.model: {model} is not a folder on this machine"):
+        with pytest.raises(EncoderError, match=f"backbone: {model} is not a folder on this machine"):
             find_clip_files(clip(model))
-        with pytest.raises(EncoderError, match=f"llm.model: {model} is not a folder on this machine"):
+        with pytest.raises(EncoderError, match=f"teacher: {model} is not a folder on this machine"):
             find_llm_files(llm(model))
 
 

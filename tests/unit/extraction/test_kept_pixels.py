@@ -236,9 +236,10 @@ def test_an_image_that_cannot_be_read_back_counts_as_missing(manifest, tmp_path,
 
 @pytest.mark.slow
 def test_several_processes_can_share_a_file(images, manifest, clip, tmp_path):
-    run = RunSettings(device="cpu", batch_size=3, workers=1, processes=2, pixels=tmp_path / "pixels")
+    kept = running(tmp_path / "pixels", 1)
     job = clip_job(manifest, partial(Path, images), clip, tmp_path / "clip")
-    for out in "two", "again":
+    for out, processes in ("two", 2), ("again", 1):
+        run = kept.model_copy(update={"processes": processes})
         run_job(replace(job, out=tmp_path / out), CACHE, run, SilentReporter())
     run_job(job, CACHE, running(None), SilentReporter())
     assert files_in(tmp_path / "two") == files_in(tmp_path / "again") == files_in(job.out)

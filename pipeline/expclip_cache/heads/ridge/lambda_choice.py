@@ -100,7 +100,7 @@ def held_out_losses(
         chance += len(y) * np.log(len(y))
         rows += len(y)
     if rows == 0:
-        raise DataError("no row is held out, so lambda cannot be chosen. Use more images or ridge.choose: fixed.")
+        raise DataError("no row is held out, so lambda cannot be chosen. Use more images or choose: fixed.")
     best = totals.min(axis=1).argmin()
     return HeldOutLosses(tuple(lambdas), totals[best] / rows, float(scales[best]), chance / rows)
 
