@@ -12,9 +12,11 @@ from .errors import CacheError as CacheError
 from .errors import DataError as DataError
 from .errors import EncoderError as EncoderError
 from .errors import ExpclipError as ExpclipError
+from .errors import FileAccessError as FileAccessError
 from .errors import LostWorkerError as LostWorkerError
 from .errors import SettingsError as SettingsError
 from .other_files import remove_other_files as remove_other_files
+from .printable import printable as printable
 from .process_lifetime import exit_with_parent as exit_with_parent
 from .process_lifetime import stop_signals_blocked as stop_signals_blocked
 from .progress import Bar as Bar
@@ -27,6 +29,7 @@ from .section import Name as Name
 from .section import Section as Section
 from .section import build as build
 from .section import validated as validated
+from .shared_file import open_shared as open_shared
 from .source_code import source_sha256 as source_sha256
 from .stage_times import StageTime as StageTime
 from .stage_times import read_stage_times as read_stage_times

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from expclip_cache.base.errors import ExpclipError
 from expclip_cache.base.idle_threads import let_idle_threads_sleep
+from expclip_cache.base.printable import printable
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -63,4 +64,4 @@ def _end_stopped(number: int) -> NoReturn:
 
 
 def _print_last_line(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the only place where the library prints by itself
+    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201 - the only place where the library prints by itself

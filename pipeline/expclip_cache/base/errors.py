@@ -17,6 +17,13 @@ class DataError(ExpclipError):
     """Input data are missing, empty or unreadable."""
 
 
+class FileAccessError(DataError):
+    """A file cannot be read for a reason that is not in its bytes; the same task may succeed when it is tried again.
+
+    It is gone, the disk or the network fails, or memory or open files have run out.
+    """
+
+
 class LostWorkerError(DataError):
     """A worker process died or hung; the same task may succeed when it is tried again."""
 

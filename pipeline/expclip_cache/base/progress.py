@@ -9,6 +9,8 @@ from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
+from expclip_cache.base.printable import printable
+
 
 class Bar(Protocol):
     """A progress bar."""
@@ -63,7 +65,7 @@ class TerminalReporter:
 
     def say(self, line: str) -> None:
         """Print one line above the running bar."""
-        tqdm.write(line, file=self._stream)
+        tqdm.write(printable(line), file=self._stream)
 
     @contextmanager
     def bar(self, title: str, total: int, unit: str) -> Iterator[Bar]:
@@ -71,7 +73,7 @@ class TerminalReporter:
         interval, start = 0.1 if self._stream.isatty() else 10.0, time.perf_counter()
         with tqdm(
             total=total,
-            desc=title,
+            desc=printable(title),
             unit=f" {unit}s",
             file=self._stream,
             mininterval=interval,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from expclip_cache.base import CacheError
+from expclip_cache.base import CacheError, open_shared
 
 NAME = ".lock"
 INDEX_BYTE = 1 << 40
@@ -62,7 +62,7 @@ def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
     claimed = range(INDEX_BYTE + 1) if shards is None else shards
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = os.fdopen(open_shared(path, os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8")
     except OSError as error:
         raise CacheError(f"{folder}: cannot be written to ({error.strerror}). Choose another output folder.") from None
     with file:
@@ -120,7 +120,7 @@ def _holder(path: Path, claimed: range) -> str:
             overlap = range(max(who["shards"][0], claimed.start), min(who["shards"][1], claimed.stop))
             if overlap and (who["host"] != socket.gethostname() or may_be_alive(who["pid"])):
                 return f"process {who['pid']} on {who['host']} since {who['started']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
         pass
     return "which has not named itself yet"
 

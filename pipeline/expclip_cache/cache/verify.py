@@ -76,8 +76,7 @@ def verify_cache(
     """
     store = store_at(place)
     sizes = store.sizes()
-    if INDEX not in sizes and not any(name.startswith("shard-") for name in sizes):
-        raise CacheError(f"{store}: expected a feature cache, found neither {INDEX} nor a shard.")
+    _require_cache(store, sizes)
     known, findings = Known(manifest=manifest), list[Finding]()
     skim_manifest = sample is not None and images is None
     if manifest is None and MANIFEST in sizes and not skim_manifest:
@@ -116,24 +115,43 @@ def spread(numbers: Sequence[int], count: int | None) -> list[int]:
     return [numbers[place] for place in np.unique(np.linspace(0, len(numbers) - 1, count).round().astype(int)).tolist()]
 
 
-def repair(verification: Verification) -> list[str]:
-    """Delete the broken parts, so that the next extraction makes them and nothing else.
+def repair(
+    place: Path | str,
+    report: Reporter,
+    manifest: Manifest | None = None,
+    images: Path | None = None,
+    sample: int | None = None,
+) -> tuple[Verification, list[str]]:
+    """Verify a cache and delete its broken parts, so that the next extraction makes them and nothing else.
+
+    Both happen under the lock of a writer: what was judged is what is deleted.
+
+    Args:
+        place, manifest, images, sample: see `verify_cache`.
 
     Returns:
-        The names of the deleted files: broken ones, and the index if there are any.
+        What was found, and the names of the deleted files: broken ones, and the index if there are any.
 
     Raises:
-        CacheError: an extraction is writing to the folder.
+        CacheError: an extraction is writing to the folder, the folder cannot be written to, or neither an index nor a
+            shard is there.
+        SettingsError: see `verify_cache`.
     """
-    names = [finding.part for finding in verification.broken if finding.removable]
-    if not names:
-        return []
-    store = verification.store
+    store = store_at(place)
+    _require_cache(store, store.sizes())
     with writing(store.folder), store.leased(None):
-        present = [name for name in dict.fromkeys([INDEX, *names]) if name in store.sizes()]
-        for name in present:
+        found = verify_cache(place, report, manifest, images, sample)
+        names = [finding.part for finding in found.broken if finding.removable]
+        there = store.sizes()
+        deleted = [name for name in dict.fromkeys([INDEX, *names]) if name in there] if names else []
+        for name in deleted:
             store.remove(name)
-    return present
+    return found, deleted
+
+
+def _require_cache(store: Store, sizes: Mapping[str, int]) -> None:
+    if INDEX not in sizes and not any(name.startswith("shard-") for name in sizes):
+        raise CacheError(f"{store}: expected a feature cache, found neither {INDEX} nor a shard.")
 
 
 def _own_manifest(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:

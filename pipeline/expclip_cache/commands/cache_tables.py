@@ -4,6 +4,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from expclip_cache.base import printable
 from expclip_cache.cache import Finding, Json, Verification
 
 SHOWN = 12
@@ -29,17 +30,17 @@ def description_to_terminal(found: dict[str, Json]) -> Group:
         "unreadable rows": f"{len(found['skipped']):,}",
     }
     for key, value in lines.items():
-        table.add_row(key, Text(value))
-    skipped = [Text(f"  row {item['row']}: {item['path']!r}: {item['reason']}") for item in found["skipped"][:SHOWN]]
+        table.add_row(key, _text(value))
+    skipped = [_text(f"  row {item['row']}: {item['path']!r}: {item['reason']}") for item in found["skipped"][:SHOWN]]
     if len(found["skipped"]) > SHOWN:
-        skipped.append(Text(f"  ... and {len(found['skipped']) - SHOWN:,} more; --json lists all"))
-    problems = [Text(f"problem: {problem}", style="red") for problem in found["problems"]]
+        skipped.append(_text(f"  ... and {len(found['skipped']) - SHOWN:,} more; --json lists all"))
+    problems = [_text(f"problem: {problem}", style="red") for problem in found["problems"]]
     return Group(table, *skipped, *problems)
 
 
 def verification_to_terminal(verification: Verification) -> Table:
     """The result of `verify_cache`; many intact shards share a line."""
-    table = Table(title=Text(str(verification.store)))
+    table = Table(title=_text(str(verification.store)))
     table.add_column("part", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)
@@ -60,6 +61,11 @@ def _is_intact_shard(finding: Finding) -> bool:
 
 
 def _cells(finding: Finding) -> tuple[Text, ...]:
-    result = Text(finding.problem, style="red") if finding.problem else Text("intact", style="green")
+    result = _text(finding.problem, style="red") if finding.problem else _text("intact", style="green")
     counts = (f"{finding.rows:,}" if finding.rows else "", f"{finding.bytes:,}" if finding.bytes else "")
-    return (Text(finding.part), Text(counts[0]), Text(counts[1]), result)
+    return (_text(finding.part), _text(counts[0]), _text(counts[1]), result)
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that may come from files that others wrote."""
+    return Text(printable(text), style=style)

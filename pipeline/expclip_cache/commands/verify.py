@@ -36,19 +36,22 @@ def verify(
         from rich.console import Console
 
         from expclip_cache.base import TerminalReporter
-        from expclip_cache.cache import repair as delete_broken
+        from expclip_cache.cache import repair as verify_and_delete
         from expclip_cache.cache import verify_cache
         from expclip_cache.commands.cache_tables import verification_to_terminal
         from expclip_cache.datasets import read_manifest
 
         given = read_manifest(manifest) if manifest else None
-        found = verify_cache(cache, TerminalReporter(), given, images, sample)
+        deleted = list[str]()
+        if repair:
+            found, deleted = verify_and_delete(cache, TerminalReporter(), given, images, sample)
+        else:
+            found = verify_cache(cache, TerminalReporter(), given, images, sample)
         Console().print(verification_to_terminal(found))
         if not found.broken:
             typer.echo(f"{cache}: intact")
             return
         typer.echo(f"{cache}: {len(found.broken)} of {len(found.findings)} parts are broken or missing")
         if repair:
-            deleted = delete_broken(found)
             typer.echo(f"deleted: {', '.join(deleted) or 'nothing'}. Run the extraction again to make what is missing.")
         raise typer.Exit(1)

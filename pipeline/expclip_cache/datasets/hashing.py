@@ -1,5 +1,6 @@
 """Hash the files of a dataset: to build its manifest, and to find files that have changed since."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,21 +8,26 @@ from pathlib import Path
 
 import xxhash
 
-from expclip_cache.base import DataError
+from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
+
+OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+"""Error numbers of a file that is not there or may not be read. All others are the machine's."""
 
 
 def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int], None] = lambda _: None) -> Manifest:
     """Read every file of a listing once and record its size and hash.
 
-    A file that cannot be read keeps its row, without a hash; the extraction decides whether that is an error.
+    A file that is missing or may not be read keeps its row, without a hash; the extraction decides whether that is an
+    error.
 
     Args:
         advance: called with 1 after each row.
 
     Raises:
         DataError: the listing is empty or inconsistent.
+        FileAccessError: the disk or the network fails, or too many files are open.
     """
 
     def hash_row(row: ListedRow) -> ManifestRow:
@@ -42,7 +48,11 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
 def changed_rows(
     manifest: Manifest, root: Path, rows: Iterable[int], advance: Callable[[int], None] = lambda _: None
 ) -> list[int]:
-    """The ids among `rows` whose files differ from the sizes and hashes in the manifest."""
+    """The ids among `rows` whose files differ from the sizes and hashes in the manifest.
+
+    Raises:
+        FileAccessError: the disk or the network fails, or too many files are open.
+    """
     changed = []
     for row_id in rows:
         row = manifest.rows[row_id]
@@ -64,6 +74,11 @@ def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
                 while block := file.read(1 << 20):
                     size += len(block)
                     digest.update(block)
-        except OSError:
-            return 0, None
+        except OSError as error:
+            if error.errno in OF_THE_FILE:
+                return 0, None
+            raise FileAccessError(
+                f"{path}: cannot be read now ({error.strerror}), which says nothing about the file. "
+                "Run the same command again when that is over."
+            ) from None
     return size, digest.hexdigest()

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from expclip_cache.base import DataError, LostWorkerError, Reporter, source_sha256, write_atomically
+from expclip_cache.base import DataError, LostWorkerError, Reporter, open_shared, source_sha256, write_atomically
 from expclip_cache.demo.drawing.render import render_set, set_files
 from expclip_cache.demo.settings import DemoSetSettings
 
@@ -127,6 +127,6 @@ def _sole_drawer(folder: Path) -> Iterator[None]:
     """Wait until no other process draws this set; the lock is the kernel's and ends with the process."""
     lock = _beside(folder, "lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
+    with os.fdopen(open_shared(lock, os.O_WRONLY), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

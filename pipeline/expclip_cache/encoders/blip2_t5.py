@@ -182,7 +182,7 @@ def _token_ids(folder: Path, text: str) -> torch.Tensor:
     if not (folder / "tokenizer_config.json").is_file():
         raise EncoderError(f"teacher: expected a tokenizer in {folder}, found no tokenizer_config.json there.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EncoderError(f"teacher: the tokenizer in {folder} cannot be loaded: {one_line(error)}.") from error
     ids = tokenizer(text, return_tensors="pt").input_ids

@@ -10,6 +10,7 @@ from expclip_cache.encoders.files import (
     EncoderFiles,
     hub_folder,
     local_folder,
+    refuse_code,
     require_file,
     unavailable,
 )
@@ -35,6 +36,7 @@ def find_clip_files(settings: ClipSettings, *, local_only: bool = False) -> Enco
     if folder is None:
         return EncoderFiles(None, _architecture_weights(settings, local_only))
     require_file(folder / CONFIG, "backbone")
+    refuse_code(folder, "backbone")
     if settings.weights == "random":
         return EncoderFiles(folder, (), revision)
     if settings.weights != "pretrained":

@@ -82,8 +82,11 @@ def load_tokenizer(name: str) -> Tokenizer:
     Raises:
         EncoderError: it cannot be loaded.
     """
+    # Unless told not to, transformers asks at a terminal whether to run a tokenizer's code.
+    of_transformers = bool(model_config(name).get("text_cfg", {}).get("hf_tokenizer_name"))
+    options: dict[str, Any] = {"trust_remote_code": False} if of_transformers else {}
     try:
-        return open_clip.get_tokenizer(name)
+        return open_clip.get_tokenizer(name, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EncoderError(
             f"backbone: the tokenizer of {name} cannot be loaded ({one_line(error)}). A folder whose "

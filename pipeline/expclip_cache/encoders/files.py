@@ -3,6 +3,7 @@
 Weights are read from safetensors files only: loading a pickle can run any program.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,37 @@ class FolderFiles(EncoderFiles):
     """The files of an encoder that always has a folder."""
 
     folder: Path
+
+
+CODE_KEYS = ("auto_map", "trust_remote_code")
+"""Keys of Hugging Face's JSON files that have Python files beside them run."""
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+
+
+def refuse_code(folder: Path, encoder: str) -> None:
+    """Refuse a folder whose JSON files name code to run: features are made by the libraries' own classes only.
+
+    Raises:
+        EncoderError: one of its files does, or cannot be parsed.
+    """
+    files = (folder / name for name in (*CONFIG_FILES, TOKENIZER_CONFIG, f"qformer_tokenizer/{TOKENIZER_CONFIG}"))
+    for file in filter(Path.is_file, files):
+        keys = set[str]()
+
+        def note(pairs: list[tuple[str, object]], keys: set[str] = keys) -> None:
+            keys.update(dict(pairs))
+
+        try:
+            json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=note)
+        except (OSError, ValueError, RecursionError) as error:
+            raise EncoderError(f"{encoder}: {file} cannot be read: {one_line(error)}.") from error
+        if named := sorted(keys.intersection(CODE_KEYS)):
+            raise EncoderError(
+                f"{encoder}: {file} has the key {', '.join(named)}, which would run Python code from the model's "
+                "folder. Such code is never run. If the model is of a class that open_clip or transformers have, "
+                "remove the key; otherwise choose another model."
+            )
 
 
 def local_folder(model: str, encoder: str, packaged: str) -> Path | None:

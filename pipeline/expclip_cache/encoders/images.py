@@ -3,6 +3,7 @@
 Pixels stay 8-bit until they are on the encoder's device: a quarter of the bytes to copy, and the same numbers.
 """
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from expclip_cache.base import DataError
+from expclip_cache.base import DataError, FileAccessError
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,14 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded, in pixels: above it a small file could fill the memory (a decompression bomb)."""
+
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of the formats that are decoded, whatever a file is called. Others of its plugins start programs
+(Ghostscript for PostScript) or are rarely tested."""
+
+OF_THE_BYTES = {errno.EINVAL, errno.EOVERFLOW, errno.EFBIG}
+"""Error numbers that a decoder gets when a broken file sends it to a place that no file can have. All others are the
+machine's."""
 
 Decode = Literal["full", "draft"]
 """With `draft`, a JPEG at least four times the encoder's size is decoded at a half, a quarter or an eighth of its own
@@ -82,7 +91,8 @@ def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:
         (3, size, size) uint8, RGB.
 
     Raises:
-        DataError: the file cannot be read, with the reason on one line; a bad file raises nothing else.
+        FileAccessError: the file cannot be read at the moment, whatever its bytes are.
+        DataError: it is not an image that can be decoded. Both have the reason on one line; nothing else is raised.
     """
     with _open(path) as image:
         if how.decode == "draft":
@@ -110,8 +120,8 @@ def _open(path: str | Path) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             # Opening a FIFO or a device named x.jpg would block forever.
             if not Path(path).is_file():
-                raise DataError("is not a file" if Path(path).exists() else "does not exist")
-            with Image.open(path) as image:
+                raise FileAccessError("is not a file" if Path(path).exists() else "does not exist")
+            with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(
                         f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded at most"
@@ -120,7 +130,10 @@ def _open(path: str | Path) -> Iterator[Image.Image]:
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise all kinds of errors for broken files
-        raise DataError(f"{type(error).__name__}: {_without_path(str(error), path)}") from None
+        number = error.errno if isinstance(error, OSError) else None
+        of_the_machine = isinstance(error, MemoryError) or (number is not None and number not in OF_THE_BYTES)
+        raised = FileAccessError if of_the_machine else DataError
+        raise raised(f"{type(error).__name__}: {_without_path(str(error), path)}") from None
 
 
 def _rgb(image: Image.Image) -> Image.Image:

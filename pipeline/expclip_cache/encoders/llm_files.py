@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.files import TOKENIZER_FILES, FolderFiles, hub_folder, local_folder, require_file
+from expclip_cache.encoders.files import (
+    TOKENIZER_FILES,
+    FolderFiles,
+    hub_folder,
+    local_folder,
+    refuse_code,
+    require_file,
+)
 from expclip_cache.encoders.settings import LlmSettings
 
 WEIGHTS = "model.safetensors"
@@ -24,6 +31,7 @@ def find_llm_files(settings: LlmSettings, *, local_only: bool = False) -> Folder
         folder = hub_folder(settings.model, settings.revision, patterns, "teacher", local_only)
         revision = folder.name
     require_file(folder / "config.json", "teacher")
+    refuse_code(folder, "teacher")
     return FolderFiles(folder, _weights(folder) if pretrained else (), revision)
 
 

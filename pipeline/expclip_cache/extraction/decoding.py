@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from expclip_cache.base import DataError, LostWorkerError, exit_with_parent, stop_signals_blocked
+from expclip_cache.base import DataError, FileAccessError, LostWorkerError, exit_with_parent, stop_signals_blocked
 from expclip_cache.datasets import Manifest, changed_rows
 from expclip_cache.encoders import Preprocess, give_back_freed_memory, read_pixels
 from expclip_cache.extraction.kept_pixels import KeptPixels
@@ -85,6 +85,7 @@ class _Decoder(Dataset[Batch]):
 
         Raises:
             DataError: decoded images cannot be kept.
+            FileAccessError: a file that could be read when the manifest was made cannot be read now.
         """
         images, kept = self.images[dataset], self.kept[dataset]
         decoded: dict[str, np.ndarray] = {}
@@ -96,6 +97,14 @@ class _Decoder(Dataset[Batch]):
                 if name not in decoded:
                     decoded[name] = read_pixels(images.root / name, self.how)
             except DataError as error:
+                # Trouble of the machine says nothing about the image, so it must not be recorded as its fault.
+                row = images.manifest.rows[row_id]
+                if isinstance(error, FileAccessError) and row.digest is not None:
+                    raise FileAccessError(
+                        f"{images.manifest.name}: {row.path!r} (row {row_id}) could be read when its manifest was "
+                        f"made, but not now: {images.root / name}: {error}. Make it readable, then run the same "
+                        "command again; finished shards are kept."
+                    ) from None
                 pixels[:] = 0
                 return str(error) if len(pixels) == 1 else f"{name}: {error}"
             pixels[frame] = decoded[name]

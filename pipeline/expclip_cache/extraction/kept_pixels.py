@@ -14,7 +14,7 @@ import PIL
 import xxhash
 from PIL import features
 
-from expclip_cache.base import DataError
+from expclip_cache.base import DataError, open_shared
 from expclip_cache.cache import canonical_json
 from expclip_cache.datasets import Manifest
 from expclip_cache.encoders import PIXELS, Preprocess
@@ -87,8 +87,11 @@ class KeptPixels:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                file.truncate(self._end)
+            file = open_shared(self.path, os.O_RDWR)
+            try:
+                os.ftruncate(file, self._end)
+            finally:
+                os.close(file)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -135,7 +138,7 @@ class KeptPixels:
         """Opened by each process for itself."""
         if self._descriptor is None:
             try:
-                self._descriptor = os.open(self.path, os.O_RDWR)
+                self._descriptor = open_shared(self.path, os.O_RDWR)
             except OSError as error:
                 raise self._unusable(error) from None
         return self._descriptor

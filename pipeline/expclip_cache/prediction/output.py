@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from expclip_cache.base import printable
 from expclip_cache.prediction.result import Prediction, Ranked
 
 BAR_WIDTH = 24
@@ -17,7 +18,7 @@ def prediction_to_bars(prediction: Prediction, compare: bool, top: int) -> str:
         compare: show plain CLIP beside Exp-CLIP.
         top: number of classes shown.
     """
-    lines = [f"{prediction.path}{_note(prediction)}"]
+    lines = [f"{printable(prediction.path)}{_note(prediction)}"]
     shown = prediction.expclip[:top]
     longest = max(len(name) for name, _ in shown)
     clip = dict(prediction.clip)
@@ -31,7 +32,7 @@ def prediction_to_bars(prediction: Prediction, compare: bool, top: int) -> str:
 
 def prediction_to_line(prediction: Prediction, compare: bool, top: int) -> str:
     """One line; the arguments are those of `prediction_to_bars`."""
-    text = f"{prediction.path}  {_words(prediction.expclip[:top])}"
+    text = f"{printable(prediction.path)}  {_words(prediction.expclip[:top])}"
     return f"{text}  (CLIP: {_words(prediction.clip[:top])})" if compare else text
 
 

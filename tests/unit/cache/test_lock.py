@@ -102,3 +102,34 @@ def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="cannot be written to"), writing(tmp_path / "file", range(4)):
         pass
+
+
+def make_link(path, kind):
+    """Put something in a file's place that leads elsewhere; returns that elsewhere, or None for a FIFO."""
+    victim = path.parent.parent / "victim"
+    victim.write_text("precious")
+    match kind:
+        case "link":
+            path.symlink_to(victim)
+        case "dangling link":
+            victim.unlink()
+            path.symlink_to(victim)
+        case "hard link":
+            path.hardlink_to(victim)
+        case "FIFO":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+    return victim
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "hard link", "FIFO", "folder"])
+def test_a_lock_file_that_leads_elsewhere_is_refused_and_nothing_elsewhere_is_touched(tmp_path, kind):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    victim = make_link(folder / ".lock", kind)
+    there = victim.exists()
+    with pytest.raises(CacheError, match=r"\(\.lock is a link or not a plain file\)"), writing(folder, range(4)):
+        pass
+    assert victim.exists() == there
+    assert not there or victim.read_text() == "precious"

@@ -1,12 +1,14 @@
 """Caches at addresses: the same bytes as in a folder, read through a mirror, never a partial file."""
 
 import json
+import math
 import os
 import pickle
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from types import SimpleNamespace
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -25,11 +28,12 @@ from expclip_cache.cache.format import INDEX, MANIFEST, shard_name
 from expclip_cache.cache.inspection import inspect_cache
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.settings import CacheSettings
+from expclip_cache.cache.stores import remote
 from expclip_cache.cache.stores.folder import Folder
 from expclip_cache.cache.stores.lease import LEASES, LENGTH, _sign
 from expclip_cache.cache.stores.remote import MIRROR_VARIABLE, Remote
 from expclip_cache.cache.stores.store import store_at
-from expclip_cache.cache.verify import repair, verify_cache
+from expclip_cache.cache.verify import repair
 from expclip_cache.commands.app import app
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
@@ -258,12 +262,12 @@ def test_a_shard_that_is_damaged_in_the_store_is_refused_and_not_mirrored(tmp_pa
     with pytest.raises(CacheError, match=rf"{address}/{shard_name(0)}: the content does not match its checksum"):
         FeatureCache(address)[np.array([0])]
     assert not [path for path in mirror.rglob("*") if path.is_file()]
-    found = verify_cache(address, SilentReporter())
+    found, deleted = repair(address, SilentReporter())
     assert {f.part: f.problem for f in found.broken} == {
         shard_name(0): "the content does not match its checksum: the file is damaged.",
         "all rows": "4 of 10 rows are not in exactly one intact shard, from row 0 on",
     }
-    assert repair(found) == [INDEX, shard_name(0)]
+    assert deleted == [INDEX, shard_name(0)]
     assert sorted(visible(address)) == [shard_name(1), shard_name(2)]
 
 
@@ -307,10 +311,54 @@ def test_a_second_extraction_elsewhere_is_refused_and_told_who_is_writing(job, a
     assert Remote(address).leases() == ["other.json"]
 
 
-def test_a_stale_lease_is_taken_over(job, address):
-    write_lease(address, signed=time.time() - 301)
+@pytest.mark.parametrize("away", [-301, 301, 1e9, math.inf, math.nan])
+def test_a_lease_signed_long_ago_or_in_the_future_is_taken_over(job, address, away):
+    write_lease(address, signed=time.time() + away)
     assert run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert not Remote(address).leases()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"started": 1e300}, {"started": "soon"}, {"pid": 1 << 80, "host": socket.gethostname()}, {"shards": [0]}],
+)
+def test_nonsense_is_no_lease(job, change):
+    address = f"memory://{uuid.uuid4()}"
+    write_lease(address, **change)
+    assert run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
+    fsspec.filesystem("memory").pipe_file(f"{address}/.leases/other.json", b"[" * 100_000)
+    assert run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_checksum_that_differs_from_what_was_put_has_every_byte_compared(job, monkeypatch, damaged):
+    """With some kinds of encryption, what S3 states only looks like an MD5."""
+    address = f"memory://{uuid.uuid4()}"
+    info, put = MemoryFileSystem.info, MemoryFileSystem.put_file
+
+    def with_another_checksum(self, path, **options):
+        return info(self, path, **options) | {"ETag": '"00000000000000000000000000000000"'}
+
+    def put_damaged(self, local, path, **options):
+        put(self, local, path, **options)
+        raw = bytearray(self.cat_file(path))
+        raw[len(raw) // 2] ^= damaged
+        self.pipe_file(path, bytes(raw))
+
+    monkeypatch.setattr(MemoryFileSystem, "info", with_another_checksum)
+    monkeypatch.setattr(MemoryFileSystem, "put_file", put_damaged)
+    monkeypatch.setattr(remote, "PROBE", 1 << 8)
+    store = store_at(address)
+    (store.folder / shard_name(0)).parent.mkdir(parents=True, exist_ok=True)
+    content = np.random.default_rng(0).bytes(10_000)
+    (store.folder / shard_name(0)).write_bytes(content)
+    if damaged:
+        with pytest.raises(CacheError, match="the bytes that arrived are not those that were written"):
+            store.put(shard_name(0))
+        assert (store.folder / shard_name(0)).read_bytes() == content
+    else:
+        store.put(shard_name(0))
+        assert visible(address) == {shard_name(0): content}
 
 
 def test_the_lease_of_a_process_of_this_machine_ends_with_it(job, address):

@@ -84,7 +84,8 @@ def test_an_intact_cache(cache, images):
     assert not found.broken
     parts = [finding.part for finding in found.findings]
     assert parts == [MANIFEST, INDEX, *map(shard_name, range(3)), "all rows", str(images)]
-    assert repair(found) == []
+    again, deleted = repair(cache, SilentReporter(), images=images)
+    assert (again.findings, deleted) == (found.findings, [])
     result = invoke("verify", cache, "--images", images)
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, f"{cache}: intact")
 
@@ -105,26 +106,55 @@ def test_a_damaged_shard_is_named_and_repair_removes_it_and_the_index(cache):
 @pytest.mark.parametrize("name", [INDEX, shard_name(0), MANIFEST])
 def test_repair_keeps_the_intact_files(cache, name):
     flip(cache / name)
-    repair(verify_cache(cache, SilentReporter()))
+    repair(cache, SilentReporter())
     left = {path.name for path in cache.iterdir()} - {".lock"}
     assert left == {MANIFEST, INDEX, *map(shard_name, range(3))} - {name, INDEX}
 
 
 def test_repair_is_refused_while_an_extraction_is_writing(cache):
     flip(cache / shard_name(0))
-    found = verify_cache(cache, SilentReporter())
     with subprocess.Popen([sys.executable, "-c", HOLD, cache], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         with pytest.raises(CacheError, match="another extraction is writing here"):
-            repair(found)
+            repair(cache, SilentReporter())
         process.kill()
     assert (cache / shard_name(0)).exists()
+
+
+class WhileJudging(SilentReporter):
+    """Tries to write to the cache when its shards are being judged."""
+
+    def __init__(self, cache):
+        self.cache, self.said = cache, ""
+
+    def bar(self, *arguments):
+        tried = subprocess.run(
+            [sys.executable, "-c", HOLD.replace("60", "0"), self.cache], capture_output=True, text=True, check=False
+        )
+        self.said = tried.stdout + tried.stderr
+        return super().bar(*arguments)
+
+
+def test_nothing_is_written_between_judging_and_deleting(cache):
+    """An extraction that replaced the cache in between would lose its new shards."""
+    flip(cache / shard_name(0))
+    verify_cache(cache, reporter := WhileJudging(cache))
+    assert reporter.said == "held\n"
+    _, deleted = repair(cache, reporter := WhileJudging(cache))
+    assert "another extraction is writing here" in reporter.said
+    assert deleted == [INDEX, shard_name(0)]
+
+
+def test_repair_makes_no_folder(tmp_path):
+    with pytest.raises(CacheError, match="expected a feature cache"):
+        repair(tmp_path / "nowhere", SilentReporter())
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_missing_shard(cache):
     (cache / shard_name(2)).unlink()
     assert broken(cache)[shard_name(2)] == "missing"
-    assert repair(verify_cache(cache, SilentReporter())) == [INDEX]
+    assert repair(cache, SilentReporter())[1] == [INDEX]
 
 
 def test_an_incomplete_cache_is_reported_as_incomplete(cache):
@@ -156,9 +186,9 @@ def test_without_an_index_contradicting_shards_are_not_removed(cache, tmp_path):
     theirs = make_cache(tmp_path / "theirs", identity=other)
     shutil.copy(theirs / shard_name(0), cache / shard_name(0))
     (cache / INDEX).unlink()
-    found = verify_cache(cache, SilentReporter())
+    found, deleted = repair(cache, SilentReporter())
     assert {shard_name(1), shard_name(2)} <= {finding.part for finding in found.broken}
-    assert repair(found) == []
+    assert deleted == []
 
 
 def test_other_weights_under_the_same_settings(cache, manifest):
@@ -230,7 +260,7 @@ def test_changed_images(cache, images):
         str(images): "1 rows are not what the manifest recorded: 'é/9.jpg'"
     }
     assert broken(cache, images=images, sample=1) == {}
-    assert repair(verify_cache(cache, SilentReporter(), images=images)) == []
+    assert repair(cache, SilentReporter(), images=images)[1] == []
 
 
 def test_images_cannot_be_compared_without_a_manifest(cache, images):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,7 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from expclip_cache.base.errors import EncoderError
 from expclip_cache.encoders import files
@@ -106,7 +108,7 @@ def cache_repository(cache: Path, name: str, commit: str, folder: Path) -> None:
 
 ADVICE = (
     r".*not in the Hugging Face cache, and could not be downloaded.*"
-    r"set {0}\.model to its folder, or set {0}\.weights: random"
+    r"set its model to its folder, or set weights: random"
 )
 
 
@@ -116,7 +118,7 @@ def test_without_a_network_a_repository_that_is_not_cached_is_an_error(hub, monk
     settings = llm("Salesforce/blip2-flan-t5-xxl", revision="abc")
     assert weights_sha256(settings) is None
     assert not network_attempts
-    with pytest.raises(EncoderError, match="Salesforce/blip2-flan-t5-xxl@abc" + ADVICE.format("llm")):
+    with pytest.raises(EncoderError, match="Salesforce/blip2-flan-t5-xxl@abc" + ADVICE):
         find_llm_files(settings)
     assert bool(network_attempts) != offline
 
@@ -124,7 +126,7 @@ def test_without_a_network_a_repository_that_is_not_cached_is_an_error(hub, monk
 def test_offline_a_tag_that_is_not_cached_is_an_error(hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     settings = clip("ViT-B-32-quickgelu", "openai")
-    with pytest.raises(EncoderError, match="ViT-B-32-quickgelu with weights 'openai'" + ADVICE.format("clip")):
+    with pytest.raises(EncoderError, match="ViT-B-32-quickgelu with weights 'openai'" + ADVICE):
         find_clip_files(settings)
     assert weights_sha256(settings) is None
 
@@ -215,3 +217,80 @@ def test_demo_names_the_packaged_folder(tmp_path, monkeypatch):
     write_blip2(tmp_path / "blip2")
     assert find_clip_files(clip("demo")).folder == tmp_path / "clip"
     assert find_llm_files(llm("demo")).folder == tmp_path / "blip2"
+
+
+CODE_RUN = """
+from pathlib import Path
+Path(__file__).with_name("it-ran").touch()
+from transformers import PreTrainedTokenizerFast
+class Theirs(PreTrainedTokenizerFast):
+    pass
+"""
+
+
+def add_code(folder: Path) -> None:
+    """Python code beside a tokenizer, in the form in which transformers would run it if it were told to."""
+    (folder / "theirs.py").write_text(CODE_RUN)
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"auto_map": {"AutoTokenizer": [None, "theirs.Theirs"]}}))
+
+
+@pytest.fixture
+def code_has_run(tmp_path, monkeypatch):
+    """Whether code of a model's folder has run, there or where transformers copies it to."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    return lambda: bool(list(tmp_path.rglob("it-ran")))
+
+
+def test_a_clip_folder_cannot_run_code(tmp_path, code_has_run):
+    settings, file = write_clip(tmp_path / "clip"), tmp_path / "clip/open_clip_config.json"
+    add_code(file.parent)
+    plain = file.read_text()
+    config = json.loads(plain)
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
+    file.write_text(json.dumps(config))
+    with pytest.raises(EncoderError, match=r"open_clip_config\.json has the key trust_remote_code, which would run"):
+        load_clip(settings, torch.device("cpu"))
+    file.write_text(plain)
+    with pytest.raises(EncoderError, match=r"tokenizer_config\.json has the key auto_map, which would run"):
+        load_clip(settings, torch.device("cpu"))
+    assert not code_has_run()
+
+
+def test_a_tokenizer_is_loaded_without_its_code_even_if_the_files_change_after_the_check(
+    tmp_path, monkeypatch, code_has_run
+):
+    settings, file = write_clip(tmp_path / "clip"), tmp_path / "clip/open_clip_config.json"
+    add_code(file.parent)
+    config = json.loads(file.read_text())
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
+    file.write_text(json.dumps(config))
+    monkeypatch.setattr("expclip_cache.encoders.clip_files.refuse_code", lambda *_: None)
+    with suppress(EncoderError):
+        load_clip(settings, torch.device("cpu"))
+    assert not code_has_run()
+
+
+def test_code_that_runs_would_be_seen(tmp_path, code_has_run):
+    write_clip(tmp_path / "clip")
+    add_code(tmp_path / "clip")
+    AutoTokenizer.from_pretrained(tmp_path / "clip", trust_remote_code=True)
+    assert code_has_run()
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "qformer_tokenizer/tokenizer_config.json"])
+def test_a_teacher_folder_cannot_run_code(tmp_path, file):
+    settings, _ = write_blip2(tmp_path, "instructblip")
+    path = tmp_path / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": {"AutoConfig": "theirs.Config"}}))
+    with pytest.raises(EncoderError, match=rf"^teacher: .*{file} has the key auto_map, which would run"):
+        find_llm_files(settings)
+
+
+def test_a_config_that_is_nested_too_deeply_is_an_error(tmp_path):
+    settings = write_clip(tmp_path)
+    (tmp_path / "open_clip_config.json").write_text("[" * 100_000)
+    with pytest.raises(EncoderError, match=r"open_clip_config\.json cannot be read"):
+        find_clip_files(settings)

@@ -1,8 +1,10 @@
 """Decoding and preprocessing compared with plain Pillow and NumPy, for every kind of image file."""
 
+import errno
 import os
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -13,8 +15,8 @@ from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import Compose
 
-from expclip_cache.base.errors import DataError
-from expclip_cache.encoders.images import CLIP_MEAN, CLIP_STD, preprocess, read_pixels, to_float
+from expclip_cache.base.errors import DataError, FileAccessError
+from expclip_cache.encoders.images import CLIP_MEAN, CLIP_STD, preprocess, read_image, read_pixels, to_float
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 REFERENCE = preprocess("reference", 32)
@@ -115,6 +117,43 @@ def test_a_bad_file_gives_its_reason_on_one_line_without_the_path(tmp_path, imag
             read_pixels(tmp_path / name, REFERENCE)
         assert str(tmp_path) not in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_trouble_of_the_machine_is_told_from_bad_bytes(tmp_path, image_file, monkeypatch):
+    of_the_machine = {"folder.jpg", "dangling.jpg", "absent.jpg", "pipe.jpg"}
+    for name in bad_files(tmp_path, image_file):
+        with pytest.raises(DataError) as caught:
+            read_pixels(tmp_path / name, REFERENCE)
+        assert isinstance(caught.value, FileAccessError) == (name in of_the_machine), name
+
+    def counts_as_trouble(error):
+        def load(*_):
+            raise error
+
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+        with pytest.raises(DataError) as caught:
+            read_pixels(image_file, REFERENCE)
+        return isinstance(caught.value, FileAccessError)
+
+    for number in (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT):
+        assert counts_as_trouble(OSError(number, "trouble"))
+    assert counts_as_trouble(MemoryError())
+    for error in (OSError("image file is truncated"), OSError(errno.EINVAL, "a seek to nowhere"), ValueError("bad")):
+        assert not counts_as_trouble(error)
+
+
+def test_only_formats_of_photographs_are_decoded_whatever_the_name(tmp_path, monkeypatch):
+    """Pillow's plugin for PostScript starts Ghostscript."""
+    (tmp_path / "a.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "EPS"
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a program was started"))
+    for read in (partial(read_pixels, how=REFERENCE), read_image):
+        with pytest.raises(DataError, match="cannot identify image file"):
+            read(tmp_path / "a.jpg")
+    for kind in ("bmp", "gif", "jpeg", "jpeg2000", "mpo", "png", "ppm", "tiff", "webp"):
+        Image.new("RGB", (9, 9), "teal").save(tmp_path / "b.jpg", format=kind)
+        assert read_pixels(tmp_path / "b.jpg", REFERENCE).shape == (3, 32, 32)
 
 
 def large_jpeg(folder, side, noise):

@@ -1,5 +1,6 @@
 """Extraction with a real, tiny CLIP: resuming, refusing other settings, unreadable images, identical bytes."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -448,3 +449,39 @@ def test_extract_lists_hashes_and_encodes_a_folder_in_one_call(images, model, tm
     assert cache.paths() == in_steps.paths()
     assert (cache[:] == in_steps[:]).all()
     assert (cache.labels == -1).all()
+
+
+TROUBLE = [OSError(errno.EMFILE, "Too many open files"), OSError(errno.EIO, "Input/output error"), MemoryError()]
+
+
+@pytest.mark.parametrize("error", [*TROUBLE, None], ids=["EMFILE", "EIO", "MemoryError", "removed"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_trouble_of_the_machine_ends_the_run_and_is_not_recorded_as_a_bad_image(
+    job, images, tmp_path, monkeypatch, error, workers
+):
+    run_job(replace(job, out=tmp_path / "whole"), CACHE, RUN, SilentReporter())
+    opened = Image.open
+
+    def open_or_fail(path, *args, **kwargs):
+        if error and Path(path).name == "6.png":
+            raise error
+        return opened(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.Image.open", open_or_fail)
+        if error is None:
+            (images / "6.png").rename(tmp_path / "6.png")
+        message = r"^images: '6\.png' \(row 6\) could be read when its manifest was made, but not now: .* are kept\.$"
+        with pytest.raises(DataError, match=message):
+            run_job(job, CACHE, RUN.model_copy(update={"workers": workers}), SilentReporter())
+    assert not (job.out / INDEX).exists()
+    if error is None:
+        (tmp_path / "6.png").rename(images / "6.png")
+    run_job(job, CACHE, RUN, SilentReporter())
+    assert files_in(job.out) == files_in(tmp_path / "whole")
+
+
+def test_an_image_that_was_missing_when_its_manifest_was_made_is_a_skipped_row(images, model, tmp_path):
+    listing = Listing(tuple(ListedRow(name, -1, (name,)) for name in ("0.png", "nowhere.png")), ())
+    job = clip_job(hash_listing("images", images, listing), lambda: images, model, tmp_path / "out")
+    assert dict(run_job(job, CACHE, RUN, SilentReporter()).skipped) == {1: "does not exist"}

@@ -269,3 +269,19 @@ def test_a_file_in_place_of_the_folder_is_an_error(images, manifest, clip, tmp_p
     job = clip_job(manifest, lambda: images, clip, tmp_path / "clip")
     with pytest.raises(DataError, match=r"pixels.*cannot be kept here \((File exists|Not a directory)\)"):
         run_job(job, CACHE, running(tmp_path / "pixels"), SilentReporter())
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_file_that_leads_elsewhere_is_refused_and_nothing_elsewhere_is_touched(
+    images, manifest, clip, tmp_path, link
+):
+    job = clip_job(manifest, lambda: images, clip, tmp_path / "clip")
+    run_job(job, CACHE, running(tmp_path / "pixels"), SilentReporter())
+    (file,) = (tmp_path / "pixels").iterdir()
+    file.unlink()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    getattr(file, link)(victim)
+    with pytest.raises(DataError, match=r"cannot be kept here \(images-\w+\.pixels is a link or not a plain file\)"):
+        run_job(replace(job, out=tmp_path / "again"), CACHE, running(tmp_path / "pixels"), SilentReporter())
+    assert victim.read_text() == "precious"

@@ -173,8 +173,11 @@ def test_a_bad_image_ends_its_own_dataset_only(jobs, alone, good_images, good_al
 
 
 def test_a_dataset_without_a_readable_image_gets_no_index_and_the_others_do(jobs, alone, tmp_path):
-    (tmp_path / "empty").mkdir()
-    jobs[0] = replace(jobs[0], root=lambda: tmp_path / "empty")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for row in jobs[0].manifest.rows:
+        (texts / row.path).write_text("not an image")
+    jobs[0] = replace(jobs[0], root=lambda: texts)
     with pytest.raises(DataError, match=r"photos: not one of its 10 rows .*; the first, '000\.png'"):
         run_jobs(jobs, CACHE, RUN, SilentReporter())
     found = files_of(jobs)

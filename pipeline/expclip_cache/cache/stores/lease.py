@@ -84,19 +84,23 @@ def _others(store: LeasedStore, mine: str, me: dict[str, Any]) -> list[dict[str,
         try:
             other = json.loads(store.read(name)) | {"name": name}
             overlap = max(other["shards"][0], me["shards"][0]) < min(other["shards"][1], me["shards"][1])
+            datetime.fromtimestamp(other["started"], UTC)
             if not _holds(other):
                 store.remove(name)
             elif overlap:
                 found.append(other)
-        except (CacheError, ValueError, KeyError, TypeError, IndexError):
-            # It was removed in the meantime, or is not a lease.
+        except (CacheError, ValueError, KeyError, TypeError, IndexError, OverflowError, OSError, RecursionError):
+            # It was removed in the meantime, or is no lease: numbers may have any size, brackets any depth.
             continue
     return found
 
 
 def _holds(other: dict[str, Any]) -> bool:
-    """Whether its holder may still be at work: it signed recently and, if on this machine, its process is alive."""
-    if time.time() - other["signed"] >= STALE:
+    """Whether its holder may still be at work: it signed recently and, if on this machine, its process is alive.
+
+    A signature from far in the future says no more than one from long ago.
+    """
+    if not abs(time.time() - other["signed"]) < STALE:
         return False
     return other["host"] != socket.gethostname() or may_be_alive(other["pid"])
 

@@ -1,0 +1,25 @@
+"""Text from files, for a terminal."""
+
+import unicodedata
+
+ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories of what a terminal would obey rather than show, or cannot show."""
+
+
+def printable(text: str) -> str:
+    r"""The text with everything escaped that is not a visible character, a space, a tab or the end of a line.
+
+    Names of files, and texts of files that others wrote, may hold sequences that a terminal obeys, characters that
+    reverse what follows, or bytes that are no text at all.
+
+    >>> printable("a\x1b]0;title\x07.jpg")
+    'a\\x1b]0;title\\x07.jpg'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if character not in "\n\t" and unicodedata.category(character) in ESCAPED
+        else character
+        for character in text
+    )

@@ -1,0 +1,32 @@
+"""Files that several processes write in place, in folders that other people may write to as well."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def open_shared(path: Path, flags: int) -> int:
+    """Open a plain file to be written in place; it is made if it is not there. Links are not followed.
+
+    Somebody who may write to the folder could otherwise have any file of this user written to.
+
+    Args:
+        flags: of `os.open`, such as `os.O_RDWR`.
+
+    Returns:
+        A file descriptor.
+
+    Raises:
+        OSError: the file cannot be opened, is not a plain file, or is a link, symbolic or hard.
+    """
+    refusal = OSError(errno.ELOOP, f"{path.name} is a link or not a plain file", str(path))
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise refusal if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR) else error from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise refusal
+    return descriptor
