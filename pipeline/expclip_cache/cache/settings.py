@@ -17,6 +17,7 @@ class CacheSettings(Section):
         on_mismatch: what to do with features that were made with other settings, weights or code.
         on_other_library: whether features made under other versions of torch, open_clip, transformers or Pillow may
             be kept and mixed: `accept` says so by name, `refuse` ends the run.
+        retry_skipped: encode the shards again in which rows were skipped, to see whether those can be read now.
     """
 
     shard_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
@@ -24,3 +25,4 @@ class CacheSettings(Section):
     on_bad_image: Literal["skip", "fail"] = "skip"
     on_mismatch: Literal["refuse", "replace"] = "refuse"
     on_other_library: Literal["accept", "refuse"] = "accept"
+    retry_skipped: bool = False

@@ -117,6 +117,9 @@ def extract(
             default_factory=_of_cache("on_other_library"),
         ),
     ],
+    retry_skipped: Annotated[
+        bool, typer.Option("--retry-skipped", help="Try the rows again that could not be read.")
+    ] = False,
     device: Annotated[
         str,
         typer.Option(help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.", default_factory=_of_run("device")),

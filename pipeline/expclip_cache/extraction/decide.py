@@ -23,7 +23,7 @@ class Request:
         shard_rows: rows per shard.
         part: numbers of the shards to be made here.
         whole: whether that is all of them, with nobody else at work.
-        on_mismatch, on_other_library: see `CacheSettings`.
+        on_mismatch, on_other_library, retry_skipped: see `CacheSettings`.
     """
 
     out: str
@@ -36,6 +36,7 @@ class Request:
     whole: bool
     on_mismatch: Literal["refuse", "replace"] = "refuse"
     on_other_library: Literal["accept", "refuse"] = "accept"
+    retry_skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,20 @@ def decide(found: Survey, request: Request) -> Decision:
     for entry in found.entries:
         if changed := shard_mismatch(entry, request):
             return _replace(changed, request)
-    keep = found.shards or {}
+    keep, notes = found.shards or {}, other_libraries([entry.library for entry in found.entries], request)
+    if request.retry_skipped:
+        tried = {number: len(entry.skipped) for number, entry in keep.items() if entry.skipped}
+        keep = {number: entry for number, entry in keep.items() if number not in tried}
+        if tried:
+            count = f"{sum(tried.values())}, in {len(tried)} of {len(request.plan)} shards"
+            notes = (*notes, f"{request.out}: trying the skipped rows again ({count})")
     return Decision(
         drop_index=found.index is not None or bool(found.damage),
         keep=keep,
-        send=tuple(sorted(found.unsent)),
+        send=tuple(sorted(found.unsent.intersection(keep))),
         encode=tuple(number for number in request.part if number not in keep),
         settings=found.entries[0].identity.settings if found.entries else request.settings,
-        notes=other_libraries([entry.library for entry in found.entries], request),
+        notes=notes,
     )
 
 

@@ -79,7 +79,7 @@ class JobRun:
         """
         with ExitStack() as stack:
             stack.enter_context(self.writer)
-            found = survey(self.writer.store, self._numbers)
+            found = survey(self.writer.store, self._numbers, self._cache.retry_skipped)
             self._request = self._requested(found)
             self.decision = decide(found, self._request)
             for note in (*found.damage, *self.decision.notes):
@@ -145,4 +145,5 @@ class JobRun:
             whole=self._whole,
             on_mismatch=self._cache.on_mismatch,
             on_other_library=self._cache.on_other_library,
+            retry_skipped=self._cache.retry_skipped,
         )

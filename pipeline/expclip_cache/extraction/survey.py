@@ -33,11 +33,12 @@ class Survey:
         return [*(self.shards or {}).values(), *([self.sample] if self.sample else [])]
 
 
-def survey(store: Store, part: range) -> Survey:
+def survey(store: Store, part: range, retry_skipped: bool = False) -> Survey:
     """Look at the index; unless it says that the cache is complete, at every shard of a part too.
 
     Args:
         part: numbers of shards.
+        retry_skipped: whether a cache with skipped rows counts as incomplete.
     """
     index, damage = None, []
     if store.size(INDEX) is not None:
@@ -45,7 +46,7 @@ def survey(store: Store, part: range) -> Survey:
             index = FeatureCache(store)
         except CacheError as error:
             damage.append(f"{error} Checking every shard instead.")
-    if index and index.has_every_shard():
+    if index and index.has_every_shard() and not (retry_skipped and index.skipped):
         return Survey(index=index, complete=True)
     waiting = store.waiting()
     left, unreadable = proved_shards(Folder(store.folder), [n for n in part if shard_name(n) in waiting])

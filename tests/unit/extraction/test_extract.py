@@ -485,3 +485,41 @@ def test_an_image_that_was_missing_when_its_manifest_was_made_is_a_skipped_row(i
     listing = Listing(tuple(ListedRow(name, -1, (name,)) for name in ("0.png", "nowhere.png")), ())
     job = clip_job(hash_listing("images", images, listing), lambda: images, model, tmp_path / "out")
     assert dict(run_job(job, CACHE, RUN, SilentReporter()).skipped) == {1: "does not exist"}
+
+
+def test_skipped_rows_are_tried_again_on_request_and_nothing_else_is(job, images, tmp_path):
+    run_job(replace(job, out=tmp_path / "whole"), CACHE, RUN, SilentReporter())
+    good = (images / "5.png").read_bytes()
+    (images / "5.png").write_bytes(b"not an image")
+    run_job(job, CACHE, RUN, SilentReporter())
+    (images / "5.png").write_bytes(good)
+    assert list(run_job(untouchable(job), CACHE, RUN, SilentReporter()).skipped) == [5]
+    others = {path: path.stat().st_ino for path in job.out.glob("shard-*.h5") if path.name != shard_name(1)}
+    retry = CACHE.model_copy(update={"retry_skipped": True})
+    cache = run_job(job, retry, RUN, reporter := RecordingReporter())
+    assert not cache.skipped
+    assert f"{job.out}: trying the skipped rows again (1, in 1 of 3 shards)" in reporter.lines
+    assert {path: path.stat().st_ino for path in others} == others
+    assert files_in(job.out) == files_in(tmp_path / "whole")
+    run_job(untouchable(job), retry, RUN, reporter := RecordingReporter())
+    assert "nothing to do" in reporter.lines[-1]
+
+
+def test_rows_that_still_cannot_be_read_stay_skipped(job, images):
+    (images / "5.png").write_bytes(b"not an image")
+    run_job(job, CACHE, RUN, SilentReporter())
+    before = files_in(job.out)
+    run_job(job, CACHE.model_copy(update={"retry_skipped": True}), RUN, SilentReporter())
+    assert files_in(job.out) == before
+
+
+def test_images_that_are_gone_lose_no_shard_when_skipped_rows_are_tried_again(job, images, tmp_path):
+    (images / "5.png").write_bytes(b"not an image")
+    run_job(job, CACHE, RUN, SilentReporter())
+    before = files_in(job.out)
+    images.rename(tmp_path / "away")
+    with pytest.raises(DataError):
+        run_job(job, CACHE.model_copy(update={"retry_skipped": True}), RUN, SilentReporter())
+    assert {name: raw for name, raw in before.items() if name != INDEX} == files_in(job.out)
+    run_job(job, CACHE, RUN, SilentReporter())
+    assert files_in(job.out) == before
