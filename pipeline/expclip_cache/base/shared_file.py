@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def open_shared(path: Path, flags: int) -> int:
-    """Open a plain file to be written in place; it is made if it is not there. Links are not followed.
+    """Open a plain file to be written in place. Links are not followed.
 
     Somebody who may write to the folder could otherwise have any file of this user written to.
 
     Args:
-        flags: of `os.open`, such as `os.O_RDWR`.
+        flags: of `os.open`; with `os.O_CREAT` the file is made if it is not there.
 
     Returns:
         A file descriptor.
@@ -22,7 +22,7 @@ def open_shared(path: Path, flags: int) -> int:
     """
     refusal = OSError(errno.ELOOP, f"{path.name} is a link or not a plain file", str(path))
     try:
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise refusal if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR) else error from None
     found = os.fstat(descriptor)

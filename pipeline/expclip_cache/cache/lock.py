@@ -62,7 +62,7 @@ def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
     claimed = range(INDEX_BYTE + 1) if shards is None else shards
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = os.fdopen(open_shared(path, os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8")
+        file = os.fdopen(open_shared(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+", encoding="utf-8")
     except OSError as error:
         raise CacheError(f"{folder}: cannot be written to ({error.strerror}). Choose another output folder.") from None
     with file:

@@ -127,6 +127,6 @@ def _sole_drawer(folder: Path) -> Iterator[None]:
     """Wait until no other process draws this set; the lock is the kernel's and ends with the process."""
     lock = _beside(folder, "lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(open_shared(lock, os.O_WRONLY), "w") as file:
+    with os.fdopen(open_shared(lock, os.O_WRONLY | os.O_CREAT), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

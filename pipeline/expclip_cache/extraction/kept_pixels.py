@@ -87,7 +87,7 @@ class KeptPixels:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = open_shared(self.path, os.O_RDWR)
+            file = open_shared(self.path, os.O_RDWR | os.O_CREAT)
             try:
                 os.ftruncate(file, self._end)
             finally:

@@ -84,7 +84,7 @@ def _others(store: LeasedStore, mine: str, me: dict[str, Any]) -> list[dict[str,
         try:
             other = json.loads(store.read(name)) | {"name": name}
             overlap = max(other["shards"][0], me["shards"][0]) < min(other["shards"][1], me["shards"][1])
-            datetime.fromtimestamp(other["started"], UTC)
+            other["since"] = datetime.fromtimestamp(other["started"], UTC).isoformat(timespec="seconds")
             if not _holds(other):
                 store.remove(name)
             elif overlap:
@@ -107,10 +107,9 @@ def _holds(other: dict[str, Any]) -> bool:
 
 def _refuse(store: LeasedStore, others: list[dict[str, Any]]) -> None:
     for other in others:
-        since = datetime.fromtimestamp(other["started"], UTC).isoformat(timespec="seconds")
         raise CacheError(
-            f"{store}: another extraction is writing here (process {other['pid']} on {other['host']} since {since}). "
-            "Wait for it to end, or stop it; what it has finished is kept. If it no longer runs, its lease expires "
+            f"{store}: another extraction is writing here (process {other['pid']} on {other['host']} since "
+            f"{other['since']}). Wait for it to end, or stop it; what it has finished is kept. If it no longer runs, its lease expires "
             f"{STALE:.0f} s after it last signed."
         )
 
