@@ -109,8 +109,8 @@ def _refuse(store: LeasedStore, others: list[dict[str, Any]]) -> None:
     for other in others:
         raise CacheError(
             f"{store}: another extraction is writing here (process {other['pid']} on {other['host']} since "
-            f"{other['since']}). Wait for it to end, or stop it; what it has finished is kept. If it no longer runs, its lease expires "
-            f"{STALE:.0f} s after it last signed."
+            f"{other['since']}). Wait for it to end, or stop it; what it has finished is kept. If it no longer runs, "
+            f"its lease expires {STALE:.0f} s after it last signed."
         )
 
 
