@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -21,6 +22,8 @@ def stop_signals_blocked() -> Iterator[None]:
 
     The children inherit the blocked signals until they call `exit_with_parent`.
     """
+    # Its start by the first of the children would unblock the signals.
+    resource_tracker.ensure_running()
     arrived: list[int] = []
     replaced: dict[int, Any] = {}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())

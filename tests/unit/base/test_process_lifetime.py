@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -70,3 +72,26 @@ def test_another_thread_may_start_processes(raising_handlers):
     thread.join()
     assert masks[0] >= {signal.SIGINT, signal.SIGTERM}
     assert signal.getsignal(signal.SIGINT) is raising_handlers
+
+
+FIRST_CHILD = """
+import multiprocessing, signal
+from expclip_cache.base import stop_signals_blocked
+
+def show_blocked_signals():
+    print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=show_blocked_signals)
+    with stop_signals_blocked():
+        child.start()
+    child.join()
+"""
+
+
+def test_the_first_child_inherits_the_blocked_signals(tmp_path):
+    """With the first child, Python starts a process of its own, and unblocks both signals after it."""
+    script = tmp_path / "script.py"
+    script.write_text(FIRST_CHILD)
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert run.stdout == f"{sorted([signal.SIGINT, signal.SIGTERM])}\n"
