@@ -27,6 +27,7 @@ class WriteFiles:
     folder: Path
     failures: Mapping[int, str] = field(default_factory=dict)
     threads: int = 1
+    modules: tuple[str, ...] = ()
 
     def __call__(self, worker: Worker, device: str) -> None:
         if START in self.failures:
@@ -71,6 +72,10 @@ def raise_bug() -> None:
     raise ZeroDivisionError("a bug")
 
 
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def sleep() -> None:
     time.sleep(600)
 
@@ -81,6 +86,7 @@ FAILURES: dict[str, Callable[[], None]] = {
     "lost-worker": raise_lost_worker,
     "bug": raise_bug,
     "sleep": sleep,
+    "stop": stop,
 }
 
 

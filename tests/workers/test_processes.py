@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from expclip_cache.base import DataError, LostWorkerError
+from expclip_cache.workers import processes
 from expclip_cache.workers.processes import run_in_processes
 from file_tasks import START, Recorder, WriteFiles, all_done
 from live_processes import processes_of, wait_for
 
 
-def run(folder, failures=None, count=12, processes=2):
+def run(folder, failures=None, count=12):
     recorder = Recorder()
-    run_in_processes(WriteFiles(folder, failures or {}), range(count), ["cpu"] * processes, recorder)
+    run_in_processes(WriteFiles(folder, failures or {}), range(count), ["cpu"] * 2, recorder)
     return recorder
 
 
@@ -70,6 +72,36 @@ def test_a_users_error_ends_the_job_as_it_was_raised(tmp_path):
 def test_a_bug_keeps_its_traceback(tmp_path):
     with pytest.raises(RuntimeError, match=r"in raise_bug\n(.|\n)*ZeroDivisionError: a bug"):
         run(tmp_path, {3: "bug"})
+
+
+def test_a_stopped_process_is_named_and_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(processes, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(processes, "LOST_SECONDS", 3.0)
+    recorder = run(tmp_path, {4: "stop once"})
+    assert all_done(recorder, 12)
+    named, replaced = recorder.lines
+    assert re.match(r"worker \d on cpu \(process \d+\) has not answered for 1 s: .* 3 s it is killed", named)
+    assert re.match(r"worker \d on cpu died \(killed by SIGKILL\)\. Another process replaces it\.$", replaced)
+
+
+def test_a_process_that_hangs_is_named_and_replaced_once_it_is_killed(tmp_path, monkeypatch):
+    """Its other threads are alive. The worker that has nothing left to do meanwhile is not named."""
+    monkeypatch.setattr(processes, "UNMOVED_SECONDS", 3.0)
+
+    class Killing(Recorder):
+        def say(self, line):
+            super().say(line)
+            if command := re.search(r"`kill -9 (\d+)` has it replaced", line):
+                os.kill(int(command[1]), signal.SIGKILL)
+
+    recorder = Killing()
+    run_in_processes(WriteFiles(tmp_path, {4: "sleep once"}), range(12), ["cpu"] * 2, recorder)
+    assert all_done(recorder, 12)
+    assert [re.sub(r"\d+", "N", line)[:39] for line in recorder.lines] == [
+        "worker N on cpu (process N) has been at",
+        "worker N on cpu died (killed by SIGKILL",
+    ]
 
 
 SCRIPT = """

@@ -18,6 +18,7 @@ from .errors import SettingsError as SettingsError
 from .other_files import remove_other_files as remove_other_files
 from .printable import printable as printable
 from .process_lifetime import exit_with_parent as exit_with_parent
+from .process_lifetime import exit_with_requester as exit_with_requester
 from .process_lifetime import stop_signals_blocked as stop_signals_blocked
 from .progress import Bar as Bar
 from .progress import FinishedBar as FinishedBar

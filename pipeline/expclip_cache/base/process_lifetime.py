@@ -1,6 +1,7 @@
-"""Child processes that never outlive their parent, and that leave Ctrl-C to it."""
+"""Child processes that never outlive the process that asked for them, and that leave Ctrl-C to it."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -20,7 +22,7 @@ STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 def stop_signals_blocked() -> Iterator[None]:
     """Block SIGINT and SIGTERM while child processes are started; they arrive when the block ends.
 
-    The children inherit the blocked signals until they call `exit_with_parent`.
+    The children inherit the blocked signals until they call `exit_with_parent` or `exit_with_requester`.
     """
     # Its start by the first of the children would unblock the signals.
     resource_tracker.ensure_running()
@@ -51,10 +53,30 @@ def exit_with_parent(parent: int) -> None:
     Args:
         parent: process id of the process that started this one.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    _leave_interrupts()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # If the parent ended before the call above, this process has been adopted and would never get the signal.
     if os.getppid() != parent:
         os._exit(1)
+
+
+def exit_with_requester() -> None:
+    """The same for a process that multiprocessing's fork server started at the request of another process.
+
+    Its parent, the server, stays as long as any of its processes does, so a thread watches the requester.
+    """
+    _leave_interrupts()
+    requester = multiprocessing.parent_process()
+    assert requester, "multiprocessing did not start this process"
+
+    def watch() -> None:
+        wait([requester.sentinel])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="requester-watch", daemon=True).start()
+
+
+def _leave_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

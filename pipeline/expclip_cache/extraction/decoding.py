@@ -3,6 +3,7 @@
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -145,6 +146,9 @@ def decode_batches(
     options: dict[str, Any] = {}
     if workers:
         options = {"prefetch_factor": 2, "worker_init_fn": partial(_begin_worker, os.getpid())}
+        if sys.platform == "linux":
+            # A forked process decodes at once; another one would first import what this one has, an encoder included.
+            options["multiprocessing_context"] = "fork"
     loader = DataLoader(
         _Decoder(images, how, kept),
         batch_size=None,

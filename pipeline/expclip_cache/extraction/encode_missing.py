@@ -44,6 +44,7 @@ def encode_missing(runs: Sequence[JobRun], cache: CacheSettings, run: RunSetting
         cache=cache,
         run=run,
         threads=torch.get_num_threads(),
+        modules=(*encoder.modules, "expclip_cache.extraction.encode_shards"),
     )
     with suppress(NothingLeftError), Progress(runs, work.tasks, report) as progress:
         execute(work, range(len(work.tasks)), run, partial(resolve_devices, run.device, run.processes), progress)

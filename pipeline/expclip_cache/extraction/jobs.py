@@ -56,12 +56,14 @@ class RequestedEncoder:
         libraries: gives the installed versions of what makes the features, by name, without loading it.
         load: builds the encoder on the device it is given (see `RunSettings.device`); called by each worker, only if
             there is something to encode. Picklable.
+        modules: that `load` imports and that take long.
     """
 
     settings: Mapping[str, Json]
     weights: Callable[[], str | None]
     libraries: Callable[[], Mapping[str, str]]
     load: Callable[[str], Encoder]
+    modules: tuple[str, ...]
 
     @property
     def key(self) -> bytes:
@@ -94,6 +96,7 @@ def clip_encoder(clip: ClipSettings) -> RequestedEncoder:
         weights=partial(weights_sha256, clip),
         libraries=partial(library_versions, clip),
         load=partial(_load_clip, clip),
+        modules=("expclip_cache.encoders.clip",),
     )
 
 
@@ -108,6 +111,7 @@ def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
         weights=partial(weights_sha256, llm),
         libraries=partial(library_versions, llm),
         load=partial(_load_llm, llm, draw),
+        modules=("expclip_cache.encoders.blip2_t5",),
     )
 
 

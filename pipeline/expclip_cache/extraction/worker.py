@@ -65,9 +65,9 @@ class EncodeShards:
 
     Attributes:
         tasks: the missing shards, by number of the task; their datasets are places in `caches`.
-        load: see `RequestedEncoder.load`.
-        settings: of the encoder.
+        load, settings: see `RequestedEncoder`.
         threads: of torch. On a CPU the last bit of the results depends on it, so all workers use the client's.
+        modules: see `WorkerFunction`.
     """
 
     caches: tuple[CacheToFill, ...]
@@ -77,6 +77,7 @@ class EncodeShards:
     cache: CacheSettings
     run: RunSettings
     threads: int
+    modules: tuple[str, ...]
 
     def __call__(self, worker: Worker, device: str) -> None:
         """Work as one worker. Where a dataset cannot be encoded, the error is the result of its tasks.

@@ -1,19 +1,25 @@
-"""Workers as processes of this machine, one for each device, connected by pipes."""
+"""Workers as processes of this machine, one for each device, connected by pipes.
+
+On Linux a fork server imports the libraries of the encoders once, and the workers are forked from it. A worker tells at
+intervals that it is alive, so that one that is stopped or hangs is noticed.
+"""
 
 import multiprocessing
-import os
+import multiprocessing.forkserver
 import signal
+import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from expclip_cache.base import exit_with_parent, stop_signals_blocked
+from expclip_cache.base import exit_with_requester, stop_signals_blocked
 from expclip_cache.workers.connected_worker import Connection, run_worker
 from expclip_cache.workers.coordinator import GRACE_SECONDS, Coordinator, Messages, Transport
 from expclip_cache.workers.protocols import Listener, WorkerFunction
@@ -21,6 +27,18 @@ from expclip_cache.workers.protocols import Listener, WorkerFunction
 if TYPE_CHECKING:
     # What `Pipe()` gives on every platform; the type checker checks all of them.
     from multiprocessing.connection import _ConnectionBase as Pipe
+
+BEAT_SECONDS = 10.0
+"""Interval at which a worker tells that it is alive."""
+
+SILENT_SECONDS = 60.0
+"""A worker that has told nothing for so long is named to the user."""
+
+LOST_SECONDS = 300.0
+"""And then it is replaced."""
+
+UNMOVED_SECONDS = 600.0
+"""A worker that is alive but has reported nothing of its work for so long is named to the user."""
 
 
 def run_in_processes(
@@ -34,11 +52,63 @@ def run_in_processes(
     Coordinator(tasks, ProcessTransport(function), listener).run(devices)
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Silence:
+    """For how long a process has told nothing; only the time in which the coordinator listened counts.
+
+    Attributes:
+        limit: in seconds, after which the user is told.
+        seconds: of silence so far.
+    """
+
+    limit: float
+    seconds: float = 0.0
+
+    def grows(self, seconds: float) -> bool:
+        """Add seconds; returns whether the limit has just been passed."""
+        before, self.seconds = self.seconds, self.seconds + seconds
+        return before < self.limit <= self.seconds
+
+
+@dataclass
 class _Process:
+    """A live worker.
+
+    Attributes:
+        silent: since it told anything.
+        unmoved: since it told anything about its work, or was answered.
+        asked: it waits for an answer.
+    """
+
     device: str
     process: BaseProcess
     pipe: "Pipe"
+    silent: _Silence = field(default_factory=lambda: _Silence(SILENT_SECONDS))
+    unmoved: _Silence = field(default_factory=lambda: _Silence(UNMOVED_SECONDS))
+    asked: bool = False
+
+    def received(self, messages: Messages) -> None:
+        self.silent.seconds = 0.0
+        if messages:
+            self.unmoved.seconds = 0.0
+            self.asked = messages[-1][1][0] in ("ready", "take")
+
+    def waited_for(self, seconds: float) -> str:
+        """Count seconds in which it told nothing; returns what the user should know by now, if anything."""
+        name = f"{self.process.name} on {self.device} (process {self.process.pid})"
+        if self.silent.grows(seconds):
+            return (
+                f"{name} has not answered for {SILENT_SECONDS:.0f} s: it may be stopped, or this machine may be short "
+                f"of memory. After {LOST_SECONDS:.0f} s it is killed and replaced."
+            )
+        if self.silent.seconds >= LOST_SECONDS:
+            self.process.kill()
+        if not self.asked and self.unmoved.grows(seconds):
+            return (
+                f"{name} has been at the same batch for {UNMOVED_SECONDS / 60:.0f} min. If it hangs, "
+                f"`kill -9 {self.process.pid}` has it replaced; finished work is kept."
+            )
+        return ""
 
 
 class ProcessTransport(Transport):
@@ -49,32 +119,46 @@ class ProcessTransport(Transport):
 
     def __init__(self, function: WorkerFunction):
         self._function = function
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._processes: dict[str, _Process] = {}
 
     @override
     def start(self, worker: str, device: str) -> None:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_run_process, args=(self._function, device, theirs, os.getpid()), name=worker
+            target=_run_process, args=(self._function, device, theirs, BEAT_SECONDS), name=worker
         )
-        # Ctrl-C would show a traceback of a worker that is still importing.
-        with stop_signals_blocked():
+        if sys.platform == "linux":
+            self._context.set_forkserver_preload([*self._function.modules])
+            # The server and its processes inherit that the signals are blocked. Its first answer comes after its
+            # imports, so it is not waited for in here.
+            with stop_signals_blocked():
+                multiprocessing.forkserver.ensure_running()
             process.start()
-            self._processes[worker] = _Process(device, process, ours)
+        else:
+            # Ctrl-C would show a traceback of a worker that is still importing.
+            with stop_signals_blocked():
+                process.start()
+        self._processes[worker] = _Process(device, process, ours)
         theirs.close()
 
     @override
     def receive(self, seconds: float) -> Messages:
+        start = time.monotonic()
         readable = set(wait([process.pipe for process in self._processes.values()], seconds))
+        # No longer, even if this process was stopped meanwhile.
+        waited = min(time.monotonic() - start, seconds)
         messages: Messages = []
         for worker, process in list(self._processes.items()):
             if process.pipe in readable:
                 try:
-                    received = process.pipe.recv()
+                    received = [(worker, message) for message in process.pipe.recv()]
+                    process.received(received)
                 except (EOFError, OSError):
-                    received = [("ended", self._reap(worker))]
-                messages += [(worker, message) for message in received]
+                    received = [(worker, ("ended", self._reap(worker)))]
+                messages += received
+            elif line := process.waited_for(waited):
+                messages.append((worker, ("say", line)))
         return messages
 
     @override
@@ -82,6 +166,7 @@ class ProcessTransport(Transport):
         # It may have died: then its end is the last message of this `receive`, or the next one.
         with suppress(KeyError, OSError):
             self._processes[worker].pipe.send(answer)
+            self._processes[worker].asked = False
 
     @override
     def stop(self) -> None:
@@ -104,12 +189,21 @@ class ProcessTransport(Transport):
         return f"{worker} on {ended.device} died ({how})."
 
 
-def _run_process(function: WorkerFunction, device: str, pipe: "Pipe", coordinator: int) -> None:
+def _run_process(function: WorkerFunction, device: str, pipe: "Pipe", interval: float) -> None:
     """The main function of a worker process."""
     # `ProcessTransport.stop` sends SIGTERM.
     signal.signal(signal.SIGTERM, _exit)
-    exit_with_parent(coordinator)
-    run_worker(function, device, _PipeConnection(pipe))
+    exit_with_requester()
+    connection = _PipeConnection(pipe)
+    threading.Thread(target=_beat, args=(connection, interval), name="beat", daemon=True).start()
+    run_worker(function, device, connection)
+
+
+def _beat(connection: Connection, interval: float) -> None:
+    with suppress(OSError):
+        while True:
+            time.sleep(interval)
+            connection.send()
 
 
 def _exit(*_: object) -> None:

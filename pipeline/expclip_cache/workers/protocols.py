@@ -1,5 +1,6 @@
 """The interface of an executor: what a worker runs, what it can ask for, and who is told about its results."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from expclip_cache.base import Says
@@ -47,6 +48,11 @@ class Worker(Says, Protocol):
 
 class WorkerFunction(Protocol):
     """What a worker runs from start to end. Picklable."""
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """Modules that it imports and that take long; processes of one machine import them once for all."""
+        ...
 
     @property
     def threads(self) -> int:

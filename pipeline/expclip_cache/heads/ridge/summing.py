@@ -50,10 +50,12 @@ class SumGroups:
 
     Attributes:
         threads: CPU threads of a worker. The last bits of a product may depend on it.
+        modules: see `WorkerFunction`.
     """
 
     groups: ShardGroups
     threads: int
+    modules: tuple[str, ...] = (__name__,)
 
     def __call__(self, worker: Worker, device: str, /) -> None:
         """Sum groups until none is left."""
