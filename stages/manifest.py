@@ -1,10 +1,14 @@
-"""List and hash one dataset, and draw a drawn one that is not there: python stages/manifest.py NAME."""
+"""List and hash one dataset, and draw a drawn one that is not there: python stages/manifest.py [NAME].
 
+Without a name it is the dataset of the DVC stage that runs, `manifest@NAME`.
+"""
+
+import os
 import sys
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.datasets import build_manifest, dataset_root, write_manifest
-from expclip_cache.settings import load_settings, manifest_file
+from expclip_cache.settings import chosen_names, load_settings, manifest_file
 
 
 def main(name: str, report: Reporter) -> None:
@@ -17,5 +21,9 @@ def main(name: str, report: Reporter) -> None:
 
 
 if __name__ == "__main__":
-    with handle_errors(), recorded_time(f"manifest@{sys.argv[1]}") as report:
-        main(sys.argv[1], report)
+    requested = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("DVC_STAGE", "").partition("@")[2]
+    with handle_errors():
+        # Before anything is written under the name.
+        chosen_names([requested], load_settings().datasets, "datasets")
+        with recorded_time(f"manifest@{requested}") as report:
+            main(requested, report)

@@ -77,14 +77,14 @@ def break_worker(where: dict) -> None:
     from expclip_cache.extraction import decoding
 
     decoding.STALL_SECONDS = 2
-    read_pixels, main = decoding.read_pixels, os.getpid()
+    read_file, main = decoding.read_file, os.getpid()
 
-    def read(path, how):
+    def read(path):
         if path.name == where["image"] and os.getpid() != main:
             os.kill(os.getpid(), {"dies": signal.SIGKILL, "stalls": signal.SIGSTOP}[where["how"]])
-        return read_pixels(path, how)
+        return read_file(path)
 
-    decoding.read_pixels = read
+    decoding.read_file = read
 
 
 def drop_privileges(_: object) -> None:

@@ -7,7 +7,7 @@ from expclip_cache.extraction import Job
 
 
 def with_encoder(job: Job, **changes: Any) -> Job:
-    """The same job, with other `settings`, `weights`, `libraries` or `load` of its encoder."""
+    """The same job, with other `settings`, `files`, `libraries` or `load` of its encoder."""
     return replace(job, encoder=replace(job.encoder, **changes))
 
 

@@ -70,6 +70,21 @@ def test_a_dataset_that_fails_does_not_stop_the_others(model, tmp_path, one_thre
     assert not (jobs[0].out / "index.json").exists()
 
 
+@pytest.mark.slow
+def test_two_processes_can_keep_decoded_images_in_one_file(images, model, tmp_path, one_thread):
+    kept = RUN.model_copy(update={"pixels": tmp_path / "pixels"})
+    for out, processes in ("two", 2), ("again", 1):
+        run_job(
+            image_job(images, model, tmp_path / out),
+            CACHE,
+            kept.model_copy(update={"processes": processes}),
+            SilentReporter(),
+        )
+    run_job(image_job(images, model, tmp_path / "alone"), CACHE, RUN, SilentReporter())
+    assert len(list((tmp_path / "pixels").iterdir())) == 1
+    assert files_in(tmp_path / "two") == files_in(tmp_path / "again") == files_in(tmp_path / "alone")
+
+
 COMMAND = ["extract", "--shard-rows=1", "--batch-size=1", "--device=cpu", "--workers=1"]
 
 

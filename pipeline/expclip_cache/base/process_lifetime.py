@@ -19,13 +19,17 @@ STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 @contextmanager
-def stop_signals_blocked() -> Iterator[None]:
+def stop_signals_blocked(*, forked: bool = False) -> Iterator[None]:
     """Block SIGINT and SIGTERM while child processes are started; they arrive when the block ends.
 
     The children inherit the blocked signals until they call `exit_with_parent` or `exit_with_requester`.
+
+    Args:
+        forked: whether all of them are forked from this process.
     """
-    # Its start by the first of the children would unblock the signals.
-    resource_tracker.ensure_running()
+    if not forked:
+        # A process that multiprocessing starts with the first of the others; its start would unblock the signals.
+        resource_tracker.ensure_running()
     arrived: list[int] = []
     replaced: dict[int, Any] = {}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())

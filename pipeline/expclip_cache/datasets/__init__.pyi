@@ -3,6 +3,7 @@ from .definition import Definition as Definition
 from .definition import builtin_definitions as builtin_definitions
 from .definition import definition_of as definition_of
 from .definition import load_definition as load_definition
+from .hashing import RowContent as RowContent
 from .hashing import changed_rows as changed_rows
 from .hashing import hash_listing as hash_listing
 from .listing import UNLABELLED as UNLABELLED

@@ -45,6 +45,28 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
     return manifest
 
 
+class RowContent:
+    """The content of a row's files, as its manifest describes it.
+
+    Attributes:
+        bytes: total size, in bytes.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._hash = xxhash.xxh3_128()
+
+    def add(self, block: bytes) -> None:
+        """Add the next bytes; files follow one another in the order of the row, each once."""
+        self.bytes += len(block)
+        self._hash.update(block)
+
+    @property
+    def digest(self) -> str:
+        """XXH3-128 of everything added, hex."""
+        return self._hash.hexdigest()
+
+
 def changed_rows(
     manifest: Manifest, root: Path, rows: Iterable[int], advance: Callable[[int], None] = lambda _: None
 ) -> list[int]:
@@ -64,7 +86,7 @@ def changed_rows(
 
 def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
     """(total bytes, XXH3-128 hex) of the files' concatenated contents; (0, None) if one cannot be read."""
-    size, digest = 0, xxhash.xxh3_128()
+    content = RowContent()
     for name in files:
         path = root / name
         try:
@@ -72,8 +94,7 @@ def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
                 return 0, None
             with path.open("rb") as file:
                 while block := file.read(1 << 20):
-                    size += len(block)
-                    digest.update(block)
+                    content.add(block)
         except OSError as error:
             if error.errno in OF_THE_FILE:
                 return 0, None
@@ -81,4 +102,4 @@ def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
                 f"{path}: cannot be read now ({error.strerror}), which says nothing about the file. "
                 "Run the same command again when that is over."
             ) from None
-    return size, digest.hexdigest()
+    return content.bytes, content.digest

@@ -1,10 +1,13 @@
 from .blip2_t5 import load_blip2_t5 as load_blip2_t5
 from .clip import load_clip as load_clip
+from .file_hashes import file_hashes as file_hashes
 from .freed_memory import give_back_freed_memory as give_back_freed_memory
 from .images import CLIP_MEAN as CLIP_MEAN
 from .images import CLIP_STD as CLIP_STD
 from .images import MAX_PIXELS as MAX_PIXELS
 from .images import Preprocess as Preprocess
+from .images import decode_pixels as decode_pixels
+from .images import read_file as read_file
 from .images import read_image as read_image
 from .images import read_pixels as read_pixels
 from .images import to_square as to_square
@@ -14,4 +17,3 @@ from .libraries import parse_library as parse_library
 from .settings import ClipSettings as ClipSettings
 from .settings import LlmSettings as LlmSettings
 from .versions import PIXELS as PIXELS
-from .weights import weights_sha256 as weights_sha256

@@ -44,12 +44,15 @@ class EncoderFiles:
     revision: str | None = None
 
     def identity(self) -> dict[str, str | None]:
-        """SHA-256 of the weights (or `RANDOM`), and of the other files that change the features."""
+        """The hashes of the files, and the revision."""
+        return {**self.hashes(), "revision": self.revision}
+
+    def hashes(self) -> dict[str, str | None]:
+        """SHA-256 of the weights (or `RANDOM`), and of the other files that change the features (None without any)."""
         return {
             "weights_sha256": digest(self.weights) if self.weights else RANDOM,
             "config_sha256": self._digest_of(CONFIG_FILES),
             "tokenizer_sha256": self._digest_of(TOKENIZER_FILES),
-            "revision": self.revision,
         }
 
     def _digest_of(self, patterns: tuple[str, ...]) -> str | None:

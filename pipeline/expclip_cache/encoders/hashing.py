@@ -1,16 +1,30 @@
-"""SHA-256 of an encoder's files, so that replaced weights are noticed before their features are mixed with others."""
+"""SHA-256 of an encoder's files, so that replaced weights are noticed before their features are mixed with others.
+
+50 GB take a minute to hash even from memory, so the hash of a large file is remembered in the user's cache folder, for
+all processes and later runs, as long as the file is the same by path, inode, size and time of its last change.
+"""
 
 import hashlib
-import re
+import json
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+
+from expclip_cache.base import CacheError, EncoderError, write_atomically
+
+REMEMBERED_BYTES = 64 * 1024**2
+"""Size from which a file's hash is remembered. Smaller ones are hashed in less time than a process needs to start."""
 
 
 def digest(files: Sequence[Path]) -> str:
     """SHA-256 in hex: of a single file's bytes, or of the `<hash>  <name>` lines of several files, in the given order.
 
     For several files it is what `sha256sum <names> | sha256sum` prints in their folder.
+
+    Raises:
+        EncoderError: a file cannot be read.
     """
     if len(files) == 1:
         return _file_digest(files[0])
@@ -19,20 +33,42 @@ def digest(files: Sequence[Path]) -> str:
 
 
 def _file_digest(file: Path) -> str:
-    """SHA-256 of a file's bytes.
-
-    A weights file in the Hugging Face cache is a link to a blob that is named by its SHA-256. Trusting that name saves
-    reading 50 GB on every start.
-    """
-    target = file.resolve()
-    if file.is_symlink() and target.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", target.name):
-        return target.name
-    status = target.stat()
-    return _read_and_hash(target, status.st_size, status.st_mtime_ns)
+    """SHA-256 of a file's bytes, whatever its name or the name of its target says."""
+    try:
+        target = file.resolve()
+        status = target.stat()
+        return _hash_of(target, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    except OSError as error:
+        raise EncoderError(f"{file}: cannot be read ({error.strerror}).") from None
 
 
 @lru_cache(maxsize=256)
-def _read_and_hash(file: Path, size: int, mtime_ns: int) -> str:
-    """Hash a file once per process, and again if its size or modification time changes."""
+def _hash_of(file: Path, version: tuple[int, ...]) -> str:
+    """The remembered hash of this version of a file, or its hash."""
+    _, _, size, _, _ = version
+    if size < REMEMBERED_BYTES:
+        return _read_and_hash(file)
+    memory = _memory(file)
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        remembered = json.loads(memory.read_bytes())
+        if remembered["file"] == os.fsdecode(file) and remembered["version"] == list(version):
+            return str(remembered["sha256"])
+    found = _read_and_hash(file)
+    # Without a place to write, the next process hashes again.
+    with suppress(OSError, CacheError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        record = {"file": os.fsdecode(file), "version": version, "sha256": found}
+        write_atomically(memory, json.dumps(record).encode())
+    return found
+
+
+def _read_and_hash(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _memory(file: Path) -> Path:
+    import platformdirs
+
+    name = hashlib.sha256(os.fsencode(file)).hexdigest()[:32]
+    return platformdirs.user_cache_path("expclip-cache") / "file-hashes" / f"{name}.json"

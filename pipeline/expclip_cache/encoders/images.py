@@ -4,6 +4,7 @@ Pixels stay 8-bit until they are on the encoder's device: a quarter of the bytes
 """
 
 import errno
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded, in pixels: above it a small file could fill the memory (a decompression bomb)."""
+
+MAX_BYTES = 1024**3
+"""Largest file that is read, in bytes: an image of `MAX_PIXELS` without any compression has fewer."""
 
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are decoded, whatever a file is called. Others of its plugins start programs
@@ -85,16 +89,46 @@ def preprocess(kind: Literal["reference", "clip"], size: int, decode: Decode = "
 
 
 def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:
+    """Read, decode and resize one image: (3, size, size) uint8, RGB.
+
+    Raises:
+        DataError: see `read_file` and `decode_pixels`.
+    """
+    return decode_pixels(read_file(path), how)
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        FileAccessError: the file cannot be read at the moment, whatever its bytes are.
+        DataError: it is larger than `MAX_BYTES`. Both have the reason on one line; nothing else is raised.
+    """
+    with _one_line_errors(path):
+        # Opening a FIFO or a device named x.jpg would block forever.
+        if not Path(path).is_file():
+            raise FileAccessError("is not a file" if Path(path).exists() else "does not exist")
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise DataError(f"more than {MAX_BYTES:,} bytes, the largest file that is read")
+    return content
+
+
+def decode_pixels(content: bytes, how: Preprocess) -> np.ndarray:
     """Decode and resize one image as the reference does: RGB, EXIF orientation ignored.
+
+    Args:
+        content: of its file.
 
     Returns:
         (3, size, size) uint8, RGB.
 
     Raises:
-        FileAccessError: the file cannot be read at the moment, whatever its bytes are.
+        FileAccessError: there is not enough memory.
         DataError: it is not an image that can be decoded. Both have the reason on one line; nothing else is raised.
     """
-    with _open(path) as image:
+    with _decoding(content) as image:
         if how.decode == "draft":
             # Only the JPEG decoder supports this; for other formats it does nothing.
             image.draft(None, (2 * how.size, 2 * how.size))
@@ -105,35 +139,39 @@ def read_image(path: str | Path) -> Image.Image:
     """Decode one image at full size, RGB, turned upright by its EXIF orientation.
 
     Raises:
-        DataError: see `read_pixels`.
+        DataError: see `read_file` and `decode_pixels`.
     """
-    with _open(path) as image:
+    with _decoding(read_file(path)) as image:
         return _rgb(ImageOps.exif_transpose(image))
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image; any error of the decoder inside the block becomes a DataError."""
+def _decoding(content: bytes) -> Iterator[Image.Image]:
+    """An image; any error of the decoder inside the block becomes a DataError."""
+    stream = io.BytesIO(content)
+    with _one_line_errors(stream), warnings.catch_warnings():
+        # Pillow warns about large images before it refuses them; our own limit is checked below.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(stream, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded at most"
+                )
+            yield image
+
+
+@contextmanager
+def _one_line_errors(source: object) -> Iterator[None]:
+    """Any error inside the block becomes a DataError; `source` is left out of its message."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns about large images before it refuses them; our own limit is checked below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # Opening a FIFO or a device named x.jpg would block forever.
-            if not Path(path).is_file():
-                raise FileAccessError("is not a file" if Path(path).exists() else "does not exist")
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded at most"
-                    )
-                yield image
+        yield
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise all kinds of errors for broken files
         number = error.errno if isinstance(error, OSError) else None
         of_the_machine = isinstance(error, MemoryError) or (number is not None and number not in OF_THE_BYTES)
         raised = FileAccessError if of_the_machine else DataError
-        raise raised(f"{type(error).__name__}: {_without_path(str(error), path)}") from None
+        raise raised(f"{type(error).__name__}: {_without(source, str(error))}") from None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -180,6 +218,6 @@ def to_float(pixels: "torch.Tensor", how: Preprocess) -> "torch.Tensor":
     return (values - mean) / std
 
 
-def _without_path(message: str, path: str | Path) -> str:
-    """Drop the path from Pillow's message: the caller records it, and an absolute path means nothing elsewhere."""
-    return message.replace(f" {str(path)!r}", "").replace(str(path), "").strip() or "unreadable"
+def _without(source: object, message: str) -> str:
+    """Pillow's message without the file: the caller records it, and a path or an address means nothing elsewhere."""
+    return message.replace(f" {str(source)!r}", "").replace(f" {source}", "").strip() or "unreadable"

@@ -17,7 +17,7 @@ class Request:
     Attributes:
         out: the cache, as the user names it.
         settings: of the identity, code versions included.
-        weights: SHA-256 of the weights on this machine; None where they are not here.
+        files: hashes of the encoder's files on this machine, by name; None where they are not here.
         libraries: name -> installed version, of what makes the features.
         plan: the rows of each shard.
         shard_rows: rows per shard.
@@ -28,7 +28,7 @@ class Request:
 
     out: str
     settings: Mapping[str, Json]
-    weights: str | None
+    files: Mapping[str, Json] | None
     libraries: Mapping[str, str]
     plan: Sequence[range]
     shard_rows: int
@@ -108,7 +108,7 @@ def shard_mismatch(entry: ShardEntry, request: Request) -> list[str]:
 
 def mismatch(cached: Identity, shard_rows: int, request: Request) -> list[str]:
     """How cached features differ from what is requested, in words; empty if they are the same."""
-    changed = changed_settings(cached, request.settings, request.weights)
+    changed = changed_settings(cached, request.settings, request.files)
     # With other images the cut says nothing.
     same_images = cached.settings.get("manifest") == request.settings.get("manifest")
     if same_images and shard_rows != request.shard_rows:
@@ -116,18 +116,18 @@ def mismatch(cached: Identity, shard_rows: int, request: Request) -> list[str]:
     return changed
 
 
-def changed_settings(cached: Identity, settings: Mapping[str, Json], weights: str | None) -> list[str]:
-    """How the settings and weights of cached features differ from those requested, in words.
+def changed_settings(cached: Identity, settings: Mapping[str, Json], files: Mapping[str, Json] | None) -> list[str]:
+    """How the settings and files of cached features differ from those requested, in words.
 
     Args:
-        weights: SHA-256; None where they are not on this machine, and then they are not compared.
+        files: hashes by name; None where the files are not on this machine, and then they are not compared. Nor is a
+            hash that the features do not name.
     """
     # Caches from before code versions were recorded hold the numbers of version 1.
     implied = {key: 1 for key in settings if key.endswith("_version")}
     ours, wanted = {**implied, **cached.settings}, dict(settings)
-    if weights is not None:
-        ours["weights_sha256"], wanted["weights_sha256"] = cached.encoder.get("weights_sha256"), weights
-    return differences(ours, wanted)
+    named = {name: value for name, value in (files or {}).items() if name in cached.encoder}
+    return differences(ours | {name: cached.encoder[name] for name in named}, wanted | named)
 
 
 def _replace(changed: Sequence[str], request: Request) -> Decision:

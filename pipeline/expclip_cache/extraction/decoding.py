@@ -19,8 +19,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from expclip_cache.base import DataError, FileAccessError, LostWorkerError, exit_with_parent, stop_signals_blocked
-from expclip_cache.datasets import Manifest, changed_rows
-from expclip_cache.encoders import Preprocess, give_back_freed_memory, read_pixels
+from expclip_cache.datasets import Manifest, ManifestRow, RowContent
+from expclip_cache.encoders import Preprocess, decode_pixels, give_back_freed_memory, read_file
 from expclip_cache.extraction.kept_pixels import KeptPixels
 
 STALL_SECONDS = 300
@@ -85,36 +85,71 @@ class _Decoder(Dataset[Batch]):
         """Fill (f, 3, size, size) with the row's frames; returns the reason if one cannot be read.
 
         Raises:
-            DataError: decoded images cannot be kept.
+            DataError: the files are not those of the manifest, or decoded images cannot be kept.
             FileAccessError: a file that could be read when the manifest was made cannot be read now.
         """
         images, kept = self.images[dataset], self.kept[dataset]
-        decoded: dict[str, np.ndarray] = {}
-        fresh = []
-        for frame, name in enumerate(images.manifest.rows[row_id].files):
-            if kept and kept.take(row_id, frame, pixels[frame]):
-                continue
-            try:
-                if name not in decoded:
-                    decoded[name] = read_pixels(images.root / name, self.how)
-            except DataError as error:
-                # Trouble of the machine says nothing about the image, so it must not be recorded as its fault.
-                row = images.manifest.rows[row_id]
-                if isinstance(error, FileAccessError) and row.digest is not None:
-                    raise FileAccessError(
-                        f"{images.manifest.name}: {row.path!r} (row {row_id}) could be read when its manifest was "
-                        f"made, but not now: {images.root / name}: {error}. Make it readable, then run the same "
-                        "command again; finished shards are kept."
-                    ) from None
-                pixels[:] = 0
-                return str(error) if len(pixels) == 1 else f"{name}: {error}"
+        if kept and all(kept.take(row_id, frame, pixels[frame]) for frame in range(len(pixels))):
+            return ""
+        row = images.manifest.rows[row_id]
+        decoded, reason = self._decode_files(images, row_id)
+        if reason:
+            pixels[:] = 0
+            return reason
+        for frame, name in enumerate(row.files):
             pixels[frame] = decoded[name]
-            fresh.append(frame)
-        # Only images that have the manifest's hash are kept under the manifest's name.
-        if kept and fresh and not changed_rows(images.manifest, images.root, [row_id]):
-            for frame in fresh:
+            if kept:
                 kept.keep(row_id, frame, pixels[frame])
         return ""
+
+    def _decode_files(self, images: Images, row_id: int) -> tuple[dict[str, np.ndarray], str]:
+        """The pixels of each file of a row, and the reason if one cannot be read; every file is read and hashed."""
+        row, content = images.manifest.rows[row_id], RowContent()
+        decoded: dict[str, np.ndarray] = {}
+        reason = ""
+        for name in dict.fromkeys(row.files):
+            try:
+                file = read_file(images.root / name)
+            except DataError as error:
+                if isinstance(error, FileAccessError) and row.digest is not None:
+                    raise _unreadable(images, row_id, name, error) from None
+                return {}, _reason(row, name, error)
+            content.add(file)
+            if reason:
+                continue
+            try:
+                decoded[name] = decode_pixels(file, self.how)
+            except FileAccessError as error:
+                raise _unreadable(images, row_id, name, error) from None
+            except DataError as error:
+                reason = _reason(row, name, error)
+        if content.digest != row.digest:
+            raise _changed(images, row_id, content)
+        return decoded, reason
+
+
+def _reason(row: ManifestRow, name: str, error: DataError) -> str:
+    return f"{name}: {error}" if len(row.files) > 1 else str(error)
+
+
+def _unreadable(images: Images, row_id: int, name: str, error: DataError) -> FileAccessError:
+    """Trouble of the machine says nothing about the image, so it must not be recorded as its fault."""
+    return FileAccessError(
+        f"{images.manifest.name}: {images.manifest.rows[row_id].path!r} (row {row_id}) could be read when its manifest "
+        f"was made, but not now: {images.root / name}: {error}. Make it readable, then run the same command again; "
+        "finished shards are kept."
+    )
+
+
+def _changed(images: Images, row_id: int, found: RowContent) -> DataError:
+    row, files = images.manifest.rows[row_id], images.manifest.rows[row_id].files
+    listed = "could not be read" if row.digest is None else f"had {row.bytes} bytes with the hash {row.digest}"
+    where = images.root / files[0] if len(set(files)) == 1 else f"its {len(set(files))} files in {images.root}"
+    return DataError(
+        f"{images.manifest.name}: {row.path!r} (row {row_id}) is not what its manifest lists: there it {listed}, now "
+        f"{where}: {found.bytes} bytes with the hash {found.digest}. Put the files of the manifest back, or make the "
+        "manifest again; finished shards are kept."
+    )
 
 
 @contextmanager
@@ -161,7 +196,7 @@ def decode_batches(
     children: list[BaseProcess] = []
     try:
         # What runs around a fork swallows a KeyboardInterrupt, so signals wait until the workers are there.
-        with stop_signals_blocked():
+        with stop_signals_blocked(forked=sys.platform == "linux"):
             batches_in_order = iter(loader)
             children += [child for child in multiprocessing.active_children() if child not in before]
         yield _watched(batches_in_order, children, ahead)

@@ -137,7 +137,7 @@ class JobRun:
             out=str(self.job.out),
             settings=self.writer.settings,
             # Hashing the weights of a large model takes minutes, and an empty folder has nothing to compare.
-            weights=self.encoder.weights() if found.index or found.entries else None,
+            files=self.encoder.files() if found.index or found.entries else None,
             libraries=self.encoder.libraries(),
             plan=self.plan,
             shard_rows=self._cache.shard_rows,

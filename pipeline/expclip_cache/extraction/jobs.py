@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from expclip_cache.cache import Json, canonical_json
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import ClipSettings, LlmSettings, library_versions, weights_sha256
+from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, library_versions
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,8 @@ class RequestedEncoder:
 
     Attributes:
         settings: every setting of the encoder that changes a number, by name; known without loading it.
-        weights: SHA-256 of the weights where they are on this machine, else None; compared with a finished cache's.
+        files: gives the hashes of its files by name, where they are on this machine, else None; compared with those
+            that a cache was made with.
         libraries: gives the installed versions of what makes the features, by name, without loading it.
         load: builds the encoder on the device it is given (see `RunSettings.device`); called by each worker, only if
             there is something to encode. Picklable.
@@ -60,7 +61,7 @@ class RequestedEncoder:
     """
 
     settings: Mapping[str, Json]
-    weights: Callable[[], str | None]
+    files: Callable[[], Mapping[str, Json] | None]
     libraries: Callable[[], Mapping[str, str]]
     load: Callable[[str], Encoder]
     modules: tuple[str, ...]
@@ -93,7 +94,7 @@ def clip_encoder(clip: ClipSettings) -> RequestedEncoder:
     """The image tower of a CLIP; nothing is loaded yet."""
     return RequestedEncoder(
         settings=clip.image_settings(),
-        weights=partial(weights_sha256, clip),
+        files=partial(file_hashes, clip),
         libraries=partial(library_versions, clip),
         load=partial(_load_clip, clip),
         modules=("expclip_cache.encoders.clip",),
@@ -108,7 +109,7 @@ def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
     """
     return RequestedEncoder(
         settings=llm.target_settings(draw),
-        weights=partial(weights_sha256, llm),
+        files=partial(file_hashes, llm),
         libraries=partial(library_versions, llm),
         load=partial(_load_llm, llm, draw),
         modules=("expclip_cache.encoders.blip2_t5",),

@@ -18,7 +18,7 @@ from expclip_cache.cache import (
     differences,
     store_at,
 )
-from expclip_cache.encoders import ClipSettings, library_differences, library_versions, weights_sha256
+from expclip_cache.encoders import ClipSettings, file_hashes, library_differences, library_versions
 from expclip_cache.extraction.decide import changed_settings
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _reusable(
         return None, {}
     # Other texts are no reason to encode the known ones again.
     settings = {**clip.text_settings(), "dtype": cache.dtype, "manifest": there.identity.settings.get("manifest")}
-    if changed_settings(there.identity, settings, weights_sha256(clip)):
+    if changed_settings(there.identity, settings, file_hashes(clip)):
         return None, {}
     installed = library_versions(clip)
     if changed := [line for library in there.libraries for line in library_differences(library, installed)]:

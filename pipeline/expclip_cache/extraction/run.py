@@ -104,8 +104,8 @@ def _encode(
 
 
 def _asked_once(encoder: RequestedEncoder) -> RequestedEncoder:
-    """The same encoder, whose weights are hashed and libraries looked up at most once, for all datasets."""
-    return replace(encoder, weights=remembered(encoder.weights), libraries=remembered(encoder.libraries))
+    """The same encoder, whose files are hashed and libraries looked up at most once, for all datasets."""
+    return replace(encoder, files=remembered(encoder.files), libraries=remembered(encoder.libraries))
 
 
 def _together(failures: Sequence[ExpclipError], count: int) -> ExpclipError:

@@ -119,23 +119,23 @@ class ProcessTransport(Transport):
 
     def __init__(self, function: WorkerFunction):
         self._function = function
-        self._context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
         self._processes: dict[str, _Process] = {}
 
     @override
     def start(self, worker: str, device: str) -> None:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=_run_process, args=(self._function, device, theirs, BEAT_SECONDS), name=worker
-        )
+        ours, theirs = multiprocessing.Pipe()
+        arguments = self._function, device, theirs, BEAT_SECONDS
         if sys.platform == "linux":
-            self._context.set_forkserver_preload([*self._function.modules])
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload([*self._function.modules])
             # The server and its processes inherit that the signals are blocked. Its first answer comes after its
             # imports, so it is not waited for in here.
             with stop_signals_blocked():
                 multiprocessing.forkserver.ensure_running()
+            process = context.Process(target=_run_process, args=arguments, name=worker)
             process.start()
         else:
+            process = multiprocessing.get_context("spawn").Process(target=_run_process, args=arguments, name=worker)
             # Ctrl-C would show a traceback of a worker that is still importing.
             with stop_signals_blocked():
                 process.start()

@@ -38,7 +38,7 @@ def test_a_stop_signal_takes_effect_when_the_block_ends(raising_handlers, number
     steps = []
 
     def start_processes():
-        with stop_signals_blocked():
+        with stop_signals_blocked(forked=True):
             os.kill(os.getpid(), number)
             time.sleep(0.05)
             steps.append("end of the block")

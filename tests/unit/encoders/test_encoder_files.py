@@ -15,10 +15,10 @@ from expclip_cache.base.errors import EncoderError
 from expclip_cache.encoders import files
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.clip_files import find_clip_files
+from expclip_cache.encoders.file_hashes import file_hashes
 from expclip_cache.encoders.hashing import digest
 from expclip_cache.encoders.llm_files import find_llm_files
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
-from expclip_cache.encoders.weights import weights_sha256
 from tiny_encoders import INSTRUCTION, blip2_config, write_blip2, write_clip
 
 
@@ -30,6 +30,11 @@ def llm(
     model: str | Path, weights: Literal["pretrained", "random"] = "pretrained", revision: str | None = None
 ) -> LlmSettings:
     return LlmSettings(model=str(model), weights=weights, revision=revision, instruction=INSTRUCTION)
+
+
+def weights_sha256(settings: ClipSettings | LlmSettings) -> str | None:
+    found = file_hashes(settings)
+    return found["weights_sha256"] if found else None
 
 
 def sha256(file: Path) -> str:

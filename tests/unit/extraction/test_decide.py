@@ -12,7 +12,7 @@ from expclip_cache.extraction.decide import Request, decide, mismatch
 from expclip_cache.extraction.survey import Survey
 
 SETTINGS = {"model": "tiny", "dtype": "float16", "manifest": "m" * 64, "encoder_version": 1}
-ENCODER = {"width": 4, "weights_sha256": "w"}
+ENCODER = {"width": 4, "weights_sha256": "w", "config_sha256": "c"}
 PLAN = plan_shards(10, 4)
 
 
@@ -20,7 +20,7 @@ def request(**changes) -> Request:
     whole = Request(
         out="features/x",
         settings=SETTINGS,
-        weights="w",
+        files={"weights_sha256": "w", "config_sha256": "c"},
         libraries={"torch": "2.13.0"},
         plan=PLAN,
         shard_rows=4,
@@ -70,7 +70,8 @@ def test_in_an_empty_folder_every_shard_is_encoded():
     [
         ({"settings": SETTINGS | {"model": "other"}}, "model differs: cached 'tiny', requested 'other'"),
         ({"settings": SETTINGS | {"encoder_version": 2}}, "encoder_version differs: cached 1, requested 2"),
-        ({"weights": "v"}, "weights_sha256 differs: cached 'w', requested 'v'"),
+        ({"files": {"weights_sha256": "v"}}, "weights_sha256 differs: cached 'w', requested 'v'"),
+        ({"files": {"config_sha256": "d"}}, "config_sha256 differs: cached 'c', requested 'd'"),
         ({"plan": plan_shards(10, 5), "shard_rows": 5}, "shard_rows differs: cached 4, requested 5"),
     ],
 )
@@ -94,7 +95,7 @@ def test_a_shard_of_another_part_is_compared_too():
 
 
 def test_unknown_weights_are_not_compared():
-    assert decide(Survey(shards=shards(0, encoder={"width": 4, "weights_sha256": "?"})), request(weights=None)).keep
+    assert decide(Survey(shards=shards(0, encoder={"width": 4, "weights_sha256": "?"})), request(files=None)).keep
 
 
 def test_with_another_manifest_a_difference_in_shard_rows_is_not_mentioned():

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from expclip_cache.cache.shard_writer import write_shard
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.images import read_pixels
+from expclip_cache.encoders.images import decode_pixels, read_pixels
 from expclip_cache.extraction.encoding import encode_rows
 from expclip_cache.extraction.folder import extract
 from expclip_cache.extraction.jobs import clip_job
@@ -94,11 +95,11 @@ def test_a_complete_cache_needs_neither_images_nor_encoder(job):
 
 def test_without_the_weights_on_this_machine_they_are_not_compared(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    run_job(with_encoder(untouchable(job), weights=lambda: None), CACHE, RUN, SilentReporter())
+    run_job(with_encoder(untouchable(job), files=lambda: None), CACHE, RUN, SilentReporter())
 
 
-def test_weights_are_not_hashed_for_an_empty_folder(job):
-    run_job(with_encoder(job, weights=refuse), CACHE, RUN, SilentReporter())
+def test_files_are_not_hashed_for_an_empty_folder(job):
+    run_job(with_encoder(job, files=refuse), CACHE, RUN, SilentReporter())
 
 
 def test_decoding_workers_do_not_change_the_bytes(job, tmp_path):
@@ -202,6 +203,62 @@ def test_other_weights_are_noticed(job, images, model, tmp_path):
     )
     with pytest.raises(CacheError, match="weights_sha256 differs"):
         run_job(swapped, CACHE, RUN, SilentReporter())
+
+
+def test_images_that_are_not_those_of_the_manifest_end_the_run_by_name(job, images):
+    """Another copy of the dataset under the same root, say; features of its images must not pass as those listed."""
+    original = (images / "6.png").read_bytes()
+    (images / "6.png").write_bytes((images / "7.png").read_bytes())
+    with pytest.raises(
+        DataError,
+        match=rf"^\w+: '6\.png' \(row 6\) is not what its manifest lists: there it had {len(original)} bytes with the "
+        rf"hash \w{{32}}, now {re.escape(str(images / '6.png'))}: \d+ bytes .* Put the files of the manifest back",
+    ):
+        run_job(job, CACHE, RUN, SilentReporter())
+    (images / "6.png").write_bytes(original)
+    assert len(run_job(job, CACHE, RUN, SilentReporter())) == 10
+
+
+@pytest.mark.parametrize("change", ["broken", "there again"])
+def test_a_file_that_has_changed_is_not_recorded_as_a_bad_image(job, images, change):
+    """Neither if it can no longer be decoded, nor if there was none when the manifest was made."""
+    if change == "broken":
+        (images / "6.png").write_bytes(b"hello")
+        changed = job
+    else:
+        rows = [replace(row, bytes=0, digest=None) if row.path == "6.png" else row for row in job.manifest.rows]
+        changed = replace(job, manifest=replace(job.manifest, rows=tuple(rows)))
+    with pytest.raises(DataError, match=r"'6\.png' \(row 6\) is not what its manifest lists: there it"):
+        run_job(changed, CACHE, RUN, SilentReporter())
+
+
+def test_a_changed_frame_ends_the_run_of_clips(images, model, tmp_path):
+    rows = (ListedRow("a", -1, ("0.png", "1.png", "1.png")), ListedRow("b", -1, ("2.png", "3.png", "4.png")))
+    clips = hash_listing("clips", images, Listing(rows, ()))
+    (images / "3.png").write_bytes((images / "0.png").read_bytes())
+    with pytest.raises(DataError, match=r"clips: 'b' \(row 1\) is not .* its 3 files in "):
+        run_job(clip_job(clips, lambda: images, model, tmp_path / "clips"), CACHE, RUN, SilentReporter())
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("file", ["open_clip_config.json", "tokenizer.json"])
+def test_other_files_of_the_encoder_are_compared_as_its_weights_are(job, images, model, tmp_path, complete, file):
+    """Of a complete cache too, for which no encoder is loaded."""
+    run_job(job, CACHE, RUN, SilentReporter())
+    if not complete:
+        (job.out / INDEX).unlink()
+        (job.out / shard_name(2)).unlink()
+    copy = tmp_path / "copy"
+    shutil.copytree(model.model, copy)
+    with (copy / file).open("a") as changed:
+        changed.write("\n")
+    other = make_job(images, model.model_copy(update={"model": str(copy)}), job.out)
+    other = with_encoder(other, settings=job.encoder.settings)
+    key = "config_sha256" if "config" in file else "tokenizer_sha256"
+    with pytest.raises(CacheError, match=f"{key} differs"):
+        run_job(untouchable(other), CACHE, RUN, SilentReporter())
+    cache = run_job(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, SilentReporter())
+    assert cache.identity.encoder[key] != job.encoder.load("cpu").describe()[key]
 
 
 def test_replace_encodes_everything_again(job, images, model):
@@ -317,7 +374,7 @@ def test_parts_made_with_different_weights_never_become_one_cache(job):
         errors=tuple(shard.errors),
     )
     write_shard(job.out, block, identity, "test")
-    without_weights = with_encoder(job, weights=lambda: None)
+    without_weights = with_encoder(job, files=lambda: None)
     with pytest.raises(
         CacheError,
         match=r"shard-00002\.h5 was made with another encoder(.|\n)*weights_sha256 differs",
@@ -353,13 +410,15 @@ def test_a_damaged_manifest_beside_the_shards_is_written_again(job):
     assert files_in(job.out) == before
 
 
-def test_reasons_are_stored_short_and_without_nul_bytes(job, monkeypatch):
-    def read(path, how):
-        if path.name == "4.png":
-            raise DataError("a\0b\udcff" + "x" * 10_000)
-        return read_pixels(path, how)
+def test_reasons_are_stored_short_and_without_nul_bytes(job, images, monkeypatch):
+    fourth = (images / "4.png").read_bytes()
 
-    monkeypatch.setattr("expclip_cache.extraction.decoding.read_pixels", read)
+    def decode(content, how):
+        if content == fourth:
+            raise DataError("a\0b\udcff" + "x" * 10_000)
+        return decode_pixels(content, how)
+
+    monkeypatch.setattr("expclip_cache.extraction.decoding.decode_pixels", decode)
     reason = run_job(job, CACHE, RUN, SilentReporter()).skipped[4]
     assert reason.startswith("a\\0b\\udcffxxx")
     assert len(reason) < 600
@@ -460,15 +519,15 @@ def test_trouble_of_the_machine_ends_the_run_and_is_not_recorded_as_a_bad_image(
     job, images, tmp_path, monkeypatch, error, workers
 ):
     run_job(replace(job, out=tmp_path / "whole"), CACHE, RUN, SilentReporter())
-    opened = Image.open
+    opened = Path.open
 
     def open_or_fail(path, *args, **kwargs):
-        if error and Path(path).name == "6.png":
+        if error and path.name == "6.png":
             raise error
         return opened(path, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr("PIL.Image.open", open_or_fail)
+        patch.setattr("pathlib.Path.open", open_or_fail)
         if error is None:
             (images / "6.png").rename(tmp_path / "6.png")
         message = r"^images: '6\.png' \(row 6\) could be read when its manifest was made, but not now: .* are kept\.$"
@@ -487,12 +546,19 @@ def test_an_image_that_was_missing_when_its_manifest_was_made_is_a_skipped_row(i
     assert dict(run_job(job, CACHE, RUN, SilentReporter()).skipped) == {1: "does not exist"}
 
 
-def test_skipped_rows_are_tried_again_on_request_and_nothing_else_is(job, images, tmp_path):
+def test_skipped_rows_are_tried_again_on_request_and_nothing_else_is(job, images, tmp_path, monkeypatch):
+    """A row that an older decoder could not read, say."""
     run_job(replace(job, out=tmp_path / "whole"), CACHE, RUN, SilentReporter())
-    good = (images / "5.png").read_bytes()
-    (images / "5.png").write_bytes(b"not an image")
-    run_job(job, CACHE, RUN, SilentReporter())
-    (images / "5.png").write_bytes(good)
+    fifth = (images / "5.png").read_bytes()
+
+    def decode(content, how):
+        if content == fifth:
+            raise DataError("unknown kind of compression")
+        return decode_pixels(content, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("expclip_cache.extraction.decoding.decode_pixels", decode)
+        run_job(job, CACHE, RUN, SilentReporter())
     assert list(run_job(untouchable(job), CACHE, RUN, SilentReporter()).skipped) == [5]
     others = {path: path.stat().st_ino for path in job.out.glob("shard-*.h5") if path.name != shard_name(1)}
     retry = CACHE.model_copy(update={"retry_skipped": True})
@@ -505,16 +571,22 @@ def test_skipped_rows_are_tried_again_on_request_and_nothing_else_is(job, images
     assert "nothing to do" in reporter.lines[-1]
 
 
-def test_rows_that_still_cannot_be_read_stay_skipped(job, images):
+@pytest.fixture
+def job_with_a_bad_image(images, model, tmp_path):
     (images / "5.png").write_bytes(b"not an image")
+    return make_job(images, model, tmp_path / "out")
+
+
+def test_rows_that_still_cannot_be_read_stay_skipped(job_with_a_bad_image):
+    job = job_with_a_bad_image
     run_job(job, CACHE, RUN, SilentReporter())
     before = files_in(job.out)
     run_job(job, CACHE.model_copy(update={"retry_skipped": True}), RUN, SilentReporter())
     assert files_in(job.out) == before
 
 
-def test_images_that_are_gone_lose_no_shard_when_skipped_rows_are_tried_again(job, images, tmp_path):
-    (images / "5.png").write_bytes(b"not an image")
+def test_images_that_are_gone_lose_no_shard_when_skipped_rows_are_tried_again(job_with_a_bad_image, images, tmp_path):
+    job = job_with_a_bad_image
     run_job(job, CACHE, RUN, SilentReporter())
     before = files_in(job.out)
     images.rename(tmp_path / "away")

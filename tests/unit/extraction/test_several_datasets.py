@@ -175,9 +175,11 @@ def test_a_bad_image_ends_its_own_dataset_only(jobs, alone, good_images, good_al
 def test_a_dataset_without_a_readable_image_gets_no_index_and_the_others_do(jobs, alone, tmp_path):
     texts = tmp_path / "texts"
     texts.mkdir()
-    for row in jobs[0].manifest.rows:
+    rows = tuple(ListedRow(row.path, row.label, row.files) for row in jobs[0].manifest.rows)
+    for row in rows:
         (texts / row.path).write_text("not an image")
-    jobs[0] = replace(jobs[0], root=lambda: texts)
+    manifest = hash_listing(jobs[0].manifest.name, texts, Listing(rows, jobs[0].manifest.classes))
+    jobs[0] = replace(jobs[0], manifest=manifest, root=lambda: texts)
     with pytest.raises(DataError, match=r"photos: not one of its 10 rows .*; the first, '000\.png'"):
         run_jobs(jobs, CACHE, RUN, SilentReporter())
     found = files_of(jobs)
@@ -218,14 +220,14 @@ def test_shards_of_other_weights_end_their_own_dataset_only(jobs, alone):
     assert sorted(files_in(Path(jobs[1].out))) == ["manifest.jsonl", shard_name(0)]
 
 
-def test_weights_are_hashed_once_for_all_datasets(jobs):
+def test_files_are_hashed_once_for_all_datasets(jobs):
     hashed: list[str] = []
 
-    def weights() -> None:
+    def files() -> None:
         hashed.append("once")
 
     run_jobs(jobs, CACHE, RUN, SilentReporter())
-    run_jobs([with_encoder(untouchable(job), weights=weights) for job in jobs], CACHE, RUN, SilentReporter())
+    run_jobs([with_encoder(untouchable(job), files=files) for job in jobs], CACHE, RUN, SilentReporter())
     assert hashed == ["once"]
 
 

@@ -88,9 +88,10 @@ def _mapping(processes: int) -> Iterator[Callable[[Callable[[range], None], list
         yield map
         return
     # A forked process draws at once; another one would first import what this one has, an encoder included.
-    context = get_context("fork" if sys.platform == "linux" else None)
+    forked = sys.platform == "linux"
+    context = get_context("fork" if forked else None)
     pool = ProcessPoolExecutor(processes, context, exit_with_parent, (os.getpid(),))
-    with stop_signals_blocked():
+    with stop_signals_blocked(forked=forked):
         pool.submit(os.getpid)  # starts the processes
     try:
         yield pool.map

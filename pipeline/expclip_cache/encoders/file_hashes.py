@@ -1,4 +1,6 @@
-"""The hash of an encoder's weights, without loading the encoder."""
+"""The hashes of an encoder's files, without loading the encoder."""
+
+from collections.abc import Mapping
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.clip_files import find_clip_files
@@ -6,12 +8,12 @@ from expclip_cache.encoders.llm_files import find_llm_files
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 
-def weights_sha256(settings: ClipSettings | LlmSettings) -> str | None:
-    """What `describe()["weights_sha256"]` of the loaded encoder would be; builds no model and uses no network.
+def file_hashes(settings: ClipSettings | LlmSettings) -> Mapping[str, str | None] | None:
+    """What `describe()` of the loaded encoder would say of its files; builds no model and uses no network.
 
     Returns:
-        SHA-256 in hex (see `hashing.digest`), `files.RANDOM` for random weights, or None if the weights are not on
-        this machine.
+        `weights_sha256`, `config_sha256` and `tokenizer_sha256`: in hex, see `EncoderFiles.identity`. None if a file is
+        not on this machine.
     """
     try:
         if isinstance(settings, ClipSettings):
@@ -20,4 +22,4 @@ def weights_sha256(settings: ClipSettings | LlmSettings) -> str | None:
             files = find_llm_files(settings, local_only=True)
     except EncoderError:
         return None
-    return files.identity()["weights_sha256"]
+    return files.hashes()
