@@ -1,7 +1,7 @@
 """A fresh clone of the working tree with smaller demo sets, and one `dvc repro` in it, shared by all tests.
 
-The first run uses the real programs from the shell. What follows runs them through `PreparedPython`, unless a test says
-that it needs them as they are: because it kills one, edits the code, or takes files of the package away.
+Programs run through `PreparedPython`, unless a test says that it needs them as they are, because it kills one, edits
+the code, or takes files of the package away.
 """
 
 import json
@@ -130,7 +130,7 @@ def clone(tmp_path_factory, prepared) -> Checkout:
 @pytest.fixture(scope="session")
 def first_run_of_clone(clone) -> subprocess.CompletedProcess[str]:
     """The first `dvc repro` in the clone."""
-    return clone.as_installed.run("dvc", "repro")
+    return clone.run("dvc", "repro")
 
 
 @pytest.fixture(scope="session")

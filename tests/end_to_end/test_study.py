@@ -6,9 +6,7 @@ The encoders are tiny, of the real classes. Each addition is compared with the t
 import csv
 import re
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,19 +70,10 @@ def write_params(folder: Path, study: dict) -> None:
         YAML(typ="safe").dump(study, file)
 
 
-@contextmanager
-def changed(checkout: Checkout, change: Callable[[dict], None]) -> Iterator[subprocess.CompletedProcess[str]]:
-    """A study with other params.yaml and one `dvc repro`, while the block runs; afterwards it is as it was."""
-    path = checkout.folder / "params.yaml"
-    before = path.read_text()
-    tree = YAML(typ="safe").load(before)
+def change_params(checkout: Checkout, change: Callable[[dict], None]) -> None:
+    tree = YAML(typ="safe").load((checkout.folder / "params.yaml").read_text())
     change(tree)
     write_params(checkout.folder, tree)
-    try:
-        yield checkout.run("dvc", "repro")
-    finally:
-        path.write_text(before)
-        checkout.repro()
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +92,13 @@ def study(tmp_path_factory, prepared) -> Checkout:
     checkout.run(*COMMIT, "study")
     checkout.repro()
     return checkout
+
+
+@pytest.fixture
+def grown(study, tmp_path) -> Checkout:
+    """A copy of the finished study, to change."""
+    shutil.copytree(study.folder, tmp_path / "grown", symlinks=True)
+    return Checkout(tmp_path / "grown", study.programs)
 
 
 def score_rows(folder: Path) -> list[dict[str, str]]:
@@ -231,39 +227,42 @@ def test_the_table_lists_exactly_the_additions_made_here():
 
 
 @pytest.mark.parametrize("addition", ADDITIONS)
-def test_an_addition_makes_what_is_new_and_nothing_else(study, addition):
-    before, rows = made(study.folder), score_rows(study.folder)
-    shutil.rmtree(study.folder / "times")
-    with changed(study, ADDITIONS[addition]) as done:
-        ran = stages_run(done.stdout)
-        assert {name.partition("@")[0] for name in ran} == documented()[addition][0]
-        assert {name for name in ran if "@" in name} == ({"manifest@drawing"} if addition == "a test set" else set())
-        encoded = {}
-        for stage in {"images", "targets"} & ran:
-            bars = work_of(study, stage)
-            encoded[stage] = {what.partition(" on ")[0]: count for what, count in bars.items() if " on " in what}
-        assert {stage: work for stage, work in encoded.items() if work} == ENCODED[addition]
-        new = new_since(before, study.folder)
-        of_encoders = {place for work in ENCODED[addition].values() for place in work}
-        assert {place for place in new if not place.startswith("features/prompts")} == of_encoders | FITTED[addition]
-        measured = [int(count) for count in re.findall(r"json: (\d+) confusion matrices", done.stdout + done.stderr)]
-        files, classifiers, types = SCORED[addition]
-        assert (len(measured), sum(measured)) == (files, files * classifiers * types)
-        grown = score_rows(study.folder)
-        assert [row for row in grown if row in rows] == rows
-        assert len(grown) > len(rows)
-    assert score_rows(study.folder) == rows
+def test_an_addition_makes_what_is_new_and_nothing_else(grown, addition):
+    before, rows = made(grown.folder), score_rows(grown.folder)
+    shutil.rmtree(grown.folder / "times")
+    change_params(grown, ADDITIONS[addition])
+    done = grown.run("dvc", "repro")
+    ran = stages_run(done.stdout)
+    assert {name.partition("@")[0] for name in ran} == documented()[addition][0]
+    assert {name for name in ran if "@" in name} == ({"manifest@drawing"} if addition == "a test set" else set())
+    encoded = {}
+    for stage in {"images", "targets"} & ran:
+        bars = work_of(grown, stage)
+        encoded[stage] = {what.partition(" on ")[0]: count for what, count in bars.items() if " on " in what}
+    assert {stage: work for stage, work in encoded.items() if work} == ENCODED[addition]
+    new = new_since(before, grown.folder)
+    of_encoders = {place for work in ENCODED[addition].values() for place in work}
+    assert {place for place in new if not place.startswith("features/prompts")} == of_encoders | FITTED[addition]
+    measured = [int(count) for count in re.findall(r"json: (\d+) confusion matrices", done.stdout + done.stderr)]
+    files, classifiers, types = SCORED[addition]
+    assert (len(measured), sum(measured)) == (files, files * classifiers * types)
+    now = score_rows(grown.folder)
+    assert [row for row in now if row in rows] == rows
+    assert len(now) > len(rows)
 
 
-def test_a_study_that_shrinks_and_grows_again_encodes_nothing(study):
-    before = {path: state for path, state in made(study.folder).items() if path.startswith("features/i")}
-    rows = score_rows(study.folder)
+def test_a_study_that_shrinks_and_grows_again_encodes_nothing(grown):
+    before = {path: state for path, state in made(grown.folder).items() if path.startswith("features/i")}
+    rows, params = score_rows(grown.folder), (grown.folder / "params.yaml").read_text()
 
     def remove(tree: dict) -> None:
         del tree["backbones"]["b"]
 
-    with changed(study, remove):
-        assert {row["backbone"] for row in score_rows(study.folder)} == {"a"}
-        assert {path.name for path in (study.folder / "heads").iterdir()} == {"a"}
-    assert {path: state for path, state in made(study.folder).items() if path.startswith("features/i")} == before
-    assert score_rows(study.folder) == rows
+    change_params(grown, remove)
+    grown.repro()
+    assert {row["backbone"] for row in score_rows(grown.folder)} == {"a"}
+    assert {path.name for path in (grown.folder / "heads").iterdir()} == {"a"}
+    (grown.folder / "params.yaml").write_text(params)
+    grown.repro()
+    assert {path: state for path, state in made(grown.folder).items() if path.startswith("features/i")} == before
+    assert score_rows(grown.folder) == rows

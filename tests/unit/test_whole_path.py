@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ import tiny_encoders
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.commands.app import app
-from expclip_cache.encoders.clip import load_clip
+from expclip_cache.encoders.clip import ClipEncoder, load_clip
 from expclip_cache.heads.head_file import read_head
 from expclip_cache.heads.study import head_path
+from expclip_cache.prompts import Prompt
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings
@@ -123,26 +125,37 @@ def sampled_files(path: Path) -> list[Path]:
 
 
 def expected_confusion(
-    backbone: str, truth: dict[str, str], root: Path, classes: tuple[str, ...], head: np.ndarray | None, kind: int
+    items: list[tuple[str, np.ndarray]],
+    table: Sequence[Prompt],
+    texts: np.ndarray,
+    classes: tuple[str, ...],
+    head: np.ndarray | None,
 ) -> np.ndarray:
-    """The confusion matrix item by item as in the paper: project each frame, mean, normalise, mean similarity."""
-    clip = load_clip(load_settings().backbones[backbone], torch.device("cpu"))
-    table = prompt_table("reference", (kind,), classes)
-    project = np.eye(clip.width) if head is None else head.astype(np.float64)
-    texts = clip.encode_texts([prompt.text for prompt in table]).numpy() @ project.T
-    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    """The confusion matrix item by item as in the paper: project each frame, mean, normalise, mean similarity.
+
+    Args:
+        items: class and (f, d) features of the frames of each.
+        texts: (p, d) features of the prompts of `table`.
+    """
+    project = np.eye(texts.shape[1]) if head is None else head.astype(np.float64)
+    texts = texts @ project.T
+    texts = texts / np.linalg.norm(texts, axis=1, keepdims=True)
     matrix = np.zeros((len(classes), len(classes)), dtype=int)
-    for path, class_name in truth.items():
-        frames = [
-            np.asarray(Image.open(file).convert("RGB").resize((28, 28), Image.Resampling.BILINEAR))
-            for file in sampled_files(root / path)
-        ]
-        pixels = torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2).copy())
-        item = (clip.encode_images(pixels).numpy() @ project.T).mean(axis=0)
+    for class_name, frames in items:
+        item = (frames @ project.T).mean(axis=0)
         similar = texts @ (item / np.linalg.norm(item))
         by_class = [np.mean([s for s, p in zip(similar, table, strict=True) if p.class_name == c]) for c in classes]
         matrix[classes.index(class_name), int(np.argmax(by_class))] += 1
     return matrix
+
+
+def encoded_frames(clip: ClipEncoder, item: Path) -> np.ndarray:
+    """(f, d) features of an image or of the sampled frames of a clip."""
+    frames = [
+        np.asarray(Image.open(file).convert("RGB").resize((28, 28), Image.Resampling.BILINEAR))
+        for file in sampled_files(item)
+    ]
+    return clip.encode_images(torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2).copy())).numpy()
 
 
 def check_scores(backbone: str, name: str, truth: dict[str, str], root: Path, classes: tuple[str, ...]) -> None:
@@ -155,14 +168,15 @@ def check_scores(backbone: str, name: str, truth: dict[str, str], root: Path, cl
     results = read_score_file(score_file(backbone, name)).prompt_sets["reference"]
     fitted = {(head.head, head.seed): head.confusions for head in results.heads}
     assert fitted.keys() == {("reference", 1), ("ridge", None)}
+    clip = load_clip(load_settings().backbones[backbone], torch.device("cpu"))
+    items = [(class_name, encoded_frames(clip, root / path)) for path, class_name in truth.items()]
     for kind in (1, 5):
-        plain = expected_confusion(backbone, truth, root, classes, None, kind)
-        assert results.clip[kind].tolist() == plain.tolist()
+        table = prompt_table("reference", (kind,), classes)
+        texts = clip.encode_texts([prompt.text for prompt in table]).numpy()
+        assert results.clip[kind].tolist() == expected_confusion(items, table, texts, classes, None).tolist()
         for (head, seed), confusions in fitted.items():
             weights = read_head(head_path(head_folder(backbone, TEACHER), head, seed))
-            assert (
-                confusions[kind].tolist() == expected_confusion(backbone, truth, root, classes, weights, kind).tolist()
-            )
+            assert confusions[kind].tolist() == expected_confusion(items, table, texts, classes, weights).tolist()
 
 
 TEST_SETS = [name for name in ROOTS if name not in ("caer-s", "dfew", "mafw")] + [

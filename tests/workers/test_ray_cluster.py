@@ -128,7 +128,7 @@ COMMAND = ["extract", "--shard-rows=2", "--batch-size=3", "--dtype=float32", "--
 
 def test_a_second_command_is_refused_and_the_next_one_resumes_after_a_kill(cluster_address, images, model, tmp_path):
     out = tmp_path / "out"
-    words = [*COMMAND, "--executor=ray", "--processes=2", f"--model={model.model}", str(images), str(out)]
+    words = [*COMMAND, "--executor=ray", "--processes=1", f"--model={model.model}", str(images), str(out)]
 
     command = [sys.executable, "-m", "expclip_cache.commands.app", *words]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
