@@ -1,6 +1,7 @@
 """Memory does not grow with the number of images: measured for 1x and 10x the images, in processes of their own."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -61,7 +62,8 @@ print(json.dumps([peaks, sums]))
 
 
 def run(code, *arguments):
-    environment = {"PYTHONPATH": f"{ROOT / 'pipeline'}:{ROOT / 'tests/support'}", "OMP_NUM_THREADS": "1"}
+    paths = f"{ROOT / 'pipeline'}:{ROOT / 'tests/support'}"
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """The heads of a study: each is the one that a single fit gives, and only what is missing is fitted."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -278,7 +279,7 @@ print(sum(head.fitted for head in heads), *{name.partition(".")[0] for name in s
 def test_torch_is_not_imported_for_heads_that_are_there_and_for_ridge(caches, place):
     shutil.rmtree(place / "ridge")
     command = [sys.executable, "-c", KEEP, *map(str, caches), str(place)]
-    path = {"PYTHONPATH": f"{Path(tiny_study.__file__).parent}"}
+    path = {**os.environ, "PYTHONPATH": f"{Path(tiny_study.__file__).parent}"}
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True, env=path)
     count_of_fitted, *modules = done.stdout.split()
     assert int(count_of_fitted) == 1

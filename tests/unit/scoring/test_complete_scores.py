@@ -1,5 +1,6 @@
 """The scores of a study: confusion matrices against plain cosines, and only what is missing is measured."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -328,7 +329,7 @@ print(measured, *{name.partition(".")[0] for name in sys.modules})
 def test_scores_that_are_there_need_neither_faiss_nor_torch(place, complete):
     heads = [f"{head.teacher}|{head.head}|{head.seed or ''}|{head.path}" for head in place.heads]
     command = [sys.executable, "-c", KEEP, str(place.folder), *heads]
-    path = {"PYTHONPATH": f"{Path(tiny_scores.__file__).parent}:{Path(__file__).parent}"}
+    path = {**os.environ, "PYTHONPATH": f"{Path(tiny_scores.__file__).parent}:{Path(__file__).parent}"}
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True, env=path)
     measured, *modules = done.stdout.split()
     assert measured == "0"
