@@ -78,18 +78,6 @@ def test_dvc_shows_the_metrics_and_plots(clone, first_run):
         assert title in page
 
 
-def test_another_learning_rate_runs_no_encoder_and_fits_no_other_head(clone, first_run):
-    before, ridge = clone.results(), clone.folder / "heads/demo-clip/demo-llm/ridge/closed-form.safetensors"
-    fitted = ridge.stat().st_mtime_ns
-    clone.edit(r"lr: \S+", "lr: 0.5")
-    assert stages_run(clone.repro()) == {"heads", "scores", "report"}
-    assert clone.results() != before
-    assert ridge.stat().st_mtime_ns == fitted
-    clone.edit(r"lr: \S+", "lr: 0.03")
-    clone.repro()
-    assert clone.results() == before
-
-
 def test_another_prompt_set_or_an_edited_prompt_file_runs_no_image_encoder(clone, first_run):
     before = clone.results()
     clone.edit(r" set: \S+", " set: prompts/example.yaml")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from end_to_end.conftest import COMMIT, ROOT, Checkout
+from end_to_end.conftest import COMMIT, ROOT, Checkout, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -42,9 +42,13 @@ def experiment_checkout(clone: Checkout, folder: Path) -> Checkout:
 
 def check_commands(checkout: Checkout) -> None:
     """Run every command of the page in order and check that it shows what the page says."""
-    shown = {}
+    ridge = checkout.folder / "heads/demo-clip/demo-llm/ridge/closed-form.safetensors"
+    fitted, shown = ridge.stat().st_mtime_ns, {}
     for command in documented():
         shown[command] = shell(checkout, command)
+        if command.startswith("dvc exp run"):
+            assert stages_run(shown[command]) == {"heads", "scores", "report"}
+            assert ridge.stat().st_mtime_ns == fitted
     (difference,) = [text for command, text in shown.items() if command.startswith("dvc metrics diff")]
     head = "demo-clip.demo-llm.contrastive"
     numbers = ("uar", "gain", "std", "test_sets.demo-clean", "test_sets.demo-clips")

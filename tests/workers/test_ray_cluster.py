@@ -84,12 +84,6 @@ def test_an_output_folder_that_the_workers_do_not_share_is_refused(connected, im
         run_job(job, CACHE, settings, SilentReporter())
 
 
-def test_a_bad_image_ends_the_job_with_one_line(connected, images, model, tmp_path):
-    job, cache = image_job(images, model, tmp_path / "out"), CACHE.model_copy(update={"on_bad_image": "fail"})
-    with pytest.raises(DataError, match=r"^faces: '005\.png' \(row 5\) cannot be read: .*finished shards are kept\.$"):
-        run_job(job, cache, ON_RAY.model_copy(update={"processes": 1}), SilentReporter())
-
-
 def test_several_datasets_share_the_workers(connected, images, model, reference_of_three, tmp_path):
     jobs, notes = image_and_clip_jobs(images, model, tmp_path / "out"), tmp_path / "notes"
     notes.mkdir()

@@ -1,5 +1,6 @@
 """How every command and stage ends: user errors without a traceback, and a clear last line when it is stopped."""
 
+import errno
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,13 +14,28 @@ from expclip_cache.base.printable import printable
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
+ADVICE = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space",
+    errno.EFBIG: "Raise the limit on the size of files",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "Raise the limit on open files",
+    errno.EACCES: "Make it accessible",
+    errno.EPERM: "Make it accessible",
+    errno.EROFS: "Make it writable",
+    errno.EIO: "Check the disk or the network",
+    errno.ESTALE: "Check the disk or the network",
+}
+"""What to do about an error of the system."""
+
+
 @contextmanager
 def handle_errors() -> Iterator[None]:
     """Print errors that the user can fix as one message, and set the exit code.
 
-    The exit code is 1 after an `ExpclipError`, 130 after Ctrl-C and 143 after SIGTERM. Any other exception is a bug of
-    ours and keeps its traceback. Every command and stage enters here before it loads torch, so idle threads are told to
-    sleep here too.
+    The exit code is 1 after an `ExpclipError`, an error of the system on a file and lack of memory, 130 after Ctrl-C
+    and 143 after SIGTERM. Any other exception is a bug of ours and keeps its traceback. Every command and stage enters
+    here before it loads torch, so idle threads are told to sleep here too.
     """
     let_idle_threads_sleep()
     arrived: list[int] = []
@@ -46,10 +62,25 @@ def handle_errors() -> Iterator[None]:
         # Compiled code that a signal interrupts may replace our exception by one of its own.
         if arrived:
             _end_stopped(arrived[0])
-        if not isinstance(error, ExpclipError):
+        line = str(error) if isinstance(error, ExpclipError) else _of_the_machine(error)
+        if not line:
             raise
-        _print_last_line(f"error: {error}")
+        _print_last_line(f"error: {line}")
         raise SystemExit(1) from None
+
+
+def _of_the_machine(error: Exception) -> str:
+    """Trouble of the machine on one line; empty if the error is of another kind."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory. Free some, then run the same command again: finished work is kept."
+    # A closed pipe is no error: `expclip-cache inspect | head`.
+    if not isinstance(error, OSError) or error.errno is None or error.errno == errno.EPIPE:
+        return ""
+    if error.filename is None and error.errno not in ADVICE:
+        return ""
+    where = "" if error.filename is None else f"{error.filename}: "
+    advice = ADVICE.get(error.errno, "Repair that")
+    return f"{where}{error.strerror}. {advice}, then run the same command again: finished work is kept."
 
 
 def _end_stopped(number: int) -> NoReturn:

@@ -5,6 +5,14 @@ from typing import Any
 
 from expclip_cache.base.errors import SettingsError
 
+MAX_BYTES = 1024**2
+"""Largest file that is read: 10,000 prompts, or a study of thousands of entries."""
+
+MAX_VALUES = 200_000
+"""Most values of a file, each counted as often as aliases repeat it: a few lines can stand for billions."""
+
+MAX_DEPTH = 50
+
 
 def load_yaml(path: Path, if_missing: str = "") -> Any:
     """Load a YAML file as YAML 1.2, the version that DVC uses (`1e-3` is a number).
@@ -13,13 +21,35 @@ def load_yaml(path: Path, if_missing: str = "") -> Any:
         if_missing: advice to append to the error if the file cannot be read.
 
     Raises:
-        SettingsError: the file cannot be read or is not valid YAML.
+        SettingsError: the file cannot be read, is not valid YAML, or is larger than any settings are.
     """
     from ruamel.yaml import YAML, YAMLError
 
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise SettingsError(f"{path}: is larger than {MAX_BYTES:,} bytes, so it is not read.")
+        tree = YAML(typ="safe").load(raw.decode("utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}). {if_missing}".rstrip()) from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is not valid YAML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: is nested too deeply to be read.") from None
+    if _count(tree, 0) > MAX_VALUES:
+        raise SettingsError(f"{path}: has more than {MAX_VALUES:,} values, or more than {MAX_DEPTH} levels.")
+    return tree
+
+
+def _count(tree: Any, depth: int) -> int:
+    """How many values a tree has; stops counting soon after `MAX_VALUES`."""
+    if depth > MAX_DEPTH:
+        return MAX_VALUES + 1
+    members = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    count = 1
+    for member in members:
+        count += _count(member, depth + 1)
+        if count > MAX_VALUES:
+            break
+    return count

@@ -1,7 +1,7 @@
 """Write a feature cache: rows in, whole shards out, the index last."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ from expclip_cache.cache.lock import Claim, writing
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.shard import ShardEntry
 from expclip_cache.cache.shard_writer import ShardWriter
+from expclip_cache.cache.stores.folder import Folder
 from expclip_cache.cache.stores.store import Store, store_at
 from expclip_cache.datasets import HEADER_BYTES, UNLABELLED, Manifest, recorded_sha256, write_manifest
 
@@ -99,6 +100,7 @@ class CacheWriter:
         self._added = 0
         self._complete: FeatureCache | None = None
         self._open = ExitStack()
+        self._prove_lease: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         """Lock the cache.
@@ -108,7 +110,7 @@ class CacheWriter:
         """
         with ExitStack() as stack:
             self.claim = stack.enter_context(writing(self.store.folder, self._part))
-            stack.enter_context(self.store.leased(self._part))
+            self._prove_lease = stack.enter_context(self.store.leased(self._part))
             own = None if self._part is None else [shard_name(number) for number in self._part]
             self.store.remove_temporaries(own)
             with self.claim.index():
@@ -232,6 +234,8 @@ class CacheWriter:
             self._remove_other_shards()
             self.put_manifest()
         with self.claim.index():
+            self._prove_lease()
+            self._refuse_replaced_shards(entries)
             write_index(
                 self.store.folder,
                 entries[0].identity,
@@ -245,6 +249,29 @@ class CacheWriter:
             self.store.put(INDEX)
         self._complete = FeatureCache(self.store)
         return self._complete
+
+    def _refuse_replaced_shards(self, entries: Sequence[ShardEntry]) -> None:
+        """The index must list what is there. In a folder the kernel's lock sees to that.
+
+        Raises:
+            CacheError: another process has replaced or removed a shard of a remote cache.
+        """
+        if isinstance(self.store, Folder):
+            return
+
+        def is_there(entry: ShardEntry) -> bool:
+            try:
+                return self.store.proved(shard_name(entry.number)) == entry
+            except CacheError:
+                return False
+
+        changed = [entry for entry, same in zip(entries, self.store.each(is_there, entries), strict=True) if not same]
+        if changed:
+            raise CacheError(
+                f"{self.store}: {shard_name(changed[0].number)} is not what this process put there or found "
+                f"({len(changed)} of {len(entries)} shards are not), so no index was written: another process has been "
+                "at work here. Run the same command again: it keeps what is as requested."
+            )
 
     def _write_full_shards(self, *, rest: bool = False) -> None:
         """Write the pending rows as shards; those that fill none stay pending, unless it is the end."""

@@ -3,6 +3,7 @@
 import typer
 
 from expclip_cache.commands.compare import compare_results
+from expclip_cache.commands.doctor import doctor
 from expclip_cache.commands.extract import extract
 from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
@@ -39,6 +40,7 @@ for command in (
     compare_results,
     import_head,
     export_head,
+    doctor,
 ):
     app.command()(command)
 

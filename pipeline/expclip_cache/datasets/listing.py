@@ -8,7 +8,7 @@ UNLABELLED = -1
 """The label of a row whose class is unknown or not used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ListedRow:
     """One image or clip.
 

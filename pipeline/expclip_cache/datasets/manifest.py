@@ -5,23 +5,28 @@ same on every machine and can be used on machines without the raw data.
 """
 
 import hashlib
+import io
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from expclip_cache.base import DataError, write_atomically
+from expclip_cache.base import DataError, atomic_file
 from expclip_cache.datasets.listing import UNLABELLED
 
 FORMAT = "expclip-cache manifest 1"
+
+ROWS_AT_ONCE = 4096
 
 HEADER_BYTES = 1 << 20
 """How many bytes of a manifest file to read to be sure of having its header line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """One image or clip.
 
@@ -58,9 +63,14 @@ class Manifest:
     def sha256(self) -> str:
         """Identity of the content: classes and rows, independent of the dataset's name and location."""
         digest = hashlib.sha256(_line({"classes": self.classes}))
-        for row in self.rows:
-            digest.update(_line(_row_to_json(row)))
+        for lines in self._lines():
+            digest.update(lines)
         return digest.hexdigest()
+
+    def _lines(self) -> Iterator[bytes]:
+        """The rows as lines of the file, some thousands at a time: there may be millions."""
+        for start in range(0, len(self.rows), ROWS_AT_ONCE):
+            yield "".join(map(_row_line, self.rows[start : start + ROWS_AT_ONCE])).encode("ascii")
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -74,7 +84,10 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "sha256": manifest.sha256,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, b"".join([_line(header), *(_line(_row_to_json(row)) for row in manifest.rows)]))
+    with atomic_file(path) as temporary, temporary.open("xb") as file:
+        file.writelines(chain([_line(header)], manifest._lines()))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -102,8 +115,8 @@ def parse_manifest(raw: bytes, path: Path | str) -> Manifest:
         DataError: it is not a manifest, its rows do not match the hash in its header, or it is inconsistent.
     """
     try:
-        first, *lines = raw.splitlines()
-        header = json.loads(first)
+        lines = io.BytesIO(raw)
+        header = json.loads(next(lines, b""))
         if header["format"] != FORMAT:
             raise DataError(f"{path}: expected the format {FORMAT!r}, found {header['format']!r}.")
         rows = tuple(_row_from_json(json.loads(line)) for line in lines)
@@ -146,9 +159,11 @@ def inconsistency(manifest: Manifest) -> str | None:
     for number, row in enumerate(manifest.rows):
         if type(row.label) is not int or not UNLABELLED <= row.label < classes:
             return f"row {number} ({row.path!r}) has the label {row.label!r}, but there are {classes} classes"
+        if type(row.bytes) is not int or row.bytes < 0:
+            return f"row {number} ({row.path!r}) has {row.bytes!r} bytes"
         if len(row.files) != manifest.frames or not row.files:
             return f"row {number} ({row.path!r}) has {len(row.files)} frames, but other rows have {manifest.frames}"
-        for name in {row.path, *row.files}:
+        for name in (row.path,) if row.files == (row.path,) else {row.path, *row.files}:
             if reason := _invalid_path(name):
                 return f"row {number}: the path {name!r} {reason}"
         first = first_row.setdefault(row.path, number)
@@ -163,7 +178,7 @@ def _invalid_path(name: object) -> str | None:
         return "is not a name"
     if "\0" in name:
         return "contains a NUL character"
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+    if name.startswith("/") or ".." in name.split("/"):
         return "points outside the dataset's folder"
     try:
         os.fsencode(name)
@@ -172,9 +187,11 @@ def _invalid_path(name: object) -> str | None:
     return None
 
 
-def _row_to_json(row: ManifestRow) -> dict[str, Any]:
-    item = {"path": row.path, "label": row.label, "bytes": row.bytes, "xxh3_128": row.digest}
-    return item if row.files == (row.path,) else item | {"files": row.files}
+def _row_line(row: ManifestRow) -> str:
+    """What `_line` would make of the row, several times as fast."""
+    size, label, path, digest = map(json.dumps, (row.bytes, row.label, row.path, row.digest))
+    files = "" if row.files == (row.path,) else f'"files":{json.dumps(row.files, separators=(",", ":"))},'
+    return f'{{"bytes":{size},{files}"label":{label},"path":{path},"xxh3_128":{digest}}}\n'
 
 
 def _row_from_json(item: dict[str, Any]) -> ManifestRow:

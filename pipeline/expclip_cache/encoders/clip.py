@@ -15,6 +15,9 @@ from expclip_cache.encoders.images import Preprocess, preprocess, to_float
 from expclip_cache.encoders.libraries import clip_libraries, loaded_libraries
 from expclip_cache.encoders.settings import ClipSettings
 
+MAX_LETTERS = 100
+"""Letters of a token at most, more than any has."""
+
 TEXT_BATCH = 256
 """Prompts per forward pass of the text tower."""
 
@@ -98,6 +101,13 @@ class ClipEncoder:
 
     def _tokens(self, texts: list[str]) -> torch.Tensor:
         """(p, context) token ids. open_clip truncates long prompts silently; here they are an error."""
+        for text in texts:
+            # Tokenizing a text of megabytes takes minutes, only to find that it is too long.
+            if len(text) > MAX_LETTERS * self.context_length:
+                raise EncoderError(
+                    f"backbone: a prompt of {len(text):,} letters is longer than the {self.context_length} tokens of "
+                    f"its context: {text[:60]!r} ..."
+                )
         tokens = self._tokenizer(texts, context_length=self.context_length)
         if int(tokens.max()) >= self._vocabulary:
             raise EncoderError(

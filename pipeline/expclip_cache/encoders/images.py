@@ -29,6 +29,9 @@ MAX_PIXELS = 200_000_000
 MAX_BYTES = 1024**3
 """Largest file that is read, in bytes: an image of `MAX_PIXELS` without any compression has fewer."""
 
+BLOCK = 1 << 20
+"""Pixels whose values are converted at once."""
+
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are decoded, whatever a file is called. Others of its plugins start programs
 (Ghostscript for PostScript) or are rarely tested."""
@@ -177,9 +180,15 @@ def _one_line_errors(source: object) -> Iterator[None]:
 def _rgb(image: Image.Image) -> Image.Image:
     """To 8-bit RGB. 16-bit and 32-bit grey is scaled; Pillow's own conversion would clip it to white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image)
         top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0.0)), 1.0)
-        image = Image.fromarray((values.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
+        grey = np.empty(values.shape, dtype=np.uint8)
+        # Some rows at a time: the intermediate numbers take eight times the memory of the image.
+        step = max(1, BLOCK // max(1, image.width))
+        for start in range(0, len(values), step):
+            block = values[start : start + step].astype(np.float64)
+            grey[start : start + step] = (block.clip(0, top) * (255.0 / top)).round()
+        image = Image.fromarray(grey)
     return image.convert("RGB")
 
 
@@ -192,9 +201,14 @@ def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
     else:
         short = min(image.size)
         wide, high = (max(size, int(size * side / short)) for side in image.size)
-        image = image.resize((wide, high), resample)
         left, top = round((wide - size) / 2), round((high - size) / 2)
-        image = image.crop((left, top, left + size, top + size))
+        if wide * high > MAX_PIXELS:
+            # Thousands of times as long as wide. Only what the crop keeps is scaled; the whole would need gigabytes.
+            across, down = image.width / wide, image.height / high
+            box = (left * across, top * down, (left + size) * across, (top + size) * down)
+            image = image.resize((size, size), resample, box)
+        else:
+            image = image.resize((wide, high), resample).crop((left, top, left + size, top + size))
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 

@@ -60,7 +60,7 @@ class LlmSettings(Section):
     model: str = "demo"
     weights: Literal["pretrained", "random"] = "pretrained"
     revision: str | None = None
-    instruction: str = INSTRUCTION
+    instruction: Annotated[str, Field(max_length=10_000)] = INSTRUCTION
     mode: Literal["eval", "dropout"] = "eval"
     draws: Annotated[int, Field(ge=1)] = 1
     preprocess: Literal["reference", "clip"] = "reference"

@@ -6,22 +6,25 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from expclip_cache.base import DataError, FileAccessError, LostWorkerError, exit_with_parent, stop_signals_blocked
 from expclip_cache.datasets import Manifest, ManifestRow, RowContent
 from expclip_cache.encoders import Preprocess, decode_pixels, give_back_freed_memory, read_file
+from expclip_cache.extraction.batch import SHARED_MEMORY, Batch, PipedBatch, free_shared_memory
 from expclip_cache.extraction.kept_pixels import KeptPixels
+
+AHEAD = 2
+"""Batches that each worker decodes ahead."""
 
 STALL_SECONDS = 300
 """A worker that delivers nothing for this long counts as hung (a dead network share, say)."""
@@ -41,34 +44,17 @@ class Images:
     keep_in: Path | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Decoded rows of one dataset.
+class _Decoder(Dataset[Batch | PipedBatch]):
+    """Maps rows of a dataset to what is decoded from them; runs inside the workers.
 
     Attributes:
-        rows: n consecutive manifest rows.
-        pixels: (n, f, 3, size, size) uint8; zeros where a row could not be read.
-        errors: n reasons, empty where the row is good.
-        failure: why decoding cannot continue; the other fields mean nothing then.
+        ahead: batches that may be on their way at once.
     """
 
-    rows: range
-    pixels: torch.Tensor
-    errors: tuple[str, ...]
-    failure: str = ""
+    def __init__(self, images: Sequence[Images], how: Preprocess, kept: Sequence[KeptPixels | None], ahead: int):
+        self.images, self.how, self.kept, self.ahead = images, how, kept, ahead
 
-    def pin_memory(self) -> "Batch":
-        """The same batch in page-locked memory (called by torch's loader)."""
-        return replace(self, pixels=self.pixels.pin_memory())
-
-
-class _Decoder(Dataset[Batch]):
-    """Maps rows of a dataset to what is decoded from them; runs inside the workers."""
-
-    def __init__(self, images: Sequence[Images], how: Preprocess, kept: Sequence[KeptPixels | None]):
-        self.images, self.how, self.kept = images, how, kept
-
-    def __getitem__(self, place: tuple[int, range]) -> Batch:
+    def __getitem__(self, place: tuple[int, range]) -> Batch | PipedBatch:
         dataset, rows = place
         size = self.how.size
         pixels = np.zeros((len(rows), self.images[dataset].manifest.frames, 3, size, size), dtype=np.uint8)
@@ -79,7 +65,9 @@ class _Decoder(Dataset[Batch]):
         except DataError as error:
             # As a value: an exception would reach the client wrapped in the loader's own words.
             failure = str(error)
-        return Batch(rows, torch.from_numpy(pixels), tuple(errors), failure)
+        piped = PipedBatch(rows, pixels, tuple(errors), failure)
+        # Torch hands over its tensors in shared memory, and a process that finds none is killed without a word.
+        return piped if pixels.nbytes * self.ahead > free_shared_memory() else piped.in_memory
 
     def _decode(self, dataset: int, row_id: int, pixels: np.ndarray) -> str:
         """Fill (f, 3, size, size) with the row's frames; returns the reason if one cannot be read.
@@ -160,6 +148,7 @@ def decode_batches(
     *,
     workers: int,
     pin: bool,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Iterator[Batch]]:
     """Decode batches in order, `workers` processes ahead (0: in this process), while the block runs.
 
@@ -169,9 +158,10 @@ def decode_batches(
         images: of each dataset.
         batches: place in `images` and rows of each; taken one by one, a little ahead of the decoding, so they may be
             computed late.
+        say: told if shared memory is scarce.
 
     Raises:
-        DataError: decoded images cannot be kept.
+        DataError: decoded images cannot be kept, or no process can be started.
         LostWorkerError: a worker died or hung; the message says which and what to do.
     """
     kept = [KeptPixels(each.keep_in, each.manifest, how) if each.keep_in else None for each in images]
@@ -180,12 +170,12 @@ def decode_batches(
     ahead: deque[int] = deque()
     options: dict[str, Any] = {}
     if workers:
-        options = {"prefetch_factor": 2, "worker_init_fn": partial(_begin_worker, os.getpid())}
+        options = {"prefetch_factor": AHEAD, "worker_init_fn": partial(_begin_worker, os.getpid())}
         if sys.platform == "linux":
             # A forked process decodes at once; another one would first import what this one has, an encoder included.
             options["multiprocessing_context"] = "fork"
     loader = DataLoader(
-        _Decoder(images, how, kept),
+        _Decoder(images, how, kept, AHEAD * workers),
         batch_size=None,
         sampler=_noted(batches, ahead),
         num_workers=workers,
@@ -197,9 +187,9 @@ def decode_batches(
     try:
         # What runs around a fork swallows a KeyboardInterrupt, so signals wait until the workers are there.
         with stop_signals_blocked(forked=sys.platform == "linux"):
-            batches_in_order = iter(loader)
+            batches_in_order = _started(loader)
             children += [child for child in multiprocessing.active_children() if child not in before]
-        yield _watched(batches_in_order, children, ahead)
+        yield _in_memory(_watched(batches_in_order, children, ahead), say)
     except _StalledError:
         raise _lost(images, ahead, f"delivered nothing for {STALL_SECONDS} s") from None
     except RuntimeError as error:
@@ -211,6 +201,32 @@ def decode_batches(
         _kill(children)
         for file in filter(None, kept):
             file.close()
+
+
+def _started(loader: "DataLoader[Batch | PipedBatch]") -> Iterator[Batch | PipedBatch]:
+    try:
+        return iter(loader)
+    except OSError as error:
+        raise DataError(
+            f"no decoding process can be started ({error.strerror}; {SHARED_MEMORY} must be writable). Repair that, or "
+            "decode in the encoder's own process: run.workers: 0."
+        ) from None
+
+
+def _in_memory(batches: Iterator[Batch | PipedBatch], say: Callable[[str], None]) -> Iterator[Batch]:
+    told = False
+    for batch in batches:
+        if isinstance(batch, Batch):
+            yield batch
+            continue
+        if not told:
+            free, each = free_shared_memory() / 1e6, batch.pixels.nbytes / 1e6
+            say(
+                f"{SHARED_MEMORY} has {free:.0f} MB left, too little for several batches of {each:.0f} MB, so they "
+                "take a slower way. In a container, give it more: docker run --shm-size=2g."
+            )
+        told = True
+        yield batch.in_memory
 
 
 def _noted(batches: Iterable[tuple[int, range]], ahead: deque[int]) -> Iterator[tuple[int, range]]:
@@ -240,7 +256,9 @@ class _StalledError(Exception):
     """No batch came in time."""
 
 
-def _watched(batches: Iterator[Batch], workers: Sequence[BaseProcess], ahead: deque[int]) -> Iterator[Batch]:
+def _watched(
+    batches: Iterator[Batch | PipedBatch], workers: Sequence[BaseProcess], ahead: deque[int]
+) -> Iterator[Batch | PipedBatch]:
     """The batches, each no longer `ahead`; if one does not come in time, the workers are killed, which ends any wait.
 
     Torch's own time limit does not cover the moment in which a tensor is handed over.

@@ -17,7 +17,8 @@ import torch
 from expclip_cache.base import DataError, EncoderError, ExpclipError, LostWorkerError
 from expclip_cache.cache import Block, CacheSettings
 from expclip_cache.datasets import Manifest
-from expclip_cache.extraction.decoding import Batch, Images, decode_batches, plan_batches
+from expclip_cache.extraction.batch import Batch
+from expclip_cache.extraction.decoding import Images, decode_batches, plan_batches
 from expclip_cache.extraction.encoding import encode_rows
 from expclip_cache.extraction.jobs import Encoder
 from expclip_cache.extraction.tasks import ShardTask
@@ -71,7 +72,9 @@ class EncodingLoop:
         how, pin = self.encoder.preprocess, self.encoder.device.type == "cuda"
         written: Future[None] | None = None
         with (
-            decode_batches(self.images, how, self._batches(shards), workers=self.decoders, pin=pin) as decoded,
+            decode_batches(
+                self.images, how, self._batches(shards), workers=self.decoders, pin=pin, say=self.worker.say
+            ) as decoded,
             ThreadPoolExecutor(1, "shard-writer") as background,
         ):
             while (block := self._next_block(decoded)) is not None:

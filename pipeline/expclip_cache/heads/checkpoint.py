@@ -9,6 +9,9 @@ import numpy as np
 from expclip_cache.base import DataError, write_atomically
 from expclip_cache.heads.head_file import KEY
 
+MAX_VALUES = 1 << 28
+"""Largest matrix that is read: 16,384 x 16,384, several times the largest encoders."""
+
 
 def read_checkpoint(path: Path) -> np.ndarray:
     """W (t, d) float32 of a checkpoint. Nothing in the file is executed.
@@ -18,6 +21,8 @@ def read_checkpoint(path: Path) -> np.ndarray:
     """
     import torch
 
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is not a file.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -34,6 +39,13 @@ def read_checkpoint(path: Path) -> np.ndarray:
     found = state.get(KEY) if isinstance(state, dict) else None
     if not isinstance(found, torch.Tensor) or found.ndim != 2 or found.layout != torch.strided:
         raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {_content(state)}.")
+    # A tensor may be a view that repeats a few stored numbers; copied, it would have its full size.
+    stored = found.untyped_storage().nbytes() // found.element_size()
+    if found.numel() > min(stored, MAX_VALUES):
+        raise DataError(
+            f"{path}: {KEY!r} is {found.shape[0]} x {found.shape[1]}, of which the file has {stored} numbers; expected "
+            f"all of them, and at most {MAX_VALUES:,}."
+        )
     weights = found.detach().to(torch.float32).numpy()
     if not np.isfinite(weights).all():
         raise DataError(f"{path}: {KEY!r} has values that are not finite. Its training diverged; use another one.")

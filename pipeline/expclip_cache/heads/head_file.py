@@ -41,16 +41,24 @@ def read_head(path: Path) -> np.ndarray:
     """W (t, d) float32.
 
     Raises:
-        DataError: the file is missing, is not a safetensors file, does not hold exactly one matrix `mlp.weight`, or
-            the content does not match the checksum that the file records.
+        DataError: the file is missing, is not a safetensors file, does not hold exactly one matrix `mlp.weight` of
+            finite float16, float32 or float64 numbers, or the content does not match the checksum that the file
+            records.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    if not path.exists():
+        raise DataError(f"{path}: no such head. Train it first (dvc repro).")
+    if not path.is_file():
+        raise DataError(f"{path}: is not a file.")
     try:
         tensors = load_file(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such head. Train it first (dvc repro).") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        # NumPy has neither bfloat16 nor the 8-bit types.
+        raise DataError(
+            f"{path}: has numbers of a type that heads do not have ({error}). Convert it to float32 first."
+        ) from None
     except (SafetensorError, OSError) as error:
         raise DataError(
             f"{path}: is not a safetensors file ({error}). Torch checkpoints: `expclip-cache import-head`."
@@ -62,7 +70,10 @@ def read_head(path: Path) -> np.ndarray:
     recorded = record.pop(CHECKSUM, None)
     if recorded is not None and recorded != _checksum(tensors[KEY], record):
         raise DataError(f"{path}: does not match its own checksum; the file is damaged. Fit the head again.")
-    return tensors[KEY].astype(np.float32)
+    weights = tensors[KEY].astype(np.float32)
+    if not np.isfinite(weights).all():
+        raise DataError(f"{path}: {KEY!r} has values that are not finite. Its training diverged; use another one.")
+    return weights
 
 
 def read_record(path: Path) -> dict[str, Json]:

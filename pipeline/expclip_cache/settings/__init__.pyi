@@ -1,3 +1,4 @@
+from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .old_features import old_feature_moves as old_feature_moves
 from .paths import HEAD_RESULTS as HEAD_RESULTS

@@ -65,7 +65,8 @@ class Settings(Section):
             _refuse_unknown(f"heads.{name}.backbones", head.backbones, "backbones", backbones)
             _refuse_unknown(f"heads.{name}.teachers", head.teachers, "teachers", teachers)
         for name, prompts in self.prompts.items():
-            if prompts.is_file and Path(prompts.set).parts[:1] != ("prompts",):
+            parts = Path(prompts.set).parts
+            if prompts.is_file and (parts[:1] != ("prompts",) or ".." in parts):
                 raise ValueError(
                     f"prompts.{name}.set is {prompts.set!r}, but DVC tracks only the folder prompts/; "
                     "move the file there"

@@ -1,5 +1,7 @@
 import os
+import resource
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,49 @@ def test_idle_threads_sleep_unless_the_user_says_otherwise(monkeypatch, given, u
         monkeypatch.setenv("OMP_WAIT_POLICY", given)
     with handle_errors():
         assert os.environ["OMP_WAIT_POLICY"] == used
+
+
+def write_to_a_full_disk():
+    Path("/dev/full").write_text("x" * 100_000)
+
+
+def open_too_many_files():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20, limits[1]))
+    files = []
+    try:
+        files += [Path("/dev/null").open() for _ in range(100)]  # noqa: SIM115
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def allocate_too_much():
+    bytearray(1 << 60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize(
+    ("fail", "message"),
+    [
+        (write_to_a_full_disk, "No space left on device. Free some space"),
+        (open_too_many_files, "/dev/null: Too many open files. Raise the limit on open files (ulimit -n)"),
+        (lambda: Path("/proc/nowhere/x").read_text(), "/proc/nowhere/x: No such file or directory. Repair that"),
+        (lambda: Path("/").read_text(), "/: Is a directory. Repair that"),
+        (allocate_too_much, "there is not enough memory. Free some"),
+    ],
+)
+def test_trouble_of_the_machine_is_one_message(capsys, fail, message):
+    with pytest.raises(SystemExit) as ended, handle_errors():
+        fail()
+    assert ended.value.code == 1
+    rest = "finished work is kept."
+    assert capsys.readouterr().err == f"error: {message}, then run the same command again: {rest}\n"
+
+
+def test_a_closed_pipe_is_not_an_error_of_ours():
+    """Typer ends the command quietly: `expclip-cache inspect features/x | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError), handle_errors():
+        os.write(writing, b"x")
+    os.close(writing)

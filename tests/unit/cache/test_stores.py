@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ from expclip_cache.cache.stores.lease import LEASES, LENGTH, _sign
 from expclip_cache.cache.stores.remote import MIRROR_VARIABLE, Remote
 from expclip_cache.cache.stores.store import store_at
 from expclip_cache.cache.verify import repair
+from expclip_cache.cache.writer import CacheWriter
 from expclip_cache.commands.app import app
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
@@ -154,8 +156,9 @@ def test_only_missing_shards_are_encoded_and_the_others_are_proved_by_a_few_shor
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == before
     assert [name for name in written if not name.startswith(".")] == [shard_name(2), INDEX]
-    headers = [name for name, start in read if name.startswith("shard-") and start == 0]
-    assert sorted(set(headers)) == [shard_name(0), shard_name(1)]
+    headers = Counter(name for name, start in read if name.startswith("shard-") and start == 0)
+    # Once to find them, and all of them once more before the index is put.
+    assert headers == {shard_name(0): 2, shard_name(1): 2, shard_name(2): 1}
 
 
 def test_a_shard_that_was_written_but_not_put_is_put_and_not_encoded_again(job, address):
@@ -480,3 +483,36 @@ def test_no_partial_file_is_ever_visible_in_a_store_without_atomic_puts(job, tmp
     run_job(job, CACHE, RUN, SilentReporter())
     run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
     assert visible(address) == files_in(job.out)
+
+
+@pytest.mark.parametrize("lease_is_checked", [True, False])
+def test_a_writer_that_slept_while_another_machine_replaced_the_cache_writes_no_index(
+    job, address, tmp_path, monkeypatch, lease_is_checked
+):
+    """Neither its lease nor the shards are what they were; each of the two checks finds it."""
+    finish, asleep = CacheWriter.finish, []
+    settings = {**job.encoder.settings, "preprocess": "clip"}
+    other = with_encoder(replace(job, out=address), settings=settings)
+
+    def sleep_first(self):
+        if not asleep:
+            asleep.append(True)
+            filesystem, root = fsspec.url_to_fs(address)
+            (mine,) = Remote(address).leases()
+            lease = json.loads(filesystem.cat_file(f"{root}/{LEASES}/{mine}"))
+            expired = json.dumps(lease | {"signed": time.time() - 400, "host": "asleep"})
+            filesystem.pipe_file(f"{root}/{LEASES}/{mine}", expired.encode())
+            with monkeypatch.context() as patch:
+                patch.setenv(MIRROR_VARIABLE, str(tmp_path / "another-machine"))
+                run_job(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, SilentReporter())
+        return finish(self)
+
+    monkeypatch.setattr(CacheWriter, "finish", sleep_first)
+    if not lease_is_checked:
+        monkeypatch.setattr("expclip_cache.cache.stores.lease._prove", lambda *_: None)
+    message = "this process lost its lease" if lease_is_checked else "is not what this process put there"
+    with pytest.raises(CacheError, match=message):
+        run_job(replace(job, out=address), CACHE, RUN, SilentReporter())
+    cache = FeatureCache(address)
+    assert cache.identity.settings["preprocess"] == "clip"
+    assert len(cache[cache.good_rows]) == len(cache.good_rows)

@@ -1,16 +1,19 @@
 """Manifests: hashes of the listed files, the file format and its checks."""
 
+import json
 import os
 
 import pytest
 import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
 
 from expclip_cache.base.errors import DataError
 from expclip_cache.base.progress import TerminalReporter
 from expclip_cache.datasets.build import build_manifest
 from expclip_cache.datasets.hashing import changed_rows, hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
-from expclip_cache.datasets.manifest import Manifest, ManifestRow, read_manifest, write_manifest
+from expclip_cache.datasets.manifest import Manifest, ManifestRow, _row_line, read_manifest, write_manifest
 from expclip_cache.datasets.settings import DatasetSettings
 
 
@@ -115,6 +118,8 @@ def manifest_row(path="a.jpg", label=0, files=None, size=3, digest="0" * 32):
         ((manifest_row(label=2),), r"row 0 \('a.jpg'\) has the label 2, but there are 2 classes"),
         ((manifest_row(label=-2),), "has the label -2"),
         ((manifest_row(label=True),), "has the label True"),
+        ((manifest_row(size="3"),), "has '3' bytes"),
+        ((manifest_row(size=-3),), "has -3 bytes"),
         (
             (manifest_row(), manifest_row("b", files=("b/1.jpg", "b/2.jpg"))),
             "row 1 .* has 2 frames, but other rows have 1",
@@ -159,3 +164,16 @@ def test_a_file_that_is_not_a_manifest_is_rejected(tmp_path, content):
 def test_a_missing_manifest(tmp_path):
     with pytest.raises(DataError, match=r"cannot be read .* Build it first"):
         read_manifest(tmp_path / "none.jsonl")
+
+
+TEXT = st.text(st.characters(codec=None), min_size=1)
+
+
+@given(TEXT, st.integers(-1, 9), st.lists(TEXT, min_size=1, max_size=3), st.integers(0), st.none() | st.just("0" * 32))
+def test_a_row_is_written_as_plain_json(path, label, files, size, digest):
+    """Quotes, control characters and lone surrogates included; the hash of a manifest is that of these lines."""
+    for names in ((path,), tuple(files)):
+        row = ManifestRow(path=path, label=label, files=names, bytes=size, digest=digest)
+        item = {"path": path, "label": label, "bytes": size, "xxh3_128": digest}
+        item |= {} if names == (path,) else {"files": names}
+        assert _row_line(row) == json.dumps(item, sort_keys=True, separators=(",", ":")) + "\n"

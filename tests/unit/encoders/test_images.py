@@ -3,7 +3,10 @@
 import errno
 import os
 import struct
+import subprocess
+import sys
 import zlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -16,7 +19,16 @@ from PIL import Image
 from torchvision.transforms import Compose
 
 from expclip_cache.base.errors import DataError, FileAccessError
-from expclip_cache.encoders.images import CLIP_MEAN, CLIP_STD, preprocess, read_image, read_pixels, to_float
+from expclip_cache.encoders import images
+from expclip_cache.encoders.images import (
+    CLIP_MEAN,
+    CLIP_STD,
+    preprocess,
+    read_image,
+    read_pixels,
+    to_float,
+    to_square,
+)
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 REFERENCE = preprocess("reference", 32)
@@ -193,3 +205,55 @@ def test_draft_decoding_is_part_of_a_caches_settings_and_full_decoding_is_left_o
     llm = LlmSettings(model="demo", instruction="?")
     assert "decode" not in llm.target_settings()
     assert llm.model_copy(update={"decode": "draft"}).target_settings()["decode"] == "draft"
+
+
+PEAK = """
+import resource, sys
+from expclip_cache.encoders.images import preprocess, read_pixels
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_pixels(sys.argv[1], preprocess(sys.argv[2], 224))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "most"),
+    [((1, 400_000), np.uint8, 100), ((9_000, 9_000), np.uint16, 800)],
+    ids=["long", "16 bit"],
+)
+def test_a_small_file_needs_little_memory(tmp_path, shape, dtype, most):
+    """Scaled as a whole, the long image takes 60 GB; the other took 6 GB for its 80 megapixels."""
+    Image.fromarray(np.zeros(shape, dtype=dtype)).save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size < 400_000
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK, tmp_path / "a.png", "clip"], capture_output=True, text=True, check=True
+    )
+    assert int(run.stdout) / 1024 < most
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_grey_of_more_than_8_bits_is_scaled_as_by_the_formula(tmp_path, mode, monkeypatch):
+    monkeypatch.setattr(images, "BLOCK", 100)
+    random = np.random.default_rng(0)
+    values = random.integers(-5 if mode == "I" else 0, 65536 if mode == "I;16" else 70_000, (40, 30))
+    values = values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
+    Image.fromarray(values).save(tmp_path / "a.tiff")
+    top = 65535.0 if mode != "F" else float(values.max())
+    expected = (values.astype(np.float64).clip(0, top) * (255.0 / top)).round().astype(np.uint8)
+    how = replace(preprocess("reference", 30), resize="crop", interpolation="bilinear")
+    found = read_pixels(tmp_path / "a.tiff", how)
+    # The centre crop of 30 of 40 rows, unscaled.
+    assert (found == expected[5:35]).all()
+
+
+@pytest.mark.parametrize("size", [(1, 400), (700, 3), (5, 2_000), (64 * 28 + 5, 28)])
+def test_a_very_long_image_is_cropped_as_if_it_had_been_scaled_as_a_whole(monkeypatch, size):
+    random = np.random.default_rng(0)
+    image = Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    how = preprocess("clip", 28)
+    whole = to_square(image, how).astype(int)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1000)
+    difference = np.abs(to_square(image, how) - whole)
+    # Pillow scales rows and columns in the order that is faster, and cuts off between what is blacker than black.
+    assert difference.max() <= 16
+    assert difference.mean() < 1

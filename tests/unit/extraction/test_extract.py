@@ -23,6 +23,7 @@ from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.images import decode_pixels, read_pixels
+from expclip_cache.extraction.batch import free_shared_memory
 from expclip_cache.extraction.encoding import encode_rows
 from expclip_cache.extraction.folder import extract
 from expclip_cache.extraction.jobs import clip_job
@@ -508,6 +509,27 @@ def test_extract_lists_hashes_and_encodes_a_folder_in_one_call(images, model, tm
     assert cache.paths() == in_steps.paths()
     assert (cache[:] == in_steps[:]).all()
     assert (cache.labels == -1).all()
+
+
+def test_where_shared_memory_is_scarce_batches_come_through_pipes(job, tmp_path, monkeypatch):
+    """Docker's default is 64 MB, less than a few batches of 256 images."""
+    run_job(replace(job, out=tmp_path / "shared"), CACHE, RUN, SilentReporter())
+    run = RUN.model_copy(update={"workers": 2})
+    each = 3 * 3 * 28 * 28
+    for free, lines in (4 * each, 0), (4 * each - 1, 1), (0, 1):
+        monkeypatch.setattr("expclip_cache.extraction.batch.free_shared_memory", lambda free=free: free)
+        monkeypatch.setattr("expclip_cache.extraction.decoding.free_shared_memory", lambda free=free: free)
+        out = tmp_path / str(free)
+        run_job(replace(job, out=out), CACHE, run, reporter := RecordingReporter())
+        assert files_in(out) == files_in(tmp_path / "shared")
+        assert sum("/dev/shm has" in line and "--shm-size" in line for line in reporter.lines) == lines
+
+
+def test_free_shared_memory_is_that_of_the_system(monkeypatch, tmp_path):
+    if Path("/dev/shm").is_dir():
+        assert 0 <= free_shared_memory() <= shutil.disk_usage("/dev/shm").total
+    monkeypatch.setattr("expclip_cache.extraction.batch.SHARED_MEMORY", tmp_path / "nowhere")
+    assert free_shared_memory() == float("inf")
 
 
 TROUBLE = [OSError(errno.EMFILE, "Too many open files"), OSError(errno.EIO, "Input/output error"), MemoryError()]

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from expclip_cache.base.errors import DataError
 from expclip_cache.commands.app import app
 from expclip_cache.heads.checkpoint import read_checkpoint, write_checkpoint
-from expclip_cache.heads.head_file import read_head
+from expclip_cache.heads.head_file import read_head, write_head
 
 
 def run(*arguments: object):
@@ -137,3 +138,34 @@ def test_reading_a_checkpoint_as_a_head_suggests_import_head(tmp_path, weights):
     write_checkpoint(tmp_path / "a.pth", weights)
     with pytest.raises(DataError, match="import-head"):
         read_head(tmp_path / "a.pth")
+
+
+def test_a_tensor_that_repeats_a_few_numbers_is_refused_before_it_is_copied(tmp_path):
+    """A file of 1 KB would become a matrix of 12 GB."""
+    torch.save({"mlp.weight": torch.zeros(1).as_strided((60_000, 50_000), (0, 0))}, tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").stat().st_size < 4096
+    with pytest.raises(DataError, match=r"is 60000 x 50000, of which the file has 1 numbers"):
+        read_checkpoint(tmp_path / "a.pth")
+
+
+def test_a_pipe_in_place_of_a_head_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(DataError, match=r"pipe\.pth: is not a file"):
+        read_checkpoint(tmp_path / "pipe.pth")
+    with pytest.raises(DataError, match=r"pipe\.pth: is not a file"):
+        read_head(tmp_path / "pipe.pth")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_head_that_is_not_finite_is_refused(tmp_path, weights, value):
+    weights[3, 2] = value
+    write_head(tmp_path / "a.safetensors", weights, {})
+    with pytest.raises(DataError, match="has values that are not finite"):
+        read_head(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
+def test_a_head_of_a_type_that_numpy_does_not_have_is_refused(tmp_path, weights, dtype):
+    save_file({"mlp.weight": torch.from_numpy(weights).to(dtype)}, tmp_path / "a.safetensors")
+    with pytest.raises(DataError, match=r"numbers of a type that heads do not have.*Convert it to float32"):
+        read_head(tmp_path / "a.safetensors")

@@ -2,8 +2,8 @@
 
 It is advisory, not a lock: no object store offers a lock by means that all of them have, and a conditional PUT, which
 some have, does not expire with its process. Two extractions that start at the same moment both check again after they
-have signed, and the later one yields; where even that fails (clocks further apart than `STALE`, a machine asleep for
-longer than that), both do the same work, and put complete files with equal content.
+have signed, and the later one yields. Where even that fails (clocks further apart than `STALE`, a machine asleep for
+longer than that), both put complete files, and whoever finishes proves its lease and every shard before the index.
 """
 
 import json
@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -43,11 +43,15 @@ class LeasedStore(Store, Protocol):
 
 
 @contextmanager
-def lease(store: LeasedStore, shards: range | None) -> Iterator[None]:
+def lease(store: LeasedStore, shards: range | None) -> Iterator[Callable[[], None]]:
     """Sign for some shards of a store for the block.
 
     Args:
         shards: their numbers; None for all that exist or could exist, and the index.
+
+    Yields:
+        A function that raises a CacheError if the lease has been lost, because this machine slept for longer than it
+        lasts.
 
     Raises:
         CacheError: another process has signed for one of them recently; the message names it.
@@ -64,7 +68,7 @@ def lease(store: LeasedStore, shards: range | None) -> Iterator[None]:
         keeper = threading.Thread(target=_refresh, args=(store, name, me, ended), name="lease", daemon=True)
         keeper.start()
         try:
-            yield
+            yield lambda: _prove(store, name, me)
         finally:
             ended.set()
             keeper.join()
@@ -130,4 +134,16 @@ def _refresh(store: LeasedStore, name: str, me: dict[str, Any], ended: threading
     while not ended.wait(REFRESH):
         # A store that cannot be reached is reported by the next shard that is put.
         with suppress(CacheError):
+            if store.size(name) is None:
+                # It expired while this machine slept, and another process removed it.
+                return
             _sign(store, name, me)
+
+
+def _prove(store: LeasedStore, name: str, me: dict[str, Any]) -> None:
+    _refuse(store, _others(store, name, me))
+    if store.size(name) is None:
+        raise CacheError(
+            f"{store}: this process lost its lease: it has not signed for {STALE:.0f} s (was the machine asleep?), and "
+            "another process has been at work here since. Run the same command again: it keeps what is as requested."
+        )

@@ -216,7 +216,7 @@ class Remote(Store):
                 self.remove(name)
 
     @override
-    def leased(self, shards: range | None) -> AbstractContextManager[None]:
+    def leased(self, shards: range | None) -> AbstractContextManager[Callable[[], None]]:
         return lease(self, shards)
 
     def leases(self) -> list[str]:

@@ -100,7 +100,7 @@ class Store(Protocol):
         """Delete what killed runs left behind while writing these files (None: any); nobody may be writing them now."""
         ...
 
-    def leased(self, shards: range | None) -> AbstractContextManager[None]:
+    def leased(self, shards: range | None) -> AbstractContextManager[Callable[[], None]]:
         """Announce for a block that these shards (None: all) are being written, where the lock of `folder` does not.
 
         Raises:

@@ -1,0 +1,22 @@
+"""`expclip-cache doctor`."""
+
+from pathlib import Path
+
+import typer
+
+from expclip_cache.base import handle_errors
+
+
+def doctor() -> None:
+    """Repair what a kill of `dvc repro` may leave unreadable: dvc.lock, and the file of DVC's locks.
+
+    DVC rewrites both in place. What cannot be read is moved to .dvc/tmp and replaced by the last committed version, or
+    by nothing; features, heads and scores are not touched, and the next `dvc repro` finds them.
+
+    Example: expclip-cache doctor && dvc repro
+    """
+    with handle_errors():
+        from expclip_cache.settings import repair_dvc_files
+
+        lines = repair_dvc_files(Path())
+        typer.echo("\n".join(lines) or "dvc.lock and DVC's locks can be read; nothing to repair")
