@@ -44,12 +44,8 @@ class HeadGroup:
         _, target_width, width = self._gradient.shape
         starts = [initial_weights(recipe.seed, width, target_width) for recipe in mine]
         self.weights = torch.stack(starts).to(self._gradient.device)
-        groups = []
-        for (lr, weight_decay), which in _runs_of_equal_settings(mine):
-            part = self.weights[which]
-            part.grad = self._gradient[which]
-            groups.append({"params": [part], "lr": lr, "weight_decay": weight_decay})
-        self._optimiser = torch.optim.SGD(groups, momentum=momentum, fused=True)
+        self._runs, self._momentum = _runs_of_equal_settings(mine), momentum
+        self._velocity: torch.Tensor | None = None
 
     def step(self, images: torch.Tensor, targets: torch.Tensor, logit_scale: float) -> torch.Tensor:
         """Take one step with every head.
@@ -76,8 +72,19 @@ class HeadGroup:
         torch.bmm(slope.mul_(logit_scale / lengths), targets, out=dz)
         dz.addcmul_(z, inward, value=-1)
         torch.bmm(dz.mT, images, out=self._gradient)
-        self._optimiser.step()
+        self._update()
         return -diagonals.mean(dim=-1) / 2
+
+    def _update(self) -> None:
+        """SGD as in `torch.optim.SGD`, which first imports torch's compiler: 3 s, as long as many a training."""
+        for (_, weight_decay), heads in self._runs:
+            self._gradient[heads].add_(self.weights[heads], alpha=weight_decay)
+        if self._velocity is None:
+            self._velocity = self._gradient.clone()
+        else:
+            self._velocity.mul_(self._momentum).add_(self._gradient)
+        for (lr, _), heads in self._runs:
+            self.weights[heads].add_(self._velocity[heads], alpha=-lr)
 
 
 def _runs_of_equal_settings(recipes: Sequence[Recipe]) -> list[tuple[tuple[float, float], slice]]:
