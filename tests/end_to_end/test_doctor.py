@@ -57,7 +57,7 @@ def test_it_reads_a_cut_lock_file_exactly_if_dvc_does(finished, monkeypatch):
                 verdicts.append(readable)
         finally:
             (finished.folder / "dvc.lock").write_bytes(whole)
-    assert verdicts.count(False) > 10
+    assert verdicts.count(False) > 5
     assert verdicts[-1]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from expclip_cache.base import handle_errors
+from expclip_cache.base import handle_errors, printable
 
 
 def verify(
@@ -49,9 +49,10 @@ def verify(
             found = verify_cache(cache, TerminalReporter(), given, images, sample)
         Console().print(verification_to_terminal(found))
         if not found.broken:
-            typer.echo(f"{cache}: intact")
+            typer.echo(printable(f"{cache}: intact"))
             return
-        typer.echo(f"{cache}: {len(found.broken)} of {len(found.findings)} parts are broken or missing")
+        broken = f"{len(found.broken)} of {len(found.findings)} parts are broken or missing"
+        typer.echo(printable(f"{cache}: {broken}"))
         if repair:
             typer.echo(f"deleted: {', '.join(deleted) or 'nothing'}. Run the extraction again to make what is missing.")
         raise typer.Exit(1)

@@ -33,7 +33,7 @@ class HeadGroup:
     """
 
     def __init__(self, recipes: Sequence[Recipe], heads: slice, momentum: float, workspace: Workspace):
-        """Initialise the weights and the optimiser.
+        """Initialise the weights.
 
         Args:
             workspace: used during a step only, so groups that take turns may share it.
@@ -90,7 +90,7 @@ class HeadGroup:
 def _runs_of_equal_settings(recipes: Sequence[Recipe]) -> list[tuple[tuple[float, float], slice]]:
     """(learning rate, weight decay) and the slice of consecutive heads that share them.
 
-    The optimiser then updates each slice of the batched weights in one large operation.
+    A step then updates each slice of the batched weights in one large operation.
     """
     runs, start = [], 0
     for settings, members in groupby(recipes, key=lambda recipe: (recipe.lr, recipe.weight_decay)):

@@ -35,6 +35,22 @@ def test_nothing_that_a_terminal_obeys_is_left(text):
     shown.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("s3://key:se/cret@bucket/x", "s3://key:***@bucket/x"),
+        ("ftp://me:s3cret@host/x and webdav://you:other@host: no", "ftp://me:***@host/x and webdav://you:***@host: no"),
+        ("s3://bucket/features/a@b:c", "s3://bucket/features/a@b:c"),
+        ("memory://a:8080/x", "memory://a:8080/x"),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(text, shown, capsys):
+    assert printable(text) == shown
+    with pytest.raises(SystemExit), handle_errors():
+        raise DataError(text)
+    assert capsys.readouterr().err == f"error: {shown}\n"
+
+
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "M", "Zs"])))
 def test_text_of_every_language_stays_as_it_is(text):
     assert printable(text) == text
