@@ -6,7 +6,7 @@ import pytest
 from expclip_cache.base import SilentReporter
 from expclip_cache.extraction import run_job
 from expclip_cache.workers.ray_cluster import RAY_ENVIRONMENT
-from face_images import CACHE, RUN, files_in, image_and_clip_jobs, image_job, write_images
+from face_images import CACHE, RUN, files_in, image_and_clip_jobs, write_images
 from tiny_encoders import write_clip
 from torch_threads import torch_threads
 
@@ -22,15 +22,6 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp("images") / "faces", 30)
-
-
-@pytest.fixture(scope="session")
-def reference_files(images, model, tmp_path_factory):
-    """The files of a cache made in this process with one thread."""
-    out = tmp_path_factory.mktemp("reference") / "out"
-    with torch_threads(1):
-        run_job(image_job(images, model, out), CACHE, RUN, SilentReporter())
-    return files_in(out)
 
 
 @pytest.fixture(scope="session")

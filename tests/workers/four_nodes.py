@@ -23,6 +23,8 @@ def for_workers(patch: pytest.MonkeyPatch) -> None:
     """Ray's workers import the worker functions of the tests by name, and compute with one thread."""
     patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     patch.setenv("OMP_NUM_THREADS", "1")
+    # Otherwise they wait for whatever else this machine does.
+    patch.setenv("RAY_worker_niceness", "0")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from expclip_cache.cache import FeatureCache
 from expclip_cache.commands.app import app
 from expclip_cache.extraction import run_job, run_jobs
 from expclip_cache.workers.ray_cluster import run_on_ray
-from face_images import CACHE, RUN, RecordingReporter, files_in, image_and_clip_jobs, image_job, noted, paused
+from face_images import CACHE, RUN, RecordingReporter, files_in, image_and_clip_jobs, image_job, paused
 from file_tasks import START, Recorder, WriteFiles, all_done
 from live_processes import wait_for
 
@@ -84,16 +84,9 @@ def test_an_output_folder_that_the_workers_do_not_share_is_refused(connected, im
         run_job(job, CACHE, settings, SilentReporter())
 
 
-def test_several_datasets_share_the_workers(connected, images, model, reference_of_three, tmp_path):
-    jobs, notes = image_and_clip_jobs(images, model, tmp_path / "out"), tmp_path / "notes"
-    notes.mkdir()
-    settings = ON_RAY.model_copy(update={"processes": 2})
-    run_jobs([noted(job, notes) for job in jobs], CACHE, settings, SilentReporter())
-    assert [files_in(job.out) for job in jobs] == reference_of_three
-    assert len(list(notes.iterdir())) == 2
-
-
-def test_killing_a_node_changes_no_bit(connected, images, model, reference_files, tmp_path):
+def test_several_datasets_share_the_workers_and_killing_a_node_changes_no_bit(
+    connected, images, model, reference_of_three, tmp_path
+):
     notes, killed = tmp_path / "notes", []
     notes.mkdir()
 
@@ -109,12 +102,12 @@ def test_killing_a_node_changes_no_bit(connected, images, model, reference_files
     killer = threading.Thread(target=kill_a_node)
     killer.start()
     reporter = RecordingReporter()
-    job = paused(image_job(images, model, tmp_path / "out"), notes)
-    run_job(job, CACHE, ON_RAY.model_copy(update={"processes": 2}), reporter)
+    jobs = [paused(job, notes) for job in image_and_clip_jobs(images, model, tmp_path / "out")]
+    run_jobs(jobs, CACHE, ON_RAY.model_copy(update={"processes": 2}), reporter)
     killer.join()
     assert killed
     assert any("Another worker replaces it" in line for line in reporter.lines), reporter.lines
-    assert files_in(tmp_path / "out") == reference_files
+    assert [files_in(job.out) for job in jobs] == reference_of_three
 
 
 COMMAND = ["extract", "--shard-rows=2", "--batch-size=3", "--dtype=float32", "--device=cpu", "--workers=1"]
