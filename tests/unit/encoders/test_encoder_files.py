@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from expclip_cache.base.errors import EncoderError
-from expclip_cache.encoders import files
+from expclip_cache.encoders import files, hashing
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.clip_files import find_clip_files
 from expclip_cache.encoders.file_hashes import file_hashes
@@ -299,3 +299,28 @@ def test_a_config_that_is_nested_too_deeply_is_an_error(tmp_path):
     (tmp_path / "open_clip_config.json").write_text("[" * 100_000)
     with pytest.raises(EncoderError, match=r"open_clip_config\.json cannot be read"):
         find_clip_files(settings)
+
+
+def test_a_hash_is_read_from_the_bytes_once_and_remembered_until_they_change(tmp_path, monkeypatch):
+    """The name of a link's target is not taken for a hash, as that of a blob in a hub's cache could be."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(hashing, "REMEMBERED_BYTES", 1)
+    (tmp_path / "blobs").mkdir()
+    blob, link = tmp_path / "blobs" / ("0" * 64), tmp_path / "model.safetensors"
+    blob.write_bytes(b"weights")
+    link.symlink_to(blob)
+    assert digest([link]) == sha256(blob)
+
+    def refuse(file: Path) -> str:
+        raise AssertionError(file)
+
+    hashing._hash_of.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(hashing, "_read_and_hash", refuse)
+        assert digest([link]) == sha256(blob)
+    for memory in (tmp_path / "cache").rglob("*.json"):
+        memory.write_text("[" * 100_000)
+    hashing._hash_of.cache_clear()
+    assert digest([link]) == sha256(blob)
+    blob.write_bytes(b"others.")
+    assert digest([link]) == sha256(blob)
