@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from expclip_cache.base import DataError, write_atomically
-from expclip_cache.heads.head_file import KEY
+from expclip_cache.heads.head_file import KEY, refuse_infinite
 
 MAX_VALUES = 1 << 28
 """Largest matrix that is read: 16,384 x 16,384, several times the largest encoders."""
@@ -47,8 +47,7 @@ def read_checkpoint(path: Path) -> np.ndarray:
             f"all of them, and at most {MAX_VALUES:,}."
         )
     weights = found.detach().to(torch.float32).numpy()
-    if not np.isfinite(weights).all():
-        raise DataError(f"{path}: {KEY!r} has values that are not finite. Its training diverged; use another one.")
+    refuse_infinite(path, weights)
     return weights
 
 

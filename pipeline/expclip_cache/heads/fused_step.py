@@ -45,7 +45,7 @@ class HeadGroup:
         starts = [initial_weights(recipe.seed, width, target_width) for recipe in mine]
         self.weights = torch.stack(starts).to(self._gradient.device)
         self._runs, self._momentum = _runs_of_equal_settings(mine), momentum
-        self._velocity: torch.Tensor | None = None
+        self._velocity = torch.zeros_like(self.weights)
 
     def step(self, images: torch.Tensor, targets: torch.Tensor, logit_scale: float) -> torch.Tensor:
         """Take one step with every head.
@@ -79,10 +79,7 @@ class HeadGroup:
         """SGD as in `torch.optim.SGD`, which first imports torch's compiler: 3 s, as long as many a training."""
         for (_, weight_decay), heads in self._runs:
             self._gradient[heads].add_(self.weights[heads], alpha=weight_decay)
-        if self._velocity is None:
-            self._velocity = self._gradient.clone()
-        else:
-            self._velocity.mul_(self._momentum).add_(self._gradient)
+        self._velocity.mul_(self._momentum).add_(self._gradient)
         for (lr, _), heads in self._runs:
             self.weights[heads].add_(self._velocity[heads], alpha=-lr)
 

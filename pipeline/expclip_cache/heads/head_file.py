@@ -71,9 +71,18 @@ def read_head(path: Path) -> np.ndarray:
     if recorded is not None and recorded != _checksum(tensors[KEY], record):
         raise DataError(f"{path}: does not match its own checksum; the file is damaged. Fit the head again.")
     weights = tensors[KEY].astype(np.float32)
+    refuse_infinite(path, weights)
+    return weights
+
+
+def refuse_infinite(path: Path, weights: np.ndarray) -> None:
+    """A head must be finite, whatever kind of file it comes from.
+
+    Raises:
+        DataError: it is not.
+    """
     if not np.isfinite(weights).all():
         raise DataError(f"{path}: {KEY!r} has values that are not finite. Its training diverged; use another one.")
-    return weights
 
 
 def read_record(path: Path) -> dict[str, Json]:
