@@ -49,6 +49,7 @@ def is_refused(read):
     return False
 
 
+@pytest.mark.slow
 def test_verify_finds_every_flip(cache):
     assert not verify_cache(cache, SilentReporter()).broken
     for path, bit in bit_flips(cache, FLIPS):
@@ -56,6 +57,7 @@ def test_verify_finds_every_flip(cache):
         assert path.name in broken, f"bit {bit} of {path.name}"
 
 
+@pytest.mark.slow
 def test_the_reader_refuses_every_flip(cache):
     rows = FeatureCache(cache).good_rows
     for path, bit in bit_flips(cache, FLIPS + 1):

@@ -126,6 +126,7 @@ ENCODERS = {"torch", "transformers", "open_clip"}
 HEAVY = ENCODERS | {"faiss", "h5py", "numpy", "pydantic", "pandas", "dvc"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "absent"),
     [

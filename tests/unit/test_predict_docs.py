@@ -23,7 +23,10 @@ PAGE = (ROOT / "docs/predict.md").read_text()
 BLOCKS = re.findall(r"^```console\n(.*?)^```", PAGE, flags=re.M | re.S)
 COMMANDS = [line.removeprefix("uv run expclip-cache ") for line in "".join(BLOCKS).splitlines()]
 
-pytestmark = pytest.mark.skipif(not can_find_faces(), reason="needs dlib (the extra `face`)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not can_find_faces(), reason="needs dlib (the extra `face`)"),
+]
 
 
 @pytest.fixture(scope="module")

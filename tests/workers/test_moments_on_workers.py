@@ -67,6 +67,7 @@ def assert_same_bits(groups, run):
     assert (together.xx.tobytes(), together.xy.tobytes()) == (alone.xx.tobytes(), alone.xy.tobytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_on_processes(groups, one_thread, processes):
     assert_same_bits(groups, RunSettings(device="cpu", processes=processes))

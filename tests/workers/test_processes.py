@@ -74,6 +74,7 @@ def test_a_bug_keeps_its_traceback(tmp_path):
         run(tmp_path, {3: "bug"})
 
 
+@pytest.mark.slow
 def test_a_stopped_process_is_named_and_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "BEAT_SECONDS", 0.2)
     monkeypatch.setattr(processes, "SILENT_SECONDS", 1.0)
@@ -85,6 +86,7 @@ def test_a_stopped_process_is_named_and_replaced(tmp_path, monkeypatch):
     assert re.match(r"worker \d on cpu died \(killed by SIGKILL\)\. Another process replaces it\.$", replaced)
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_named_and_replaced_once_it_is_killed(tmp_path, monkeypatch):
     """Its other threads are alive. The worker that has nothing left to do meanwhile is not named."""
     monkeypatch.setattr(processes, "UNMOVED_SECONDS", 3.0)
@@ -117,6 +119,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists the live processes with /proc")
 @pytest.mark.parametrize("whole_group", [False, True])
 @pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])

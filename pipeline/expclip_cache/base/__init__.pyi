@@ -36,3 +36,5 @@ from .stage_times import StageTime as StageTime
 from .stage_times import read_stage_times as read_stage_times
 from .stage_times import recorded_time as recorded_time
 from .yaml_file import load_yaml as load_yaml
+from .yaml_file import parse_yaml as parse_yaml
+from .yaml_file import read_yaml as read_yaml

@@ -23,16 +23,35 @@ def load_yaml(path: Path, if_missing: str = "") -> Any:
     Raises:
         SettingsError: the file cannot be read, is not valid YAML, or is larger than any settings are.
     """
-    from ruamel.yaml import YAML, YAMLError
+    return parse_yaml(read_yaml(path, if_missing), path)
 
+
+def read_yaml(path: Path, if_missing: str = "") -> bytes:
+    """Read a YAML file without parsing it.
+
+    Raises:
+        SettingsError: the file cannot be read, or is larger than any settings are.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise SettingsError(f"{path}: is larger than {MAX_BYTES:,} bytes, so it is not read.")
-        tree = YAML(typ="safe").load(raw.decode("utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}). {if_missing}".rstrip()) from None
+    if len(raw) > MAX_BYTES:
+        raise SettingsError(f"{path}: is larger than {MAX_BYTES:,} bytes, so it is not read.")
+    return raw
+
+
+def parse_yaml(raw: bytes, path: Path) -> Any:
+    """Parse what `read_yaml` returned.
+
+    Raises:
+        SettingsError: it is not valid YAML, or has more values or levels than any settings have.
+    """
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        tree = YAML(typ="safe").load(raw.decode("utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is not valid YAML: {error}") from None
     except RecursionError:

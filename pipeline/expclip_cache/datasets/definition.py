@@ -6,12 +6,13 @@ of the usual benchmarks are in the folder `definitions` beside this module; copy
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from expclip_cache.base import CANONICAL, Section, SettingsError, canonical_order, load_yaml, validated
+from expclip_cache.base import CANONICAL, Section, SettingsError, canonical_order, parse_yaml, read_yaml, validated
 from expclip_cache.datasets.settings import DatasetSettings, Layout
 
 DEFINITIONS = Path(__file__).parent / "definitions"
@@ -125,7 +126,13 @@ def load_definition(path: str | Path) -> Definition:
         SettingsError: the file is missing or not YAML, or a key is unknown, missing or invalid.
     """
     builtin = f"Definitions that come with the package, in {DEFINITIONS}: {', '.join(builtin_definitions())}."
-    return validated(Definition, load_yaml(Path(path), builtin), str(path))
+    return _parsed(read_yaml(Path(path), builtin), Path(path))
+
+
+@lru_cache(maxsize=256)
+def _parsed(raw: bytes, path: Path) -> Definition:
+    """The definition in the bytes of a file; `init` asks for each of them dozens of times, and parsing takes 15 ms."""
+    return validated(Definition, parse_yaml(raw, path), str(path))
 
 
 def definition_of(dataset: DatasetSettings) -> Definition:

@@ -1,7 +1,9 @@
 """Finding the face in a photo with dlib's frontal face detector, whose model is part of the package (no download)."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -55,10 +57,7 @@ class FaceFinder:
                 "no face detector is installed. Install it (pip install 'expclip-cache[face]'), "
                 "or use images that are already cropped to the face, with --no-crop."
             )
-        import dlib
-
-        # dlib is a compiled module without type stubs.
-        self._detector = dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
+        self._detector = _detector()
 
     def find(self, image: Image.Image) -> DetectedFace | None:
         """The largest face of an RGB image, or None if no face is found."""
@@ -78,3 +77,12 @@ class FaceFinder:
                     found=len(boxes),
                 )
         return None
+
+
+@cache
+def _detector() -> Any:
+    """The detector of frontal faces, which takes half a second to make."""
+    import dlib
+
+    # dlib is a compiled module without type stubs.
+    return dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]

@@ -85,6 +85,7 @@ def test_with_a_tenth_of_all_calls_failing_the_bytes_are_those_of_a_local_run(jo
     assert visible_in_flaky(address) == files_in(job.out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_for_an_object_store(job, bucket, tmp_path, seed):  # noqa: F811
     address = f"flakys3://{bucket.partition('://')[2]}/{tmp_path.name}/{seed}"
@@ -144,6 +145,7 @@ def test_a_permission_error_is_not_retried(job, tmp_path, monkeypatch):  # noqa:
     assert len(tries) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", [shard_name(0), shard_name(2), MANIFEST, INDEX])
 def test_a_writer_that_is_killed_while_it_puts_files(job, tmp_path, name, when):  # noqa: F811

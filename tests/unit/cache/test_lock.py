@@ -54,6 +54,7 @@ def test_a_lock_on_the_whole_cache_excludes_every_part(tmp_path):
     assert subprocess.run(probe, capture_output=True, text=True, check=False).stdout == "held\n"
 
 
+@pytest.mark.slow
 def test_only_one_part_at_a_time_may_write_the_index(tmp_path):
     code = HOLD.replace(
         "    print", "    pass\nwith writing(Path(sys.argv[1]), range(9, 10)) as claim, claim.index():\n    print"

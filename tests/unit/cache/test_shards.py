@@ -129,6 +129,7 @@ def test_a_shard_of_another_shape_is_refused_by_name(tmp_path):
         FeatureCache(tmp_path / "c")[np.arange(8)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(data=st.data())
 def test_rows_can_be_read_in_any_order_from_any_number_of_shards(tmp_path_factory, data):
@@ -159,6 +160,7 @@ def test_damage_is_found_before_rows_of_whole_shards_are_returned(tmp_path, plac
             FeatureCache(folder)[rows]
 
 
+@pytest.mark.slow
 def test_several_threads_can_share_a_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "MAX_MAPPED", 3)
     cache = FeatureCache(make_cache(tmp_path / "c", rows=400))

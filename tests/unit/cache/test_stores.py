@@ -77,7 +77,7 @@ def bucket():
     server.stop()
 
 
-@pytest.fixture(params=["memory", "file", "s3"])
+@pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.slow)])
 def address(request, tmp_path):
     """Address of a cache that does not exist yet."""
     if request.param == "s3":

@@ -24,6 +24,7 @@ def files_in(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(rows=st.integers(1, 12), shard_rows=st.integers(1, 5), cuts=st.lists(st.integers(0, 12)))
 def test_the_bytes_do_not_depend_on_how_the_rows_are_split_into_calls(tmp_path_factory, rows, shard_rows, cuts):
@@ -81,6 +82,7 @@ def test_replace_removes_the_old_cache_completely(tmp_path):
     assert len(FeatureCache(tmp_path / "c")) == 3
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_until_the_first_is_done(tmp_path):
     context = multiprocessing.get_context("spawn")
     with CacheWriter(tmp_path / "c", manifest="m"):

@@ -1,6 +1,7 @@
 """`expclip-cache train`: each head is the library's; ridge with one teacher, several, and sums made in parts."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,24 @@ from tiny_caches import write_cache
 ROWS = 300
 
 
-@pytest.fixture
-def caches(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """Image features x and the targets of two teachers, y and z; float32, so that a witness can be exact."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("written")
     X, Y = (values.astype("f4") for values in features(ROWS, 8, 20, 0))
     Z = features(ROWS, 8, 5, 1)[1].astype("f4")
-    write_cache(tmp_path / "x", X, 16, logit_scale=50.0)
-    write_cache(tmp_path / "y", Y, 16)
-    write_cache(tmp_path / "z", Z, 100)
-    return X.astype("f8"), Y.astype("f8"), Z.astype("f8")
+    write_cache(folder / "x", X, 16, logit_scale=50.0)
+    write_cache(folder / "y", Y, 16)
+    write_cache(folder / "z", Z, 100)
+    return folder, X, Y, Z
+
+
+@pytest.fixture
+def caches(written, tmp_path, monkeypatch):
+    folder, *features_and_targets = written
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tuple(values.astype("f8") for values in features_and_targets)
 
 
 def train(*words: str, out: str = "out.safetensors", ok: bool = True) -> str:

@@ -41,6 +41,7 @@ def test_captions_name_moods_with_the_given_share_and_truth():
     assert true == pytest.approx(0.5 + 0.5 / 7, abs=0.09), "another mood is the face's own by chance once in seven"
 
 
+@pytest.mark.slow
 def test_moods_in_captions_are_independent_of_gender_and_age():
     moods = {key: np.zeros(len(EXPRESSIONS)) for key in ("woman", "man", "young", "old")}
     for index in range(3500):

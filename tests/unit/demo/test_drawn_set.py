@@ -172,6 +172,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_without_a_traceback(tmp_pat
         draw(FACES, tmp_path / "data" / "set")
 
 
+@pytest.mark.slow
 def test_drawing_goes_on_after_kill_9(tmp_path):
     folder, unfinished = tmp_path / "set", tmp_path / ".set.unfinished"
     killed = process(folder, 9000)
@@ -187,6 +188,7 @@ def test_drawing_goes_on_after_kill_9(tmp_path):
     assert not unfinished.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "message"), [(signal.SIGKILL, "died; run the same command"), (signal.SIGTERM, "")])
 def test_no_process_is_left_when_one_ends(tmp_path, number, message):
     """A drawing process that is killed ends the others with an error; a command that is stopped ends them all."""
@@ -202,6 +204,7 @@ def test_no_process_is_left_when_one_ends(tmp_path, number, message):
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_that_draw_the_same_set_do_not_disturb_each_other(tmp_path):
     running = [process(tmp_path / "set", 100) for _ in range(3)]
     assert [one.wait() for one in running] == [0, 0, 0]

@@ -52,6 +52,7 @@ def numbers_of(program: str) -> list[int]:
     return [int(number) for number in run.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_is_reused():
     default, kept = numbers_of(ALLOCATE)
@@ -59,6 +60,7 @@ def test_freed_memory_is_reused():
     assert kept < 100
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_a_forked_process_can_give_memory_back():
     kept, given_back = numbers_of(FORK)

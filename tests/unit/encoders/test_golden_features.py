@@ -112,6 +112,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "owner", "name", "change"), CHANGES, ids=[f"{part}-{change.__name__}" for part, _, _, change in CHANGES]
 )

@@ -188,6 +188,7 @@ def test_draft_decoding_of_a_large_jpeg_stays_close_to_full_decoding(tmp_path, k
     assert difference.mean() <= mean
 
 
+@pytest.mark.slow
 def test_draft_decoding_changes_nothing_for_a_small_jpeg_or_another_format(tmp_path):
     small, large = large_jpeg(tmp_path, 800, 0), tmp_path / "large.png"
     with Image.open(large_jpeg(tmp_path, 2000, 0)) as image:
@@ -216,6 +217,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "dtype", "most"),
     [((1, 400_000), np.uint8, 100), ((9_000, 9_000), np.uint16, 800)],

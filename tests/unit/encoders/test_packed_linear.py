@@ -55,6 +55,7 @@ def test_only_float32_layers_are_packed():
     assert [type(module) for module in (block[0], inner[1], block[2])] == [PackedLinear, nn.Linear, nn.Conv2d]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["clip", "blip2", "instructblip"])
 def test_packing_does_not_change_an_encoders_features(kind, tmp_path, monkeypatch):
     if kind == "clip":

@@ -511,6 +511,7 @@ def test_extract_lists_hashes_and_encodes_a_folder_in_one_call(images, model, tm
     assert (cache.labels == -1).all()
 
 
+@pytest.mark.slow
 def test_where_shared_memory_is_scarce_batches_come_through_pipes(job, tmp_path, monkeypatch):
     """Docker's default is 64 MB, less than a few batches of 256 images."""
     run_job(replace(job, out=tmp_path / "shared"), CACHE, RUN, SilentReporter())

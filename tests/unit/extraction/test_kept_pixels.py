@@ -107,6 +107,7 @@ def test_by_default_a_gpu_keeps_what_another_encoder_reads(images, manifest, cli
     assert len(list((tmp_path / "pixels").glob("*.pixels"))) == others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_second_encoder_opens_no_image_file_and_gives_the_same_bytes(
     images, manifest, clip, llm, tmp_path, workers

@@ -154,6 +154,7 @@ def test_a_dataset_without_its_images_is_named_after_the_others_are_done(jobs, a
     assert reporter.lines[0].startswith(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_a_bad_image_ends_its_own_dataset_only(jobs, alone, good_images, good_alone, model, tmp_path, failing, workers):
@@ -281,6 +282,7 @@ print(sorted({"torch", "open_clip", "transformers", "PIL"} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_complete_caches_are_passed_over_without_the_encoders_libraries(jobs, model, tmp_path):
     run_jobs(jobs, CACHE, RUN, SilentReporter())
     for job in jobs:

@@ -1,6 +1,7 @@
 """From two caches to a ridge head: lambda chosen or fixed, and how the moments are kept."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from test_moments import bits
 
 from expclip_cache.base.errors import CacheError, DataError, SettingsError
 from expclip_cache.base.progress import SilentReporter
+from expclip_cache.cache import FeatureCache
 from expclip_cache.heads.head_file import read_head
 from expclip_cache.heads.ridge.fitting import fit_ridge
 from expclip_cache.heads.ridge.moments import Moments
@@ -23,11 +25,22 @@ from tiny_caches import write_cache
 from tiny_study import RecordingReporter
 
 
-@pytest.fixture
-def caches(tmp_path):
-    """500 rows in 32 shards: four groups."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """500 rows in 32 shards: four groups. Written once, as 64 files take long to reach the disk."""
+    folder = tmp_path_factory.mktemp("written")
     X, Y = (values.astype("f2") for values in features(500, 8, 20, 0))
-    return X, Y, write_cache(tmp_path / "x", X, 16, logit_scale=50.0), write_cache(tmp_path / "y", Y, 16)
+    write_cache(folder / "x", X, 16, logit_scale=50.0)
+    write_cache(folder / "y", Y, 16)
+    return folder, X, Y
+
+
+@pytest.fixture
+def caches(written, tmp_path):
+    folder, X, Y = written
+    for name in "xy":
+        shutil.copytree(folder / name, tmp_path / name)
+    return X, Y, FeatureCache(tmp_path / "x"), FeatureCache(tmp_path / "y")
 
 
 @pytest.fixture
@@ -187,6 +200,7 @@ def test_a_part_must_be_whole_groups(groups, tmp_path, part, message):
     assert list(tmp_path.glob("*.safetensors")) == []
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_file(groups, tmp_path):
     alone = complete_moments(tmp_path / "a", groups, RunSettings(), SilentReporter())
     report = RecordingReporter()

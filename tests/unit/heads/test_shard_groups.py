@@ -134,6 +134,7 @@ sum_part(Path(folder), groups, range(int(sys.argv[4]), int(sys.argv[5])), Silent
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [[(0, 8), (8, 25)], [(16, 25), (0, 16)], [(8, 16)]])
 def test_parts_of_other_processes_give_the_bits_of_one_run_and_the_same_head(groups, tmp_path, parts):
     for part in parts:

@@ -205,6 +205,7 @@ def test_a_photo_is_rotated_as_its_exif_says(run, tmp_path):
     )
 
 
+@pytest.mark.slow
 @needs_detector
 def test_a_photo_of_40_megapixels(run, tmp_path):
     Image.open(PHOTO).resize((6400, 6400)).save(tmp_path / "large.jpg", quality=60)
@@ -250,6 +251,7 @@ def test_no_input_is_an_error(run, tmp_path, name):
     assert name in done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_of_500_photos(run, tmp_path):
     for number in range(500):
         Image.new("RGB", (SIZE, SIZE), (number % 256, 100, 50)).save(tmp_path / f"{number:03}.png")

@@ -100,6 +100,7 @@ def scored(folder: Path, backbone: str, kind: int, matrices: dict[str, np.ndarra
     return compare_with_published(backbones, {"reference": prompts}, {name: dataset(name) for name in matrices}, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("backbone", MODELS)
 def test_our_scoring_reproduces_the_published_logs(tmp_path, backbone, kind):

@@ -112,6 +112,7 @@ def plain_confusion(classifier, place):
     return matrix
 
 
+@pytest.mark.slow
 def test_confusion_matrices_are_those_of_plain_cosines(place, tmp_path):
     measured, found = score(place, tmp_path / "scores.json")
     confusions = dict(found.confusions())
@@ -212,6 +213,7 @@ def test_a_head_file_that_changed_is_measured_again_and_no_other(place, path, tm
 STEPS = count()
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_after_any_edits_of_the_study_the_file_is_that_of_a_fresh_run(place, tmp_path, data):
@@ -326,6 +328,7 @@ print(measured, *{name.partition(".")[0] for name in sys.modules})
 """
 
 
+@pytest.mark.slow
 def test_scores_that_are_there_need_neither_faiss_nor_torch(place, complete):
     heads = [f"{head.teacher}|{head.head}|{head.seed or ''}|{head.path}" for head in place.heads]
     command = [sys.executable, "-c", KEEP, str(place.folder), *heads]

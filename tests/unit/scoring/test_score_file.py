@@ -63,6 +63,7 @@ def plain(value):
     return [type(value).__name__, *map(plain, value)] if isinstance(value, list | tuple) else value
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(found=any_scores())
 def test_what_is_written_is_what_is_read(tmp_path, found):

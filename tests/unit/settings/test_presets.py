@@ -152,26 +152,31 @@ FITS = {"heads", "scores", "report"}
 """The stages that go through the whole study, passing over what is there."""
 
 
+@pytest.mark.slow
 def test_another_backbone_leaves_targets_and_manifests_as_they_are(stages_of):
     part = adapt_preset(TEXT, (), {}, drop_backbones=["clip-l14"])
     assert changed(stages_of(part), stages_of(TEXT)) == FITS | {"images", "prompts"}
 
 
+@pytest.mark.slow
 def test_another_teacher_leaves_images_and_prompts_as_they_are(stages_of):
     more = with_entry("teachers", "other: {model: google/another, precision: reference}")
     assert changed(stages_of(TEXT), stages_of(more)) == FITS | {"targets"}
 
 
+@pytest.mark.slow
 def test_another_head_leaves_all_encoders_as_they_are(stages_of):
     more = with_entry("heads", "fixed: {kind: ridge, choose: fixed}")
     assert changed(stages_of(TEXT), stages_of(more)) == FITS
 
 
+@pytest.mark.slow
 def test_another_prompt_set_goes_through_the_text_towers_alone(stages_of):
     more = with_entry("prompts", "clean: {set: clean}")
     assert changed(stages_of(TEXT), stages_of(more)) == {"prompts", "scores", "report"}
 
 
+@pytest.mark.slow
 def test_another_test_set_leaves_targets_heads_and_other_manifests_as_they_are(stages_of):
     source = "pipeline/expclip_cache/datasets/definitions/fer2013.yaml"
     more = adapt_preset(TEXT, (), {"fer2013": DatasetSettings(source=source)})

@@ -324,6 +324,7 @@ def test_outside_the_repository_an_error_says_where_to_run(tmp_path, monkeypatch
         preset_file("demo")
 
 
+@pytest.mark.slow
 def test_at_a_terminal_it_asks_for_folders(repository):
     """With a real terminal: it repeats the question for a wrong folder; an empty answer leaves a dataset out."""
     terminal, stdin = pty.openpty()
