@@ -1,4 +1,4 @@
-"""Wait for a condition, and list the live processes of a session."""
+"""Wait for a condition, and list the live processes of a session or in a folder."""
 
 import time
 from collections.abc import Callable
@@ -18,6 +18,18 @@ def processes_of(session: int) -> list[int]:
             continue
         if fields and int(fields[3]) == session and fields[0] not in "ZX":
             found.append(int(folder.name))
+    return found
+
+
+def processes_in(folder: Path) -> dict[int, str]:
+    """Id -> name of the processes that work in a folder, zombies excluded."""
+    found = {}
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdigit() and (process / "cwd").readlink() == folder:
+                found[int(process.name)] = (process / "comm").read_text().strip()
+        except OSError:
+            continue
     return found
 
 

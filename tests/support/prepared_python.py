@@ -141,8 +141,9 @@ def answer(client: socket.socket) -> NoReturn:
 
 
 def run(program: str, arguments: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
-    """Become the program, as the interpreter would start it."""
+    """Become the program, as the interpreter would start it; `ps` shows its name."""
     os.chdir(folder)
+    Path("/proc/self/comm").write_text(program)
     os.environ.clear()
     os.environ.update(environment)
     sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")

@@ -1,5 +1,6 @@
 from .atomic import atomic_file as atomic_file
 from .atomic import final_name as final_name
+from .atomic import make_folder as make_folder
 from .atomic import remove_temporaries as remove_temporaries
 from .atomic import write_atomically as write_atomically
 from .classes import ADJECTIVES as ADJECTIVES
@@ -30,6 +31,7 @@ from .section import Name as Name
 from .section import Section as Section
 from .section import build as build
 from .section import validated as validated
+from .shared_file import belongs_to_another as belongs_to_another
 from .shared_file import open_shared as open_shared
 from .source_code import source_sha256 as source_sha256
 from .stage_times import StageTime as StageTime

@@ -51,6 +51,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
         ) from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: what is written into them survives a power cut.
+
+    Raises:
+        OSError: one cannot be made, or is a file.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_folder(path.parent)
+
+
 def remove_temporaries(folder: Path, names: Collection[str] | None) -> None:
     """Delete temporary files that killed runs left for these file names (None: for any); no run may be writing them."""
     for left in folder.glob(".*.tmp"):

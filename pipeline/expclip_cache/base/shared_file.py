@@ -6,13 +6,14 @@ import stat
 from pathlib import Path
 
 
-def open_shared(path: Path, flags: int) -> int:
+def open_shared(path: Path, flags: int, mode: int = 0o666) -> int:
     """Open a plain file to be written in place. Links are not followed.
 
     Somebody who may write to the folder could otherwise have any file of this user written to.
 
     Args:
         flags: of `os.open`; with `os.O_CREAT` the file is made if it is not there.
+        mode: of a file that is made, less the umask.
 
     Returns:
         A file descriptor.
@@ -22,7 +23,7 @@ def open_shared(path: Path, flags: int) -> int:
     """
     refusal = OSError(errno.ELOOP, f"{path.name} is a link or not a plain file", str(path))
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     except OSError as error:
         raise refusal if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR) else error from None
     found = os.fstat(descriptor)
@@ -30,3 +31,8 @@ def open_shared(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise refusal
     return descriptor
+
+
+def belongs_to_another(path: Path, descriptor: int) -> bool:
+    """Whether an open file belongs neither to this user nor to whoever owns its folder."""
+    return os.fstat(descriptor).st_uid not in (os.geteuid(), path.parent.stat().st_uid)

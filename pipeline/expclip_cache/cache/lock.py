@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from expclip_cache.base import CacheError, open_shared
+from expclip_cache.base import CacheError, make_folder, open_shared
 
 NAME = ".lock"
 INDEX_BYTE = 1 << 40
@@ -61,7 +61,7 @@ def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
     path = folder / NAME
     claimed = range(INDEX_BYTE + 1) if shards is None else shards
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         file = os.fdopen(open_shared(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+", encoding="utf-8")
     except OSError as error:
         raise CacheError(f"{folder}: cannot be written to ({error.strerror}). Choose another output folder.") from None

@@ -1,32 +1,87 @@
 """`expclip-cache import-head` and `export-head`."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-from expclip_cache.base import handle_errors
+from expclip_cache.base import EncoderError, handle_errors
+from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of
+
+NO_CLIP = "names no CLIP, so only its width can be compared."
+"""Said of such a head."""
+
+_of_clip = partial(DefaultOf, "encoders.ClipSettings")
 
 
 def import_head(
+    context: typer.Context,
     checkpoint: Annotated[Path, typer.Argument(help="Torch file with mlp.weight, as the reference publishes it.")],
     out: Annotated[Path, typer.Argument(help="The head, a .safetensors file.")],
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The CLIP that the head was fitted to: an open_clip model or a local model folder. The head's file "
+            "records it, and the head is refused for features of any other."
+        ),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="An open_clip tag such as openai, or a .safetensors file.", default_factory=_of_clip("weights")
+        ),
+    ],
+    preprocess: Annotated[
+        Literal["reference", "clip"],
+        typer.Option(
+            help="How that CLIP saw its images. reference: stretched to a square, no mean/std normalisation.",
+            default_factory=_of_clip("preprocess"),
+        ),
+    ],
 ) -> None:
     """Convert a checkpoint of the reference to a head. Nothing in it is executed.
 
-    Example: expclip-cache import-head ViT-B-32.pth official/b32.safetensors
+    Example: expclip-cache import-head ViT-B-32.pth official/b32.safetensors --model ViT-B-32-quickgelu --weights openai
     """
     with handle_errors():
         import hashlib
 
         from expclip_cache.base import TerminalReporter
-        from expclip_cache.heads import read_checkpoint, write_head
+        from expclip_cache.heads import CLIP, read_checkpoint, write_head
 
-        weights = read_checkpoint(checkpoint)
-        digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-        write_head(out, weights, {"imported_from": checkpoint.name, "checkpoint_sha256": digest})
-        target_width, width = weights.shape
-        TerminalReporter().say(f"{out}: takes CLIP features of width {width} to {target_width}")
+        if model is None:
+            refuse_options(context, ("weights", "preprocess"), "describes a CLIP: name its --model as well.")
+        matrix = read_checkpoint(checkpoint)
+        record: dict[str, Any] = {
+            "imported_from": checkpoint.name,
+            "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        }
+        if model is not None:
+            record[CLIP] = _clip_record(context, matrix.shape[1])
+        write_head(out, matrix, record)
+        report = TerminalReporter()
+        report.say(f"{out}: takes CLIP features of width {matrix.shape[1]} to {matrix.shape[0]}")
+        if model is None:
+            report.say(f"{out}: {NO_CLIP} With --model, it would be refused for features of another one.")
+
+
+def _clip_record(context: typer.Context, width: int) -> dict[str, Any]:
+    """What a head's file records of the CLIP that the options name; loads it, so that all of it is known."""
+    from expclip_cache.cache import Identity
+    from expclip_cache.encoders import ClipSettings, load_clip
+    from expclip_cache.heads import clip_of
+    from expclip_cache.workers import resolve_device
+
+    settings = settings_of(context, ClipSettings)
+    encoder = load_clip(settings, resolve_device("cpu"))
+    if encoder.width != width:
+        raise EncoderError(
+            f"--model {settings.model}: has features of width {encoder.width}, but the head takes features of width "
+            f"{width}. Name the CLIP that it was fitted to."
+        )
+    return clip_of(Identity(settings.image_settings(), encoder.describe()))
 
 
 def export_head(

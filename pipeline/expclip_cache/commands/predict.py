@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from expclip_cache.base import handle_errors
+from expclip_cache.commands.heads import NO_CLIP
 from expclip_cache.commands.setting_options import DefaultOf, settings_of
 
 FEW = 4
@@ -80,6 +81,7 @@ def predict(
     with handle_errors():
         from expclip_cache.base import DataError, TerminalReporter
         from expclip_cache.encoders import ClipSettings
+        from expclip_cache.heads import names_clip
         from expclip_cache.prediction import (
             Predictor,
             error_to_json,
@@ -97,6 +99,8 @@ def predict(
         report.say(
             f"head {predictor.head}; {'images cropped to the largest face' if predictor.crops else 'whole images'}"
         )
+        if not names_clip(predictor.head):
+            report.say(f"{predictor.head}: {NO_CLIP}")
         if crop is None and not predictor.crops:
             report.say("no cropping: the face detector is not installed (pip install 'expclip-cache[face]')")
         if model == "demo":

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from expclip_cache.base import handle_errors
+from expclip_cache.commands.heads import NO_CLIP
 from expclip_cache.commands.setting_options import DefaultOf, settings_of
 
 
@@ -50,7 +51,9 @@ def score(
 
         from rich.console import Console
 
+        from expclip_cache.base import TerminalReporter
         from expclip_cache.commands.comma_list import entries
+        from expclip_cache.heads import names_clip
         from expclip_cache.prompts import TYPES, PromptSettings
         from expclip_cache.reporting import zero_shot_to_json, zero_shot_to_terminal
         from expclip_cache.scoring import score as score_cache
@@ -59,6 +62,10 @@ def score(
         how = settings_of(context, PromptSettings, set=prompt_set, types=entries(types) if types else TYPES)
         heads = dict(zip(short_names(head or []), head or [], strict=True))
         scored = {cache: score_cache(cache, prompts, heads, how, every_type=not types) for cache in images}
+        report = TerminalReporter()
+        for path in head or []:
+            if not names_clip(path):
+                report.say(f"{path}: {NO_CLIP}")
         if as_json:
             typer.echo(json.dumps(zero_shot_to_json(scored), indent=2))
         else:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from expclip_cache.base import DataError, atomic_file
+from expclip_cache.base import DataError, atomic_file, make_folder
 from expclip_cache.datasets.listing import UNLABELLED
 
 FORMAT = "expclip-cache manifest 1"
@@ -83,7 +84,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "rows": len(manifest.rows),
         "sha256": manifest.sha256,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_file(path) as temporary, temporary.open("xb") as file:
         file.writelines(chain([_line(header)], manifest._lines()))
         file.flush()
@@ -178,6 +179,8 @@ def _invalid_path(name: object) -> str | None:
         return "is not a name"
     if "\0" in name:
         return "contains a NUL character"
+    if not name.isascii() and (encoding := sys.getfilesystemencoding()) != "utf-8":
+        return f"is another name elsewhere, because Python takes file names for {encoding} here: set PYTHONUTF8=1"
     if name.startswith("/") or ".." in name.split("/"):
         return "points outside the dataset's folder"
     try:

@@ -1,7 +1,8 @@
 """Decoded images kept on disk, so that the next encoder over the same dataset need not decode them again.
 
 One sparse file: the checksums of all images, then their pixels, each at its place. An image whose pixels do not match
-their checksum (never written, torn by a kill, damaged) counts as missing and is decoded.
+their checksum (never written, torn by a kill, damaged, or copied from another place or file) counts as missing and is
+decoded.
 """
 
 import hashlib
@@ -14,13 +15,13 @@ import PIL
 import xxhash
 from PIL import features
 
-from expclip_cache.base import DataError, open_shared
+from expclip_cache.base import DataError, belongs_to_another, open_shared
 from expclip_cache.cache import canonical_json
 from expclip_cache.datasets import Manifest
 from expclip_cache.encoders import PIXELS, Preprocess
 from expclip_cache.workers import RunSettings
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of this file's layout."""
 
 CHECKSUM = 8
@@ -68,10 +69,11 @@ class KeptPixels:
         libraries = [PIL.__version__, features.version("jpg"), features.version("libjpeg_turbo")]
         versions = [LAYOUT, PIXELS]
         decides = [versions, manifest.sha256, how.size, how.resize, how.interpolation, how.decode, libraries]
-        key = hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
+        key = hashlib.sha256(canonical_json(decides))
+        self._seed = int.from_bytes(key.digest()[:7], "little")
         # For people; a manifest's name is free text.
         name = re.sub(r"[^A-Za-z0-9_-]", "_", manifest.name)[:64]
-        self.path = folder / f"{name}-{key}.pixels"
+        self.path = folder / f"{name}-{key.hexdigest()[:16]}.pixels"
         self._frames = manifest.frames
         self._each = 3 * how.size * how.size
         count = len(manifest.rows) * manifest.frames
@@ -83,12 +85,17 @@ class KeptPixels:
         """Create the file, or keep what is there. It is sparse: images take space as they are written.
 
         Raises:
-            DataError: it cannot be created.
+            DataError: it cannot be created, or belongs to another user.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = open_shared(self.path, os.O_RDWR | os.O_CREAT)
+            file = open_shared(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
+                if belongs_to_another(self.path, file):
+                    raise DataError(
+                        f"{self.path}: belongs to another user, so its images may be any. Name another folder "
+                        "(run.pixels), or have the file deleted."
+                    )
                 os.ftruncate(file, self._end)
             finally:
                 os.close(file)
@@ -112,7 +119,7 @@ class KeptPixels:
             os.preadv(file, [pixels.data], self._start + place * self._each)
         except OSError:
             return False
-        return xxhash.xxh3_64_digest(pixels.data) == checksum
+        return self._checksum(place, pixels) == checksum
 
     def keep(self, row: int, frame: int, pixels: np.ndarray) -> None:
         """Write an image, (3, size, size) uint8, C-contiguous.
@@ -123,7 +130,7 @@ class KeptPixels:
         place, file = row * self._frames + frame, self._file
         try:
             os.pwrite(file, pixels.data, self._start + place * self._each)
-            os.pwrite(file, xxhash.xxh3_64_digest(pixels.data), place * CHECKSUM)
+            os.pwrite(file, self._checksum(place, pixels), place * CHECKSUM)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -132,6 +139,10 @@ class KeptPixels:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _checksum(self, place: int, pixels: np.ndarray) -> bytes:
+        """Of the pixels at a place of this file: the same pixels elsewhere, or in another file, have another one."""
+        return xxhash.xxh3_64_digest(pixels.data, self._seed + place)
 
     @property
     def _file(self) -> int:

@@ -7,6 +7,10 @@ from .head_file import KEY as KEY
 from .head_file import read_head as read_head
 from .head_file import write_head as write_head
 from .loss import contrastive_loss as contrastive_loss
+from .origin import CLIP as CLIP
+from .origin import clip_of as clip_of
+from .origin import names_clip as names_clip
+from .origin import refuse_head_of_another_clip as refuse_head_of_another_clip
 from .results import write_head_results as write_head_results
 from .ridge.fitting import RidgeHead as RidgeHead
 from .ridge.fitting import fit_ridge as fit_ridge

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from expclip_cache.base import DataError, write_atomically
+from expclip_cache.base import DataError, make_folder, write_atomically
 from expclip_cache.heads.head_file import KEY, refuse_infinite
 
 MAX_VALUES = 1 << 28
@@ -57,7 +57,7 @@ def write_checkpoint(path: Path, weights: np.ndarray) -> None:
 
     buffer = io.BytesIO()
     torch.save({KEY: torch.from_numpy(np.array(weights, dtype=np.float32))}, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, buffer.getvalue())
 
 

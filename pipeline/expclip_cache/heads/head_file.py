@@ -1,26 +1,18 @@
 """Heads on disk: safetensors with the reference's one key, and the settings that the head was fitted with."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import xxhash
 
-from expclip_cache.base import DataError, write_atomically
-from expclip_cache.cache import FeatureCache, Json
+from expclip_cache.base import DataError, make_folder, write_atomically
+from expclip_cache.cache import Json
 
 KEY = "mlp.weight"
 CHECKSUM = "xxh3_128"
 """Key of the checksum over the matrix and everything else that the file records."""
-
-
-def fingerprints_of(images: FeatureCache, targets: FeatureCache | Sequence[FeatureCache]) -> dict[str, Json]:
-    """The fingerprints of the caches that a head was fitted on, as head files record them."""
-    caches = [targets] if isinstance(targets, FeatureCache) else targets
-    prints = [cache.identity.fingerprint for cache in caches]
-    found: Json = prints if len(prints) > 1 else prints[0]
-    return {"images": images.identity.fingerprint, "targets": found}
 
 
 def write_head(path: Path, weights: np.ndarray, settings: Mapping[str, Json]) -> None:
@@ -33,7 +25,7 @@ def write_head(path: Path, weights: np.ndarray, settings: Mapping[str, Json]) ->
     matrix = np.ascontiguousarray(weights, dtype=np.float32)
     # One metadata entry: safetensors does not keep the order of several.
     metadata = {"settings": json.dumps({**settings, CHECKSUM: _checksum(matrix, settings)}, sort_keys=True)}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, save({KEY: matrix}, metadata=metadata))
 
 

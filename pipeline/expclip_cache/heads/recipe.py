@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expclip_cache.cache import FeatureCache, Json
-from expclip_cache.heads.head_file import fingerprints_of
+from expclip_cache.heads.origin import fitted_on
 from expclip_cache.heads.settings import ContrastiveSettings
 
 
@@ -34,4 +34,4 @@ def contrastive_record(
     """What the file of one head records: everything that determines it."""
     shared = settings.model_dump(include={"kind", "epochs", "batch_size", "momentum"})
     own = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "seed": recipe.seed}
-    return shared | own | {"fingerprints": fingerprints_of(images, targets)}
+    return shared | own | fitted_on(images, targets)

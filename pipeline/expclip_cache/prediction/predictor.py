@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from expclip_cache.base import DataError, EncoderError
+from expclip_cache.cache import Identity
 from expclip_cache.datasets import ShortClip
 from expclip_cache.encoders import ClipSettings, read_image, to_square
-from expclip_cache.heads import read_head
+from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prediction.class_prompts import prompts_from
 from expclip_cache.prediction.face_finder import DetectedFace, FaceFinder, can_find_faces
 from expclip_cache.prediction.result import Prediction, Ranked
@@ -70,6 +71,9 @@ class Predictor:
         table = prompts_from(prompts)
         self.classes = tuple(dict.fromkeys(prompt.class_name for prompt in table))
         self._encoder = load_clip(clip, resolve_device(device))
+        refuse_head_of_another_clip(
+            self.head, Identity(clip.image_settings(), self._encoder.describe()), f"CLIP {clip.model}"
+        )
         if weights.shape[1] != self._encoder.width:
             raise EncoderError(
                 f"{self.head}: takes features of width {weights.shape[1]}, but CLIP {clip.model} has width "

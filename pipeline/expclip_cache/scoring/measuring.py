@@ -10,7 +10,7 @@ import numpy as np
 
 from expclip_cache.base import DataError
 from expclip_cache.cache import FeatureCache, Json
-from expclip_cache.heads import read_head
+from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prompts import Prompt, PromptSettings
 from expclip_cache.scoring.changed_predictions import prediction_changes
 from expclip_cache.scoring.metrics import Confusion
@@ -70,10 +70,12 @@ def measure(
         Prompt type -> (c, c) int64 of plain CLIP, and the scores of `missing` in their order.
 
     Raises:
-        CacheError, DataError: see `predict_dataset` and `read_head`.
+        CacheError, DataError: see `predict_dataset`, `read_head` and `refuse_head_of_another_clip`.
     """
     names = {head: f"{head.teacher}/{head.head}/{head.seed}" for head in missing}
     weights = {name: head.weights for head, name in names.items()}
+    for head in missing:
+        refuse_head_of_another_clip(head.path, images.identity, str(images))
     predictions = predict_dataset(images, embeddings, table, weights, settings.aggregation)
     shown = [prompt for prompt in table if prompt.type == max(predictions.clip)]
 

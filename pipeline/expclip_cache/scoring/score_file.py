@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from expclip_cache.base import DataError, write_atomically
+from expclip_cache.base import DataError, make_folder, write_atomically
 from expclip_cache.cache import Json
 from expclip_cache.scoring.metrics import Confusion
 from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
@@ -18,7 +18,7 @@ _CHECKSUM = ',\n"xxh3_128": "{}"}}\n'
 
 def write_score_file(path: Path, found: TestSetScores) -> None:
     """Write everything atomically, with a checksum: a line for each head, confusion matrices as nested lists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, _to_bytes(_to_json(found)))
 
 

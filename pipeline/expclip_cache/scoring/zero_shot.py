@@ -8,7 +8,7 @@ import numpy as np
 
 from expclip_cache.base import DataError, SettingsError
 from expclip_cache.cache import FeatureCache
-from expclip_cache.heads import read_head
+from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prompts import TYPES, Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring.metrics import Scores, scores
 from expclip_cache.scoring.predictions import predict_dataset
@@ -57,7 +57,7 @@ def score(
     Raises:
         CacheError: a cache cannot be used, the two come from different CLIPs, a prompt is missing, or a head expects
             features of another width.
-        DataError: a head cannot be read, or the images have no labels.
+        DataError: a head cannot be read or belongs to another CLIP, or the images have no labels.
         SettingsError: the prompt set has no prompts for these classes, or `every_type` finds no complete type.
     """
     images, prompts = _opened(images), _opened(prompts)
@@ -71,7 +71,7 @@ def score(
                 f"{prompts}: expected all prompts of at least one type of the set {settings.set!r} for the classes "
                 f"{', '.join(images.classes)}; no type is complete. Encode the prompts first."
             )
-    matrices = {name: _head_matrix(name, head) for name, head in (heads or {}).items()}
+    matrices = {name: _head_matrix(name, head, images) for name, head in (heads or {}).items()}
     predictions = predict_dataset(images, embeddings, table, matrices, settings.aggregation)
     return [
         ZeroShotScores(
@@ -88,10 +88,12 @@ def _opened(cache: FeatureCache | Path | str) -> FeatureCache:
     return cache if isinstance(cache, FeatureCache) else FeatureCache(cache)
 
 
-def _head_matrix(name: str, head: np.ndarray | Path | str) -> np.ndarray:
+def _head_matrix(name: str, head: np.ndarray | Path | str, images: FeatureCache) -> np.ndarray:
     """W (t, d), read from its file if it is not a matrix yet."""
     if not isinstance(head, np.ndarray):
-        return read_head(Path(head))
+        weights = read_head(Path(head))
+        refuse_head_of_another_clip(Path(head), images.identity, str(images))
+        return weights
     if head.ndim != 2:
         raise DataError(f"head {name}: expected a matrix (t, d), found an array of shape {head.shape}.")
     return head

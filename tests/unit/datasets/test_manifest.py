@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 import xxhash
@@ -177,3 +179,34 @@ def test_a_row_is_written_as_plain_json(path, label, files, size, digest):
         item = {"path": path, "label": label, "bytes": size, "xxh3_128": digest}
         item |= {} if names == (path,) else {"files": names}
         assert _row_line(row) == json.dumps(item, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+NAMES_IN_ASCII = """
+import sys
+from pathlib import Path
+from expclip_cache.base import DataError
+from expclip_cache.datasets import DatasetSettings, hash_listing, read_manifest, read_rows
+
+dataset = DatasetSettings(source=sys.argv[1], layout="image-folders", labelled=False)
+for work in (
+    lambda: hash_listing("faces", Path(sys.argv[1]), read_rows(Path(sys.argv[1]), dataset)),
+    lambda: read_manifest(Path(sys.argv[2])),
+):
+    try:
+        work()
+    except DataError as error:
+        print(ascii(str(error)))
+"""
+
+
+def test_names_beyond_ascii_are_refused_where_python_would_take_them_for_others(tmp_path):
+    """With this locale and without UTF-8 mode, the manifest would have another hash than everywhere else."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    (folder / "caf\u00e9.png").write_bytes(b"1")
+    row = ManifestRow("caf\u00e9.png", -1, ("caf\u00e9.png",), 1, None)
+    write_manifest(Manifest("faces", (), (row,)), tmp_path / "faces.jsonl")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", NAMES_IN_ASCII, str(folder), str(tmp_path / "faces.jsonl")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.count("Python takes file names for ascii here: set PYTHONUTF8=1") == 2, done.stdout

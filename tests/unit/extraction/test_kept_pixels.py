@@ -194,7 +194,7 @@ def test_everything_that_changes_a_pixel_changes_the_file_name(images, manifest,
         path(manifest, "reference", 28, "draft"),
     ]
     assert path(manifest, "reference", 28) == same
-    monkeypatch.setattr(kept_pixels, "LAYOUT", 2)
+    monkeypatch.setattr(kept_pixels, "LAYOUT", kept_pixels.LAYOUT + 1)
     assert len({same, *others, path(manifest, "reference", 28)}) == 6
 
 
@@ -275,3 +275,53 @@ def test_a_file_that_leads_elsewhere_is_refused_and_nothing_elsewhere_is_touched
     with pytest.raises(DataError, match=r"cannot be kept here \(images-\w+\.pixels is a link or not a plain file\)"):
         run_job(replace(job, out=tmp_path / "again"), CACHE, running(tmp_path / "pixels"), SilentReporter())
     assert victim.read_text() == "precious"
+
+
+def test_pixels_copied_from_another_place_or_file_are_not_taken(images, manifest, tmp_path):
+    """Their checksums are right, but not there: `KeptPixels` of another manifest, and two rows that swapped places."""
+    how, rng = preprocess("reference", 28), np.random.default_rng(0)
+    found, image = np.empty((3, 28, 28), np.uint8), rng.integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    names = [row.path for row in manifest.rows]
+    (images / names[0]).write_bytes((images / names[1]).read_bytes())
+    other = hash_listing("images", images, Listing(tuple(ListedRow(name, -1, (name,)) for name in names), ()))
+    kept, elsewhere = (KeptPixels(tmp_path / "pixels", each, how) for each in (manifest, other))
+    kept.prepare()
+    for row in range(COUNT):
+        kept.keep(row, 0, np.roll(image, row))
+    content = kept.path.read_bytes()
+    elsewhere.path.write_bytes(content)
+    assert not any(elsewhere.take(row, 0, found) for row in range(COUNT))
+    head, start = 8, len(content) - COUNT * IMAGE_BYTES
+    swapped = bytearray(content)
+    for first, second, size in (head, 2 * head, head), (start + IMAGE_BYTES, start + 2 * IMAGE_BYTES, IMAGE_BYTES):
+        swapped[first : first + size], swapped[second : second + size] = (
+            content[second : second + size],
+            content[first : first + size],
+        )
+    kept.path.write_bytes(swapped)
+    assert [kept.take(row, 0, found) for row in range(4)] == [True, False, False, True]
+    kept.close()
+    elsewhere.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_file_of_another_user_is_refused(images, manifest, clip, tmp_path):
+    job = clip_job(manifest, lambda: images, clip, tmp_path / "clip")
+    run_job(job, CACHE, running(tmp_path / "pixels"), SilentReporter())
+    (file,) = (tmp_path / "pixels").iterdir()
+    assert file.stat().st_mode & 0o022 == 0
+    os.chown(file, 12345, -1)
+    with pytest.raises(DataError, match=r"images-\w+\.pixels: belongs to another user"):
+        run_job(replace(job, out=tmp_path / "again"), CACHE, running(tmp_path / "pixels"), SilentReporter())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_a_file_of_the_owner_of_its_folder_is_taken(images, manifest, clip, tmp_path):
+    """As on a network file system that shows everything as somebody else's."""
+    job = clip_job(manifest, lambda: images, clip, tmp_path / "clip")
+    run_job(job, CACHE, running(tmp_path / "pixels"), SilentReporter())
+    (file,) = (tmp_path / "pixels").iterdir()
+    for path in (file, file.parent):
+        os.chown(path, 12345, -1)
+    run_job(replace(job, out=tmp_path / "again"), CACHE, running(tmp_path / "pixels"), SilentReporter())
+    assert files_in(tmp_path / "again") == files_in(job.out)

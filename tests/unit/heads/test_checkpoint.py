@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from typer.testing import CliRunner
 
 from expclip_cache.base.errors import DataError
 from expclip_cache.commands.app import app
+from expclip_cache.encoders import ClipSettings, load_clip
 from expclip_cache.heads.checkpoint import read_checkpoint, write_checkpoint
-from expclip_cache.heads.head_file import read_head, write_head
+from expclip_cache.heads.head_file import read_head, read_record, write_head
+from expclip_cache.heads.origin import CLIP
+from tiny_encoders import write_clip
 
 
 def run(*arguments: object):
@@ -169,3 +173,26 @@ def test_a_head_of_a_type_that_numpy_does_not_have_is_refused(tmp_path, weights,
     save_file({"mlp.weight": torch.from_numpy(weights).to(dtype)}, tmp_path / "a.safetensors")
     with pytest.raises(DataError, match=r"numbers of a type that heads do not have.*Convert it to float32"):
         read_head(tmp_path / "a.safetensors")
+
+
+def test_an_imported_head_names_its_clip(tmp_path, weights):
+    model, out = write_clip(tmp_path / "clip").model, tmp_path / "head.safetensors"
+    width = load_clip(ClipSettings(model=model), torch.device("cpu")).width
+    for name, each in ("right", width), ("wide", width + 1):
+        torch.save({"mlp.weight": torch.ones(3, each)}, tmp_path / f"{name}.pth")
+    assert run("import-head", tmp_path / "right.pth", out, "--model", model, "--preprocess", "clip").exit_code == 0
+    recorded = read_record(out)[CLIP]
+    assert (recorded["model"], recorded["preprocess"]) == (model, "clip")
+    assert recorded["weights_sha256"] == sha256(Path(model, "open_clip_model.safetensors").read_bytes()).hexdigest()
+    refused = run("import-head", tmp_path / "wide.pth", out, "--model", model)
+    assert refused.exit_code == 1
+    assert f"width {width}, but the head takes features of width {width + 1}" in " ".join(refused.output.split())
+
+
+def test_a_head_imported_without_a_name_says_so(tmp_path, weights):
+    torch.save({"mlp.weight": torch.from_numpy(weights)}, tmp_path / "a.pth")
+    done = run("import-head", tmp_path / "a.pth", tmp_path / "a.safetensors")
+    assert "names no CLIP" in " ".join(done.output.split())
+    refused = run("import-head", tmp_path / "a.pth", tmp_path / "b.safetensors", "--weights", "openai")
+    assert "name its --model" in " ".join(refused.output.split())
+    assert not (tmp_path / "b.safetensors").exists()

@@ -374,5 +374,5 @@ def test_a_head_file_records_the_fit(complete, caches):
     assert record["fingerprints"] == {"images": images.identity.fingerprint, "targets": targets.identity.fingerprint}
     assert set(json.loads(json.dumps(record))) == {
         *("kind", "lr", "momentum", "weight_decay", "epochs", "batch_size", "seed"),
-        *("fingerprints", "found", "code", "paired_rows"),
+        *("clip", "fingerprints", "found", "code", "paired_rows"),
     }

@@ -75,6 +75,7 @@ def test_a_head_file_records_its_settings_and_caches(caches, tmp_path):
         "dataset": "faces",
         "found": {"rows": 198, "losses": np.round(heads.losses[1], 6).tolist()},
         "xxh3_128": recorded["xxh3_128"],
+        "clip": {"model": "x", "weights_sha256": "w"},
         "fingerprints": {"images": images.identity.fingerprint, "targets": targets.identity.fingerprint},
     }
 

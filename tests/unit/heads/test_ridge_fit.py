@@ -85,6 +85,7 @@ def test_a_head_file_records_settings_metrics_and_caches(caches, tmp_path):
         "dataset": "faces",
         "xxh3_128": recorded["xxh3_128"],
         "found": head.metrics,
+        "clip": {"model": "x", "weights_sha256": "w"},
         "fingerprints": {"images": images.identity.fingerprint, "targets": targets.identity.fingerprint},
     }
     assert list(head.metrics) == ["rows", "held_out", "lambda", "held_out_loss", "chance"]

@@ -20,7 +20,7 @@ from expclip_cache.encoders.images import read_pixels
 from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.heads.head_file import write_head
 from expclip_cache.prediction.face_finder import FaceFinder, can_find_faces
-from expclip_cache.prediction.predictor import Predictor
+from expclip_cache.prediction.predictor import DEMO_HEAD, Predictor
 from expclip_cache.prediction.video import read_clip
 from expclip_cache.prompts.templates import prompt_table
 
@@ -283,3 +283,13 @@ def test_a_few_inputs_are_shown_with_bars_and_both_classifiers(run, faces):
     assert all(line.count("%") == 2 for line in bars)
     assert "█" in bars[0]
     assert "drawn faces only" in done.stderr
+
+
+@pytest.mark.parametrize("wrong", [{"weights": "random"}, {"preprocess": "clip"}])
+def test_a_head_of_another_clip_is_refused(wrong):
+    with pytest.raises(DataError, match=r"demo/head\.safetensors: was fitted to features of another CLIP"):
+        Predictor(ClipSettings(**wrong), DEMO_HEAD, crop=False)
+
+
+def test_a_head_that_names_no_clip_is_mentioned(run, faces):
+    assert "names no CLIP, so only its width can be compared" in run(faces / "0.png").stderr.replace("\n", " ")

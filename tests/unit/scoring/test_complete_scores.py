@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import tiny_scores
 from expclip_cache.base.errors import CacheError, DataError, SettingsError
-from expclip_cache.heads.head_file import read_head, write_head
+from expclip_cache.heads.head_file import read_head, read_record, write_head
+from expclip_cache.heads.origin import CLIP
 from expclip_cache.prompts.settings import PromptSettings
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring import study
@@ -400,3 +401,12 @@ def test_a_head_whose_file_is_gone_is_refused(place, path, complete, tmp_path):
     with pytest.raises(DataError, match=r"moved\.safetensors: cannot be read \(No such file"):
         score(place, path, heads)
     assert path.read_bytes() == before
+
+
+def test_a_head_that_was_fitted_to_another_clip_is_refused(place, tmp_path):
+    head = place.heads[0]
+    path = tmp_path / "head.safetensors"
+    write_head(path, read_head(head.path), read_record(head.path) | {CLIP: {"weights_sha256": "v"}})
+    with pytest.raises(DataError, match=r"head\.safetensors: was fitted to features of another CLIP"):
+        score(place, tmp_path / "scores.json", heads=[HeadToScore(head.teacher, head.head, head.seed, path)])
+    assert not (tmp_path / "scores.json").exists()

@@ -11,6 +11,7 @@ from expclip_cache.base.errors import CacheError, DataError, SettingsError
 from expclip_cache.cache import FeatureCache
 from expclip_cache.commands.app import app
 from expclip_cache.heads.head_file import write_head
+from expclip_cache.heads.origin import CLIP
 from expclip_cache.prompts.settings import PromptSettings
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring.zero_shot import score
@@ -154,3 +155,17 @@ def test_a_head_of_another_width_is_refused(place):
     result = run(place, "--head", place / "wide.safetensors")
     assert result.exit_code == 1
     assert "takes features of width 8" in result.output
+
+
+def test_a_head_that_was_fitted_to_another_clip_is_refused(place):
+    path = place / "other.safetensors"
+    write_head(path, HEADS["a"], {CLIP: {"model": "x", "weights_sha256": "v"}})
+    with pytest.raises(
+        DataError, match=r"other\.safetensors: was fitted to features of another CLIP(.|\n)*'v', here 'w'"
+    ):
+        score(place / "faces", place / "prompts", {"a": path}, PromptSettings(types=(2,)))
+    write_head(path, HEADS["a"], {CLIP: {"model": "x", "weights_sha256": "w"}})
+    assert "names no CLIP" not in run(place, "--types", "2", "--head", path).output
+    assert f"{place / 'a.safetensors'}: names no CLIP" in run(
+        place, "--types", "2", "--head", place / "a.safetensors"
+    ).stderr.replace("\n", " ")

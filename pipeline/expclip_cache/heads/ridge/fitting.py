@@ -8,7 +8,8 @@ import numpy as np
 
 from expclip_cache.base import Reporter, SettingsError, SilentReporter
 from expclip_cache.cache import FeatureCache, Json
-from expclip_cache.heads.head_file import fingerprints_of, write_head
+from expclip_cache.heads.head_file import write_head
+from expclip_cache.heads.origin import fitted_on
 from expclip_cache.heads.ridge.lambda_choice import HeldOutLosses, choose_lambda, even_batches, held_out_losses
 from expclip_cache.heads.ridge.ridge_path import RidgePath
 from expclip_cache.heads.ridge.shard_groups import ShardGroups
@@ -119,4 +120,4 @@ def ridge_record(
 ) -> dict[str, Json]:
     """What the file of a head records: everything that determines it."""
     of_fit = settings.model_dump(exclude={"backbones", "teachers"})
-    return of_fit | {"lambdas": list(settings.lambdas), "fingerprints": fingerprints_of(images, targets)}
+    return of_fit | {"lambdas": list(settings.lambdas)} | fitted_on(images, targets)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from expclip_cache.base import CacheError, write_atomically
+from expclip_cache.base import CacheError, make_folder, write_atomically
 from expclip_cache.cache import canonical_json
 from expclip_cache.heads.ridge.moments import Moments
 
@@ -27,7 +27,7 @@ def write_moments(path: Path, moments: Moments, groups: range, fingerprint: str)
         "rows": moments.rows,
         "xxh3_128": _checksum(tensors),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, save(tensors, metadata={"about": json.dumps(about, sort_keys=True)}))
 
 
