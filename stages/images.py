@@ -1,18 +1,25 @@
 """Run every frozen CLIP over every dataset: python stages/images.py [--backbone NAME] [--dataset NAME]."""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
-from expclip_cache.base import Reporter, handle_errors, recorded_time
+from expclip_cache.base import ExpclipError, Reporter, handle_errors, recorded_time
 from expclip_cache.datasets import dataset_root, read_manifest
 from expclip_cache.extraction import Job, clip_encoder, run_jobs
-from expclip_cache.settings import chosen_names, image_features, load_settings, manifest_file
+from expclip_cache.settings import chosen_names, encode_study_prompts, image_features, load_settings, manifest_file
 
 
 def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str] = ()) -> None:
-    """Fill features/images, by default for all backbones and datasets."""
+    """Fill features/images, by default for all backbones and datasets.
+
+    A process that has run a CLIP encodes the prompts as well, so that the stage `prompts` finds them done: importing
+    open_clip takes 10 seconds, which would be most of that stage's time.
+    """
     settings = load_settings()
+    clips = chosen_names(backbones, settings.backbones, "backbones")
     names = chosen_names(datasets, settings.datasets, "datasets")
     manifests = {name: read_manifest(manifest_file(name)) for name in names}
     jobs = [
@@ -23,10 +30,14 @@ def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str
             out=image_features(backbone, name),
             shared_with=settings.readers_of(name, settings.backbones[backbone]) - 1,
         )
-        for backbone in chosen_names(backbones, settings.backbones, "backbones")
+        for backbone in clips
         for name in names
     ]
     run_jobs(jobs, settings.cache, settings.run, report)
+    if "open_clip" in sys.modules:
+        # Trouble with a prompt is no trouble of the images: the stage `prompts` meets it too, and reports it.
+        with suppress(ExpclipError):
+            encode_study_prompts(settings, clips, report)
 
 
 if __name__ == "__main__":

@@ -21,3 +21,4 @@ from .setup import Setup as Setup
 from .setup import plan_setup as plan_setup
 from .setup import preset_definitions as preset_definitions
 from .setup_files import write_setup as write_setup
+from .study_prompts import encode_study_prompts as encode_study_prompts

@@ -1,0 +1,33 @@
+"""The prompt embeddings of a study."""
+
+from collections.abc import Sequence
+
+from expclip_cache.base import Reporter
+from expclip_cache.datasets import read_manifest
+from expclip_cache.extraction import encode_prompts
+from expclip_cache.prompts import prompt_table
+from expclip_cache.settings.paths import manifest_file, prompt_features
+from expclip_cache.settings.settings import Settings
+
+
+def encode_study_prompts(settings: Settings, backbones: Sequence[str], report: Reporter) -> None:
+    """Fill features/prompts: the prompts of every prompt set, for the classes of the test sets.
+
+    Args:
+        backbones: names of those whose text towers are run.
+
+    Raises:
+        DataError: the manifest of a test set cannot be read.
+        SettingsError: a prompt set cannot be read, or has no prompts for a class.
+        CacheError, EncoderError: see `encode_prompts`.
+    """
+    classes = [read_manifest(manifest_file(name)).classes for name in settings.score.datasets]
+    texts = [
+        prompt.text
+        for prompts in settings.prompts.values()
+        for named in classes
+        for prompt in prompt_table(prompts.set, prompts.types, named)
+    ]
+    for backbone in backbones:
+        clip, out = settings.backbones[backbone], prompt_features(backbone)
+        encode_prompts(texts, out, clip, settings.cache, settings.run.device, report)
