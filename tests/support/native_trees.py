@@ -29,6 +29,14 @@ LISTED = {
 }
 KEPT_PARTS = {"dfew": 1, "mafw": 1, "ferv39k": 3, "afew": 2}
 
+WORDS = {
+    "dfew": (".Happy", ".Sad", ".Neutral", ".Angry", ".Surprise", ".Disgust", ".Fear"),
+    "ferv39k": ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"),
+    "mafw": ELEVEN,
+    "afew": ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"),
+}
+"""How the makers of the video datasets call the classes, in canonical order; DFEW numbers them from 1."""
+
 Truth = dict[str, str]
 """Path of an item, relative to its root -> its class."""
 
@@ -50,6 +58,101 @@ def write_dataset(root: Path, name: str, items: int = 2) -> dict[int | None, Tru
     if name == "ferplus-csv":
         return {None: _write_ferplus_csv(root / name, items, random)}
     return _write_clips(root / name, name, items, random)
+
+
+def write_shipped(root: Path, name: str, items: int = 2) -> dict[int | None, Truth]:
+    """Write one dataset to `root`/`name` as its makers ship it.
+
+    Args:
+        name: `raf-db`, `affectnet`, `ferplus-csv`, or a key of LISTED.
+        items: per class; for a dataset with folds, per class and fold.
+
+    Returns:
+        As `write_dataset`.
+    """
+    random = np.random.default_rng(sum(name.encode()))
+    write = {"raf-db": _ship_raf_db, "affectnet": _ship_affectnet, "ferplus-csv": _ship_ferplus}.get(name)
+    return {None: write(root / name, items, random)} if write else _ship_clips(root / name, name, items, random)
+
+
+def _ship_raf_db(root: Path, items: int, random: np.random.Generator) -> Truth:
+    """One list and one folder for both splits."""
+    truth, lines, trained = {}, [], []
+    for number, class_name in dict(pair.split("=") for pair in FOLDERS["raf-db"].split()).items():
+        for item in range(items):
+            stem = f"{int(number) * 100 + item:04}"
+            lines += [f"train_0{stem}.jpg {number}", f"test_{stem}.jpg {number}"]
+            trained.append(f"Image/aligned/train_0{stem}_aligned.jpg")
+            truth[f"Image/aligned/test_{stem}_aligned.jpg"] = class_name
+    _write_images(root, [*truth, *trained], random)
+    (root / "EmoLabel").mkdir()
+    (root / "EmoLabel/list_patition_label.txt").write_text("\n".join(lines) + "\n")
+    return truth
+
+
+def _ship_affectnet(root: Path, items: int, random: np.random.Generator) -> Truth:
+    """An array with one text for each image, beside those with valence, arousal and landmarks; ids have gaps."""
+    truth = {}
+    (root / "val_set/annotations").mkdir(parents=True)
+    for word, class_name in dict(pair.split("=") for pair in FOLDERS["affectnet"].split()).items():
+        for item in range(items):
+            number = 7 * item + 100 * int(word)
+            for kind, value in {"exp": np.array(word), "val": np.array("-0.2"), "lnd": np.zeros(136)}.items():
+                np.save(root / f"val_set/annotations/{number}_{kind}.npy", value)
+            truth[f"val_set/images/{number}.jpg"] = class_name
+    _write_images(root, truth, random)
+    return truth
+
+
+def _ship_ferplus(root: Path, items: int, random: np.random.Generator) -> Truth:
+    """Ten votes and a box for each image, without a header; some images have no majority, or none for a class."""
+    truth, lines = {}, []
+    undecided = [{"anger": 5, "fear": 5}, {"NF": 10}, {"unknown": 6, "anger": 2, "fear": 2}]
+    decided = [{name: 6, "NF": 2, "unknown": 1, "fear" if name != "fear" else "anger": 1} for name in EIGHT * items]
+    for number, votes in enumerate(decided + undecided):
+        name = f"fer{32220 + number:07}.png"
+        counts = [str(votes.get(column, 0)) for column in VOTE_COLUMNS]
+        lines.append(f'{name},"(0, 0, 48, 48)",{",".join(counts)}')
+        if number < len(decided):
+            truth[f"data/FER2013Test/{name}"] = (EIGHT * items)[number]
+    _write_images(root, truth, random)
+    (root / "data/FER2013Test/label.csv").write_text("\n".join(lines) + "\n")
+    return truth
+
+
+def _ship_clips(root: Path, name: str, items: int, random: np.random.Generator) -> dict[int | None, Truth]:
+    """Clips of 3 and 18 frames in turn, in the folders, with the lists and by the names that the makers chose."""
+    truths: dict[int | None, Truth] = {}
+    number = 0
+    for fold in range(1, 6) if "{fold}" in LISTED[name][0] else [None]:
+        truth, lines = {}, []
+        for label, (word, class_name) in enumerate(zip(WORDS[name], LISTED[name][2], strict=True)):
+            for _ in range(items):
+                number += 1
+                folder, line, frame = {
+                    "dfew": (f"Clip/clip_224x224/{number:05}", f"{number},{label + 1}", "{}.jpg"),
+                    "ferv39k": (
+                        f"2_ClipsforFaceCrop/Daily/{word}/{number:04}",
+                        f"Daily/{word}/{number:04} {word}",
+                        "{:03}.jpg",
+                    ),
+                    "mafw": (f"data/frames/{number:05}", f"{number:05}.mp4 {word}", "{:04}.png"),
+                    "afew": (f"Val_AFEW/{word}/{number:09}", "", "{:05}.jpg"),
+                }[name]
+                _write_images(root / folder, [frame.format(k) for k in range(1, (3, 18)[number % 2] + 1)], random)
+                lines.append(line)
+                truth[folder] = class_name
+        header = ["video_name,label"] if name == "dfew" else []
+        if name != "afew":
+            file = {
+                "dfew": f"EmoLabel_DataSplit/test(single-labeled)/set_{fold}.csv",
+                "ferv39k": "4_setups/All_scenes/test_All.csv",
+                "mafw": f"Train & Test Set/single/no_caption/set_{fold}/test.txt",
+            }[name]
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_bytes("\r\n".join([*header, *lines, ""]).encode())
+        truths[fold] = truth
+    return truths
 
 
 def _write_folders(root: Path, class_of: Mapping[str, str], items: int, random: np.random.Generator) -> Truth:

@@ -24,7 +24,7 @@ from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.paths import head_folder, image_features, score_file, target_draws
-from native_trees import EIGHT, ELEVEN, SEVEN, write_dataset
+from native_trees import EIGHT, ELEVEN, SEVEN, write_dataset, write_shipped
 from stages import heads, images, manifest, prompts, report, scores, targets
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +35,9 @@ ROOTS = {
         *("dfew", "mafw", "ferv39k", "afew"),
     )
 }
+SHIPPED = ("raf-db", "affectnet", "ferplus-csv", "dfew", "mafw", "afew")
+"""Read as their makers ship them; the others as folders by class, FERV39k by the list of the reference."""
+
 CLASSES = {"affectnet-8": EIGHT, "ferplus": EIGHT, "ferplus-csv": EIGHT, "mafw": ELEVEN}
 SETTINGS = {
     "weights: openai": "weights: pretrained",
@@ -61,7 +64,8 @@ def finished_run(tmp_path_factory):
     """
     top = tmp_path_factory.mktemp("whole")
     truths = {
-        name: write_dataset(top / "data", name, 4 if name == "caer-s" else 2) for name in dict.fromkeys(ROOTS.values())
+        name: (write_shipped if name in SHIPPED else write_dataset)(top / "data", name, 4 if name == "caer-s" else 2)
+        for name in dict.fromkeys(ROOTS.values())
     }
     folder = top / "repository"
     shutil.copytree(ROOT / "configs", folder / "configs")
@@ -100,6 +104,7 @@ def run_init(backbones: str, data: Path, roots: dict[str, str]) -> None:
     run = CliRunner().invoke(app, ["init", "--preset", "paper", "--backbones", backbones, "--force", *given])
     assert run.exit_code == 0, run.output
     assert "no folder on this machine" not in run.output
+    assert "read as shipped: EmoLabel/list_patition_label.txt" in run.output or "raf-db" not in roots
     text = Path("params.yaml").read_text()
     for old, new in SETTINGS.items():
         assert old in text
@@ -119,7 +124,7 @@ def sampled_files(path: Path) -> list[Path]:
     """The image itself, or the reference's 16 frames of a clip: int(N / 16 (k + 1/2)), or 16 copies of the first."""
     if path.is_file():
         return [path]
-    files = sorted(path.iterdir())
+    files = sorted(path.iterdir(), key=lambda file: int(file.stem))
     n = len(files)
     return [files[0]] * 16 if n <= 16 else [files[int(n / 16 * (k + 0.5))] for k in range(16)]
 

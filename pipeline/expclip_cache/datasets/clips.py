@@ -40,12 +40,21 @@ def clip_rows(
         whose frame count differs from the list (the frames in the folder are used, not the listed count).
 
     Raises:
-        DataError: no clip has any frames.
+        DataError: most clips have no frames, or all are cut to the number of frames that is sampled.
     """
-    if not any(clip.frames for clip in clips):
+    empty = [clip.path for clip in clips if not clip.frames]
+    if 2 * len(empty) > len(clips) or not clips:
         raise DataError(
-            f"{root}: expected folders of frames, found no images in any of {len(clips)} clips, such as "
-            f"{examples(clip.path for clip in clips)}. Check the root and that the frames have been extracted."
+            f"{root}: expected folders of frames, found no images in "
+            f"{'any' if len(empty) == len(clips) else len(empty)} of {len(clips)} clips, such as "
+            f"{examples(empty)}. Check the root and that the frames have been extracted."
+        )
+    cut = [clip for clip in clips if clip.listed and 0 < len(clip.frames) <= dataset.frames < clip.listed]
+    if cut and len(cut) == sum(bool(clip.frames) for clip in clips):
+        raise DataError(
+            f"{root}: every clip has at most {dataset.frames} frames, and the list says more, for example "
+            f"{cut[0].path}: listed {cut[0].listed}, found {len(cut[0].frames)}. This looks like a copy in which "
+            "somebody has sampled frames already. Use the whole clips."
         )
     notes = []
     short = sum(0 < len(clip.frames) <= dataset.frames for clip in clips)
@@ -53,7 +62,6 @@ def clip_rows(
         notes.append(
             f"{short} of {len(clips)} clips have at most {dataset.frames} frames (short_clip: {dataset.short_clip})"
         )
-    empty = [clip.path for clip in clips if not clip.frames]
     if empty:
         notes.append(f"{len(empty)} of {len(clips)} clips have no frames and will fail to decode: {examples(empty)}")
     differing = [c for c in clips if c.frames and c.listed not in (None, len(c.frames))]

@@ -5,21 +5,17 @@ numbers or abbreviations (always by name, never by position), and the published 
 of the usual benchmarks are in the folder `definitions` beside this module; copy one to describe another dataset.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from expclip_cache.base import CANONICAL, Section, SettingsError, canonical_order, parse_yaml, read_yaml, validated
+from expclip_cache.datasets.forms import Form, ListForm, Native, Words
 from expclip_cache.datasets.settings import DatasetSettings, Layout
 
 DEFINITIONS = Path(__file__).parent / "definitions"
-
-
-def _with_string_keys(value: object) -> object:
-    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 class ClipLists(Section):
@@ -57,10 +53,12 @@ class Definition(Section):
     Attributes:
         name: lower case; the key for published scores.
         title: for messages and reports.
-        layout: selects the reader.
+        layout: selects the reader, where the dataset is in none of the `forms`.
+        forms: how the dataset is shipped; the first that is there is read.
         classes: in canonical order; empty: the classes found.
         native: the dataset's own folder names, numbers or abbreviations -> class. The eleven class names and
             their adjectives need no entry.
+        ignored: words for items that have no class, such as a number for "no face".
         counts: (c,) published test items per class, in the order of `classes`; one list per fold for a dataset with
             folds.
         total: smallest and largest number of items that the published scores can be based on, if no more is known.
@@ -74,7 +72,9 @@ class Definition(Section):
     title: str
     layout: Layout
     classes: tuple[str, ...] = ()
-    native: Annotated[dict[str, str], BeforeValidator(_with_string_keys)] = Field(default_factory=dict)
+    native: Native = Field(default_factory=dict)
+    ignored: Words = ()
+    forms: tuple[Form, ...] = ()
     counts: tuple[int, ...] | dict[int, tuple[int, ...]] | None = None
     total: tuple[int, int] | None = None
     clip_list: ClipLists | None = None
@@ -97,7 +97,8 @@ class Definition(Section):
     def _is_consistent(self) -> Self:
         if self.classes != canonical_order(self.classes):
             raise ValueError(f"classes must be distinct and in canonical order: {list(canonical_order(self.classes))}")
-        unknown = [name for name in self.native.values() if name not in (*self.classes, *CANONICAL)]
+        natives = [self.native, *(form.native for form in self.forms if isinstance(form, ListForm))]
+        unknown = [name for native in natives for name in native.values() if name not in (*self.classes, *CANONICAL)]
         if unknown:
             raise ValueError(
                 f"native must map to class names, found {', '.join(unknown)}; known: {', '.join(CANONICAL)}"

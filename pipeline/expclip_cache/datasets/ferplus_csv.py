@@ -1,13 +1,18 @@
-"""Layout ferplus-csv: FER+ as its authors publish it, a table of ten annotators' votes beside folders of images.
+"""FER+ as its authors publish it: tables of ten annotators' votes beside folders of images.
+
+There are two tables of the same images: `label.csv` beside the images of each split, whose majorities are the published
+numbers of items, and `fer2013new.csv` for all of them, whose majorities differ for a few.
 
 The images are FER2013's; `expclip_cache.datasets.ferplus_images` writes them from FER2013's own table.
 """
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets.definition import Definition
+from expclip_cache.datasets.forms import VotesForm
 from expclip_cache.datasets.labels import Labels
 from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
@@ -25,8 +30,45 @@ def read_ferplus_csv(root: Path, definition: Definition, dataset: DatasetSetting
     part = definition.ferplus_csv
     assert part is not None  # Definition checks it for this layout
     votes, unnamed = read_votes(root / part.votes, part.usage)
+    listing = _by_majority(root, root / part.votes, part.images, votes, definition, dataset)
+    unnamed_note = [f"{unnamed} entries are ignored: the table names no image for them"] if unnamed else []
+    return Listing(listing.rows, listing.classes, (*listing.notes, *unnamed_note))
+
+
+def read_label_csv(root: Path, file: str, form: VotesForm, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """One row per image of a split with a majority for one class.
+
+    Args:
+        file: the table, relative to the root; the images are beside it.
+
+    Raises:
+        DataError: a line has no ten votes, or most of the images are not there.
+    """
+    votes = {}
+    for number, line in enumerate((root / file).read_text(encoding="utf-8-sig").splitlines(), start=1):
+        name, *fields = next(csv.reader([line]), [""])
+        # Older copies have no column for the box of the face, the whole image.
+        counts = fields[-len(form.votes) :]
+        if len(fields) - len(form.votes) not in (0, 1) or not all(count.strip().isdecimal() for count in counts):
+            raise DataError(
+                f"{root / file}, line {number}: expected a name, a box and {len(form.votes)} votes, found {line!r}."
+            )
+        votes[name] = dict(zip(form.votes, map(int, counts), strict=True))
+    if not votes:
+        raise DataError(f"{root / file}: expected one image per line, found none.")
+    return _by_majority(root, root / file, file.rpartition("/")[0], votes, definition, dataset)
+
+
+def _by_majority(
+    root: Path,
+    file: Path,
+    images: str,
+    votes: Mapping[str, Mapping[str, int]],
+    definition: Definition,
+    dataset: DatasetSettings,
+) -> Listing:
     columns = next(iter(votes.values()))
-    labels = Labels(definition, [column for column in columns if column not in NO_CLASS], str(root / part.votes))
+    labels = Labels(definition, [column for column in columns if column not in NO_CLASS], str(file))
     rows, undecided = [], 0
     for name, counts in votes.items():
         winner = majority(counts)
@@ -34,23 +76,21 @@ def read_ferplus_csv(root: Path, definition: Definition, dataset: DatasetSetting
         if label is None:
             undecided += 1
         else:
-            path = f"{part.images}/{name}"
+            path = f"{images}/{name}" if images else name
             rows.append(ListedRow(path, label if dataset.labelled else UNLABELLED, (path,)))
     missing = [row.path for row in rows if not (root / row.path).exists()]
-    if len(missing) == len(rows):
+    if 2 * len(missing) > len(rows):
         raise DataError(
-            f"{root / part.images}: expected {len(rows)} images of {part.votes}, found none of them. Write "
-            "them from FER2013's table with expclip_cache.datasets.ferplus_images.write_images."
+            f"{root / images}: expected {len(rows)} images of {file.name}, of which {len(missing)} are not there. "
+            "Write them from FER2013's table with expclip_cache.datasets.ferplus_images.write_images."
         )
     notes = [f"{undecided} of {len(votes)} images are ignored: no class has a majority of their votes"]
-    if unnamed:
-        notes.append(f"{unnamed} entries are ignored: the table names no image for them")
     if missing:
         notes.append(f"{len(missing)} images are missing and will fail to decode: {examples(missing)}")
     return Listing(in_path_order(rows), labels.classes if dataset.labelled else (), tuple(notes))
 
 
-def majority(votes: dict[str, int]) -> str | None:
+def majority(votes: Mapping[str, int]) -> str | None:
     """The column with a majority of the votes, by the rule of the FER+ authors.
 
     Columns with a single vote are dropped; of the remaining votes, one column must have more than half.

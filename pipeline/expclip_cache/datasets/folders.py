@@ -14,7 +14,7 @@ from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.labels import Labels
 from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import Tree, read_tree
+from expclip_cache.datasets.tree import Tree, by_number, read_tree
 
 
 def read_image_folders(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
@@ -50,7 +50,8 @@ def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSetti
     if not frames:
         raise DataError(_no_images(root, tree, "<class>/<clip>/<frame>" if dataset.labelled else "<clip>/<frame>"))
     labels, classes, notes = _labels_by_folder(root, definition, dataset, frames)
-    rows, clip_notes = clip_rows(root, [Clip(path, label, frames[path]) for path, label in labels.items()], dataset)
+    clips = [Clip(path, label, sorted(frames[path], key=by_number)) for path, label in labels.items()]
+    rows, clip_notes = clip_rows(root, clips, dataset)
     return Listing(rows, classes, (*notes, *clip_notes, *_outside(tree, depth, "clip folders"), *tree.notes()))
 
 

@@ -26,10 +26,11 @@ class Labels:
         """
         native = {key.strip().lower(): name for key, name in definition.native.items()}
         own = {name.lower(): name for name in definition.classes}
+        ignored = {word.lower() for word in definition.ignored}
         self._name_of: dict[str, str | None] = {}
         for word in words:
             key = word.strip().lower()
-            self._name_of[word] = native.get(key) or own.get(key) or canonical_name(key)
+            self._name_of[word] = "" if key in ignored else native.get(key) or own.get(key) or canonical_name(key)
         unknown = [word for word, name in self._name_of.items() if name is None]
         if unknown:
             known = ", ".join(definition.classes or CANONICAL)
@@ -43,6 +44,6 @@ class Labels:
         self.classes = definition.classes or canonical_order(filter(None, self._name_of.values()))
 
     def label(self, word: str) -> int | None:
-        """The label of a word; None if its class is known but not among the dataset's classes."""
+        """The label of a word; None if it has no class, or one that is not among the dataset's classes."""
         name = self._name_of[word]
-        return self.classes.index(name) if name is not None and name in self.classes else None
+        return self.classes.index(name) if name and name in self.classes else None

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+from expclip_cache.base import DataError
+from expclip_cache.datasets.annotation_files import read_annotation_files
 from expclip_cache.datasets.clip_list import read_clip_list
 from expclip_cache.datasets.definition import Definition, definition_of
-from expclip_cache.datasets.ferplus_csv import read_ferplus_csv
+from expclip_cache.datasets.ferplus_csv import read_ferplus_csv, read_label_csv
 from expclip_cache.datasets.folders import read_frame_folders, read_image_folders
-from expclip_cache.datasets.listing import Listing
+from expclip_cache.datasets.forms import AnnotationForm, Form, ListForm, VotesForm, described, place_of
+from expclip_cache.datasets.item_list import read_item_list
+from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
 
 _READERS = {
@@ -29,8 +33,46 @@ def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
         DataError: the folder is missing, empty, or does not match its layout; the message names the place.
     """
     definition = definition_of(dataset)
-    listing = _READERS[definition.layout](root, definition, dataset)
-    return Listing(listing.rows, listing.classes, (*_count_notes(definition, dataset, listing), *listing.notes))
+    for form in definition.forms:
+        if (place := place_of(form, root, dataset.fold)) is not None:
+            listing = _read_form(root, place, form, definition, dataset)
+            read_as = [f"read as shipped: {place}"]
+            break
+    else:
+        try:
+            listing, read_as = _READERS[definition.layout](root, definition, dataset), []
+        except DataError as error:
+            raise _with_known_forms(error, definition, dataset) from None
+    return Listing(
+        listing.rows, listing.classes, (*_count_notes(definition, dataset, listing), *read_as, *listing.notes)
+    )
+
+
+def _read_form(root: Path, place: str, form: Form, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """A dataset in one of the forms in which it is shipped; `place` is what was found of it."""
+    if isinstance(form, ListForm):
+        return read_item_list(root, root / place, form, definition, dataset)
+    if isinstance(form, VotesForm):
+        return read_label_csv(root, place, form, definition, dataset)
+    if isinstance(form, AnnotationForm):
+        return read_annotation_files(root, form, definition, dataset)
+    reader = read_frame_folders if form.clips else read_image_folders
+    below = reader(root / place, definition, dataset)
+    rows = (
+        ListedRow(f"{place}/{row.path}", row.label, tuple(f"{place}/{file}" for file in row.files))
+        for row in below.rows
+    )
+    return Listing(in_path_order(rows), below.classes, below.notes)
+
+
+def _with_known_forms(error: DataError, definition: Definition, dataset: DatasetSettings) -> DataError:
+    """The error of the layout, and the forms that are not there either."""
+    if not definition.forms:
+        return error
+    forms = ", ".join(described(form).replace("{fold}", str(dataset.fold)) for form in definition.forms)
+    return DataError(
+        f"{error} {definition.title} is also read as shipped, if the root has one of: {forms}. See docs/datasets.md."
+    )
 
 
 def _count_notes(definition: Definition, dataset: DatasetSettings, listing: Listing) -> list[str]:

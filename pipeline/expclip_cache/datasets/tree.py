@@ -1,6 +1,7 @@
 """Find the images below a folder, in an order that does not depend on the file system."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ def read_tree(root: Path) -> Tree:
 
 
 def frame_names(folder: Path) -> list[str]:
-    """Names of the images directly in a folder, sorted by their bytes; empty if the folder does not exist.
+    """Names of the images directly in a folder, in the order of `by_number`; empty if the folder does not exist.
 
     Raises:
         DataError: the folder cannot be listed for another reason.
@@ -62,7 +63,20 @@ def frame_names(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise DataError(f"{folder}: cannot list the clip's folder ({error.strerror}). Check its permissions.") from None
-    return sorted(names, key=os.fsencode)
+    return sorted(names, key=by_number)
+
+
+def by_number(name: str) -> tuple[list[tuple[bytes, int]], bytes]:
+    """Sort key of a frame: by the bytes of its name, but numbers count as numbers.
+
+    Names whose numbers are padded with zeros keep the order of their bytes.
+
+    >>> sorted(["10.jpg", "9.jpg", "1.jpg"], key=by_number)
+    ['1.jpg', '9.jpg', '10.jpg']
+    """
+    raw = os.fsencode(name)
+    # The zero stands for the digits that follow: they sort after "-" and before "a".
+    return [(text + b"0" * bool(digits), int(digits or 0)) for text, digits in re.findall(rb"(\D*)(\d*)", raw)], raw
 
 
 def is_image(name: str) -> bool:

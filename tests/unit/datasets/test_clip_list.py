@@ -78,10 +78,11 @@ def test_frames_in_the_folder_are_used_where_the_listed_count_differs(tmp_path, 
 
 
 def test_a_listed_clip_without_frames_keeps_its_row(tmp_path, definition):
-    root = write_clips(tmp_path / "data", {"a/1": 8, "a/2": 0}, ["a/1 8 0", "a/2 8 1", "a/3 8 2"])
+    frames = {"a/0": 8, "a/1": 8, "a/2": 0}
+    root = write_clips(tmp_path / "data", frames, ["a/0 8 0", "a/1 8 0", "a/2 8 1", "a/3 8 2"])
     listing = read(root, definition, frames=2)
-    assert [row.files for row in listing.rows[1:]] == [("a/2",) * 2, ("a/3",) * 2]
-    assert "2 of 3 clips have no frames and will fail to decode: 'a/2', 'a/3'" in listing.notes
+    assert [row.files for row in listing.rows[2:]] == [("a/2",) * 2, ("a/3",) * 2]
+    assert "2 of 4 clips have no frames and will fail to decode: 'a/2', 'a/3'" in listing.notes
 
 
 def test_no_listed_clip_exists(tmp_path, definition):

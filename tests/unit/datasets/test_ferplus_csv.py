@@ -68,15 +68,18 @@ def test_two_tables_become_images_and_rows(tmp_path):
 def test_missing_images_keep_their_rows(tmp_path):
     write_votes(tmp_path)
     (tmp_path / "FER2013Test").mkdir()
-    (tmp_path / "FER2013Test" / "fer0000003.png").touch()
+    for name in ("fer0000003.png", "fer0000004.png"):
+        (tmp_path / "FER2013Test" / name).touch()
     listing = read_rows(tmp_path, FERPLUS)
     assert len(listing.rows) == 3
-    assert any(note.startswith("2 images are missing and will fail to decode") for note in listing.notes)
+    assert any(note.startswith("1 images are missing and will fail to decode") for note in listing.notes)
 
 
 def test_an_error_says_how_to_write_the_images_if_none_exist(tmp_path):
     write_votes(tmp_path)
-    with pytest.raises(DataError, match=r"FER2013Test: expected 3 images.*found none.*ferplus_images.write_images"):
+    with pytest.raises(
+        DataError, match=r"FER2013Test: expected 3 images.*of which 3 are not there.*ferplus_images.write_images"
+    ):
         read_rows(tmp_path, FERPLUS)
 
 

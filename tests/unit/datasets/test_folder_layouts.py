@@ -187,10 +187,10 @@ def test_clips_become_rows_of_sampled_frames(tmp_path):
     assert clips(tmp_path, frames=4, short_clip="first").rows[1].files == ("sad/scene/7/0.jpg",) * 4
 
 
-def test_frames_are_sorted_by_the_bytes_of_their_names(tmp_path):
+def test_frames_are_sorted_by_number_and_otherwise_by_the_bytes_of_their_names(tmp_path):
     write_files(tmp_path, *(f"happy/c/{name}.png" for name in ("10", "2", "B", "a", "é")))
     files = clips(tmp_path, frames=5).rows[0].files
-    assert [file.rsplit("/")[-1] for file in files] == ["10.png", "2.png", "B.png", "a.png", "é.png"]
+    assert [file.rsplit("/")[-1] for file in files] == ["2.png", "10.png", "B.png", "a.png", "é.png"]
 
 
 def test_clips_are_sorted_by_the_bytes_of_their_paths(tmp_path):
@@ -208,7 +208,7 @@ def test_unlabelled_clips(tmp_path):
 
 
 def test_a_clip_without_frames_keeps_its_row_and_is_noted(tmp_path):
-    write_files(tmp_path, "happy/1/0.png", "happy/3/notes.txt")
+    write_files(tmp_path, "happy/1/0.png", "happy/3/notes.txt", "happy/4/0.png")
     (tmp_path / "happy" / "2").mkdir()
     (tmp_path / "fear").mkdir()
     listing = clips(tmp_path, frames=2, classes=["happiness", "fear"])
@@ -216,8 +216,9 @@ def test_a_clip_without_frames_keeps_its_row_and_is_noted(tmp_path):
         ("happy/1", ("happy/1/0.png",) * 2),
         ("happy/2", ("happy/2",) * 2),
         ("happy/3", ("happy/3",) * 2),
+        ("happy/4", ("happy/4/0.png",) * 2),
     ]
-    assert "2 of 3 clips have no frames and will fail to decode: 'happy/2', 'happy/3'" in listing.notes
+    assert "2 of 4 clips have no frames and will fail to decode: 'happy/2', 'happy/3'" in listing.notes
     assert listing.notes[0] == "classes without items: fear"
     assert not any("outside" in note for note in listing.notes)
 
