@@ -1,6 +1,7 @@
 """`expclip-cache init`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,14 +26,19 @@ def init(
         list[str] | None,
         typer.Option(metavar="DATASET=FOLDER", help="Folder of a dataset, such as raf-db=/data/RAF-DB; repeatable."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder that holds the datasets; those that it recognises are used."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that has been edited.")] = False,
 ) -> None:
     """Write params.yaml and roots.yaml for this machine, after listing every dataset.
 
     At a terminal it asks for anything not given. Datasets without a folder are left out, and it says which.
 
-    Example: expclip-cache init --preset paper --backbones b32,b16 --root caer-s=/data/CAER-S/train --root
-    raf-db=/data/RAF-DB/test
+    Example: expclip-cache init --preset paper --data /data
+
+    Or: expclip-cache init --preset paper --backbones b32 --root caer-s=/data/CAER-S/crops --root raf-db=/data/RAF-DB
     """
     with handle_errors():
         from expclip_cache.base import SettingsError
@@ -47,6 +53,8 @@ def init(
         given = dict(_name_and_folder(pair) for pair in root or ())
         if interactive and not chosen:
             chosen = _ask_for_backbones(file)
+        if data is not None:
+            given = _find_roots(data, given) | given
         if interactive and not given:
             given = _ask_for_roots(file)
         setup = plan_setup(file, given, backbones=chosen)
@@ -54,6 +62,23 @@ def init(
         write_setup(setup, force=force)
         _advise_on_first_run()
         typer.echo("wrote params.yaml; next: dvc repro")
+
+
+def _find_roots(data: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """The folder of each dataset that is found below `data`, apart from those that have a given one."""
+    from expclip_cache.base import DataError
+    from expclip_cache.datasets import builtin_definitions
+    from expclip_cache.settings import search_datasets
+
+    found = search_datasets(data.expanduser(), without=given)
+    for line in found.unread:
+        typer.echo(f"note: {line}")
+    if not found.roots and not given:
+        raise DataError(
+            f"{data}: no dataset is recognised in it or in its folders. Known are {', '.join(builtin_definitions())}; "
+            "docs/datasets.md says by which files. Or name the folders with --root."
+        )
+    return {name: str(root) for name, root in found.roots.items()}
 
 
 def _name_and_folder(pair: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from .manifest import parse_manifest as parse_manifest
 from .manifest import read_manifest as read_manifest
 from .manifest import recorded_sha256 as recorded_sha256
 from .manifest import write_manifest as write_manifest
+from .read import is_there_as_shipped as is_there_as_shipped
 from .read import read_rows as read_rows
 from .roots import ROOTS_FILE as ROOTS_FILE
 from .roots import dataset_root as dataset_root

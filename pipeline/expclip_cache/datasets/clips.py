@@ -37,7 +37,7 @@ def clip_rows(
 
     Returns:
         Rows of `dataset.frames` files each, in path order, and notes: short clips, clips without frames, and clips
-        whose frame count differs from the list (the frames in the folder are used, not the listed count).
+        whose frame count differs from the list (`dataset.frame_count` says which of the two is used).
 
     Raises:
         DataError: most clips have no frames, or all are cut to the number of frames that is sampled.
@@ -75,5 +75,8 @@ def _files(clip: Clip, dataset: DatasetSettings) -> tuple[str, ...]:
     """Exactly `dataset.frames` paths."""
     if not clip.frames:
         return (clip.path,) * dataset.frames
-    indices = sample_indices(len(clip.frames), dataset.frames, dataset.short_clip)
-    return tuple(f"{clip.path}/{clip.frames[index]}" for index in indices)
+    last = len(clip.frames) - 1
+    count = clip.listed if dataset.frame_count == "listed" and clip.listed else len(clip.frames)
+    indices = sample_indices(count, dataset.frames, dataset.short_clip)
+    # A list may count more frames than there are.
+    return tuple(f"{clip.path}/{clip.frames[min(index, last)]}" for index in indices)

@@ -28,6 +28,16 @@ def _template(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> str:
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as error:
+        raise ValueError(f"is not a regular expression ({error})") from None
+    if "label" not in groups:
+        raise ValueError("expected a group (?P<label>...)")
+    return text
+
+
 Native = Annotated[dict[str, str], BeforeValidator(_with_string_keys)]
 """A dataset's own folder names, numbers or abbreviations -> class."""
 
@@ -102,7 +112,23 @@ class AnnotationForm(Section):
     suffix: str
 
 
-Form = Annotated[ListForm | FolderForm | VotesForm | AnnotationForm, Field(discriminator="kind")]
+class NamesForm(Section):
+    """Images whose names hold their class.
+
+    Attributes:
+        below: their folder, relative to the root; `.` for the root itself.
+        pattern: a regular expression, searched for in the path below that folder, with a group `label`. Images that do
+            not match are no items.
+        example: such a name, for errors.
+    """
+
+    kind: Literal["names"] = "names"
+    below: str
+    pattern: Annotated[str, AfterValidator(_pattern)]
+    example: str
+
+
+Form = Annotated[ListForm | FolderForm | NamesForm | VotesForm | AnnotationForm, Field(discriminator="kind")]
 
 
 def filled(template: str, columns: Mapping[str, str]) -> str:
@@ -125,8 +151,8 @@ def filled(template: str, columns: Mapping[str, str]) -> str:
 
 def place_of(form: Form, root: Path, fold: int | None) -> str | None:
     """What shows that a dataset is there in this form, relative to the root; None if it is not."""
-    if isinstance(form, FolderForm | AnnotationForm):
-        names = [form.below] if isinstance(form, FolderForm) else [form.annotations]
+    if isinstance(form, FolderForm | NamesForm | AnnotationForm):
+        names = [form.annotations if isinstance(form, AnnotationForm) else form.below]
     else:
         names = [name.replace("{fold}", str(fold)) for name in form.files]
     return next((name for name in names if (root / name).exists()), None)
@@ -136,6 +162,8 @@ def described(form: Form) -> str:
     """The form in a few words, for an error that lists those that are known."""
     if isinstance(form, FolderForm):
         return f"{form.below}/<class>/"
+    if isinstance(form, NamesForm):
+        return form.example
     if isinstance(form, AnnotationForm):
         return f"{form.annotations}/<image>{form.suffix}"
     return form.files[0]

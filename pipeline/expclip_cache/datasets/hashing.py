@@ -92,8 +92,10 @@ def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
         try:
             if not path.is_file():
                 return 0, None
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
+            with path.open("rb", buffering=0) as file:
+                # No larger than the file: making room for a megabyte takes longer than reading a small image.
+                block_bytes = min(os.fstat(file.fileno()).st_size + 1, 1 << 20)
+                while block := file.read(block_bytes):
                     content.add(block)
         except OSError as error:
             if error.errno in OF_THE_FILE:

@@ -8,9 +8,20 @@ from expclip_cache.datasets.clip_list import read_clip_list
 from expclip_cache.datasets.definition import Definition, definition_of
 from expclip_cache.datasets.ferplus_csv import read_ferplus_csv, read_label_csv
 from expclip_cache.datasets.folders import read_frame_folders, read_image_folders
-from expclip_cache.datasets.forms import AnnotationForm, Form, ListForm, VotesForm, described, place_of
+from expclip_cache.datasets.forms import (
+    AnnotationForm,
+    FolderForm,
+    Form,
+    ListForm,
+    NamesForm,
+    VotesForm,
+    described,
+    place_of,
+)
 from expclip_cache.datasets.item_list import read_item_list
 from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
+from expclip_cache.datasets.named_images import read_named_images
+from expclip_cache.datasets.scenes import scene_notes
 from expclip_cache.datasets.settings import DatasetSettings
 
 _READERS = {
@@ -22,7 +33,7 @@ _READERS = {
 
 
 def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
-    """List a dataset. Only file names and lists are read; no image is opened.
+    """List a dataset. File names and lists are read, and of a benchmark the headers of a few images.
 
     Args:
         root: its folder, see `resolve_root`.
@@ -43,9 +54,20 @@ def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
             listing, read_as = _READERS[definition.layout](root, definition, dataset), []
         except DataError as error:
             raise _with_known_forms(error, definition, dataset) from None
-    return Listing(
-        listing.rows, listing.classes, (*_count_notes(definition, dataset, listing), *read_as, *listing.notes)
-    )
+    scenes = scene_notes(root, listing.rows) if dataset.is_definition else []
+    notes = (*_count_notes(definition, dataset, listing), *scenes, *read_as, *listing.notes)
+    return Listing(listing.rows, listing.classes, notes)
+
+
+def is_there_as_shipped(definition: Definition, root: Path, fold: int | None) -> bool:
+    """Whether a root has what shows one of a definition's forms; folders alone show none, since many sets have them."""
+    if definition.clip_list is not None:
+        names = [name.replace("{fold}", str(fold)) for name in definition.clip_list.files]
+        if any((root / name).is_file() for name in names):
+            return True
+    if definition.ferplus_csv is not None and (root / definition.ferplus_csv.votes).is_file():
+        return True
+    return any(not isinstance(form, FolderForm | NamesForm) and place_of(form, root, fold) for form in definition.forms)
 
 
 def _read_form(root: Path, place: str, form: Form, definition: Definition, dataset: DatasetSettings) -> Listing:
@@ -56,6 +78,8 @@ def _read_form(root: Path, place: str, form: Form, definition: Definition, datas
         return read_label_csv(root, place, form, definition, dataset)
     if isinstance(form, AnnotationForm):
         return read_annotation_files(root, form, definition, dataset)
+    if isinstance(form, NamesForm):
+        return read_named_images(root, form, definition, dataset)
     reader = read_frame_folders if form.clips else read_image_folders
     below = reader(root / place, definition, dataset)
     rows = (

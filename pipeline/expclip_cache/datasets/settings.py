@@ -30,6 +30,8 @@ class DatasetSettings(Section):
         frames: frames sampled from each clip.
         short_clip: how to sample a clip of at most `frames` frames: `first` repeats its first frame, as the reference
             does; `edge` takes every frame and repeats the last one.
+        frame_count: how many frames a clip has: those in its `folder`, or as many as its list says (`listed`, as the
+            reference does); lists without counts have no say.
     """
 
     source: Annotated[str, Field(min_length=1)]
@@ -40,6 +42,7 @@ class DatasetSettings(Section):
     fold: Annotated[int, Field(ge=1)] | None = None
     frames: Annotated[int, Field(ge=1)] = 16
     short_clip: Literal["first", "edge"] = "edge"
+    frame_count: Literal["folder", "listed"] = "folder"
 
     @property
     def is_definition(self) -> bool:

@@ -5,6 +5,7 @@ Pixels stay 8-bit until they are on the encoder's device: a quarter of the bytes
 
 import errno
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,9 +112,11 @@ def read_file(path: str | Path) -> bytes:
         # Opening a FIFO or a device named x.jpg would block forever.
         if not Path(path).is_file():
             raise FileAccessError("is not a file" if Path(path).exists() else "does not exist")
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
+        with Path(path).open("rb", buffering=0) as file:
+            # Reading up to the limit would allocate a gigabyte for every image: ten times what a small one takes.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read() if size <= MAX_BYTES else b""
+    if size > MAX_BYTES or len(content) > MAX_BYTES:
         raise DataError(f"more than {MAX_BYTES:,} bytes, the largest file that is read")
     return content
 

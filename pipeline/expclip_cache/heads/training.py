@@ -5,8 +5,11 @@ it would alone, up to the rounding of batched products.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from threading import Event
 from typing import Protocol
 
 import numpy as np
@@ -74,7 +77,7 @@ def train_heads(
         logit_scale: s, the factor itself (CLIP's 100, not its logarithm).
         settings: epochs, batch size and momentum of all heads; also their seeds, learning rate and weight decay if no
             recipes are given.
-        advance: called with 1 after each step.
+        advance: called with 1 after each step, from another thread.
         resident: copy all rows to the device once. Otherwise each batch is gathered when it is needed, and memory does
             not depend on n. Both give the same heads.
         recipes: one per head; by default one for each of the settings' seeds.
@@ -96,24 +99,42 @@ def train_heads(
     take_images = _batches(images, device, resident, lambda x: x)
     take_targets = _batches(targets, device, resident, lambda y: F.normalize(y, dim=-1))
     size = 1 if device.type == "cpu" else len(recipes)
-    shapes = (size, target_width, width), (size, batch, target_width), (size, batch, target_width)
-    gradient, z, dz = (torch.empty(shape, device=device) for shape in shapes)
-    groups = [
-        HeadGroup(recipes, slice(start, start + size), settings.momentum, (gradient, z, dz))
-        for start in range(0, len(recipes), size)
-    ]
-    shufflers = [torch.Generator().manual_seed(recipe.seed) for recipe in recipes]
+    heads = [slice(start, start + size) for start in range(0, len(recipes), size)]
+    small = device.type == "cpu" and 4 * batch * target_width * (width + batch) < OPERATIONS_PER_THREAD
+    # Small heads use one thread each, so several are trained side by side.
+    threads = min(torch.get_num_threads(), len(heads)) if small and resident else 1
+    lanes: list[list[HeadGroup]] = []
+    for lane in range(threads):
+        shapes = (size, target_width, width), (size, batch, target_width), (size, batch, target_width)
+        gradient, z, dz = (torch.empty(shape, device=device) for shape in shapes)
+        lanes.append([HeadGroup(recipes, mine, settings.momentum, (gradient, z, dz)) for mine in heads[lane::threads]])
     losses = torch.empty(len(recipes), settings.epochs * steps, device=device)
-    with _threads_for(4 * batch * target_width * (width + batch)):
+    stopped = Event()
+
+    def train(lane: Sequence[HeadGroup], advance: Callable[[int], None]) -> None:
+        """All steps of some heads, in turn."""
+        shufflers = [[torch.Generator().manual_seed(recipe.seed) for recipe in recipes[each.heads]] for each in lane]
         for epoch in range(settings.epochs):
-            order = torch.stack([torch.randperm(rows, generator=shuffler) for shuffler in shufflers])
+            orders = [torch.stack([torch.randperm(rows, generator=one) for one in shuffler]) for shuffler in shufflers]
             first_target = epoch % draws * rows
             for step in range(steps):
-                chosen = order[:, step * batch : (step + 1) * batch]
-                for group in groups:
-                    x, y = take_images(chosen[group.heads]), take_targets((first_target + chosen)[group.heads])
+                if stopped.is_set():
+                    return
+                for group, order in zip(lane, orders, strict=True):
+                    chosen = order[:, step * batch : (step + 1) * batch]
+                    x, y = take_images(chosen), take_targets(first_target + chosen)
                     losses[group.heads, epoch * steps + step] = group.step(x, y, logit_scale)
                 advance(1)
+
+    with _one_thread_each(small), ThreadPoolExecutor(threads) as pool:
+        try:
+            # The first lane has the most heads, so it is the last to end.
+            trained = [pool.submit(train, lane, lambda _: None) for lane in lanes[1:]]
+            for part in [pool.submit(train, lanes[0], advance), *trained]:
+                part.result()
+        finally:
+            stopped.set()
+    groups = sorted(chain(*lanes), key=lambda group: group.heads.start)
     batch_losses = losses.cpu().numpy()
     means = batch_losses.reshape(len(recipes), settings.epochs, steps).mean(axis=2, dtype=np.float64)
     weights = torch.cat([group.weights for group in groups])
@@ -121,10 +142,10 @@ def train_heads(
 
 
 @contextmanager
-def _threads_for(operations: float) -> Iterator[None]:
-    """Let torch use one thread for small steps, see `OPERATIONS_PER_THREAD`."""
+def _one_thread_each(small: bool) -> Iterator[None]:
+    """Let torch use one thread for a small step, see `OPERATIONS_PER_THREAD`."""
     threads = torch.get_num_threads()
-    if operations < OPERATIONS_PER_THREAD:
+    if small:
         torch.set_num_threads(1)
     try:
         yield

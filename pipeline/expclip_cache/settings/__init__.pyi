@@ -1,3 +1,4 @@
+from .dataset_search import search_datasets as search_datasets
 from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .old_features import old_feature_moves as old_feature_moves

@@ -157,3 +157,13 @@ def test_folds(tmp_path):
     for fold in (None, 6):
         with pytest.raises(SettingsError, match=rf"expected fold: one of \[1, 2, 3, 4, 5\], found {fold}"):
             read(root, definition, fold=fold)
+
+
+def test_the_listed_frame_count_decides_if_it_is_asked_to(tmp_path, definition):
+    """As the reference samples: 8 frames of which the list knows 4, and 3 of which it knows 8."""
+    frames = {"a/1": 8, "a/2": 3}
+    root = write_clips(tmp_path / "data", frames, ["a/1 4 0", "a/2 8 1"])
+    rows = read(root, definition, frames=2, frame_count="listed").rows
+    assert rows[0].files == ("a/1/0001.jpg", "a/1/0003.jpg")
+    assert rows[1].files == ("a/2/0002.jpg", "a/2/0002.jpg")
+    assert read(root, definition, frames=2).rows[0].files == ("a/1/0002.jpg", "a/1/0006.jpg")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_shipped_forms import NAMED
 
 from expclip_cache.base.classes import CANONICAL
 from expclip_cache.base.errors import SettingsError
@@ -37,7 +38,7 @@ LISTED_CLIPS = {
 
 
 def test_every_definition_is_covered_here():
-    assert set(FILES) == {*(name for name, _ in NATIVE_FOLDERS), *LISTED_CLIPS, "ferplus-csv"}
+    assert set(FILES) == {*(name for name, _ in NATIVE_FOLDERS), *LISTED_CLIPS, "ferplus-csv", *NAMED}
     assert all(load_definition(file).name == name for name, file in FILES.items())
 
 

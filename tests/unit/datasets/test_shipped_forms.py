@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from expclip_cache.base.errors import DataError, SettingsError
 from expclip_cache.datasets.definition import builtin_definitions, load_definition
@@ -244,3 +245,63 @@ def test_every_class_of_the_makers_lists_is_there(tmp_path):
             assert len(counts) == classes
             assert set(counts) <= set(ELEVEN)
             assert len(set(counts.values())) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "noted"), [((400, 300), True), ((300, 400), True), ((224, 224), False), ((60, 50), False)]
+)
+def test_scenes_in_place_of_face_crops_are_noted(tmp_path, size, noted):
+    """CAER-S is shipped as scenes, and the paper trains on face crops."""
+    for class_name in ("Anger", "Happy"):
+        for number in range(3):
+            file = tmp_path / f"train/{class_name}/{number:04}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", size).save(file)
+    (tmp_path / "train/Anger/broken.png").write_bytes(b"%!PS")
+    listing = read(tmp_path, "caer-s", labelled=False)
+    assert len(listing.rows) == 7
+    assert any("6 of 6 images that were looked at are far from square" in note for note in listing.notes) == noted
+
+
+NAMED = {
+    "jaffe": {"KA.AN1.39.tiff": "anger", "NE.SA2.41.tiff": "sadness", "NA.SU1.7.tiff": "surprise", "README.tiff": None},
+    "kdef": {
+        "KDEF/AF01/AF01AFS.JPG": "fear",
+        "KDEF/BM12/BM12HAS.JPG": "happiness",
+        "KDEF/AF01/AF01AFHL.JPG": None,
+        "KDEF/AF31/AF31V.JPG": None,
+    },
+    "ferg-db": {
+        "FERG_DB_256/aia/aia_joy/aia_joy_12.png": "happiness",
+        "FERG_DB_256/ray/ray_fear/ray_fear_1.png": "fear",
+        "FERG_DB_256/thumbnail.png": None,
+    },
+    "sfew": {
+        "Val/Val_Aligned_Faces_new/Val_Aligned_Faces/Sad/a_1.png": "sadness",
+        "Val/Val_Aligned_Faces_new/Val_Aligned_Faces/Angry/b_2.png": "anger",
+        "Train/Train_Aligned_Faces/Sad/c.png": None,
+    },
+}
+"""Files of sets whose names hold the class, as shipped -> the class, None for no item; NE is a woman in JAFFE."""
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_and_folders_of_other_sets(tmp_path, name):
+    for path in NAMED[name]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    listing = read(tmp_path, name)
+    assert found(listing) == {path: label for path, label in NAMED[name].items() if label}
+    ignored = [note for note in listing.notes if "with other names are ignored" in note]
+    assert bool(ignored) == (name != "sfew")
+    assert {row.label for row in read(tmp_path, name, labelled=False).rows} == {-1}
+    with pytest.raises(DataError, match=r"expected images named as|is also read as shipped"):
+        read(tmp_path / "absent", name)
+
+
+@pytest.mark.parametrize("pattern", ["(", "a", "(a)"])
+def test_a_pattern_needs_a_group_for_the_label(tmp_path, pattern):
+    form = f"{{kind: names, below: ., example: e, pattern: '{pattern}'}}"
+    (tmp_path / "x.yaml").write_text(f"name: x\ntitle: X\nlayout: image-folders\nforms:\n- {form}\n")
+    with pytest.raises(SettingsError, match=r"forms\.0\.pattern: (is not a regular expression|expected a group)"):
+        load_definition(tmp_path / "x.yaml")

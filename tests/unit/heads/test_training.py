@@ -1,5 +1,6 @@
 """Contrastive training on arrays, against an independent implementation in plain NumPy float64."""
 
+import threading
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from expclip_cache.heads.recipe import Recipe
 from expclip_cache.heads.settings import ContrastiveSettings
 from expclip_cache.heads.training import train_heads
 from numpy_contrastive import numpy_sgd
+from torch_threads import torch_threads
 
 CPU = torch.device("cpu")
 
@@ -156,3 +158,30 @@ def test_small_steps_use_one_thread_and_leave_the_number_as_it_was(width, thread
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
+
+
+def test_small_heads_side_by_side_are_those_trained_in_turn(data):
+    """Five heads on one, two and eight threads: the same bits, the same losses."""
+    X, Y = data
+    settings, found = ContrastiveSettings(epochs=2, batch_size=50, seeds=(1, 2, 3, 4, 5), lr=0.1), []
+    for threads in (1, 2, 8):
+        steps: list[int] = []
+        with torch_threads(threads):
+            found.append(train_heads(X, Y, 10.0, settings, CPU, steps.append))
+        assert sum(steps) == 2 * (len(X) // 50)
+    for other in found[1:]:
+        assert other.weights.tobytes() == found[0].weights.tobytes()
+        assert other.batch_losses.tobytes() == found[0].batch_losses.tobytes()
+
+
+def test_an_error_in_one_thread_ends_the_others(data):
+    X, Y = data
+    settings = ContrastiveSettings(epochs=100_000, batch_size=50, seeds=(1, 2))
+
+    def fail(_: int) -> None:
+        raise RuntimeError("the reporter is gone")
+
+    before = threading.active_count()
+    with torch_threads(2), pytest.raises(RuntimeError, match="the reporter is gone"):
+        train_heads(X, Y, 10.0, settings, CPU, fail)
+    assert threading.active_count() == before

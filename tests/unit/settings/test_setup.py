@@ -21,6 +21,7 @@ from expclip_cache.settings.paths import image_features
 from expclip_cache.settings.presets import adapt_preset, preset_file
 from expclip_cache.settings.setup import plan_setup
 from expclip_cache.settings.study_part import full_names
+from native_trees import write_dataset, write_shipped
 
 ROOT = Path(__file__).parents[3]
 PRESETS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
@@ -340,3 +341,65 @@ def test_at_a_terminal_it_asks_for_folders(repository):
     assert load_settings().score.datasets == ("raf-db",)
     assert "backbones of clip-b32, clip-b16, clip-l14 (empty: all)" in run.stdout
     assert list(load_settings().backbones) == ["clip-b16"]
+
+
+FOLDERS = {
+    "raf-db": "RAF-DB",
+    "affectnet": "AffectNet",
+    "ferplus-csv": "FERPlus",
+    "dfew": "DFEW",
+    "mafw": "MAFW_v1",
+    "ferv39k": "FERV39k",
+    "afew": "AFEW",
+    "caer-s": "CAER-S",
+    "fer2013": "fer2013",
+}
+"""Dataset as written by `native_trees` -> what its folder is called here."""
+
+
+@pytest.mark.usefixtures("repository")
+def test_datasets_side_by_side_are_found_and_named(tmp_path):
+    data = tmp_path / "data"
+    for name, folder in FOLDERS.items():
+        (write_dataset if name in ("caer-s", "fer2013") else write_shipped)(data, name)
+        if name != folder:
+            (data / name).rename(data / folder)
+    (data / "holiday/2024").mkdir(parents=True)
+    run = init("--preset", "paper", "--data", str(data))
+    assert run.exit_code == 0, run.output
+    settings = load_settings()
+    single = {"caer-s", "raf-db", "affectnet-7", "affectnet-8", "ferplus-csv", "fer2013", "ferv39k", "afew"}
+    folds = {f"{name}-{fold}" for name in ("dfew", "mafw") for fold in range(1, 6)}
+    assert set(settings.datasets) == single | folds
+    for name in single:
+        folder = FOLDERS[name if name in FOLDERS else "affectnet"]
+        assert re.search(rf"^{name}: \d+ items in .*/data/{folder}$", run.output, flags=re.M), (name, run.output)
+    assert run.output.count("read as shipped: ") == len(single | folds) - len({"caer-s", "fer2013"})
+
+
+@pytest.mark.usefixtures("repository")
+def test_two_folders_of_one_dataset_and_none_at_all(tmp_path):
+    data = tmp_path / "data"
+    (data / "empty").mkdir(parents=True)
+    refused = init("--preset", "paper", "--data", str(data))
+    assert refused.exit_code == 1
+    assert "no dataset is recognised" in " ".join(refused.output.split())
+    for copy in ("RAF-DB", "raf_db_old"):
+        write_shipped(data, "raf-db")
+        (data / "raf-db").rename(data / copy)
+    refused = init("--preset", "paper", "--data", str(data))
+    assert "are both raf-db" in " ".join(refused.output.split())
+    chosen = init("--preset", "paper", "--data", str(data), "--root", f"raf-db={data}/RAF-DB")
+    assert chosen.exit_code == 0, chosen.output
+
+
+@pytest.mark.usefixtures("repository")
+def test_what_looks_like_a_dataset_and_cannot_be_read_is_named(tmp_path):
+    data = tmp_path / "data"
+    write_shipped(data, "raf-db")
+    write_shipped(data, "ferv39k")
+    shutil.rmtree(data / "ferv39k/2_ClipsforFaceCrop")
+    run = init("--preset", "paper", "--data", str(data))
+    assert run.exit_code == 0, run.output
+    assert re.search(r"ferv39k: looks like FERV39k.*cannot be read", " ".join(run.output.split()))
+    assert set(load_settings().score.datasets) == {"raf-db"}
