@@ -103,7 +103,7 @@ def test_raising_a_version_encodes_again_and_reports_why(clone, first_run):
     assert not set(before) & set(after)
     path.write_text(text)
     lock.write_text(locked)
-    clone.run("dvc", "checkout", "--force", "images")
+    clone.run("dvc", "checkout", "--force", "images", "prompts")
     assert stale(clone.folder) == set()
 
 
