@@ -65,6 +65,7 @@ def test_the_reader_refuses_every_flip(cache):
     np.testing.assert_array_equal(FeatureCache(cache)[rows][:, 0], rows)
 
 
+@pytest.mark.slow
 def test_resuming_without_an_index_refuses_every_flip_of_a_shard(cache):
     for path, bit in bit_flips(cache, FLIPS + 2):
         assert path.name == INDEX or is_refused(partial(open_shard, path)), f"bit {bit} of {path.name}"

@@ -438,6 +438,7 @@ def test_an_address_that_no_package_can_open(address, message):
         FeatureCache(address)
 
 
+@pytest.mark.slow
 def test_a_missing_bucket(job, bucket):
     with pytest.raises(CacheError, match=r"s3://nowhere/features"):
         run_job(replace(job, out="s3://nowhere/features"), CACHE, RUN, SilentReporter())

@@ -76,6 +76,7 @@ def test_clip_features_differ_between_faces(faces):
     assert away.mean() < 0.9
 
 
+@pytest.mark.slow
 def test_blip2_states_hold_the_expression_and_depend_on_the_instruction(faces):
     def pooled(instruction: str) -> np.ndarray:
         settings = LlmSettings(model="demo", instruction=instruction)

@@ -357,6 +357,7 @@ FOLDERS = {
 """Dataset as written by `native_trees` -> what its folder is called here."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("repository")
 def test_datasets_side_by_side_are_found_and_named(tmp_path):
     data = tmp_path / "data"
