@@ -35,7 +35,7 @@ def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str
     ]
     run_jobs(jobs, settings.cache, settings.run, report)
     if "open_clip" in sys.modules:
-        # Trouble with a prompt is no trouble of the images: the stage `prompts` meets it too, and reports it.
+        # A bad prompt must not fail this stage: the stage `prompts` meets the same error and reports it.
         with suppress(ExpclipError):
             encode_study_prompts(settings, clips, report)
 

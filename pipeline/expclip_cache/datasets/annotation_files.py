@@ -7,8 +7,8 @@ import numpy as np
 from expclip_cache.base import DataError
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.forms import AnnotationForm
-from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, in_path_order
+from expclip_cache.datasets.labels import labels_of
+from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import frame_names
 
@@ -38,15 +38,11 @@ def read_annotation_files(
             f"{len(words)}. Unpack the annotations, or correct the root."
         )
     notes = [f"{len(names) - len(words)} images have no annotation and are ignored"] if len(words) < len(names) else []
-    labels: dict[str, int | None] = dict.fromkeys(words, UNLABELLED)
-    classes: tuple[str, ...] = ()
-    if dataset.labelled:
-        label_of = Labels(definition, dict.fromkeys(words.values()), str(root / form.annotations))
-        classes, labels = label_of.classes, {name: label_of.label(word) for name, word in words.items()}
-        if ignored := sum(label is None for label in labels.values()):
-            notes.append(f"{ignored} images are ignored: their class is not among {', '.join(classes)}")
-    paths = [(f"{form.images}/{name}", label) for name, label in labels.items() if label is not None]
-    return Listing(in_path_order(ListedRow(path, label, (path,)) for path, label in paths), classes, tuple(notes))
+    where = str(root / form.annotations)
+    labels, classes, ignored = labels_of(list(words.values()), definition, dataset.labelled, where, "images")
+    paths = [(f"{form.images}/{name}", label) for name, label in zip(words, labels, strict=True) if label is not None]
+    rows = in_path_order(ListedRow(path, label, (path,)) for path, label in paths)
+    return Listing(rows, classes, (*notes, *ignored))
 
 
 def _word(file: Path) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from expclip_cache.base import DataError
 from expclip_cache.datasets.clips import Clip, clip_rows
 from expclip_cache.datasets.definition import ClipLists, Definition
-from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, Listing, examples
+from expclip_cache.datasets.labels import labels_of
+from expclip_cache.datasets.listing import Listing, examples
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import frame_names
 
@@ -29,15 +29,8 @@ def read_clip_list(root: Path, definition: Definition, dataset: DatasetSettings)
     ]
     if not entries:
         raise DataError(f"{file}: expected one clip per line, found an empty list.")
-    classes: tuple[str, ...] = ()
-    labels: list[int | None] = [UNLABELLED] * len(entries)
-    notes = []
-    if dataset.labelled:
-        label_of = Labels(definition, dict.fromkeys(word for *_, word in entries), str(file))
-        classes, labels = label_of.classes, [label_of.label(word) for *_, word in entries]
-        ignored = labels.count(None)
-        if ignored:
-            notes.append(f"{ignored} listed clips are ignored: their class is not among {', '.join(classes)}")
+    words = [word for *_, word in entries]
+    labels, classes, notes = labels_of(words, definition, dataset.labelled, str(file), "listed clips")
     paths = [path for path, *_ in entries]
     repeated = [path for path, count in Counter(paths).items() if count > 1]
     if repeated:

@@ -14,7 +14,7 @@ from expclip_cache.base import DataError
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.forms import VotesForm
 from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples, in_path_order
+from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, in_path_order, missing_images
 from expclip_cache.datasets.settings import DatasetSettings
 
 NO_CLASS = ("unknown", "NF")
@@ -78,16 +78,10 @@ def _by_majority(
         else:
             path = f"{images}/{name}" if images else name
             rows.append(ListedRow(path, label if dataset.labelled else UNLABELLED, (path,)))
-    missing = [row.path for row in rows if not (root / row.path).exists()]
-    if 2 * len(missing) > len(rows):
-        raise DataError(
-            f"{root / images}: expected {len(rows)} images of {file.name}, of which {len(missing)} are not there. "
-            "Write them from FER2013's table with expclip_cache.datasets.ferplus_images.write_images."
-        )
-    notes = [f"{undecided} of {len(votes)} images are ignored: no class has a majority of their votes"]
-    if missing:
-        notes.append(f"{len(missing)} images are missing and will fail to decode: {examples(missing)}")
-    return Listing(in_path_order(rows), labels.classes if dataset.labelled else (), tuple(notes))
+    advice = "Write them from FER2013's table with expclip_cache.datasets.ferplus_images.write_images."
+    missing = missing_images(root, [row.path for row in rows], str(root / images), advice)
+    undecided_note = f"{undecided} of {len(votes)} images are ignored: no class has a majority of their votes"
+    return Listing(in_path_order(rows), labels.classes if dataset.labelled else (), (undecided_note, *missing))
 
 
 def majority(votes: Mapping[str, int]) -> str | None:

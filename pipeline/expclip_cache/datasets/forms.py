@@ -142,10 +142,11 @@ def filled(template: str, columns: Mapping[str, str]) -> str:
         parts.append(text)
         if column is not None:
             value = columns[column]
-            stem, dot, _suffix = value.rpartition(".")
-            parts.append(
-                stem if spec == "stem" and dot else value.zfill(int(spec)) if spec and spec != "stem" else value
-            )
+            if spec == "stem":
+                value = value.rpartition(".")[0] or value
+            elif spec:
+                value = value.zfill(int(spec))
+            parts.append(value)
     return "".join(parts)
 
 

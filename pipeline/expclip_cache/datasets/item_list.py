@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -10,8 +10,8 @@ from expclip_cache.base import DataError
 from expclip_cache.datasets.clips import Clip, clip_rows
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.forms import ListForm, filled
-from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples, in_path_order
+from expclip_cache.datasets.labels import labels_of
+from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order, missing_images
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import frame_names
 
@@ -33,37 +33,15 @@ def read_item_list(root: Path, file: Path, form: ListForm, definition: Definitio
         raise DataError(f"{file}: expected one {'clip' if form.clips else 'image'} per line, found none.")
     paths = [_path(form, entry, f"{file}, line {number}") for number, entry in entries]
     words = [entry[form.label] for _, entry in entries]
-    labels: Sequence[int | None] = [UNLABELLED] * len(paths)
-    classes: tuple[str, ...] = ()
-    notes = []
-    if dataset.labelled:
-        own = definition.model_copy(update={"native": form.native}) if form.native else definition
-        label_of = Labels(own, dict.fromkeys(words), str(file))
-        classes, labels = label_of.classes, [label_of.label(word) for word in words]
-        if ignored := labels.count(None):
-            notes.append(f"{ignored} listed items are ignored: their class is not among {', '.join(classes)}")
+    own = definition.model_copy(update={"native": form.native}) if form.native else definition
+    labels, classes, notes = labels_of(words, own, dataset.labelled, str(file), "listed items")
     kept = [(path, label) for path, label in zip(paths, labels, strict=True) if label is not None]
     if form.clips:
         clips = [Clip(path, label, frame_names(root / path)) for path, label in kept]
         rows, clip_notes = clip_rows(root, clips, dataset)
         return Listing(rows, classes, (*notes, *clip_notes))
-    notes += missing_images(root, file, [path for path, _ in kept])
+    notes += missing_images(root, [path for path, _ in kept], str(file), "Unpack the images, or correct the root.")
     return Listing(in_path_order(ListedRow(path, label, (path,)) for path, label in kept), classes, tuple(notes))
-
-
-def missing_images(root: Path, file: Path, paths: Sequence[str]) -> list[str]:
-    """A note on listed images that are not there.
-
-    Raises:
-        DataError: most of them are not.
-    """
-    missing = [path for path in paths if not (root / path).exists()]
-    if 2 * len(missing) > len(paths):
-        raise DataError(
-            f"{file}: lists {len(paths)} images, and {len(missing)} of them are not below {root}, such as "
-            f"{examples(missing)}. Unpack the images, or correct the root."
-        )
-    return [f"{len(missing)} images are missing and will fail to decode: {examples(missing)}"] if missing else []
 
 
 def _entries(file: Path, form: ListForm) -> Iterator[tuple[int, Mapping[str, str]]]:

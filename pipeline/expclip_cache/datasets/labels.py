@@ -1,9 +1,10 @@
 """Map a dataset's own words to labels, by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from expclip_cache.base import CANONICAL, DataError, canonical_name, canonical_order
 from expclip_cache.datasets.definition import Definition
+from expclip_cache.datasets.listing import UNLABELLED
 
 
 class Labels:
@@ -47,3 +48,29 @@ class Labels:
         """The label of a word; None if it has no class, or one that is not among the dataset's classes."""
         name = self._name_of[word]
         return self.classes.index(name) if name and name in self.classes else None
+
+
+def labels_of(
+    words: Sequence[str], definition: Definition, labelled: bool, where: str, items: str
+) -> tuple[Sequence[int | None], tuple[str, ...], list[str]]:
+    """The labels of a list of items.
+
+    Args:
+        words: the class of each item, in the dataset's own words.
+        labelled: False gives every item `UNLABELLED`, whatever its word.
+        where: see `Labels`.
+        items: what the note calls them, such as `images`.
+
+    Returns:
+        The label of each item, None if it has no class that is used; the classes; and a note on items without.
+
+    Raises:
+        DataError: a word has no known class.
+    """
+    if not labelled:
+        return [UNLABELLED] * len(words), (), []
+    label_of = Labels(definition, dict.fromkeys(words), where)
+    labels = [label_of.label(word) for word in words]
+    ignored, classes = labels.count(None), ", ".join(label_of.classes)
+    note = [f"{ignored} {items} are ignored: their class is not among {classes}"] if ignored else []
+    return labels, label_of.classes, note

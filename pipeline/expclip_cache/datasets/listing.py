@@ -1,8 +1,11 @@
 """What the readers return: the rows of a dataset, in a fixed order."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from expclip_cache.base import DataError
 
 UNLABELLED = -1
 """The label of a row whose class is unknown or not used."""
@@ -43,6 +46,25 @@ class Listing:
 def in_path_order(rows: Iterable[ListedRow]) -> tuple[ListedRow, ...]:
     """Rows sorted by the bytes of their paths; rows with the same path keep their order."""
     return tuple(sorted(rows, key=lambda row: os.fsencode(row.path)))
+
+
+def missing_images(root: Path, paths: Sequence[str], where: str, advice: str) -> list[str]:
+    """A note on listed images that are not there.
+
+    Args:
+        where: what lists them, or their folder; how the error begins.
+        advice: how the error ends.
+
+    Raises:
+        DataError: most of them are not.
+    """
+    missing = [path for path in paths if not (root / path).exists()]
+    if 2 * len(missing) > len(paths):
+        raise DataError(
+            f"{where}: expected {len(paths)} images, of which {len(missing)} are not there, such as "
+            f"{examples(str(root / path) for path in missing)}. {advice}"
+        )
+    return [f"{len(missing)} images are missing and will fail to decode: {examples(missing)}"] if missing else []
 
 
 def examples(items: Iterable[object], limit: int = 3) -> str:

@@ -103,9 +103,9 @@ def train_heads(
     small = device.type == "cpu" and 4 * batch * target_width * (width + batch) < OPERATIONS_PER_THREAD
     # Small heads use one thread each, so several are trained side by side.
     threads = min(torch.get_num_threads(), len(heads)) if small and resident else 1
+    shapes = (size, target_width, width), (size, batch, target_width), (size, batch, target_width)
     lanes: list[list[HeadGroup]] = []
     for lane in range(threads):
-        shapes = (size, target_width, width), (size, batch, target_width), (size, batch, target_width)
         gradient, z, dz = (torch.empty(shape, device=device) for shape in shapes)
         lanes.append([HeadGroup(recipes, mine, settings.momentum, (gradient, z, dz)) for mine in heads[lane::threads]])
     losses = torch.empty(len(recipes), settings.epochs * steps, device=device)

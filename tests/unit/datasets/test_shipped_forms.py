@@ -163,7 +163,7 @@ def test_a_line_without_ten_votes_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["raf-db", "ferplus-csv", "dfew", "ferv39k", "mafw", "affectnet-8"])
 def test_a_list_without_most_of_its_files_is_refused(tmp_path, name):
-    """A wrong root, or an archive that was not unpacked, is no dataset of unreadable images."""
+    """A wrong root or an archive that was never unpacked must not pass for a dataset of unreadable images."""
     folder = name.removesuffix("-8")
     truths = write_shipped(tmp_path, folder)
     fold = next(iter(truths))
