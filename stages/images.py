@@ -7,9 +7,9 @@ from contextlib import suppress
 from functools import partial
 
 from expclip_cache.base import ExpclipError, Reporter, handle_errors, recorded_time
-from expclip_cache.datasets import dataset_root, read_manifest
+from expclip_cache.datasets import dataset_root
 from expclip_cache.extraction import Job, clip_encoder, run_jobs
-from expclip_cache.settings import chosen_names, encode_study_prompts, image_features, load_settings, manifest_file
+from expclip_cache.settings import chosen_names, encode_study_prompts, image_features, load_settings, read_images
 
 
 def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str] = ()) -> None:
@@ -21,7 +21,7 @@ def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str
     settings = load_settings()
     clips = chosen_names(backbones, settings.backbones, "backbones")
     names = chosen_names(datasets, settings.datasets, "datasets")
-    manifests = {name: read_manifest(manifest_file(name)) for name in names}
+    manifests = {name: read_images(name, settings.datasets[name]) for name in names}
     jobs = [
         Job(
             manifest=manifests[name],

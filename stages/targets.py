@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
-from expclip_cache.datasets import dataset_root, read_manifest
+from expclip_cache.datasets import dataset_root
 from expclip_cache.extraction import Job, llm_encoder, run_jobs
-from expclip_cache.settings import chosen_names, load_settings, manifest_file, target_draws
+from expclip_cache.settings import chosen_names, load_settings, read_images, target_draws
 
 
 def main(report: Reporter, teachers: Sequence[str] = ()) -> None:
     """Fill features/targets, by default for all teachers; with dropout, one folder per draw."""
     settings = load_settings()
     name = settings.train.dataset
-    manifest = read_manifest(manifest_file(name))
+    manifest = read_images(name, settings.datasets[name])
     jobs = [
         Job(
             manifest=manifest,

@@ -74,17 +74,18 @@ def limit_file_size(size: int) -> None:
 
 def break_worker(where: dict) -> None:
     """Kill or stop the decoding worker that reads a certain image."""
+    from expclip_cache.encoders import row_files
     from expclip_cache.extraction import decoding
 
     decoding.STALL_SECONDS = 2
-    read_file, main = decoding.read_file, os.getpid()
+    read_file, main = row_files.read_file, os.getpid()
 
     def read(path):
         if path.name == where["image"] and os.getpid() != main:
             os.kill(os.getpid(), {"dies": signal.SIGKILL, "stalls": signal.SIGSTOP}[where["how"]])
         return read_file(path)
 
-    decoding.read_file = read
+    row_files.read_file = read
 
 
 def drop_privileges(_: object) -> None:

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from expclip_cache.base.classes import CANONICAL
 from expclip_cache.commands.app import app
 from expclip_cache.encoders.settings import ClipSettings
+from expclip_cache.faces.detector import can_find_faces
 from expclip_cache.heads.head_file import write_head
-from expclip_cache.prediction.face_finder import can_find_faces
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "tests/data/astronaut.jpg"

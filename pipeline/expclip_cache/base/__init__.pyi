@@ -21,6 +21,7 @@ from .printable import printable as printable
 from .process_lifetime import exit_with_parent as exit_with_parent
 from .process_lifetime import exit_with_requester as exit_with_requester
 from .process_lifetime import stop_signals_blocked as stop_signals_blocked
+from .process_pool import process_map as process_map
 from .progress import Bar as Bar
 from .progress import FinishedBar as FinishedBar
 from .progress import Reporter as Reporter

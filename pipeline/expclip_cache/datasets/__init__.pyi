@@ -1,3 +1,6 @@
+from .boxes import NO_FACE as NO_FACE
+from .boxes import Box as Box
+from .boxes import box_of as box_of
 from .build import build_manifest as build_manifest
 from .definition import Definition as Definition
 from .definition import builtin_definitions as builtin_definitions
@@ -12,6 +15,7 @@ from .listing import Listing as Listing
 from .manifest import HEADER_BYTES as HEADER_BYTES
 from .manifest import Manifest as Manifest
 from .manifest import ManifestRow as ManifestRow
+from .manifest import inconsistency as inconsistency
 from .manifest import parse_manifest as parse_manifest
 from .manifest import read_manifest as read_manifest
 from .manifest import recorded_sha256 as recorded_sha256
@@ -28,4 +32,5 @@ from .sampling import ShortClip as ShortClip
 from .sampling import sample_indices as sample_indices
 from .settings import DatasetSettings as DatasetSettings
 from .tree import frame_names as frame_names
+from .tree import is_video as is_video
 from .tree import read_tree as read_tree

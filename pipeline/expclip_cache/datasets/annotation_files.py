@@ -1,5 +1,7 @@
-"""One annotation file per image, see `AnnotationForm`: AffectNet's archive."""
+"""One annotation file per image or per sequence, see `AnnotationForm`: AffectNet's archives, CK+."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -8,12 +10,12 @@ from expclip_cache.base import DataError
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.forms import AnnotationForm
 from expclip_cache.datasets.labels import labels_of
-from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
+from expclip_cache.datasets.listing import ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import frame_names
+from expclip_cache.datasets.tree import last_of_each_folder, read_tree
 
-MAX_BYTES = 4096
-"""Of an annotation: an array without dimensions, and its header."""
+MAX_BYTES = 1 << 20
+"""Of an annotation; AffectNet+'s have a few thousand."""
 
 
 def read_annotation_files(
@@ -22,22 +24,13 @@ def read_annotation_files(
     """One row per image that has an annotation.
 
     Raises:
-        DataError: there are no images, an annotation cannot be read, or most images have none.
+        DataError: there are no images, an annotation cannot be read, or most images (with `last`: annotations) have
+            no counterpart.
     """
-    names = frame_names(root / form.images)
-    if not names:
+    images = read_tree(root / form.images).images
+    if not images:
         raise DataError(f"{root / form.images}: expected the images of {definition.title}, found none.")
-    words: dict[str, str] = {}
-    for name in names:
-        file = root / form.annotations / f"{PurePosixPath(name).stem}{form.suffix}"
-        if file.exists():
-            words[name] = _word(file)
-    if 2 * len(words) < len(names):
-        raise DataError(
-            f"{root / form.annotations}: expected a file <image>{form.suffix} for each of {len(names)} images, found "
-            f"{len(words)}. Unpack the annotations, or correct the root."
-        )
-    notes = [f"{len(names) - len(words)} images have no annotation and are ignored"] if len(words) < len(names) else []
+    words, notes = (_by_image if form.last is None else _by_sequence)(root, form, images)
     where = str(root / form.annotations)
     labels, classes, ignored = labels_of(list(words.values()), definition, dataset.labelled, where, "images")
     paths = [(f"{form.images}/{name}", label) for name, label in zip(words, labels, strict=True) if label is not None]
@@ -45,15 +38,78 @@ def read_annotation_files(
     return Listing(rows, classes, (*notes, *ignored))
 
 
-def _word(file: Path) -> str:
-    """The one number or text in a NumPy file; nothing in it is executed."""
+def _by_image(root: Path, form: AnnotationForm, images: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Image -> the word in the annotation of its name; and notes."""
+    words: dict[str, str] = {}
+    for name in images:
+        file = root / form.annotations / f"{PurePosixPath(name).with_suffix('')}{form.suffix}"
+        if file.exists():
+            words[name] = _word(file, form)
+    without = len(images) - len(words)
+    if 2 * len(words) < len(images):
+        raise DataError(
+            f"{root / form.annotations}: expected a file <image>{form.suffix} for each of {len(images)} images, found "
+            f"{len(words)}. Unpack the annotations, or correct the root."
+        )
+    return words, [f"{without} images have no annotation and are ignored"] if without else []
+
+
+def _by_sequence(root: Path, form: AnnotationForm, images: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Each of the last images of the folders that have an annotation -> the word in it; and notes."""
+    assert form.last is not None
+    last = last_of_each_folder(images, form.last)
+    annotations = root / form.annotations
+    files = [file for file in annotations.rglob("*") if file.name.endswith(form.suffix) and file.name[0] != "."]
+    words: dict[str, str] = {}
+    missing = []
+    for file in sorted(files):
+        folder = file.parent.relative_to(annotations).as_posix()
+        if folder not in last:
+            missing.append(folder)
+        for name in last.get(folder, []):
+            words[name] = _word(file, form)
+    if 2 * len(missing) >= len(files):
+        raise DataError(
+            f"{root / form.images}: expected images for each of {len(files)} annotations in {form.annotations}, found "
+            f"none for {examples(missing) or 'any, because there are no annotations'}. Unpack the archives, or correct "
+            "the root."
+        )
+    return words, [f"{len(missing)} annotations have no images: {examples(missing)}"] if missing else []
+
+
+def _word(file: Path, form: AnnotationForm) -> str:
+    """The class in an annotation, as text; nothing in the file is executed."""
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{file.stat().st_size} bytes")
-        value = np.load(file, allow_pickle=False)
-        if not isinstance(value, np.ndarray) or value.size != 1:
-            raise ValueError("not a single value")
-        word = str(value.item())
-        return word.removesuffix(".0")
-    except (OSError, ValueError, EOFError, UnicodeError) as error:
-        raise DataError(f"{file}: expected a NumPy file with one number or text ({error}).") from None
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise ValueError(f"{size} bytes")
+        if form.suffix.endswith(".npy"):
+            value = np.load(file, allow_pickle=False)
+            if not isinstance(value, np.ndarray) or value.size != 1:
+                raise ValueError("not a single value")
+            value = value.item()
+        elif form.suffix.endswith(".json"):
+            value = json.loads(file.read_bytes())[form.field]
+            if not isinstance(value, str | int | float):
+                raise ValueError(f"{form.field} is neither a number nor a text")
+        else:
+            (value,) = file.read_text(encoding="utf-8").split()
+        return _as_word(value)
+    except (OSError, ValueError, EOFError, KeyError, TypeError, RecursionError) as error:
+        expected = {".npy": "a NumPy file with one number or text", ".json": f"JSON with the class as {form.field!r}"}
+        raise DataError(
+            f"{file}: expected {expected.get(PurePosixPath(form.suffix).suffix, 'one number or word')} ({error!r})."
+        ) from None
+
+
+def _as_word(value: object) -> str:
+    """A number as digits; CK+ writes them as `3.0000000e+00`.
+
+    >>> _as_word("3.0000000e+00"), _as_word(3), _as_word("3"), _as_word("happy")
+    ('3', '3', '3', 'happy')
+    """
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text

@@ -5,12 +5,11 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.clips import Clip, clip_rows
+from expclip_cache.datasets.clips import clip_at, clip_rows
 from expclip_cache.datasets.definition import ClipLists, Definition
 from expclip_cache.datasets.labels import labels_of
 from expclip_cache.datasets.listing import Listing, examples
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import frame_names
 
 
 def read_clip_list(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
@@ -38,7 +37,7 @@ def read_clip_list(root: Path, definition: Definition, dataset: DatasetSettings)
             f"{len(repeated)} clips are listed more than once and have a row per listing: {examples(repeated)}"
         )
     clips = [
-        Clip(path, label, frame_names(root / path), listed)
+        clip_at(root, path, label, listed)
         for (path, listed, _), label in zip(entries, labels, strict=True)
         if label is not None
     ]

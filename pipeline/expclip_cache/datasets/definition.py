@@ -53,7 +53,7 @@ class Definition(Section):
     Attributes:
         name: lower case; the key for published scores.
         title: for messages and reports.
-        layout: selects the reader, where the dataset is in none of the `forms`.
+        layout: selects the reader, where the dataset is in none of the `forms`; with `table` it must be in one.
         forms: how the dataset is shipped; the first that is there is read.
         classes: in canonical order; empty: the classes found.
         native: the dataset's own folder names, numbers or abbreviations -> class. The eleven class names and
@@ -110,6 +110,8 @@ class Definition(Section):
                     f"the layout is {self.layout}"
                 )
         lists = self.counts.values() if isinstance(self.counts, dict) else [self.counts or ()]
+        if self.layout == "table" and not any(isinstance(form, ListForm) for form in self.forms):
+            raise ValueError("layout: table needs a form of kind list, which names the table and its columns")
         if any(counts and len(counts) != len(self.classes) for counts in lists):
             raise ValueError(f"counts must have one number for each of the {len(self.classes)} classes")
         return self
@@ -144,11 +146,13 @@ def definition_of(dataset: DatasetSettings) -> Definition:
     """
     if not dataset.is_definition:
         assert dataset.folder_layout is not None  # DatasetSettings checks it
+        table = dataset.table and ListForm(files=(Path(dataset.source).name,), **dict(dataset.table))
         return Definition(
             name=dataset.source,
             title=dataset.source,
             layout=dataset.folder_layout,
             classes=canonical_order(dataset.classes),
+            forms=(table,) if table else (),
         )
     definition = load_definition(dataset.source)
     if dataset.layout not in (None, definition.layout):

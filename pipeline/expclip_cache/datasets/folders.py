@@ -1,4 +1,4 @@
-"""Layouts image-folders (<class>/**/<image>) and frame-folders (<class>/**/<clip>/<frame>).
+"""Layouts image-folders (<class>/**/<image>) and frame-folders (<class>/**/<clip>/<frame> or <class>/**/<video>).
 
 The folders directly below the root name the classes; below them the tree may have any depth. Unlabelled datasets may
 have any tree, including a flat folder.
@@ -35,24 +35,47 @@ def read_image_folders(root: Path, definition: Definition, dataset: DatasetSetti
 
 
 def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
-    """One row per folder that holds frames.
+    """One row per folder that holds frames, and per video.
+
+    A video beside a folder of its name is passed over: its frames have been extracted.
 
     Raises:
         DataError: as for `read_image_folders`, or no clip has any frames.
     """
     tree = read_tree(root)
     depth = 2 if dataset.labelled else 1
-    frames: dict[str, list[str]] = {path: [] for path in tree.leaves_without_images if path.count("/") >= depth - 1}
+    frames: dict[str, list[str] | None] = {}
+    for path in tree.leaves_without_images:
+        if path.count("/") >= depth - 1:
+            frames[path] = []
     for image in tree.images:
         if image.count("/") >= depth:
             folder, _, name = image.rpartition("/")
-            frames.setdefault(folder, []).append(name)
+            names = frames.setdefault(folder, [])
+            assert names is not None
+            names.append(name)
+    notes = []
+    videos = [path for path in tree.videos if path.count("/") >= depth - 1]
+    extracted = [path for path in videos if path.rpartition(".")[0] in frames]
+    if extracted:
+        notes.append(
+            f"{len(extracted)} videos are beside folders with their frames and are ignored: {examples(extracted)}"
+        )
+    frames |= dict.fromkeys(sorted({*videos} - {*extracted}))
     if not frames:
-        raise DataError(_no_images(root, tree, "<class>/<clip>/<frame>" if dataset.labelled else "<clip>/<frame>"))
-    labels, classes, notes = _labels_by_folder(root, definition, dataset, frames)
-    clips = [Clip(path, label, sorted(frames[path], key=by_number)) for path, label in labels.items()]
+        raise DataError(
+            _no_images(
+                root, tree, "<class>/<clip>/<frame> or videos" if dataset.labelled else "<clip>/<frame> or videos"
+            )
+        )
+    labels, classes, ignored = _labels_by_folder(root, definition, dataset, frames)
+    clips = []
+    for path, label in labels.items():
+        names = frames[path]
+        clips.append(Clip(path, label, None if names is None else sorted(names, key=by_number)))
     rows, clip_notes = clip_rows(root, clips, dataset)
-    return Listing(rows, classes, (*notes, *clip_notes, *_outside(tree, depth, "clip folders"), *tree.notes()))
+    outside = _outside(tree, depth, "clip folders")
+    return Listing(rows, classes, (*notes, *ignored, *clip_notes, *outside, *tree.notes(videos=True)))
 
 
 def _labels_by_folder(

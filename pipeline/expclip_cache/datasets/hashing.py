@@ -32,14 +32,14 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
 
     def hash_row(row: ListedRow) -> ManifestRow:
         size, digest = _size_and_hash(root, dict.fromkeys(row.files))
-        return ManifestRow(path=row.path, label=row.label, files=row.files, bytes=size, digest=digest)
+        return ManifestRow(row.path, row.label, row.files, size, digest, row.boxes)
 
     rows = []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for row in pool.map(hash_row, listing.rows):
             rows.append(row)
             advance(1)
-    manifest = Manifest(name, listing.classes, tuple(rows), listing.notes)
+    manifest = Manifest(name, listing.classes, tuple(rows), listing.notes, listing.short_clip)
     if problem := inconsistency(manifest):
         raise DataError(f"{root}: {problem}.")
     return manifest

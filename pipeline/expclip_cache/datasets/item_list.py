@@ -1,77 +1,142 @@
-"""Lists of images or clips as the makers of datasets ship them, see `ListForm`."""
+"""Tables of images or clips, see `Table`."""
 
-import csv
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from math import isfinite
 from pathlib import Path, PurePosixPath
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.clips import Clip, clip_rows
+from expclip_cache.datasets.boxes import NO_FACE, Box, listed_box
+from expclip_cache.datasets.clips import clip_at, clip_rows
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.forms import ListForm, filled
 from expclip_cache.datasets.labels import labels_of
-from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order, missing_images
+from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples, in_path_order, missing_images
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import frame_names
+from expclip_cache.datasets.table_file import Entry, read_table
 
-_DELIMITERS = {"comma": ",", "tab": "\t"}
+TRIED = 32
+"""Rows whose files decide between several places of the images."""
 
 
 def read_item_list(root: Path, file: Path, form: ListForm, definition: Definition, dataset: DatasetSettings) -> Listing:
-    """One row per line of the list that belongs to the split.
+    """One row per line of the table that belongs to the split.
 
     Raises:
-        DataError: the list is empty or has an invalid line, a class is unknown, or most of its items are not there.
+        DataError: the table cannot be read or has no such line, lacks a column, a class is unknown, or most of its
+            items are not there.
     """
-    entries = [
-        (number, entry)
-        for number, entry in _entries(file, form)
-        if all(fnmatchcase(entry.get(column, ""), pattern) for column, pattern in form.only.items())
-    ]
-    if not entries:
+    lines = read_table(file, form.separator, form.columns)
+    lines = [(where, entry) for where, entry in lines if _is_of_the_split(form, entry, f"{file}, {where}")]
+    if not lines:
         raise DataError(f"{file}: expected one {'clip' if form.clips else 'image'} per line, found none.")
-    paths = [_path(form, entry, f"{file}, line {number}") for number, entry in entries]
-    words = [entry[form.label] for _, entry in entries]
     own = definition.model_copy(update={"native": form.native}) if form.native else definition
-    labels, classes, notes = labels_of(words, own, dataset.labelled, str(file), "listed items")
-    kept = [(path, label) for path, label in zip(paths, labels, strict=True) if label is not None]
+    labels, classes, notes = _labels(lines, form, own, dataset, file)
+    kept = [(line, label) for line, label in zip(lines, labels, strict=True) if label is not None]
+    paths = _paths(root, form, [line for line, _ in kept], file)
+    boxes = [_box(form, entry, f"{file}, {where}") for (where, entry), _ in kept]
+    notes += _notes_on_boxes(boxes)
     if form.clips:
-        clips = [Clip(path, label, frame_names(root / path)) for path, label in kept]
+        clips = [clip_at(root, path, label, box=box) for path, (_, label), box in zip(paths, kept, boxes, strict=True)]
         rows, clip_notes = clip_rows(root, clips, dataset)
         return Listing(rows, classes, (*notes, *clip_notes))
-    notes += missing_images(root, [path for path, _ in kept], str(file), "Unpack the images, or correct the root.")
-    return Listing(in_path_order(ListedRow(path, label, (path,)) for path, label in kept), classes, tuple(notes))
+    notes += missing_images(root, paths, str(file), "Unpack the images, or correct the root.")
+    keys = [_filled(form.key, entry, f"{file}, {where}") for (where, entry), _ in kept] if form.key else paths
+    rows = in_path_order(
+        ListedRow(key, label, (path,), () if box is None else (box,))
+        for key, path, (_, label), box in zip(keys, paths, kept, boxes, strict=True)
+    )
+    return Listing(rows, classes, tuple(notes))
 
 
-def _entries(file: Path, form: ListForm) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Line number and columns of each line that is not empty."""
-    lines = os.fsdecode(file.read_bytes().removeprefix(b"\xef\xbb\xbf")).replace("\r\n", "\n").split("\n")
-    columns = form.columns
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if form.separator == "space":
-            fields = line.strip().rsplit(maxsplit=len(columns) - 1) if columns else line.split()
-        else:
-            fields = [field.strip() for field in next(csv.reader([line], delimiter=_DELIMITERS[form.separator]))]
-        if not columns:
-            columns = tuple(fields)
-            if form.label not in columns:
-                raise DataError(f"{file}: expected a column {form.label!r}, found {', '.join(columns)}.")
-            continue
-        if len(fields) != len(columns):
-            raise DataError(
-                f"{file}, line {number}: expected {form.separator}s between {', '.join(columns)}, found {line!r}."
-            )
-        yield number, dict(zip(columns, fields, strict=True))
+def _is_of_the_split(form: ListForm, entry: Entry, where: str) -> bool:
+    return all(fnmatchcase(_column(entry, column, where), pattern) for column, pattern in form.only.items())
 
 
-def _path(form: ListForm, entry: Mapping[str, str], where: str) -> str:
+def _labels(
+    lines: Sequence[tuple[str, Entry]], form: ListForm, definition: Definition, dataset: DatasetSettings, file: Path
+) -> tuple[Sequence[int | None], tuple[str, ...], list[str]]:
+    """As `labels_of`; an item without a majority of votes has no label."""
+    if not dataset.labelled or (form.label is None and not form.votes):
+        return [UNLABELLED] * len(lines), (), []
+    if form.label is not None:
+        words = [_column(entry, form.label, f"{file}, {where}") for where, entry in lines]
+        return labels_of(words, definition, True, str(file), "listed items")
+    winners = [_majority(form, entry, f"{file}, {where}") for where, entry in lines]
+    # Every column has a class, whether it wins anything or not.
+    labels, classes, notes = labels_of(
+        [*form.votes, *filter(None, winners)], definition, True, str(file), "listed items"
+    )
+    label_of = dict(zip([*form.votes, *filter(None, winners)], labels, strict=True))
+    undecided = winners.count(None)
+    if undecided:
+        notes = [f"{undecided} of {len(lines)} items are ignored: no class has a majority of their votes"]
+    return [None if winner is None else label_of[winner] for winner in winners], classes, notes
+
+
+def _majority(form: ListForm, entry: Entry, where: str) -> str | None:
+    """The column with more than half of the votes."""
+    votes = {column: _number(entry, column, where) for column in form.votes}
+    if min(votes.values()) < 0:
+        raise DataError(f"{where}: votes cannot be negative.")
+    column = max(votes, key=votes.__getitem__)
+    return column if 2 * votes[column] > sum(votes.values()) else None
+
+
+def _paths(root: Path, form: ListForm, lines: Sequence[tuple[str, Entry]], file: Path) -> list[str]:
+    """The path of each item, by the first template that leads to one of those that are tried."""
+    step = max(1, len(lines) // TRIED)
+    for template in form.path:
+        tried = (_filled(template, entry, f"{file}, {where}") for where, entry in lines[::step])
+        if any((root / path).exists() for path in tried):
+            break
+    else:
+        template = form.path[0]
+    return [_filled(template, entry, f"{file}, {where}") for where, entry in lines]
+
+
+def _filled(template: str, entry: Entry, where: str) -> str:
     try:
-        path = PurePosixPath(filled(form.path, entry))
+        path = PurePosixPath(filled(template, entry))
     except KeyError as error:
-        raise DataError(f"{where}: there is no column {error}.") from None
+        raise _no_column(error.args[0], entry, where) from None
     if path.is_absolute() or ".." in path.parts:
         raise DataError(f"{where}: the path {str(path)!r} leads outside the dataset's folder.")
     return str(path)
+
+
+def _box(form: ListForm, entry: Entry, where: str) -> Box | None:
+    if form.box is None:
+        return None
+    try:
+        return listed_box(form.box.columns, entry)
+    except KeyError as error:
+        raise _no_column(error.args[0], entry, where) from None
+    except ValueError as error:
+        raise DataError(f"{where}: expected the box of the face in pixels ({error}).") from None
+
+
+def _notes_on_boxes(boxes: Sequence[Box | None]) -> list[str]:
+    empty = boxes.count(NO_FACE)
+    return [f"{empty} of {len(boxes)} items have an empty box and will fail to decode"] if empty else []
+
+
+def _number(entry: Entry, column: str, where: str) -> float:
+    text = _column(entry, column, where)
+    try:
+        number = float(text or 0)
+    except ValueError:
+        number = float("nan")
+    if not isfinite(number):
+        raise DataError(f"{where}: expected a number in {column}, found {text!r}.")
+    return number
+
+
+def _column(entry: Entry, column: str, where: str) -> str:
+    if column not in entry:
+        raise _no_column(column, entry, where)
+    return entry[column]
+
+
+def _no_column(column: str, entry: Mapping[str, str], where: str) -> DataError:
+    return DataError(f"{where}: expected a column {column!r}, found {examples(entry, 12)}.")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.boxes import Box
+from expclip_cache.datasets.sampling import ShortClip
 
 UNLABELLED = -1
 """The label of a row whose class is unknown or not used."""
@@ -16,16 +18,19 @@ class ListedRow:
     """One image or clip.
 
     Attributes:
-        path: of the image, or of the clip's folder; posix, relative to the dataset's root. Bytes that are not
-            UTF-8 are kept as lone surrogates (`os.fsdecode`).
+        path: of the image, of the video, or of the clip's folder; posix, relative to the dataset's root. Bytes that
+            are not UTF-8 are kept as lone surrogates (`os.fsdecode`). Where one image has several rows, one for each
+            face, a name of its own.
         label: index into the listing's classes, or UNLABELLED.
-        files: the files to decode, relative to the root, in order: (path,) for an image; for a clip its sampled
-            frames, with repeats where the rule for short clips makes them.
+        files: the files to decode, relative to the root, in order: one for an image; for a clip its sampled frames,
+            with repeats where the rule for short clips makes them; for a video its path, once per frame.
+        boxes: of the face in each of the files; empty for whole images.
     """
 
     path: str
     label: int
     files: tuple[str, ...]
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,13 @@ class Listing:
         rows: sorted by the bytes of their paths, independent of the file system.
         classes: (c,) names in canonical order, indexed by the labels; empty for unlabelled datasets.
         notes: for the user: what was ignored and why, and what differs from the published counts or lists.
+        short_clip: how frames of a short video are sampled, which is known once it is decoded; None without videos.
     """
 
     rows: tuple[ListedRow, ...]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    short_clip: ShortClip | None = None
 
 
 def in_path_order(rows: Iterable[ListedRow]) -> tuple[ListedRow, ...]:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from expclip_cache.base import DataError, atomic_file, make_folder
+from expclip_cache.datasets.boxes import NO_FACE, Box
 from expclip_cache.datasets.listing import UNLABELLED
+from expclip_cache.datasets.sampling import ShortClip
 
 FORMAT = "expclip-cache manifest 1"
 
@@ -32,11 +34,14 @@ class ManifestRow:
     """One image or clip.
 
     Attributes:
-        path: of the image, or of the clip's folder; posix, relative to the dataset's root.
+        path: of the image, of the video, or of the clip's folder; posix, relative to the dataset's root. Where one
+            image has several rows, one for each face, a name of its own.
         label: index into the manifest's classes, or -1 without a label.
-        files: the files to decode, in order: the path alone for an image, the sampled frames for a clip.
+        files: the files to decode, in order: one for an image, the sampled frames for a clip; for a video its path,
+            once per frame.
         bytes: total size of the distinct files.
         digest: XXH3-128 of their contents in order, hex; None if one could not be read.
+        boxes: of the face in each of the files, `NO_FACE` where there is none; empty for whole images.
     """
 
     path: str
@@ -44,16 +49,23 @@ class ManifestRow:
     files: tuple[str, ...]
     bytes: int
     digest: str | None
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The rows of one dataset; a row's id is its position here."""
+    """The rows of one dataset; a row's id is its position here.
+
+    Attributes:
+        notes: for the user; not part of the content.
+        short_clip: how the frames of short videos are sampled; None without videos.
+    """
 
     name: str
     classes: tuple[str, ...]
     rows: tuple[ManifestRow, ...]
     notes: tuple[str, ...] = ()
+    short_clip: ShortClip | None = None
 
     @property
     def frames(self) -> int:
@@ -62,11 +74,16 @@ class Manifest:
 
     @cached_property
     def sha256(self) -> str:
-        """Identity of the content: classes and rows, independent of the dataset's name and location."""
-        digest = hashlib.sha256(_line({"classes": self.classes}))
+        """Identity of the content: classes, rows and `short_clip`, independent of the dataset's name and location."""
+        digest = hashlib.sha256(_line({"classes": self.classes, **self._sampling}))
         for lines in self._lines():
             digest.update(lines)
         return digest.hexdigest()
+
+    @property
+    def _sampling(self) -> dict[str, str]:
+        """Nothing without videos: manifests keep the hash that they had before there were any."""
+        return {} if self.short_clip is None else {"short_clip": self.short_clip}
 
     def _lines(self) -> Iterator[bytes]:
         """The rows as lines of the file, some thousands at a time: there may be millions."""
@@ -83,6 +100,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "notes": manifest.notes,
         "rows": len(manifest.rows),
         "sha256": manifest.sha256,
+        **manifest._sampling,
     }
     make_folder(path.parent)
     with atomic_file(path) as temporary, temporary.open("xb") as file:
@@ -121,7 +139,8 @@ def parse_manifest(raw: bytes, path: Path | str) -> Manifest:
         if header["format"] != FORMAT:
             raise DataError(f"{path}: expected the format {FORMAT!r}, found {header['format']!r}.")
         rows = tuple(_row_from_json(json.loads(line)) for line in lines)
-        manifest = Manifest(str(header["name"]), tuple(header["classes"]), rows, tuple(header["notes"]))
+        classes, notes, short_clip = tuple(header["classes"]), tuple(header["notes"]), header.get("short_clip")
+        manifest = Manifest(str(header["name"]), classes, rows, notes, short_clip)
         intact = (len(rows), manifest.sha256) == (header["rows"], header["sha256"])
         problem = inconsistency(manifest) if intact else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -155,6 +174,8 @@ def inconsistency(manifest: Manifest) -> str | None:
         return "there are no rows"
     if len(set(manifest.classes)) != len(manifest.classes) or not all(isinstance(c, str) for c in manifest.classes):
         return f"the classes {manifest.classes} are not distinct names"
+    if manifest.short_clip not in (None, *get_args(ShortClip)):
+        return f"short_clip is {manifest.short_clip!r}"
     first_row: dict[str, int] = {}
     classes = len(manifest.classes)
     for number, row in enumerate(manifest.rows):
@@ -164,6 +185,8 @@ def inconsistency(manifest: Manifest) -> str | None:
             return f"row {number} ({row.path!r}) has {row.bytes!r} bytes"
         if len(row.files) != manifest.frames or not row.files:
             return f"row {number} ({row.path!r}) has {len(row.files)} frames, but other rows have {manifest.frames}"
+        if row.boxes and (len(row.boxes) != len(row.files) or not all(map(_is_box, row.boxes))):
+            return f"row {number} ({row.path!r}) has {len(row.files)} files and the boxes {row.boxes!r}"
         for name in (row.path,) if row.files == (row.path,) else {row.path, *row.files}:
             if reason := _invalid_path(name):
                 return f"row {number}: the path {name!r} {reason}"
@@ -171,6 +194,13 @@ def inconsistency(manifest: Manifest) -> str | None:
         if manifest.rows[first] != row:
             return f"rows {first} and {number} are both {row.path!r}, but with different labels or contents"
     return None
+
+
+def _is_box(box: object) -> bool:
+    if not isinstance(box, tuple) or len(box) != 4 or not all(type(edge) is int and edge >= 0 for edge in box):
+        return False
+    left, top, right, bottom = box
+    return box == NO_FACE or (left < right and top < bottom)
 
 
 def _invalid_path(name: object) -> str | None:
@@ -194,7 +224,8 @@ def _row_line(row: ManifestRow) -> str:
     """What `_line` would make of the row, several times as fast."""
     size, label, path, digest = map(json.dumps, (row.bytes, row.label, row.path, row.digest))
     files = "" if row.files == (row.path,) else f'"files":{json.dumps(row.files, separators=(",", ":"))},'
-    return f'{{"bytes":{size},{files}"label":{label},"path":{path},"xxh3_128":{digest}}}\n'
+    boxes = f'"boxes":{json.dumps(row.boxes, separators=(",", ":"))},' if row.boxes else ""
+    return f'{{{boxes}"bytes":{size},{files}"label":{label},"path":{path},"xxh3_128":{digest}}}\n'
 
 
 def _row_from_json(item: dict[str, Any]) -> ManifestRow:
@@ -204,6 +235,7 @@ def _row_from_json(item: dict[str, Any]) -> ManifestRow:
         files=tuple(item.get("files", (item["path"],))),
         bytes=item["bytes"],
         digest=item["xxh3_128"],
+        boxes=tuple(map(tuple, item.get("boxes", ()))),
     )
 
 

@@ -9,7 +9,7 @@ from expclip_cache.datasets.forms import NamesForm
 from expclip_cache.datasets.labels import labels_of
 from expclip_cache.datasets.listing import ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import read_tree
+from expclip_cache.datasets.tree import last_of_each_folder, read_tree
 
 
 def read_named_images(root: Path, form: NamesForm, definition: Definition, dataset: DatasetSettings) -> Listing:
@@ -21,6 +21,9 @@ def read_named_images(root: Path, form: NamesForm, definition: Definition, datas
     tree = read_tree(root / form.below)
     matches = {path: re.search(form.pattern, path) for path in tree.images}
     words = {path: match["label"] for path, match in matches.items() if match}
+    if form.last is not None:
+        of_folders = last_of_each_folder(words, form.last).values()
+        words = {path: words[path] for paths in of_folders for path in paths}
     if not words:
         found = examples(tree.images) if tree.images else "no images"
         raise DataError(f"{root / form.below}: expected images named as {form.example}, found {found}. Check the root.")

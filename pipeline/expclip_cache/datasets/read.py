@@ -1,5 +1,6 @@
 """List a dataset: its settings and root -> its rows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from expclip_cache.base import DataError
@@ -23,6 +24,7 @@ from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
 from expclip_cache.datasets.named_images import read_named_images
 from expclip_cache.datasets.scenes import scene_notes
 from expclip_cache.datasets.settings import DatasetSettings
+from expclip_cache.datasets.tree import is_video
 
 _READERS = {
     "image-folders": read_image_folders,
@@ -44,19 +46,42 @@ def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
         DataError: the folder is missing, empty, or does not match its layout; the message names the place.
     """
     definition = definition_of(dataset)
+    listing, read_as = _read_listing(root, definition, dataset)
+    rows, crop_notes = _cropped(listing.rows, definition, dataset)
+    scenes = scene_notes(root, rows) if dataset.is_definition and dataset.crop != "detect" else []
+    notes = (*_count_notes(definition, dataset, listing), *scenes, *read_as, *crop_notes, *listing.notes)
+    has_videos = any(is_video(row.files[0]) for row in rows)
+    return Listing(rows, listing.classes, notes, dataset.short_clip if has_videos else None)
+
+
+def _read_listing(root: Path, definition: Definition, dataset: DatasetSettings) -> tuple[Listing, list[str]]:
+    """What the reader of the dataset's form or layout lists, and a note on the form."""
     for form in definition.forms:
         if (place := place_of(form, root, dataset.fold)) is not None:
-            listing = _read_form(root, place, form, definition, dataset)
-            read_as = [f"read as shipped: {place}"]
-            break
-    else:
-        try:
-            listing, read_as = _READERS[definition.layout](root, definition, dataset), []
-        except DataError as error:
-            raise _with_known_forms(error, definition, dataset) from None
-    scenes = scene_notes(root, listing.rows) if dataset.is_definition else []
-    notes = (*_count_notes(definition, dataset, listing), *scenes, *read_as, *listing.notes)
-    return Listing(listing.rows, listing.classes, notes)
+            read_as = [f"read as shipped: {place}"] if dataset.is_definition else []
+            return _read_form(root, place, form, definition, dataset), read_as
+    try:
+        if definition.layout == "table":
+            raise DataError(f"{root}: there is no table of {definition.title}.")
+        return _READERS[definition.layout](root, definition, dataset), []
+    except DataError as error:
+        raise _with_known_forms(error, definition, dataset) from None
+
+
+def _cropped(
+    rows: tuple[ListedRow, ...], definition: Definition, dataset: DatasetSettings
+) -> tuple[tuple[ListedRow, ...], list[str]]:
+    """The rows with the boxes that are used, and a note on them."""
+    if not any(row.boxes for row in rows):
+        if dataset.crop == "boxes":
+            raise DataError(
+                f"{definition.title}: crop is boxes, but no table gives the boxes of its faces. Name their columns "
+                "(box:), or choose crop: detect or none."
+            )
+        return rows, []
+    if dataset.crop in (None, "boxes"):
+        return rows, ["images are cropped to the boxes of the table (crop: none for whole images)"]
+    return tuple(replace(row, boxes=()) for row in rows), []
 
 
 def is_there_as_shipped(definition: Definition, root: Path, fold: int | None) -> bool:

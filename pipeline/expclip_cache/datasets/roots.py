@@ -52,7 +52,8 @@ def resolve_root(
 ) -> Path:
     """Find the root folder of a dataset; nothing is drawn.
 
-    The root of a drawn dataset is data/NAME. If the source is a folder of images, it is the root. For a definition, the
+    The root of a drawn dataset is data/NAME. If the source is a folder of images, it is the root, and if it is a table,
+    its folder. For a definition, the
     first of these is used: the environment variable for the dataset's name in params.yaml, the one for the definition's
     name (so that five folds need one variable), and the same two names in `roots_file`.
 
@@ -84,7 +85,7 @@ def resolve_root(
         return folder
     if not dataset.is_definition:
         return _existing_folder(
-            dataset.source,
+            str(Path(dataset.source).parent) if dataset.layout == "table" else dataset.source,
             f"datasets.{name}.source",
             "Copy the images there, or correct the source.",
         )

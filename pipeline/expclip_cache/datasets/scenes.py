@@ -21,7 +21,7 @@ def scene_notes(root: Path, rows: Sequence[ListedRow]) -> list[str]:
     Reads the headers of a few images, spread over the rows; those that cannot be read do not count.
     """
     step = -(-len(rows) // LOOKED_AT)
-    sizes = [size for row in rows[:: max(step, 1)] if (size := _size(root / row.files[0]))]
+    sizes = [size for row in rows[:: max(step, 1)] if not row.boxes and (size := _size(root / row.files[0]))]
     oblong = [size for size in sizes if max(size) > SQUARE * min(size)]
     if 2 * len(oblong) <= len(sizes):
         return []

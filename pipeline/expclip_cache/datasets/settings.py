@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from expclip_cache.base import Section
+from expclip_cache.datasets.forms import Table
 from expclip_cache.demo import DemoSetSettings
 
-Layout = Literal["image-folders", "frame-folders", "clip-list", "ferplus-csv"]
+Layout = Literal["image-folders", "frame-folders", "table", "clip-list", "ferplus-csv"]
 """How a dataset is laid out on disk; docs/datasets.md describes each layout."""
 
 _DRAWN_LAYOUTS: dict[str, Layout] = {"images": "image-folders", "clips": "frame-folders"}
@@ -18,12 +19,13 @@ class DatasetSettings(Section):
     """One dataset: what DVC tracks for it, its layout on disk, and how its clips are sampled.
 
     Attributes:
-        source: a folder of images, whose `layout` is given here, or a dataset definition (a .yaml file, see
-            `Definition`), which sets the layout, the classes and the published counts. The root folder of a
-            definition comes from the environment or from roots.yaml, so params.yaml holds no path of any machine.
-            With `draw`, the folder of the drawing code.
+        source: a folder of images, whose `layout` is given here; with layout table, the table, whose folder has the
+            images; or a dataset definition (a .yaml file, see `Definition`), which sets the layout, the classes and
+            the published counts. The root folder of a definition comes from the environment or from roots.yaml, so
+            params.yaml holds no path of any machine. With `draw`, the folder of the drawing code.
         draw: draw the images, into data/NAME; they have the layout of the kind that is drawn.
-        layout: of a source that is a folder of images.
+        layout: of a source that is a folder of images or a table.
+        table: the columns of a source that is a table.
         classes: the classes to use, in any order; default: those found.
         labelled: whether class folders or clip lists are read as labels.
         fold: which fold, for a definition with folds.
@@ -32,17 +34,21 @@ class DatasetSettings(Section):
             does; `edge` takes every frame and repeats the last one.
         frame_count: how many frames a clip has: those in its `folder`, or as many as its list says (`listed`, as the
             reference does); lists without counts have no say.
+        crop: what of an image is encoded: the face that is found in it (`detect`), the `boxes` that a table gives, or
+            `none` of both but the whole image. By default the boxes where there are some.
     """
 
     source: Annotated[str, Field(min_length=1)]
     draw: DemoSetSettings | None = None
     layout: Layout | None = None
+    table: Table | None = None
     classes: tuple[str, ...] = ()
     labelled: bool = True
     fold: Annotated[int, Field(ge=1)] | None = None
     frames: Annotated[int, Field(ge=1)] = 16
     short_clip: Literal["first", "edge"] = "edge"
     frame_count: Literal["folder", "listed"] = "folder"
+    crop: Literal["none", "detect", "boxes"] | None = None
 
     @property
     def is_definition(self) -> bool:
@@ -85,12 +91,19 @@ class DatasetSettings(Section):
         if self.classes and not self.labelled:
             raise ValueError("classes are given, but labelled is false; remove one of the two")
         if self.is_definition:
+            if self.table is not None:
+                raise ValueError("table is given, but a definition names its columns itself; remove it")
             return self
-        if self.folder_layout not in ("image-folders", "frame-folders"):
+        if (self.table is None) != (self.folder_layout != "table"):
+            raise ValueError(
+                "layout: table and table: go together: the one says that the source is a table, the other names its "
+                "columns, such as table: {path: '{file}', label: emotion}"
+            )
+        if self.folder_layout not in ("image-folders", "frame-folders", "table"):
             found = "none" if self.layout is None else self.layout
             raise ValueError(
-                f"a source that is a folder needs layout: image-folders or frame-folders, found {found}; "
-                "other layouts need a definition file as their source"
+                f"a source that is a folder needs layout: image-folders or frame-folders, one that is a table needs "
+                f"layout: table, found {found}; other layouts need a definition file as their source"
             )
         if self.fold is not None:
             raise ValueError(f"fold {self.fold} is given, but only a definition file can have folds")

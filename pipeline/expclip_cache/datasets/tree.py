@@ -12,6 +12,9 @@ from expclip_cache.base import DataError
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 """Image suffixes in lower case; upper case is accepted too. Animated formats are deliberately not included."""
 
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv"})
+"""Suffixes of videos, likewise."""
+
 
 @dataclass
 class Tree:
@@ -20,20 +23,27 @@ class Tree:
     Attributes:
         images: paths of images, sorted by their bytes. Links to files are followed. A broken link is listed too, so
             that decoding reports it.
-        leaves_without_images: folders with neither images nor subfolders, sorted by their bytes.
-        ignored: number of visible files that are not images, by suffix.
+        videos: paths of videos, likewise.
+        leaves_without_images: folders with neither images, videos nor subfolders, sorted by their bytes.
+        ignored: number of visible files that are neither, by suffix.
     """
 
     images: list[str] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
     leaves_without_images: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
-    def notes(self) -> list[str]:
-        """A note on the ignored files, if any."""
-        if not self.ignored:
+    def notes(self, videos: bool = False) -> list[str]:
+        """A note on the ignored files, if any.
+
+        Args:
+            videos: whether videos are used.
+        """
+        ignored = self.ignored if videos else self.ignored + Counter(map(_suffix, self.videos))
+        if not ignored:
             return []
-        kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(self.ignored.items()))
-        return [f"files ignored because they are not images: {kinds}"]
+        kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(ignored.items()))
+        return [f"files ignored because they are not images{' or videos' * videos}: {kinds}"]
 
 
 def read_tree(root: Path) -> Tree:
@@ -47,6 +57,7 @@ def read_tree(root: Path) -> Tree:
     tree = Tree()
     _walk(root, "", (), tree)
     tree.images.sort(key=os.fsencode)
+    tree.videos.sort(key=os.fsencode)
     tree.leaves_without_images.sort(key=os.fsencode)
     return tree
 
@@ -79,6 +90,18 @@ def by_number(name: str) -> tuple[list[tuple[bytes, int]], bytes]:
     return [(text + b"0" * bool(digits), int(digits or 0)) for text, digits in re.findall(rb"(\D*)(\d*)", raw)], raw
 
 
+def last_of_each_folder(paths: Iterable[str], count: int) -> dict[str, list[str]]:
+    """Folder -> its last `count` images, in the order of `by_number`.
+
+    >>> last_of_each_folder(["a/9.png", "a/10.png", "b/1.png"], 1)
+    {'a': ['a/10.png'], 'b': ['b/1.png']}
+    """
+    images: dict[str, list[str]] = {}
+    for path in paths:
+        images.setdefault(path.rpartition("/")[0], []).append(path)
+    return {folder: sorted(names, key=by_number)[-count:] for folder, names in images.items()}
+
+
 def is_image(name: str) -> bool:
     """Whether a file's name has an image suffix.
 
@@ -86,6 +109,15 @@ def is_image(name: str) -> bool:
     (True, False, False)
     """
     return _suffix(name) in IMAGE_SUFFIXES
+
+
+def is_video(name: str) -> bool:
+    """Whether a file's name has a video suffix.
+
+    >>> is_video("a.MP4"), is_video("a.gif"), is_video("mp4")
+    (True, False, False)
+    """
+    return _suffix(name) in VIDEO_SUFFIXES
 
 
 def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: Tree) -> None:
@@ -103,16 +135,20 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: T
             f"{folder}: is a link to a folder above it, which would make the walk endless. Remove the link."
         )
     images: list[str] = []
+    videos: list[str] = []
     folders: list[str] = []
     for entry in entries:
         if _is_folder(entry):
             folders.append(entry.name)
         elif is_image(entry.name) and _is_readable(entry):
             images.append(entry.name)
+        elif is_video(entry.name) and _is_readable(entry):
+            videos.append(entry.name)
         else:
             tree.ignored[_suffix(entry.name)] += 1
     tree.images.extend(_joined(prefix, images))
-    if prefix and not images and not folders:
+    tree.videos.extend(_joined(prefix, videos))
+    if prefix and not images and not videos and not folders:
         tree.leaves_without_images.append(prefix)
     for name, path in zip(folders, _joined(prefix, folders), strict=True):
         _walk(folder / name, path, (*above, here), tree)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from expclip_cache.base import DataError, FileAccessError
+from expclip_cache.datasets import NO_FACE, Box
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +44,9 @@ machine's."""
 
 Decode = Literal["full", "draft"]
 """With `draft`, a JPEG at least four times the encoder's size is decoded at a half, a quarter or an eighth of its own
-size, which is still at least twice the encoder's. Large JPEGs take a third to a sixth of the time, and pixel values
-change by a few levels of 255 at most (3 in photographs, 9 under heavy noise; see `tests/unit/encoders/test_images.py`).
+size, which is still at least twice the encoder's; an image of which only a box is used is decoded in full. Large JPEGs
+take a third to a sixth of the time, and pixel values change by a few levels of 255 at most (3 in photographs, 9 under
+heavy noise; see `tests/unit/encoders/test_images.py`).
 """
 
 
@@ -108,7 +110,7 @@ def read_file(path: str | Path) -> bytes:
         FileAccessError: the file cannot be read at the moment, whatever its bytes are.
         DataError: it is larger than `MAX_BYTES`. Both have the reason on one line; nothing else is raised.
     """
-    with _one_line_errors(path):
+    with one_line_errors(path):
         # Opening a FIFO or a device named x.jpg would block forever.
         if not Path(path).is_file():
             raise FileAccessError("is not a file" if Path(path).exists() else "does not exist")
@@ -121,24 +123,53 @@ def read_file(path: str | Path) -> bytes:
     return content
 
 
-def decode_pixels(content: bytes, how: Preprocess) -> np.ndarray:
+def decode_pixels(content: bytes, how: Preprocess, box: Box | None = None) -> np.ndarray:
     """Decode and resize one image as the reference does: RGB, EXIF orientation ignored.
 
     Args:
         content: of its file.
+        box: the part of it that is used; the whole image by default.
 
     Returns:
         (3, size, size) uint8, RGB.
 
     Raises:
         FileAccessError: there is not enough memory.
-        DataError: it is not an image that can be decoded. Both have the reason on one line; nothing else is raised.
+        DataError: it is not an image that can be decoded, or there is nothing of it in the box. Both have the reason
+            on one line; nothing else is raised.
     """
     with _decoding(content) as image:
+        if box is not None:
+            return to_square(cropped(_rgb(image), box), how)
         if how.decode == "draft":
             # Only the JPEG decoder supports this; for other formats it does nothing.
             image.draft(None, (2 * how.size, 2 * how.size))
         return to_square(_rgb(image), how)
+
+
+def decode_image(content: bytes) -> Image.Image:
+    """Decode one image at full size, RGB, EXIF orientation ignored: what a box refers to.
+
+    Raises:
+        DataError: see `decode_pixels`.
+    """
+    with _decoding(content) as image:
+        return _rgb(image)
+
+
+def cropped(image: Image.Image, box: Box) -> Image.Image:
+    """The part of an image that is in a box.
+
+    Raises:
+        DataError: there is none.
+    """
+    if box == NO_FACE:
+        raise DataError("no face was found in it")
+    left, top, right, bottom = box
+    right, bottom = min(right, image.width), min(bottom, image.height)
+    if left >= right or top >= bottom:
+        raise DataError(f"the box of its face {box} is outside the image of {image.width} x {image.height}")
+    return image.crop((left, top, right, bottom))
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -155,7 +186,7 @@ def read_image(path: str | Path) -> Image.Image:
 def _decoding(content: bytes) -> Iterator[Image.Image]:
     """An image; any error of the decoder inside the block becomes a DataError."""
     stream = io.BytesIO(content)
-    with _one_line_errors(stream), warnings.catch_warnings():
+    with one_line_errors(stream), warnings.catch_warnings():
         # Pillow warns about large images before it refuses them; our own limit is checked below.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(stream, formats=FORMATS) as image:
@@ -167,7 +198,7 @@ def _decoding(content: bytes) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _one_line_errors(source: object) -> Iterator[None]:
+def one_line_errors(source: object) -> Iterator[None]:
     """Any error inside the block becomes a DataError; `source` is left out of its message."""
     try:
         yield

@@ -1,5 +1,6 @@
 """Decode rows of a manifest in worker processes, ahead of the encoder."""
 
+import io
 import multiprocessing.connection
 import os
 import signal
@@ -18,8 +19,18 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from expclip_cache.base import DataError, FileAccessError, LostWorkerError, exit_with_parent, stop_signals_blocked
-from expclip_cache.datasets import Manifest, ManifestRow, RowContent
-from expclip_cache.encoders import Preprocess, decode_pixels, give_back_freed_memory, read_file
+from expclip_cache.datasets import Box, Manifest, ShortClip, is_video
+from expclip_cache.encoders import (
+    Preprocess,
+    cropped,
+    decode_pixels,
+    decode_video,
+    give_back_freed_memory,
+    read_row_files,
+    reason_of,
+    to_square,
+    unreadable,
+)
 from expclip_cache.extraction.batch import SHARED_MEMORY, Batch, PipedBatch, free_shared_memory
 from expclip_cache.extraction.kept_pixels import KeptPixels
 
@@ -79,65 +90,43 @@ class _Decoder(Dataset[Batch | PipedBatch]):
         images, kept = self.images[dataset], self.kept[dataset]
         if kept and all(kept.take(row_id, frame, pixels[frame]) for frame in range(len(pixels))):
             return ""
-        row = images.manifest.rows[row_id]
         decoded, reason = self._decode_files(images, row_id)
         if reason:
             pixels[:] = 0
             return reason
-        for frame, name in enumerate(row.files):
-            pixels[frame] = decoded[name]
+        for frame, square in enumerate(decoded):
+            pixels[frame] = square
             if kept:
                 kept.keep(row_id, frame, pixels[frame])
         return ""
 
-    def _decode_files(self, images: Images, row_id: int) -> tuple[dict[str, np.ndarray], str]:
-        """The pixels of each file of a row, and the reason if one cannot be read; every file is read and hashed."""
-        row, content = images.manifest.rows[row_id], RowContent()
-        decoded: dict[str, np.ndarray] = {}
-        reason = ""
-        for name in dict.fromkeys(row.files):
+    def _decode_files(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
+        """The pixels of each frame of a row, or the reason if one cannot be read; every file is read and hashed."""
+        row, dataset = images.manifest.rows[row_id], images.manifest.name
+        files, reason = read_row_files(dataset, images.root, row_id, row)
+        frames: dict[int, np.ndarray] = {}
+        for name, file in files.items():
+            places = [place for place, other in enumerate(row.files) if other == name]
+            boxes = [row.boxes[place] if row.boxes else None for place in places]
             try:
-                file = read_file(images.root / name)
-            except DataError as error:
-                if isinstance(error, FileAccessError) and row.digest is not None:
-                    raise _unreadable(images, row_id, name, error) from None
-                return {}, _reason(row, name, error)
-            content.add(file)
-            if reason:
-                continue
-            try:
-                decoded[name] = decode_pixels(file, self.how)
+                if is_video(name):
+                    squares = self._decode_video(file, boxes, images.manifest.short_clip)
+                else:
+                    square_of = {box: decode_pixels(file, self.how, box) for box in dict.fromkeys(boxes)}
+                    squares = [square_of[box] for box in boxes]
             except FileAccessError as error:
-                raise _unreadable(images, row_id, name, error) from None
+                raise unreadable(dataset, images.root, row_id, row, name, error) from None
             except DataError as error:
-                reason = _reason(row, name, error)
-        if content.digest != row.digest:
-            raise _changed(images, row_id, content)
-        return decoded, reason
+                return [], reason_of(row, name, error)
+            frames |= zip(places, squares, strict=True)
+        return [frames[place] for place in sorted(frames)], reason
 
-
-def _reason(row: ManifestRow, name: str, error: DataError) -> str:
-    return f"{name}: {error}" if len(row.files) > 1 else str(error)
-
-
-def _unreadable(images: Images, row_id: int, name: str, error: DataError) -> FileAccessError:
-    """Trouble of the machine says nothing about the image, so it must not be recorded as its fault."""
-    return FileAccessError(
-        f"{images.manifest.name}: {images.manifest.rows[row_id].path!r} (row {row_id}) could be read when its manifest "
-        f"was made, but not now: {images.root / name}: {error}. Make it readable, then run the same command again; "
-        "finished shards are kept."
-    )
-
-
-def _changed(images: Images, row_id: int, found: RowContent) -> DataError:
-    row, files = images.manifest.rows[row_id], images.manifest.rows[row_id].files
-    listed = "could not be read" if row.digest is None else f"had {row.bytes} bytes with the hash {row.digest}"
-    where = images.root / files[0] if len(set(files)) == 1 else f"its {len(set(files))} files in {images.root}"
-    return DataError(
-        f"{images.manifest.name}: {row.path!r} (row {row_id}) is not what its manifest lists: there it {listed}, now "
-        f"{where}: {found.bytes} bytes with the hash {found.digest}. Put the files of the manifest back, or make the "
-        "manifest again; finished shards are kept."
-    )
+    def _decode_video(self, file: bytes, boxes: Sequence[Box | None], short_clip: ShortClip | None) -> list[np.ndarray]:
+        """The pixels of each sampled frame of a video."""
+        assert short_clip is not None  # every manifest with videos has it
+        frames = decode_video(io.BytesIO(file), len(boxes), short_clip, threads=1)
+        crops = (cropped(frame, box) if box else frame for frame, box in zip(frames, boxes, strict=True))
+        return [to_square(crop, self.how) for crop in crops]
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets import frame_names, read_tree
-from expclip_cache.prediction.video import is_video
 
 
 def find_inputs(paths: Sequence[Path], clips: bool) -> list[Path]:
@@ -36,9 +35,8 @@ def find_inputs(paths: Sequence[Path], clips: bool) -> list[Path]:
 
 
 def _photos_and_videos(folder: Path) -> list[Path]:
-    photos = [folder / name for name in read_tree(folder).images]
-    videos = [path for path in folder.rglob("*") if is_video(path) and path.is_file() and not path.name.startswith(".")]
-    return sorted(photos + videos, key=os.fsencode)
+    tree = read_tree(folder)
+    return sorted((folder / name for name in (*tree.images, *tree.videos)), key=os.fsencode)
 
 
 def _clip_folders(folder: Path) -> list[Path]:

@@ -13,13 +13,13 @@ from PIL import Image
 
 from expclip_cache.base import DataError, EncoderError
 from expclip_cache.cache import Identity
-from expclip_cache.datasets import ShortClip
+from expclip_cache.datasets import ShortClip, is_video
 from expclip_cache.encoders import ClipSettings, read_image, to_square
+from expclip_cache.faces import FaceFinder, can_find_faces, fill_gaps
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prediction.class_prompts import prompts_from
-from expclip_cache.prediction.face_finder import DetectedFace, FaceFinder, can_find_faces
+from expclip_cache.prediction.clips import read_clip
 from expclip_cache.prediction.result import Prediction, Ranked
-from expclip_cache.prediction.video import is_video, read_clip
 from expclip_cache.scoring import PromptIndex, softmax_percent
 
 DEMO_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
@@ -96,13 +96,18 @@ class Predictor:
             DataError: it cannot be read, or no face is found in it; the message does not repeat the path.
         """
         path = Path(path)
-        if path.is_dir() or is_video(path):
+        if path.is_dir() or is_video(path.name):
             images = read_clip(path, self._frames, self._short_clip)
         else:
             images = [read_image(path)]
         face = None
         if self._finder:
-            faces = _fill_gaps([self._finder.find(image) for image in images])
+            found = [self._finder.find(image) for image in images]
+            if not any(found):
+                raise DataError(
+                    "no face found. If the image is already cropped to the face, use --no-crop (crop=False)"
+                )
+            faces = fill_gaps(found)
             images = [image.crop(found.box) for image, found in zip(images, faces, strict=True)]
             face = faces[0]
         feature = self._mean_feature(images)
@@ -120,22 +125,6 @@ class Predictor:
     def _ranked(self, index: PromptIndex, feature: np.ndarray) -> Ranked:
         percent = softmax_percent(index.similarities(feature), self._encoder.logit_scale)[0]
         return tuple((self.classes[label], float(percent[label])) for label in np.argsort(-percent, kind="stable"))
-
-
-def _fill_gaps(faces: Sequence[DetectedFace | None]) -> list[DetectedFace]:
-    """The face of each frame; without one, that of the last frame before it that has one, or else the first after it.
-
-    Raises:
-        DataError: no frame has a face.
-    """
-    current = next((face for face in faces if face), None)
-    if current is None:
-        raise DataError("no face found. If the image is already cropped to the face, use --no-crop (crop=False)")
-    filled = []
-    for face in faces:
-        current = face or current
-        filled.append(current)
-    return filled
 
 
 def _default_head(clip: ClipSettings) -> Path:

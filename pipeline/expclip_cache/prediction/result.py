@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from expclip_cache.prediction.face_finder import DetectedFace
+from expclip_cache.faces import DetectedFace
 
 Ranked = tuple[tuple[str, float], ...]
 """Every class with its percentage (softmax over the classes), in descending order."""

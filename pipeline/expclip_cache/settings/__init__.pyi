@@ -2,12 +2,14 @@ from .dataset_search import search_datasets as search_datasets
 from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .old_features import old_feature_moves as old_feature_moves
+from .paths import CROPS as CROPS
 from .paths import HEAD_RESULTS as HEAD_RESULTS
 from .paths import HEADS as HEADS
 from .paths import MOMENTS as MOMENTS
 from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
+from .paths import crop_file as crop_file
 from .paths import head_folder as head_folder
 from .paths import image_features as image_features
 from .paths import manifest_file as manifest_file
@@ -22,4 +24,5 @@ from .setup import Setup as Setup
 from .setup import plan_setup as plan_setup
 from .setup import preset_definitions as preset_definitions
 from .setup_files import write_setup as write_setup
+from .study_images import read_images as read_images
 from .study_prompts import encode_study_prompts as encode_study_prompts

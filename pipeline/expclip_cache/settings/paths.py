@@ -4,6 +4,9 @@ from pathlib import Path
 
 from expclip_cache.encoders import LlmSettings
 
+CROPS = Path("crops")
+"""The boxes of the faces that were found in datasets."""
+
 HEADS = Path("heads")
 """The fitted heads."""
 
@@ -26,6 +29,11 @@ REPORT = Path("report")
 def manifest_file(dataset: str) -> Path:
     """The manifest of a dataset."""
     return Path("manifests") / f"{dataset}.jsonl"
+
+
+def crop_file(dataset: str) -> Path:
+    """The boxes of the faces in a dataset with `crop: detect`."""
+    return CROPS / f"{dataset}.jsonl"
 
 
 def image_features(backbone: str, dataset: str) -> Path:

@@ -242,13 +242,13 @@ def test_frames_directly_in_a_class_folder_are_not_a_clip(tmp_path):
 
 def test_images_instead_of_clips(tmp_path):
     write_files(tmp_path, "happy/1.png", "happy/2.png")
-    with pytest.raises(DataError, match=r"expected <class>/<clip>/<frame>, found 2 images elsewhere"):
+    with pytest.raises(DataError, match=r"expected <class>/<clip>/<frame> or videos, found 2 images elsewhere"):
         clips(tmp_path)
 
 
 def test_settings_that_contradict_each_other():
     for settings, message in [
-        ({}, "needs layout: image-folders or frame-folders, found none"),
+        ({}, "needs layout: image-folders or frame-folders, .*, found none"),
         ({"layout": "clip-list"}, "found clip-list; other layouts need a definition"),
         ({"layout": "image-folders", "fold": 1}, "only a definition file can have folds"),
         ({"layout": "image-folders", "labelled": False, "classes": ["fear"]}, "labelled is false"),

@@ -414,7 +414,7 @@ def test_a_damaged_manifest_beside_the_shards_is_written_again(job):
 def test_reasons_are_stored_short_and_without_nul_bytes(job, images, monkeypatch):
     fourth = (images / "4.png").read_bytes()
 
-    def decode(content, how):
+    def decode(content, how, box):
         if content == fourth:
             raise DataError("a\0b\udcff" + "x" * 10_000)
         return decode_pixels(content, how)
@@ -553,7 +553,7 @@ def test_trouble_of_the_machine_ends_the_run_and_is_not_recorded_as_a_bad_image(
         patch.setattr("pathlib.Path.open", open_or_fail)
         if error is None:
             (images / "6.png").rename(tmp_path / "6.png")
-        message = r"^images: '6\.png' \(row 6\) could be read when its manifest was made, but not now: .* are kept\.$"
+        message = r"^images: '6\.png' \(row 6\) could be read when its manifest was made, but not now: .* is kept\.$"
         with pytest.raises(DataError, match=message):
             run_job(job, CACHE, RUN.model_copy(update={"workers": workers}), SilentReporter())
     assert not (job.out / INDEX).exists()
@@ -574,7 +574,7 @@ def test_skipped_rows_are_tried_again_on_request_and_nothing_else_is(job, images
     run_job(replace(job, out=tmp_path / "whole"), CACHE, RUN, SilentReporter())
     fifth = (images / "5.png").read_bytes()
 
-    def decode(content, how):
+    def decode(content, how, box):
         if content == fifth:
             raise DataError("unknown kind of compression")
         return decode_pixels(content, how)

@@ -18,10 +18,10 @@ from expclip_cache.demo.settings import DemoSetSettings
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.images import read_pixels
 from expclip_cache.encoders.settings import ClipSettings
+from expclip_cache.faces.detector import FaceFinder, can_find_faces
 from expclip_cache.heads.head_file import write_head
-from expclip_cache.prediction.face_finder import FaceFinder, can_find_faces
+from expclip_cache.prediction.clips import read_clip
 from expclip_cache.prediction.predictor import DEMO_HEAD, Predictor
-from expclip_cache.prediction.video import read_clip
 from expclip_cache.prompts.templates import prompt_table
 
 PHOTO = Path(__file__).parents[2] / "data/astronaut.jpg"

@@ -6,18 +6,15 @@
 """
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from expclip_cache.base import DataError, exit_with_parent, stop_signals_blocked
+from expclip_cache.base import DataError, process_map
 from expclip_cache.demo.drawing.action_units import EXPRESSIONS
 from expclip_cache.demo.drawing.sets import FRAMES, draw_items
 from expclip_cache.demo.settings import DemoSetSettings
@@ -64,7 +61,7 @@ def render_set(settings: DemoSetSettings, out: Path, progress: Callable[[int], N
     chunks = [range(start, min(start + step, settings.count)) for start in range(0, settings.count, step)]
     draw = partial(_write_chunk, settings, out)
     processes = 1 if settings.count * frames <= _SMALL else min(os.cpu_count() or 1, len(chunks))
-    with _one_thread(), _mapping(processes) as apply:
+    with _one_thread(), process_map(processes) as apply:
         for chunk, _ in zip(chunks, apply(draw, chunks), strict=True):
             if progress:
                 progress(len(chunk))
@@ -79,24 +76,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(threads)
-
-
-@contextmanager
-def _mapping(processes: int) -> Iterator[Callable[[Callable[[range], None], list[range]], Iterable[None]]]:
-    """A `map` that works in this process or in several others, which end with this one and when the block does."""
-    if processes == 1:
-        yield map
-        return
-    # A forked process draws at once; another one would first import what this one has, an encoder included.
-    forked = sys.platform == "linux"
-    context = get_context("fork" if forked else None)
-    pool = ProcessPoolExecutor(processes, context, exit_with_parent, (os.getpid(),))
-    with stop_signals_blocked(forked=forked):
-        pool.submit(os.getpid)  # starts the processes
-    try:
-        yield pool.map
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _write_chunk(settings: DemoSetSettings, out: Path, chunk: range) -> None:

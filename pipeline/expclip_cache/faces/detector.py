@@ -1,9 +1,10 @@
 """Finding the face in a photo with dlib's frontal face detector, whose model is part of the package (no download)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,9 @@ longest side."""
 
 MARGIN = 0.2
 """Margin on each side of the detector's box, which ends at brows and chin, as a fraction of the box's width."""
+
+DETECTOR = {"name": "dlib frontal faces", "version": 1, "sizes": list(SIZES), "margin": MARGIN}
+"""Everything that decides a box. Raise the version with an edit that changes boxes: faces are then found again."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +90,23 @@ def _detector() -> Any:
 
     # dlib is a compiled module without type stubs.
     return dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+Found = TypeVar("Found")
+
+
+def fill_gaps(faces: Sequence[Found | None]) -> list[Found]:
+    """The face of each frame; without one, that of the last frame before it that has one, or else the first after it.
+
+    >>> fill_gaps([None, "a", None, "b"])
+    ['a', 'a', 'a', 'b']
+
+    Args:
+        faces: at least one of them must be there.
+    """
+    current = next(face for face in faces if face)
+    filled = []
+    for face in faces:
+        current = face or current
+        filled.append(current)
+    return filled

@@ -1,0 +1,91 @@
+"""A video -> its sampled frames."""
+
+import os
+from collections.abc import Container
+from typing import TYPE_CHECKING, BinaryIO
+
+from PIL import Image
+
+from expclip_cache.base import DataError
+from expclip_cache.datasets import ShortClip, sample_indices
+from expclip_cache.encoders.images import MAX_PIXELS, one_line_errors
+
+if TYPE_CHECKING:
+    import cv2
+
+MAX_FRAMES = 100_000
+"""Longest video that is decoded, in frames: an hour."""
+
+
+def decode_video(file: BinaryIO, frames: int, short_clip: ShortClip, threads: int = 0) -> list[Image.Image]:
+    """Decode a video from its first frame to its last and sample its frames.
+
+    The number of frames decides which are sampled, and only decoding tells it for certain. The number that the file
+    states is usually right, so the frames that it leads to are kept, and the video is decoded again only if others are
+    needed.
+
+    Args:
+        file: open at its start; nothing but this file is read, whatever it refers to.
+        frames: how many to sample.
+        short_clip: rule for videos with no more frames than that, see `expclip_cache.datasets.sample_indices`.
+        threads: of the decoder; 0 for as many as there are cores.
+
+    Returns:
+        The sampled frames, RGB, upright; one image several times where it is sampled several times.
+
+    Raises:
+        FileAccessError: there is not enough memory.
+        DataError: no frame can be decoded, there are more than `MAX_FRAMES`, or they are larger than `MAX_PIXELS`. Both
+            have the reason on one line; nothing else is raised.
+    """
+    with one_line_errors(file):
+        stated, count, found = _decode(file, frames, short_clip, threads)
+        if stated != count:
+            file.seek(0)
+            _, again, found = _decode(file, frames, short_clip, threads, count)
+            if again != count:
+                raise DataError(f"{count} frames were decoded the first time and {again} the second time")
+        return [found[index] for index in sample_indices(count, frames, short_clip)]
+
+
+def _decode(
+    file: BinaryIO, frames: int, short_clip: ShortClip, threads: int, count: int | None = None
+) -> tuple[int, int, dict[int, Image.Image]]:
+    """The number of frames that is expected, that of those there are, and the frames to sample if both are the same."""
+    import cv2
+
+    # OpenCV and FFmpeg print errors about broken files to standard error; ours report the same.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # OpenCV reads from any file object; its type stubs know another class.
+    video = cv2.VideoCapture(file, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])  # pyright: ignore
+    try:
+        width, height = (int(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_PIXELS:
+            raise DataError(
+                f"frames of {width} x {height} pixels, more than the {MAX_PIXELS:,} that are decoded at most"
+            )
+        stated = count if count is not None else int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        wanted = sample_indices(stated, frames, short_clip) if 0 < stated <= MAX_FRAMES else ()
+        decoded, found = _grab(video, set(wanted))
+    finally:
+        video.release()
+    if decoded == 0:
+        raise DataError("no frame could be decoded: not a video, damaged, or an unsupported codec")
+    return stated, decoded, found
+
+
+def _grab(video: "cv2.VideoCapture", wanted: Container[int]) -> tuple[int, dict[int, Image.Image]]:
+    """The number of frames, and those that are wanted."""
+    found: dict[int, Image.Image] = {}
+    count = 0
+    while video.grab():
+        if count == MAX_FRAMES:
+            raise DataError(f"more than {MAX_FRAMES:,} frames, the longest video that is decoded; cut it into clips")
+        if count in wanted:
+            ok, pixels = video.retrieve()
+            if not ok:
+                raise DataError(f"frame {count} cannot be decoded")
+            found[count] = Image.fromarray(pixels[:, :, ::-1])
+        count += 1
+    return count, found

@@ -1,0 +1,5 @@
+"""Faces in images: finding them, and the boxes that a dataset's images are cropped to."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

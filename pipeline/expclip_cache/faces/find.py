@@ -1,0 +1,186 @@
+"""Find the face in every image of a dataset, once; what was found survives an interruption."""
+
+import fcntl
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from expclip_cache.base import (
+    DataError,
+    FileAccessError,
+    LostWorkerError,
+    Reporter,
+    make_folder,
+    open_shared,
+    process_map,
+)
+from expclip_cache.datasets import NO_FACE, Box, Manifest, ManifestRow, ShortClip, is_video
+from expclip_cache.encoders import decode_image, decode_video, read_row_files, unreadable
+from expclip_cache.faces.crop_file import (
+    Boxes,
+    add_boxes,
+    begin_search,
+    known_boxes,
+    manifest_with_boxes,
+    row_key,
+    with_crops,
+    write_crops,
+)
+from expclip_cache.faces.detector import DETECTOR, FaceFinder, fill_gaps
+
+CHUNK = 8
+"""Rows that a process searches at once."""
+
+KEEP_SECONDS = 10
+"""What is found in this time may be lost."""
+
+
+def complete_crops(
+    manifest: Manifest, root: Callable[[], Path], file: Path, report: Reporter, processes: int | None = None
+) -> Manifest:
+    """Find the largest face in every image of a manifest; nothing to do if the file has all of them.
+
+    Neither the images nor the detector are touched for a complete file. Images whose content was searched before are
+    not searched again, even if the manifest has changed.
+
+    Args:
+        root: gives the folder of the images; called only if there is something to search.
+        file: for the boxes.
+        report: shows a progress bar, and says in how many images no face was found.
+        processes: how many search at once; by default one per processor.
+
+    Returns:
+        The manifest with the boxes.
+
+    Raises:
+        CacheError: the file cannot be written.
+        DataError: the images are not those of the manifest.
+        EncoderError: the detector is not installed.
+        FileAccessError: an image cannot be read at the moment.
+        LostWorkerError: a process died.
+    """
+    with suppress(DataError):
+        return with_crops(manifest, file, DETECTOR)
+    with _sole_search(file):
+        unfinished = file.with_name(f".{file.name}.unfinished")
+        known = known_boxes(file, DETECTOR) | known_boxes(unfinished, DETECTOR)
+        todo = _not_searched(manifest, known)
+        if todo:
+            begin_search(unfinished, DETECTOR, known)
+            known |= _search(manifest, root(), todo, unfinished, report, processes or os.cpu_count() or 1)
+        write_crops(file, manifest, DETECTOR, known)
+        unfinished.unlink(missing_ok=True)
+    cropped = manifest_with_boxes(manifest, known)
+    without = sum(all(box == NO_FACE for box in row.boxes) for row in cropped.rows)
+    if without:
+        report.say(
+            f"{manifest.name}: no face was found in {without} of {len(cropped.rows)} items, which count as items that "
+            "cannot be read"
+        )
+    return cropped
+
+
+def _not_searched(manifest: Manifest, known: Mapping[str, Boxes]) -> list["Search"]:
+    """One row for each content that is not known."""
+    todo: dict[str, Search] = {}
+    for row_id, row in enumerate(manifest.rows):
+        key = row_key(row, manifest.short_clip)
+        if key not in known:
+            todo.setdefault(key, Search(key, row_id, row))
+    return list(todo.values())
+
+
+@dataclass(frozen=True)
+class Search:
+    """A row in which faces are to be found."""
+
+    key: str
+    row_id: int
+    row: ManifestRow
+
+
+def _search(
+    manifest: Manifest, root: Path, todo: Sequence[Search], unfinished: Path, report: Reporter, processes: int
+) -> dict[str, Boxes]:
+    """Search the rows in several processes; what is found goes to the file every few seconds."""
+    FaceFinder()  # an error of the detector's is told here, and not by a process
+    find = partial(_find_in_rows, manifest.name, root, manifest.short_clip)
+    chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
+    found: dict[str, Boxes] = {}
+    kept, last = 0, time.monotonic()
+    try:
+        with (
+            process_map(min(processes, len(chunks))) as apply,
+            report.bar(f"finding faces in {manifest.name}", len(todo), "row") as bar,
+        ):
+            for chunk, boxes in zip(chunks, apply(find, chunks), strict=True):
+                found |= zip((search.key for search in chunk), boxes, strict=True)
+                bar.advance(len(chunk))
+                if time.monotonic() - last > KEEP_SECONDS:
+                    add_boxes(unfinished, list(found.items())[kept:])
+                    kept, last = len(found), time.monotonic()
+    except BrokenProcessPool:
+        raise LostWorkerError(
+            f"{manifest.name}: a process that was finding faces died. Run the same command again; what was found is "
+            "kept."
+        ) from None
+    finally:
+        if unfinished.exists():
+            add_boxes(unfinished, list(found.items())[kept:])
+    return found
+
+
+def _find_in_rows(dataset: str, root: Path, short_clip: ShortClip | None, searches: Sequence[Search]) -> list[Boxes]:
+    finder = FaceFinder()
+    return [_find_in_row(finder, dataset, root, short_clip, search) for search in searches]
+
+
+def _find_in_row(finder: FaceFinder, dataset: str, root: Path, short_clip: ShortClip | None, search: Search) -> Boxes:
+    """The box in each of a row's files; `NO_FACE` in all of them if none has a face or one cannot be decoded."""
+    row = search.row
+    nothing = (NO_FACE,) * len(row.files)
+    files, reason = read_row_files(dataset, root, search.row_id, row)
+    if reason:
+        return nothing
+    found: dict[int, Box | None] = {}
+    for name, file in files.items():
+        places = [place for place, other in enumerate(row.files) if other == name]
+        try:
+            images = _images(name, file, len(places), short_clip)
+            boxes = {id(image): finder.find(image) for image in {id(image): image for image in images}.values()}
+        except FileAccessError as error:
+            raise unreadable(dataset, root, search.row_id, row, name, error) from None
+        except DataError:
+            # The extraction meets the same error and records it.
+            return nothing
+        for place, image in zip(places, images, strict=True):
+            face = boxes[id(image)]
+            found[place] = face.box if face else None
+    faces = [found[place] for place in range(len(row.files))]
+    return tuple(fill_gaps(faces)) if any(faces) else nothing
+
+
+def _images(name: str, file: bytes, count: int, short_clip: ShortClip | None) -> list[Image.Image]:
+    """The image of a file as often as the row has it, or a video's frames."""
+    if not is_video(name):
+        return [decode_image(file)] * count
+    assert short_clip is not None  # every manifest with videos has it
+    return decode_video(io.BytesIO(file), count, short_clip, threads=1)
+
+
+@contextmanager
+def _sole_search(file: Path) -> Iterator[None]:
+    """Wait until no other process searches for this file; the lock is the kernel's and ends with the process."""
+    make_folder(file.parent)
+    lock = file.with_name(f".{file.name}.lock")
+    with os.fdopen(open_shared(lock, os.O_WRONLY | os.O_CREAT), "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
