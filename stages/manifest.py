@@ -5,6 +5,7 @@ Without a name it is the dataset of the DVC stage that runs, `manifest@NAME`.
 
 import os
 import sys
+from dataclasses import replace
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.datasets import build_manifest, dataset_root, write_manifest
@@ -14,7 +15,13 @@ from expclip_cache.settings import chosen_names, load_settings, manifest_file
 def main(name: str, report: Reporter) -> None:
     """Write manifests/NAME.jsonl."""
     dataset = load_settings().datasets[name]
-    manifest = build_manifest(dataset_root(name, dataset, report), dataset, name, report)
+    root = dataset_root(name, dataset, report)
+    manifest = build_manifest(root, dataset, name, report)
+    if dataset.is_definition and dataset.crop is None:
+        from expclip_cache.faces import scene_note  # imports Pillow and more
+
+        if note := scene_note(root, manifest.rows):
+            manifest = replace(manifest, notes=(*manifest.notes, f"{note}; crop: detect finds the faces"))
     for note in manifest.notes:
         report.say(f"{name}: {note}")
     write_manifest(manifest, manifest_file(name))

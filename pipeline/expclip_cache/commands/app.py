@@ -9,6 +9,7 @@ from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
 from expclip_cache.commands.inspect import inspect
 from expclip_cache.commands.predict import predict
+from expclip_cache.commands.save_crops import save_crops
 from expclip_cache.commands.score import score
 from expclip_cache.commands.train import train
 from expclip_cache.commands.verify import verify
@@ -40,6 +41,7 @@ for command in (
     compare_results,
     import_head,
     export_head,
+    save_crops,
     doctor,
 ):
     app.command()(command)

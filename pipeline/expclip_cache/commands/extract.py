@@ -3,12 +3,16 @@
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from expclip_cache.base import handle_errors
 from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of, was_given
+
+if TYPE_CHECKING:
+    from expclip_cache.base import Reporter
+    from expclip_cache.datasets import Manifest
 
 LLM_ONLY = ("revision", "instruction", "mode", "draw")
 
@@ -91,6 +95,10 @@ def extract(
             help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>."
         ),
     ] = "images",
+    crops: Annotated[
+        Path | None,
+        typer.Option(help="Crop to the largest face, and keep the boxes in this file for the next encoder."),
+    ] = None,
     dtype: Annotated[
         Literal["float16", "float32"],
         typer.Option(help="Of the stored features.", default_factory=_of_cache("dtype")),
@@ -181,6 +189,7 @@ def extract(
             out,
             chosen,
             layout=layout,
+            manifest=None if crops is None else _with_faces(images, layout, crops, report),
             cache=settings_of(context, CacheSettings),
             run=settings_of(context, RunSettings),
             part=None if shards is None else parse_part(shards),
@@ -194,3 +203,16 @@ def extract(
             f"{out}: {good} of {len(cache)} rows, {cache.width} wide, {cache.dtype}, "
             f"weights {cache.identity.encoder['weights_sha256'][:16]}"
         )
+
+
+def _with_faces(
+    images: Path, layout: Literal["images", "image-folders", "frame-folders"], crops: Path, report: "Reporter"
+) -> "Manifest":
+    """The manifest of a folder whose images are cropped to their faces."""
+    from expclip_cache.datasets import build_manifest
+    from expclip_cache.faces import complete_crops
+
+    manifest = build_manifest(images, layout, report=report)
+    for note in manifest.notes:
+        report.say(note)
+    return complete_crops(manifest, lambda: images, crops, report)

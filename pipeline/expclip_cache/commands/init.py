@@ -139,6 +139,8 @@ def _print_setup(setup: "Setup") -> None:
             typer.echo("  published: " + ", ".join(f"{name} {count}" for name, count in pairs))
         for note in found.notes:
             typer.echo(f"  note: {note}")
+        if found.scenes:
+            typer.echo(f"  note: {found.scenes}, so params.yaml has crop: detect (crop: none for whole images)")
     if setup.left_out:
         typer.echo(f"left out, no folder on this machine: {', '.join(setup.left_out)}")
     for head in setup.heads_left_out:

@@ -22,7 +22,6 @@ from expclip_cache.datasets.forms import (
 from expclip_cache.datasets.item_list import read_item_list
 from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
 from expclip_cache.datasets.named_images import read_named_images
-from expclip_cache.datasets.scenes import scene_notes
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import is_video
 
@@ -35,7 +34,7 @@ _READERS = {
 
 
 def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
-    """List a dataset. File names and lists are read, and of a benchmark the headers of a few images.
+    """List a dataset. File names and lists are read, and no image.
 
     Args:
         root: its folder, see `resolve_root`.
@@ -48,8 +47,7 @@ def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
     definition = definition_of(dataset)
     listing, read_as = _read_listing(root, definition, dataset)
     rows, crop_notes = _cropped(listing.rows, definition, dataset)
-    scenes = scene_notes(root, rows) if dataset.is_definition and dataset.crop != "detect" else []
-    notes = (*_count_notes(definition, dataset, listing), *scenes, *read_as, *crop_notes, *listing.notes)
+    notes = (*_count_notes(definition, dataset, listing), *read_as, *crop_notes, *listing.notes)
     has_videos = any(is_video(row.files[0]) for row in rows)
     return Listing(rows, listing.classes, notes, dataset.short_clip if has_videos else None)
 
@@ -107,10 +105,8 @@ def _read_form(root: Path, place: str, form: Form, definition: Definition, datas
         return read_named_images(root, form, definition, dataset)
     reader = read_frame_folders if form.clips else read_image_folders
     below = reader(root / place, definition, dataset)
-    rows = (
-        ListedRow(f"{place}/{row.path}", row.label, tuple(f"{place}/{file}" for file in row.files))
-        for row in below.rows
-    )
+    prefix = "" if place == "." else f"{place}/"
+    rows = (ListedRow(prefix + row.path, row.label, tuple(prefix + file for file in row.files)) for row in below.rows)
     return Listing(in_path_order(rows), below.classes, below.notes)
 
 

@@ -7,7 +7,6 @@ from .images import CLIP_STD as CLIP_STD
 from .images import MAX_PIXELS as MAX_PIXELS
 from .images import Preprocess as Preprocess
 from .images import cropped as cropped
-from .images import decode_image as decode_image
 from .images import decode_pixels as decode_pixels
 from .images import read_image as read_image
 from .images import read_pixels as read_pixels
@@ -18,6 +17,7 @@ from .libraries import parse_library as parse_library
 from .row_files import read_row_files as read_row_files
 from .row_files import reason_of as reason_of
 from .row_files import unreadable as unreadable
+from .row_images import read_row_images as read_row_images
 from .settings import ClipSettings as ClipSettings
 from .settings import LlmSettings as LlmSettings
 from .versions import PIXELS as PIXELS

@@ -123,24 +123,20 @@ def read_file(path: str | Path) -> bytes:
     return content
 
 
-def decode_pixels(content: bytes, how: Preprocess, box: Box | None = None) -> np.ndarray:
+def decode_pixels(content: bytes, how: Preprocess) -> np.ndarray:
     """Decode and resize one image as the reference does: RGB, EXIF orientation ignored.
 
     Args:
         content: of its file.
-        box: the part of it that is used; the whole image by default.
 
     Returns:
         (3, size, size) uint8, RGB.
 
     Raises:
         FileAccessError: there is not enough memory.
-        DataError: it is not an image that can be decoded, or there is nothing of it in the box. Both have the reason
-            on one line; nothing else is raised.
+        DataError: it is not an image that can be decoded. Both have the reason on one line; nothing else is raised.
     """
     with _decoding(content) as image:
-        if box is not None:
-            return to_square(cropped(_rgb(image), box), how)
         if how.decode == "draft":
             # Only the JPEG decoder supports this; for other formats it does nothing.
             image.draft(None, (2 * how.size, 2 * how.size))

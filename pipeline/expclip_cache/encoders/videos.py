@@ -1,6 +1,7 @@
 """A video -> its sampled frames."""
 
 import os
+import re
 from collections.abc import Container
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +13,16 @@ from expclip_cache.encoders.images import MAX_PIXELS, one_line_errors
 
 if TYPE_CHECKING:
     import cv2
+
+CONTAINERS = {
+    "AVI": rb"RIFF....AVI ",
+    "MP4, MOV or 3GP": rb"....(ftyp|moov|mdat|free|skip|wide|pnot)",
+    "Matroska or WebM": rb"\x1aE\xdf\xa3",
+    "MPEG": rb"\x00\x00\x01[\xb3\xba]|G.{187}G",
+    "Windows Media": rb"0&\xb2u\x8ef\xcf\x11",
+    "Flash": rb"FLV\x01",
+}
+"""How the files begin that are decoded. FFmpeg knows others, some of which are lists of files to open."""
 
 MAX_FRAMES = 100_000
 """Longest video that is decoded, in frames: an hour."""
@@ -35,10 +46,14 @@ def decode_video(file: BinaryIO, frames: int, short_clip: ShortClip, threads: in
 
     Raises:
         FileAccessError: there is not enough memory.
-        DataError: no frame can be decoded, there are more than `MAX_FRAMES`, or they are larger than `MAX_PIXELS`. Both
-            have the reason on one line; nothing else is raised.
+        DataError: it is not a video, no frame can be decoded, there are more than `MAX_FRAMES`, or they are larger
+            than `MAX_PIXELS`. Both have the reason on one line; nothing else is raised.
     """
     with one_line_errors(file):
+        start = file.read(512)
+        file.seek(0)
+        if not any(re.match(pattern, start, re.DOTALL) for pattern in CONTAINERS.values()):
+            raise DataError(f"not a video in a known format ({', '.join(CONTAINERS)})")
         stated, count, found = _decode(file, frames, short_clip, threads)
         if stated != count:
             file.seek(0)
@@ -71,7 +86,7 @@ def _decode(
     finally:
         video.release()
     if decoded == 0:
-        raise DataError("no frame could be decoded: not a video, damaged, or an unsupported codec")
+        raise DataError("no frame could be decoded: the video is damaged, or its codec is not supported")
     return stated, decoded, found
 
 
@@ -86,6 +101,7 @@ def _grab(video: "cv2.VideoCapture", wanted: Container[int]) -> tuple[int, dict[
             ok, pixels = video.retrieve()
             if not ok:
                 raise DataError(f"frame {count} cannot be decoded")
-            found[count] = Image.fromarray(pixels[:, :, ::-1])
+            size = pixels.shape[1], pixels.shape[0]
+            found[count] = Image.frombuffer("RGB", size, pixels, "raw", "BGR", 0, 1)
         count += 1
     return count, found

@@ -1,6 +1,5 @@
 """Decode rows of a manifest in worker processes, ahead of the encoder."""
 
-import io
 import multiprocessing.connection
 import os
 import signal
@@ -19,14 +18,14 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from expclip_cache.base import DataError, FileAccessError, LostWorkerError, exit_with_parent, stop_signals_blocked
-from expclip_cache.datasets import Box, Manifest, ShortClip, is_video
+from expclip_cache.datasets import Manifest, is_video
 from expclip_cache.encoders import (
     Preprocess,
     cropped,
     decode_pixels,
-    decode_video,
     give_back_freed_memory,
     read_row_files,
+    read_row_images,
     reason_of,
     to_square,
     unreadable,
@@ -103,30 +102,31 @@ class _Decoder(Dataset[Batch | PipedBatch]):
     def _decode_files(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
         """The pixels of each frame of a row, or the reason if one cannot be read; every file is read and hashed."""
         row, dataset = images.manifest.rows[row_id], images.manifest.name
+        if row.boxes or is_video(row.files[0]):
+            return self._decode_at_full_size(images, row_id)
         files, reason = read_row_files(dataset, images.root, row_id, row)
-        frames: dict[int, np.ndarray] = {}
+        square_of: dict[str, np.ndarray] = {}
         for name, file in files.items():
-            places = [place for place, other in enumerate(row.files) if other == name]
-            boxes = [row.boxes[place] if row.boxes else None for place in places]
             try:
-                if is_video(name):
-                    squares = self._decode_video(file, boxes, images.manifest.short_clip)
-                else:
-                    square_of = {box: decode_pixels(file, self.how, box) for box in dict.fromkeys(boxes)}
-                    squares = [square_of[box] for box in boxes]
+                square_of[name] = decode_pixels(file, self.how)
             except FileAccessError as error:
                 raise unreadable(dataset, images.root, row_id, row, name, error) from None
             except DataError as error:
                 return [], reason_of(row, name, error)
-            frames |= zip(places, squares, strict=True)
-        return [frames[place] for place in sorted(frames)], reason
+        return [] if reason else [square_of[name] for name in row.files], reason
 
-    def _decode_video(self, file: bytes, boxes: Sequence[Box | None], short_clip: ShortClip | None) -> list[np.ndarray]:
-        """The pixels of each sampled frame of a video."""
-        assert short_clip is not None  # every manifest with videos has it
-        frames = decode_video(io.BytesIO(file), len(boxes), short_clip, threads=1)
-        crops = (cropped(frame, box) if box else frame for frame, box in zip(frames, boxes, strict=True))
-        return [to_square(crop, self.how) for crop in crops]
+    def _decode_at_full_size(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
+        """The same for crops and videos."""
+        manifest, row = images.manifest, images.manifest.rows[row_id]
+        frames, reason = read_row_images(manifest.name, images.root, row_id, row, manifest.short_clip)
+        squares = []
+        for place, frame in enumerate(frames):
+            try:
+                used = cropped(frame, row.boxes[place]) if row.boxes else frame
+            except DataError as error:
+                return [], reason_of(row, row.files[place], error)
+            squares.append(to_square(used, self.how))
+        return squares, reason
 
 
 @contextmanager

@@ -5,3 +5,5 @@ from .detector import FaceFinder as FaceFinder
 from .detector import can_find_faces as can_find_faces
 from .detector import fill_gaps as fill_gaps
 from .find import complete_crops as complete_crops
+from .save import save_crops as save_crops
+from .scenes import scene_note as scene_note

@@ -58,29 +58,35 @@ class FaceFinder:
     def __init__(self) -> None:
         if not can_find_faces():
             raise EncoderError(
-                "no face detector is installed. Install it (pip install 'expclip-cache[face]'), "
-                "or use images that are already cropped to the face, with --no-crop."
+                "no face detector is installed. Install it (pip install 'expclip-cache[face]'), or use whole images, "
+                "such as those that are already cropped to the face (predict --no-crop; crop: none for a dataset)."
             )
         self._detector = _detector()
 
     def find(self, image: Image.Image) -> DetectedFace | None:
         """The largest face of an RGB image, or None if no face is found."""
-        for size in SIZES:
-            scale = size / max(image.size)
-            width, height = (max(1, round(side * scale)) for side in image.size)
-            scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-            boxes, _, _ = self._detector.run(np.asarray(scaled), 0, 0.0)
-            if boxes:
-                largest = max(boxes, key=lambda box: box.area())
-                margin = MARGIN * largest.width()
-                return DetectedFace(
-                    left=max(0, round((largest.left() - margin) / scale)),
-                    top=max(0, round((largest.top() - margin) / scale)),
-                    right=min(image.width, round((largest.right() + margin) / scale)),
-                    bottom=min(image.height, round((largest.bottom() + margin) / scale)),
-                    found=len(boxes),
-                )
-        return None
+        return next((face for size in SIZES if (face := self._find(image, size))), None)
+
+    def find_large(self, image: Image.Image) -> DetectedFace | None:
+        """The same for faces of at least an eighth of the image's longest side; takes a sixth of the time."""
+        return self._find(image, SIZES[0])
+
+    def _find(self, image: Image.Image, size: int) -> DetectedFace | None:
+        scale = size / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+        boxes, _, _ = self._detector.run(np.asarray(scaled), 0, 0.0)
+        if not boxes:
+            return None
+        largest = max(boxes, key=lambda box: box.area())
+        margin = MARGIN * largest.width()
+        return DetectedFace(
+            left=max(0, round((largest.left() - margin) / scale)),
+            top=max(0, round((largest.top() - margin) / scale)),
+            right=min(image.width, round((largest.right() + margin) / scale)),
+            bottom=min(image.height, round((largest.bottom() + margin) / scale)),
+            found=len(boxes),
+        )
 
 
 @cache

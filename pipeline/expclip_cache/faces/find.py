@@ -1,7 +1,6 @@
 """Find the face in every image of a dataset, once; what was found survives an interruption."""
 
 import fcntl
-import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,19 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from expclip_cache.base import (
     DataError,
-    FileAccessError,
     LostWorkerError,
     Reporter,
     make_folder,
     open_shared,
     process_map,
 )
-from expclip_cache.datasets import NO_FACE, Box, Manifest, ManifestRow, ShortClip, is_video
-from expclip_cache.encoders import decode_image, decode_video, read_row_files, unreadable
+from expclip_cache.datasets import NO_FACE, Manifest, ManifestRow, ShortClip
+from expclip_cache.encoders import read_row_images
 from expclip_cache.faces.crop_file import (
     Boxes,
     add_boxes,
@@ -145,35 +141,13 @@ def _find_in_rows(dataset: str, root: Path, short_clip: ShortClip | None, search
 
 def _find_in_row(finder: FaceFinder, dataset: str, root: Path, short_clip: ShortClip | None, search: Search) -> Boxes:
     """The box in each of a row's files; `NO_FACE` in all of them if none has a face or one cannot be decoded."""
-    row = search.row
-    nothing = (NO_FACE,) * len(row.files)
-    files, reason = read_row_files(dataset, root, search.row_id, row)
-    if reason:
-        return nothing
-    found: dict[int, Box | None] = {}
-    for name, file in files.items():
-        places = [place for place, other in enumerate(row.files) if other == name]
-        try:
-            images = _images(name, file, len(places), short_clip)
-            boxes = {id(image): finder.find(image) for image in {id(image): image for image in images}.values()}
-        except FileAccessError as error:
-            raise unreadable(dataset, root, search.row_id, row, name, error) from None
-        except DataError:
-            # The extraction meets the same error and records it.
-            return nothing
-        for place, image in zip(places, images, strict=True):
-            face = boxes[id(image)]
-            found[place] = face.box if face else None
-    faces = [found[place] for place in range(len(row.files))]
-    return tuple(fill_gaps(faces)) if any(faces) else nothing
-
-
-def _images(name: str, file: bytes, count: int, short_clip: ShortClip | None) -> list[Image.Image]:
-    """The image of a file as often as the row has it, or a video's frames."""
-    if not is_video(name):
-        return [decode_image(file)] * count
-    assert short_clip is not None  # every manifest with videos has it
-    return decode_video(io.BytesIO(file), count, short_clip, threads=1)
+    images, reason = read_row_images(dataset, root, search.row_id, search.row, short_clip)
+    # The extraction meets the same reason and records it.
+    distinct = {} if reason else {id(image): image for image in images}
+    faces = {key: finder.find(image) for key, image in distinct.items()}
+    if not any(faces.values()):
+        return (NO_FACE,) * len(search.row.files)
+    return tuple(face.box for face in fill_gaps([faces[id(image)] for image in images]))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets import DatasetSettings, definition_of, read_rows, resolve_root, root_names, root_variable
+from expclip_cache.faces import scene_note
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class FoundDataset:
         counts: class in canonical order -> number of items; empty for an unlabelled dataset.
         published: published number of items of the same classes; None if none are published.
         notes: from the reader: what was ignored, what differs from the published counts.
+        scenes: why its images look like whole scenes; None if they do not, or if the settings say what is cropped.
     """
 
     name: str
@@ -27,6 +29,7 @@ class FoundDataset:
     counts: Mapping[str, int]
     published: tuple[int, ...] | None
     notes: tuple[str, ...]
+    scenes: str | None = None
 
 
 def names_of_root(name: str, dataset: DatasetSettings) -> tuple[str, ...]:
@@ -62,4 +65,5 @@ def list_dataset(name: str, dataset: DatasetSettings, given: Mapping[str, str], 
         counts={class_name: items[label] for label, class_name in enumerate(listing.classes)},
         published=definition_of(dataset).published_counts(dataset.fold) if dataset.labelled else None,
         notes=listing.notes,
+        scenes=scene_note(root, listing.rows) if dataset.crop is None else None,
     )

@@ -38,6 +38,7 @@ def adapt_preset(
     *,
     drop_backbones: Collection[str] = (),
     drop_heads: Collection[str] = (),
+    crop: Collection[str] = (),
 ) -> str:
     """The text of a preset with some entries removed and datasets added; comments and order are kept.
 
@@ -47,6 +48,7 @@ def adapt_preset(
         add: dataset -> its settings; each is added to `score.datasets` too.
         drop_backbones: backbones to remove, also from the heads that name them.
         drop_heads: heads to remove.
+        crop: datasets whose faces are to be found and cropped.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -72,6 +74,8 @@ def adapt_preset(
         entry.fa.set_flow_style()
         tree["datasets"][name] = entry
         scored.append(name)
+    for name in crop:
+        tree["datasets"][name]["crop"] = "detect"
     adapted = io.StringIO()
     yaml.dump(tree, adapted)
     return _with_blank_lines_of(text, adapted.getvalue())

@@ -99,6 +99,7 @@ def plan_setup(
         added,
         drop_backbones=[name for name in settings.backbones if name not in kept],
         drop_heads=heads_left_out,
+        crop=[dataset.name for dataset in found if dataset.scenes],
     )
     return Setup(
         params=params,

@@ -1,0 +1,33 @@
+"""`expclip-cache save-crops`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from expclip_cache.base import handle_errors, printable
+
+
+def save_crops(
+    manifest: Annotated[
+        Path, typer.Argument(help="Manifest with the boxes, such as features/images/clip-b32/caer-s/manifest.jsonl.")
+    ],
+    images: Annotated[Path, typer.Argument(help="Folder of the images.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the crops.")],
+) -> None:
+    """Write the faces that an encoder saw as images, to look at them.
+
+    Example: expclip-cache save-crops features/images/clip-b32/caer-s/manifest.jsonl /data/CAER-S crops/
+    """
+    with handle_errors():
+        from expclip_cache.base import DataError, TerminalReporter
+        from expclip_cache.datasets import read_manifest
+        from expclip_cache.faces import save_crops as save
+
+        found = read_manifest(manifest)
+        try:
+            without = save(found, images, out, TerminalReporter())
+        except OSError as error:
+            raise DataError(f"{out}: the crops cannot be written ({error.strerror}).") from None
+        saved = len(found.rows) - without
+        typer.echo(printable(f"{out}: crops of {saved} of {len(found.rows)} rows"))

@@ -1,0 +1,66 @@
+"""Whether images look like whole scenes where face crops are expected."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from PIL import Image
+
+from expclip_cache.base import DataError
+from expclip_cache.datasets import ListedRow, ManifestRow, is_video
+from expclip_cache.encoders import decode_video, read_image
+from expclip_cache.faces.detector import FaceFinder, can_find_faces
+
+LOOKED_AT = 16
+"""Images that are decoded."""
+
+SQUARE = 1.25
+"""Largest ratio of the longer side to the shorter one of a face crop."""
+
+SHARE = 0.25
+"""Smallest part of a face crop's area that is the face."""
+
+PUBLISHED = "The published scores, and the reference's head, are those of face crops"
+
+
+def scene_note(root: Path, rows: Sequence[ListedRow | ManifestRow]) -> str | None:
+    """A note if images look like scenes: most are far from square, or their faces are small.
+
+    Looks at a few images, spread over the rows; those that cannot be decoded, and those with a box, do not count. The
+    faces are looked for only if the detector is installed.
+    """
+    images = list(_sample(root, [row for row in rows if not row.boxes]))
+    oblong = [image for image in images if max(image.size) > SQUARE * min(image.size)]
+    if 2 * len(oblong) > len(images):
+        width, height = oblong[0].size
+        return (
+            f"{len(oblong)} of {len(images)} images that were looked at are far from square, such as {width} x "
+            f"{height}: these look like whole scenes. {PUBLISHED}"
+        )
+    if not can_find_faces():
+        return None
+    finder = FaceFinder()
+    faces = [(image, face) for image in images if (face := finder.find_large(image))]
+    shares = [
+        (face.right - face.left) * (face.bottom - face.top) / (image.width * image.height) for image, face in faces
+    ]
+    if 2 * len(shares) <= len(images) or median(shares) >= SHARE:
+        return None
+    return (
+        f"in {len(shares)} images that were looked at, the face takes {100 * median(shares):.0f} % of the image: these "
+        f"look like whole scenes. {PUBLISHED}"
+    )
+
+
+def _sample(root: Path, rows: Sequence[ListedRow | ManifestRow]) -> Iterator[Image.Image]:
+    step = max(1, -(-len(rows) // LOOKED_AT))
+    for row in rows[::step]:
+        file = root / row.files[0]
+        try:
+            if is_video(file.name):
+                with file.open("rb") as video:
+                    yield from decode_video(video, 1, "edge")
+            else:
+                yield read_image(file)
+        except (DataError, OSError):
+            continue
