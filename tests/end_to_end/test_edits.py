@@ -44,6 +44,7 @@ EDITS: dict[str, Edit] = {
     "a reader in `datasets/folders.py`": ("datasets/folders.py", comment),
     "published counts in `datasets/definitions/raf-db.yaml`": ("datasets/definitions/raf-db.yaml", comment),
     "the renderer in `demo/drawing/faces.py`": ("demo/drawing/faces.py", comment),
+    "the margin in `faces/detector.py`": ("faces/detector.py", replaced("MARGIN = 0.2", "MARGIN = 0.3")),
     "`heads.contrastive.lr` in params.yaml": ("params.yaml", replaced("    lr: 0.03\n", "    lr: 0.04\n")),
     "`prompts.reference.types` in params.yaml": ("params.yaml", replaced("types: [2, 5]", "types: [2]")),
     "`cache.on_bad_image` in params.yaml": ("params.yaml", replaced("on_bad_image: skip", "on_bad_image: fail")),

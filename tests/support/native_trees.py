@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from videos import moving_frames, write_video
+
 SEVEN = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 EIGHT = (*SEVEN, "contempt")
 ELEVEN = (*EIGHT, "anxiety", "helplessness", "disappointment")
@@ -33,6 +35,7 @@ WORDS = {
     "dfew": (".Happy", ".Sad", ".Neutral", ".Angry", ".Surprise", ".Disgust", ".Fear"),
     "ferv39k": ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"),
     "mafw": ELEVEN,
+    "caer": ("Happy", "Sad", "Neutral", "Anger", "Surprise", "Disgust", "Fear"),
     "afew": ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"),
 }
 """How the makers of the video datasets call the classes, in canonical order; DFEW numbers them from 1."""
@@ -64,14 +67,21 @@ def write_shipped(root: Path, name: str, items: int = 2) -> dict[int | None, Tru
     """Write one dataset to `root`/`name` as its makers ship it.
 
     Args:
-        name: `raf-db`, `affectnet`, `ferplus-csv`, or a key of LISTED.
+        name: `raf-db`, `affectnet`, `affectnet-csv` (its first release), `ferplus-csv`, `caer`, a key of LISTED, or
+            `afew-videos` or `mafw-videos`, with videos in place of folders of frames.
         items: per class; for a dataset with folds, per class and fold.
 
     Returns:
         As `write_dataset`.
     """
     random = np.random.default_rng(sum(name.encode()))
-    write = {"raf-db": _ship_raf_db, "affectnet": _ship_affectnet, "ferplus-csv": _ship_ferplus}.get(name)
+    write = {
+        "raf-db": _ship_raf_db,
+        "affectnet": _ship_affectnet,
+        "affectnet-csv": _ship_affectnet_csv,
+        "ferplus-csv": _ship_ferplus,
+        "caer": _ship_caer,
+    }.get(name)
     return {None: write(root / name, items, random)} if write else _ship_clips(root / name, name, items, random)
 
 
@@ -104,6 +114,40 @@ def _ship_affectnet(root: Path, items: int, random: np.random.Generator) -> Trut
     return truth
 
 
+def _ship_affectnet_csv(root: Path, items: int, random: np.random.Generator) -> Truth:
+    """A table with a box for each image, and images in numbered folders; 8 none, 9 uncertain and 10 no face."""
+    truth, others = {}, []
+    lines = ["subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"]
+    class_of = dict(pair.split("=") for pair in FOLDERS["affectnet"].split())
+    for word in [*class_of, "8", "9", "10"]:
+        for item in range(items):
+            name = f"{100 + item}/{int(word):02}{random.bytes(13).hex()}.jpg"
+            box = "NULL,NULL,NULL,NULL" if word == "10" else "3,2,24,25"
+            lines.append(f"{name},{box},3.5;4.25;9.0;11.75,{word},-0.015873,0.325397")
+            if word in class_of:
+                truth[f"Manually_Annotated_Images/{name}"] = class_of[word]
+            else:
+                others.append(f"Manually_Annotated_Images/{name}")
+    _write_images(root, [*truth, *others], random)
+    (root / "Manually_Annotated_file_lists").mkdir()
+    (root / "Manually_Annotated_file_lists/validation.csv").write_text("\n".join(lines) + "\n")
+    (root / "Manually_Annotated_file_lists/training.csv").write_text(lines[0] + "\n1/a.jpg,0,0,9,9,1;1,1,0,0\n")
+    return truth
+
+
+def _ship_caer(root: Path, items: int, random: np.random.Generator) -> Truth:
+    """Videos of 18 frames, whose names begin again in each class."""
+    truth = {}
+    for split in ("train", "validation", "test"):
+        for word, class_name in zip(WORDS["caer"], SEVEN, strict=True):
+            for item in range(1, (items if split == "test" else 1) + 1):
+                path = f"{split}/{word}/{item:04}.avi"
+                _write_video(root / path, 18, random)
+                if split == "test":
+                    truth[path] = class_name
+    return truth
+
+
 def _ship_ferplus(root: Path, items: int, random: np.random.Generator) -> Truth:
     """Ten votes and a box for each image, without a header; some images have no majority, or none for a class."""
     truth, lines = {}, []
@@ -123,6 +167,7 @@ def _ship_ferplus(root: Path, items: int, random: np.random.Generator) -> Truth:
 def _ship_clips(root: Path, name: str, items: int, random: np.random.Generator) -> dict[int | None, Truth]:
     """Clips of 3 and 18 frames in turn, in the folders, with the lists and by the names that the makers chose."""
     truths: dict[int | None, Truth] = {}
+    videos, name = name.endswith("-videos"), name.removesuffix("-videos")
     number = 0
     for fold in range(1, 6) if "{fold}" in LISTED[name][0] else [None]:
         truth, lines = {}, []
@@ -139,7 +184,12 @@ def _ship_clips(root: Path, name: str, items: int, random: np.random.Generator) 
                     "mafw": (f"data/frames/{number:05}", f"{number:05}.mp4 {word}", "{:04}.png"),
                     "afew": (f"Val_AFEW/{word}/{number:09}", "", "{:05}.jpg"),
                 }[name]
-                _write_images(root / folder, [frame.format(k) for k in range(1, (3, 18)[number % 2] + 1)], random)
+                frames = (3, 18)[number % 2]
+                if videos:
+                    folder = f"data/clips/{number:05}.mp4" if name == "mafw" else f"{folder}.avi"
+                    _write_video(root / folder, frames, random)
+                else:
+                    _write_images(root / folder, [frame.format(k) for k in range(1, frames + 1)], random)
                 lines.append(line)
                 truth[folder] = class_name
         header = ["video_name,label"] if name == "dfew" else []
@@ -204,3 +254,8 @@ def _write_images(root: Path, paths: Iterable[str], random: np.random.Generator)
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (30, 36, 3), dtype=np.uint8)).save(root / path)
+
+
+def _write_video(path: Path, frames: int, random: np.random.Generator) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, moving_frames(frames, int(random.integers(1 << 30)), 32, 32))

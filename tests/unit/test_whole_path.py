@@ -25,7 +25,7 @@ from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.paths import head_folder, image_features, score_file, target_draws
 from native_trees import EIGHT, ELEVEN, SEVEN, write_dataset, write_shipped
-from stages import heads, images, manifest, prompts, report, scores, targets
+from stages import crops, heads, images, manifest, prompts, report, scores, targets
 
 ROOT = Path(__file__).parents[2]
 ROOTS = {
@@ -115,7 +115,7 @@ def run_init(backbones: str, data: Path, roots: dict[str, str]) -> None:
 def run_stages() -> None:
     for name in load_settings().datasets:
         manifest.main(name, SilentReporter())
-    for stage in (images, targets, prompts, heads, scores):
+    for stage in (crops, images, targets, prompts, heads, scores):
         stage.main(SilentReporter())
     report.main()
 
@@ -263,7 +263,7 @@ def test_a_second_backbone_does_not_encode_the_targets_again(copied_run):
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in made_of("clip-b32", kept)}
     # Without its weights, the LLM cannot encode anything.
     shutil.rmtree(folder / "Salesforce")
-    for stage in (images, targets, prompts, heads, scores):
+    for stage in (crops, images, targets, prompts, heads, scores):
         stage.main(SilentReporter())
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in made_of("clip-b32", kept)} == before
     assert read_head(head_path(head_folder("clip-b16", TEACHER), "reference", 1)).shape == (40, BACKBONES["clip-b16"])

@@ -1,6 +1,8 @@
 """One annotation file per image or per sequence, see `AnnotationForm`: AffectNet's archives, CK+."""
 
 import json
+import tokenize
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +18,12 @@ from expclip_cache.datasets.tree import last_of_each_folder, read_tree
 
 MAX_BYTES = 1 << 20
 """Of an annotation; AffectNet+'s have a few thousand."""
+
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, RecursionError, MemoryError),
+    *(zipfile.BadZipFile, tokenize.TokenError, SyntaxError),
+)
+"""What NumPy and the JSON parser raise for files that are no annotations."""
 
 
 def read_annotation_files(
@@ -58,6 +66,7 @@ def _by_sequence(root: Path, form: AnnotationForm, images: Sequence[str]) -> tup
     """Each of the last images of the folders that have an annotation -> the word in it; and notes."""
     assert form.last is not None
     last = last_of_each_folder(images, form.last)
+    folders = set()
     annotations = root / form.annotations
     files = [file for file in annotations.rglob("*") if file.name.endswith(form.suffix) and file.name[0] != "."]
     words: dict[str, str] = {}
@@ -66,6 +75,9 @@ def _by_sequence(root: Path, form: AnnotationForm, images: Sequence[str]) -> tup
         folder = file.parent.relative_to(annotations).as_posix()
         if folder not in last:
             missing.append(folder)
+        if folder in folders:
+            raise DataError(f"{file.parent}: expected one file with the class, found several.")
+        folders.add(folder)
         for name in last.get(folder, []):
             words[name] = _word(file, form)
     if 2 * len(missing) >= len(files):
@@ -74,7 +86,12 @@ def _by_sequence(root: Path, form: AnnotationForm, images: Sequence[str]) -> tup
             f"none for {examples(missing) or 'any, because there are no annotations'}. Unpack the archives, or correct "
             "the root."
         )
-    return words, [f"{len(missing)} annotations have no images: {examples(missing)}"] if missing else []
+    notes = [f"{len(words)} of {len(images)} images are items: the last {form.last} of each folder with an annotation"]
+    if without := sorted(last.keys() - folders):
+        notes.append(f"{len(without)} folders of images have no annotation and are ignored: {examples(without)}")
+    if missing:
+        notes.append(f"{len(missing)} annotations have no images: {examples(missing)}")
+    return words, notes
 
 
 def _word(file: Path, form: AnnotationForm) -> str:
@@ -94,10 +111,10 @@ def _word(file: Path, form: AnnotationForm) -> str:
         else:
             (value,) = file.read_text(encoding="utf-8").split()
         return _as_word(value)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, RecursionError) as error:
-        expected = {".npy": "a NumPy file with one number or text", ".json": f"JSON with the class as {form.field!r}"}
+    except _UNREADABLE as error:
+        expected = {"npy": "a NumPy file with one number or text", "json": f"JSON with the class as {form.field!r}"}
         raise DataError(
-            f"{file}: expected {expected.get(PurePosixPath(form.suffix).suffix, 'one number or word')} ({error!r})."
+            f"{file}: expected {expected.get(form.suffix.rpartition('.')[2], 'one number or word')} ({error!r})."
         ) from None
 
 

@@ -88,7 +88,7 @@ class Table(Section):
     Attributes:
         separator: of the columns of a text, by default a comma, or a tab in a file .tsv; with `space` only the first
             column may contain spaces. A file .parquet or .jsonl needs none.
-        columns: their names, if a text has no header line.
+        columns: their names, if a text has no header line; one with the same names is passed over.
         path: of an item, relative to the root; of a clip its folder of frames or its video. With several, the first
             that leads to a listed item is used.
         key: names an item where one image has several lines, one for each face; by default its path.
@@ -132,13 +132,15 @@ class FolderForm(Section):
     """Class folders below one folder of the archive.
 
     Attributes:
-        below: that folder, relative to the root.
+        below: that folder, relative to the root; `.` for the root itself.
         clips: whether it holds clips: videos, or folders of frames.
+        shown_by: what must be there, relative to the root; by default the folder itself.
     """
 
     kind: Literal["folders"] = "folders"
     below: str
     clips: bool = False
+    shown_by: str = ""
 
 
 class VotesForm(Section):
@@ -216,6 +218,8 @@ def filled(template: str, columns: Mapping[str, str]) -> str:
 
 def place_of(form: Form, root: Path, fold: int | None) -> str | None:
     """What shows that a dataset is there in this form, relative to the root; None if it is not."""
+    if isinstance(form, FolderForm) and form.shown_by:
+        return form.below if (root / form.shown_by).exists() else None
     if isinstance(form, FolderForm | NamesForm | AnnotationForm):
         names = [form.annotations if isinstance(form, AnnotationForm) else form.below]
     else:
@@ -226,7 +230,7 @@ def place_of(form: Form, root: Path, fold: int | None) -> str | None:
 def described(form: Form) -> str:
     """The form in a few words, for an error that lists those that are known."""
     if isinstance(form, FolderForm):
-        return f"{form.below}/<class>/"
+        return f"{form.shown_by or f'{form.below}/<class>'}/"
     if isinstance(form, NamesForm):
         return form.example
     if isinstance(form, AnnotationForm):

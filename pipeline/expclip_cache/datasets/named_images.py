@@ -21,14 +21,17 @@ def read_named_images(root: Path, form: NamesForm, definition: Definition, datas
     tree = read_tree(root / form.below)
     matches = {path: re.search(form.pattern, path) for path in tree.images}
     words = {path: match["label"] for path, match in matches.items() if match}
+    notes = []
     if form.last is not None:
         of_folders = last_of_each_folder(words, form.last).values()
         words = {path: words[path] for paths in of_folders for path in paths}
+        notes.append(f"{len(words)} of {len(matches)} images are items: the last {form.last} of each folder")
     if not words:
         found = examples(tree.images) if tree.images else "no images"
         raise DataError(f"{root / form.below}: expected images named as {form.example}, found {found}. Check the root.")
     others = [path for path, match in matches.items() if not match]
-    notes = [f"{len(others)} images with other names are ignored: {examples(others)}"] if others else []
+    if others:
+        notes.append(f"{len(others)} images with other names are ignored: {examples(others)}")
     labels, classes, ignored = labels_of(
         list(words.values()), definition, dataset.labelled, str(root / form.below), "images"
     )

@@ -132,9 +132,8 @@ def _count_notes(definition: Definition, dataset: DatasetSettings, listing: List
         notes.append(f"classes without items: {', '.join(empty)}")
     if definition.total and not definition.total[0] <= len(listing.rows) <= definition.total[1]:
         smallest, largest = definition.total
-        notes.append(
-            f"found {len(listing.rows)} items; the published scores are based on {smallest} to {largest} items"
-        )
+        expected = smallest if smallest == largest else f"{smallest} to {largest}"
+        notes.append(f"{len(listing.rows)} items instead of {expected}")
     published = definition.published_counts(dataset.fold)
     if published is not None and dataset.labelled and list(published) != found:
         differing = [

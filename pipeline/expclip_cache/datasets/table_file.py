@@ -3,7 +3,8 @@
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def read_table(file: Path, separator: Separator | None, columns: tuple[str, ...]
         file: read by its suffix: Parquet, JSON lines, otherwise text.
         separator: of a text; by default a tab for .tsv and a comma for all others. With `space` only the first column
             may contain spaces.
-        columns: of a text without a header line.
+        columns: of a text without a header line; one with the same names is passed over.
 
     Returns:
         Place of each row, such as `line 3`, and its columns. A value that is itself a list or an object becomes several
@@ -61,12 +62,14 @@ def _text(text: str, file: Path, separator: Separator, columns: tuple[str, ...])
         split = ((number, _by_spaces(line, columns)) for number, line in enumerate(lines, start=1))
     else:
         split = _by_delimiter(lines, file, _DELIMITERS[separator])
+    is_first = True
     for number, fields in split:
         if not any(fields):
             continue
-        if not columns:
-            columns = tuple(fields)
-            continue
+        if is_first:
+            is_first, columns = False, columns or _header(fields, f"{file}, line {number}")
+            if tuple(fields) == columns:
+                continue
         if len(fields) != len(columns):
             found = " ".join(fields)
             raise DataError(
@@ -75,13 +78,19 @@ def _text(text: str, file: Path, separator: Separator, columns: tuple[str, ...])
         yield f"line {number}", dict(zip(columns, fields, strict=True))
 
 
+def _header(fields: Sequence[str], where: str) -> tuple[str, ...]:
+    if repeated := [column for column, count in Counter(filter(None, fields)).items() if count > 1]:
+        raise DataError(f"{where}: expected columns with different names, found several called {', '.join(repeated)}.")
+    return tuple(fields)
+
+
 def _by_spaces(line: str, columns: tuple[str, ...]) -> list[str]:
     return line.strip().rsplit(maxsplit=len(columns) - 1) if columns else line.split()
 
 
 def _by_delimiter(lines: list[str], file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Number of the last line, and fields, of each row; a quoted field may have several lines."""
-    table = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter)
+    table = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
     try:
         for fields in table:
             yield table.line_num, [field.strip() for field in fields]
@@ -99,7 +108,7 @@ def _json_lines(raw: bytes, file: Path) -> Iterator[tuple[str, Entry]]:
             raise DataError(f"{file}, line {number}: is not JSON ({error}).") from None
         if not isinstance(row, dict):
             raise DataError(f"{file}, line {number}: expected an object with the columns, found {line[:60]!r}.")
-        yield f"line {number}", dict(_flat("", row))
+        yield f"line {number}", _columns(row, f"{file}, line {number}")
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, Entry]]:
@@ -111,16 +120,24 @@ def _parquet(file: Path) -> Iterator[tuple[str, Entry]]:
             f"{file}: reading Parquet needs pyarrow. Install it (pip install 'expclip-cache[parquet]'), or save the "
             "table as .csv."
         ) from None
-    try:
-        with _reading(file):
-            table = pyarrow.parquet.read_table(file)
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{file}: is not a Parquet file ({error}).") from None
     number = 0
-    for batch in table.to_batches(max_chunksize=4096):
-        for row in batch.to_pylist():
-            number += 1
-            yield f"row {number}", dict(_flat("", row))
+    try:
+        with _reading(file), pyarrow.parquet.ParquetFile(file) as table:
+            _header(table.schema_arrow.names, str(file))
+            for batch in table.iter_batches(batch_size=4096):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", _columns(row, f"{file}, row {number}")
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+        place = f", after row {number}" if number else ""
+        raise DataError(f"{file}{place}: is not a Parquet file that can be read ({error}).") from None
+
+
+def _columns(row: Mapping[str, Any], where: str) -> Entry:
+    try:
+        return dict(_flat("", row))
+    except RecursionError:
+        raise DataError(f"{where}: is nested too deeply for a row of a table.") from None
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -139,4 +156,6 @@ def _as_text(value: Any) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
     return value if isinstance(value, str) else str(value)

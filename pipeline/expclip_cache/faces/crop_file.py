@@ -1,16 +1,19 @@
 """The file with the boxes of the faces that were found in a dataset.
 
-JSON lines: a header, then one line per row. A row's key is the hash of its content, so boxes are found again after the
-dataset has changed: only what is new is searched.
+JSON lines: a header, then one line per row, with a checksum of its own; a line that is torn or damaged counts as
+missing. A row's key is the hash of its content, so boxes are found again after the dataset has changed: only what is
+new is searched.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import xxhash
 
 from expclip_cache.base import CacheError, DataError, make_folder, write_atomically
 from expclip_cache.datasets import Box, Manifest, ManifestRow, ShortClip, inconsistency
@@ -34,11 +37,12 @@ def write_crops(file: Path, manifest: Manifest, detector: Mapping[str, object], 
     Args:
         detector: everything about the search that decides a box.
         boxes: by key of the row.
+
+    Raises:
+        CacheError: the file cannot be written.
     """
-    lines = [_line(_entry(key, boxes[key])) for key in dict.fromkeys(_keys(manifest))]
-    header = {"detector": detector, "format": FORMAT, "manifest": manifest.sha256, "sha256": _sha256(lines)}
-    make_folder(file.parent)
-    write_atomically(file, _line(header), *lines)
+    found = {key: boxes[key] for key in _keys(manifest)}
+    _write(file, {"detector": detector, "format": FORMAT, "manifest": manifest.sha256}, found)
 
 
 def with_crops(manifest: Manifest, file: Path, detector: Mapping[str, object]) -> Manifest:
@@ -48,7 +52,7 @@ def with_crops(manifest: Manifest, file: Path, detector: Mapping[str, object]) -
         DataError: the file is missing, damaged, or of another manifest or detector.
     """
     header, boxes = _read(file)
-    if header is None or header.get("sha256") != _sha256(_line(_entry(*item)) for item in boxes.items()):
+    if header is None or (header.get("manifest") == manifest.sha256 and not boxes.keys() >= {*_keys(manifest)}):
         found = "damaged" if file.exists() else "missing"
         raise DataError(f"{file}: the boxes of the faces are {found}. Run `dvc repro crops`.")
     if (header.get("manifest"), header.get("detector")) != (manifest.sha256, dict(detector)):
@@ -84,9 +88,7 @@ def begin_search(file: Path, detector: Mapping[str, object], known: Mapping[str,
     Raises:
         CacheError: it cannot be written.
     """
-    header = {"detector": detector, "format": FORMAT}
-    make_folder(file.parent)
-    write_atomically(file, _line(header), *(_line(_entry(*item)) for item in known.items()))
+    _write(file, {"detector": detector, "format": FORMAT}, known)
 
 
 def add_boxes(file: Path, found: Iterable[tuple[str, Boxes]]) -> None:
@@ -97,7 +99,7 @@ def add_boxes(file: Path, found: Iterable[tuple[str, Boxes]]) -> None:
     """
     try:
         with file.open("ab") as out:
-            out.writelines(_line(_entry(key, boxes)) for key, boxes in found)
+            out.writelines(_entry(key, boxes) for key, boxes in found)
             out.flush()
             os.fsync(out.fileno())
     except OSError as error:
@@ -107,44 +109,50 @@ def add_boxes(file: Path, found: Iterable[tuple[str, Boxes]]) -> None:
         ) from None
 
 
+def _write(file: Path, header: Mapping[str, object], boxes: Mapping[str, Boxes]) -> None:
+    make_folder(file.parent)
+    write_atomically(file, _line(header), *(_entry(*item) for item in boxes.items()))
+
+
 def _read(file: Path) -> tuple[dict[str, object] | None, dict[str, Boxes]]:
-    """The header and the boxes of a file, up to a line that is torn; None if there is no such file."""
+    """The header, None without a valid one, and the boxes of the lines that are whole."""
     try:
-        lines = file.read_bytes().split(b"\n")[:-1]
+        first, *lines = file.read_bytes().split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
         return None, {}
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
-    header: dict[str, object] | None = None
+    header = _parsed(first)
+    if header.get("format") != FORMAT:
+        return None, {}
     boxes: dict[str, Boxes] = {}
-    # A line that is torn ends the file.
-    with suppress(ValueError, KeyError, TypeError, RecursionError):
-        for line in lines:
-            entry = json.loads(line)
-            if header is not None:
-                faces = tuple((left, top, right, bottom) for left, top, right, bottom in entry["boxes"])
-                boxes[str(entry["key"])] = faces
-            elif entry["format"] == FORMAT:
-                header = dict(entry)
-            else:
-                break
+    for line in lines:
+        entry = _parsed(line)
+        with suppress(KeyError, TypeError, ValueError):
+            found = tuple((left, top, right, bottom) for left, top, right, bottom in entry["boxes"])
+            if _entry(entry["key"], found) == line + b"\n":
+                boxes[entry["key"]] = found
     return header, boxes
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A JSON object; empty if the line is none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _keys(manifest: Manifest) -> Iterator[str]:
     return (row_key(row, manifest.short_clip) for row in manifest.rows)
 
 
-def _entry(key: str, boxes: Boxes) -> dict[str, object]:
-    return {"boxes": boxes, "key": key}
+def _entry(key: str, boxes: Boxes) -> bytes:
+    """The line of a row."""
+    entry = {"boxes": boxes, "key": key}
+    return _line({**entry, "xxh3_64": xxhash.xxh3_64_hexdigest(_line(entry))})
 
 
 def _line(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _sha256(lines: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line)
-    return digest.hexdigest()

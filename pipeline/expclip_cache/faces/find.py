@@ -14,6 +14,7 @@ from expclip_cache.base import (
     DataError,
     LostWorkerError,
     Reporter,
+    SilentReporter,
     make_folder,
     open_shared,
     process_map,
@@ -40,7 +41,11 @@ KEEP_SECONDS = 10
 
 
 def complete_crops(
-    manifest: Manifest, root: Callable[[], Path], file: Path, report: Reporter, processes: int | None = None
+    manifest: Manifest,
+    root: Callable[[], Path],
+    file: str | Path,
+    report: Reporter | None = None,
+    processes: int | None = None,
 ) -> Manifest:
     """Find the largest face in every image of a manifest; nothing to do if the file has all of them.
 
@@ -50,7 +55,7 @@ def complete_crops(
     Args:
         root: gives the folder of the images; called only if there is something to search.
         file: for the boxes.
-        report: shows a progress bar, and says in how many images no face was found.
+        report: shows a progress bar, and says in how many images no face was found; by default nobody hears it.
         processes: how many search at once; by default one per processor.
 
     Returns:
@@ -63,6 +68,7 @@ def complete_crops(
         FileAccessError: an image cannot be read at the moment.
         LostWorkerError: a process died.
     """
+    file, report = Path(file), report or SilentReporter()
     with suppress(DataError):
         return with_crops(manifest, file, DETECTOR)
     with _sole_search(file):

@@ -47,8 +47,8 @@ def scene_note(root: Path, rows: Sequence[ListedRow | ManifestRow]) -> str | Non
     if 2 * len(shares) <= len(images) or median(shares) >= SHARE:
         return None
     return (
-        f"in {len(shares)} images that were looked at, the face takes {100 * median(shares):.0f} % of the image: these "
-        f"look like whole scenes. {PUBLISHED}"
+        f"in {len(shares)} of {len(images)} images that were looked at, the face takes {100 * median(shares):.0f} % of "
+        f"the image or so: these look like whole scenes. {PUBLISHED}"
     )
 
 

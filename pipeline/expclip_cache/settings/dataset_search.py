@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from expclip_cache.base import DataError, SettingsError
+from expclip_cache.base import CANONICAL, DataError, SettingsError
 from expclip_cache.datasets import (
     DatasetSettings,
     builtin_definitions,
@@ -21,7 +21,7 @@ class Search:
 
     Attributes:
         roots: definition -> its folder.
-        unread: what looks like a dataset but cannot be read, one line each.
+        unread: what looks like a dataset but cannot be used, and why, one line each.
     """
 
     roots: Mapping[str, Path]
@@ -49,6 +49,7 @@ def search_datasets(folder: Path, without: Collection[str] = ()) -> Search:
         if name in without:
             continue
         definition = load_definition(file)
+        own_classes = [name for name in definition.classes if name not in CANONICAL]
         fold = min(definition.folds, default=None)
         for place in places:
             if not (is_there_as_shipped(definition, place, fold) or _is_named(name, place.name)):
@@ -58,7 +59,13 @@ def search_datasets(folder: Path, without: Collection[str] = ()) -> Search:
             except DataError as error:
                 unread.append(f"{place}: looks like {definition.title}, but cannot be read: {error}")
             else:
-                found.setdefault(name, []).append(place)
+                if own_classes:
+                    unread.append(
+                        f"{place}: has {definition.title}, whose classes ({', '.join(own_classes[:3])} ...) need prompts "
+                        f"of your own; add it with --root {name}={place}"
+                    )
+                elif place.parent not in found.get(name, []):
+                    found.setdefault(name, []).append(place)
     for name, roots in found.items():
         if len(roots) > 1:
             raise SettingsError(

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from expclip_cache.encoders import MAX_PIXELS
+from expclip_cache.base import DataError
+from expclip_cache.datasets import is_video
+from expclip_cache.encoders import MAX_PIXELS, decode_video
 
 SIDE = 96
 """Longest side of a thumbnail, in pixels."""
 
 
 def thumbnail(root: Path | None, path: str) -> str | None:
-    """The image at `path` under `root` as a JPEG data URI; for a clip's folder, its middle frame.
+    """The image at `path` under `root` as a JPEG data URI; for a clip, its middle frame.
 
     Returns:
         None if it cannot be shown: the images are not on this machine, or this one cannot be opened.
@@ -25,13 +27,23 @@ def thumbnail(root: Path | None, path: str) -> str | None:
         if file.is_dir():
             frames = sorted(entry for entry in file.iterdir() if entry.is_file() and not entry.name.startswith("."))
             file = frames[len(frames) // 2]
-        with Image.open(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
-            small = image.convert("RGB")
-    except (OSError, ValueError, IndexError, SyntaxError, Image.DecompressionBombError):
+        small = _middle_frame(file) if is_video(file.name) else _image(file)
+    except (DataError, OSError, ValueError, IndexError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if small is None:
         return None
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _image(file: Path) -> Image.Image | None:
+    with Image.open(file) as image:
+        return None if image.width * image.height > MAX_PIXELS else image.convert("RGB")
+
+
+def _middle_frame(file: Path) -> Image.Image:
+    with file.open("rb") as video:
+        (frame,) = decode_video(video, 1, "edge")
+    return frame
