@@ -20,8 +20,11 @@ from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.images import to_square
 from expclip_cache.faces.detector import FaceFinder, can_find_faces
 from expclip_cache.prompts.templates import prompt_table
+from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.paths import crop_file, image_features, score_file
+from native_trees import write_shipped
+from other_sets import ITEMS, write_other_sets
 from stages import crops, heads, images, manifest, prompts, report, scores, targets
 from videos import read_with_opencv, write_video
 
@@ -72,6 +75,9 @@ def write_archives(data: Path) -> None:
         Image.fromarray(random.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(file)
         lines.append(f"{name},{10 + number},{5 + number},30,32,1;2;3,{number % 7},0.1,-0.2")
     (data / "AffectNet/validation.csv").write_text("\n".join(lines) + "\n")
+    write_shipped(data, "ferv39k", 1)
+    write_shipped(data, "mafw-videos", 1)
+    write_other_sets(data)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,22 @@ def test_init_recognises_scenes_and_crops_them(finished_run):
     assert "7 of 7 clips are videos, whose frames are sampled when they are decoded" in output
     assert "read as shipped: validation.csv" in output
     assert "images are cropped to the boxes of the table" in output
+
+
+def test_every_set_is_found_and_scored_on_its_own_items(finished_run, monkeypatch):
+    folder, _, output = finished_run
+    monkeypatch.chdir(folder)
+    scored = set(load_settings().score.datasets)
+    folds = {f"mafw-{fold}" for fold in range(1, 6)}
+    assert scored == {"afew", "affectnet-7", "affectnet-8", "ferv39k", *folds, *ITEMS}
+    for name, items in ITEMS.items():
+        assert f"{name}: {len(items)} items in " in output
+        cache = FeatureCache(image_features("clip-b32", name))
+        assert sorted(cache.paths()) == sorted(items)
+        assert len(cache.good_rows) == len(items), cache.skipped
+        (prompts_scored,) = read_score_file(score_file("clip-b32", name)).prompt_sets.values()
+        for head in prompts_scored.heads:
+            assert {int(np.sum(matrix)) for matrix in head.confusions.values()} == {len(items)}
 
 
 def encoded(clip, crops: list[np.ndarray]) -> np.ndarray:

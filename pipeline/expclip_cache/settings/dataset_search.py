@@ -61,8 +61,8 @@ def search_datasets(folder: Path, without: Collection[str] = ()) -> Search:
             else:
                 if own_classes:
                     unread.append(
-                        f"{place}: has {definition.title}, whose classes ({', '.join(own_classes[:3])} ...) need prompts "
-                        f"of your own; add it with --root {name}={place}"
+                        f"{place}: has {definition.title}, whose classes ({', '.join(own_classes[:3])} ...) need "
+                        f"prompts of your own; add it with --root {name}={place}"
                     )
                 elif place.parent not in found.get(name, []):
                     found.setdefault(name, []).append(place)
