@@ -180,4 +180,11 @@ def test_another_prompt_set_goes_through_the_text_towers_alone(stages_of):
 def test_another_test_set_leaves_targets_heads_and_other_manifests_as_they_are(stages_of):
     source = "pipeline/expclip_cache/datasets/definitions/fer2013.yaml"
     more = adapt_preset(TEXT, (), {"fer2013": DatasetSettings(source=source)})
-    assert changed(stages_of(TEXT), stages_of(more)) == {"manifest@fer2013", "images", "prompts", "scores", "report"}
+    assert changed(stages_of(TEXT), stages_of(more)) == {
+        "manifest@fer2013",
+        "crops",
+        "images",
+        "prompts",
+        "scores",
+        "report",
+    }
