@@ -1,3 +1,5 @@
+from .appearance import Appearance as Appearance
+from .appearance import orientation_of as orientation_of
 from .boxes import NO_FACE as NO_FACE
 from .boxes import Box as Box
 from .boxes import box_of as box_of

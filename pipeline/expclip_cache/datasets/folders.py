@@ -45,15 +45,16 @@ def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSetti
     tree = read_tree(root)
     depth = 2 if dataset.labelled else 1
     frames: dict[str, list[str] | None] = {}
-    for path in tree.leaves_without_images:
-        if path.count("/") >= depth - 1:
-            frames[path] = []
     for image in tree.images:
         if image.count("/") >= depth:
             folder, _, name = image.rpartition("/")
             names = frames.setdefault(folder, [])
             assert names is not None
             names.append(name)
+    # A folder beside the frames of a clip is not another clip.
+    for path in tree.leaves_without_images:
+        if path.count("/") >= depth - 1 and path.rpartition("/")[0] not in frames:
+            frames[path] = []
     notes = []
     videos = [path for path in tree.videos if path.count("/") >= depth - 1]
     extracted = [path for path in videos if path.rpartition(".")[0] in frames]

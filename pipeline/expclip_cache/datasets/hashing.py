@@ -2,14 +2,15 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import xxhash
 
 from expclip_cache.base import DataError, FileAccessError
-from expclip_cache.datasets.listing import ListedRow, Listing
+from expclip_cache.datasets.appearance import Appearance, is_shown_otherwise
+from expclip_cache.datasets.listing import ListedRow, Listing, examples
 from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
 
 OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
@@ -29,9 +30,14 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
         DataError: the listing is empty or inconsistent.
         FileAccessError: the disk or the network fails, or too many files are open.
     """
+    shown_otherwise = set[str]()
 
     def hash_row(row: ListedRow) -> ManifestRow:
-        size, digest = _size_and_hash(root, dict.fromkeys(row.files))
+        def look(name: str, start: bytes) -> None:
+            if is_shown_otherwise(start):
+                shown_otherwise.add(name)
+
+        size, digest = _size_and_hash(root, dict.fromkeys(row.files), look)
         return ManifestRow(row.path, row.label, row.files, size, digest, row.boxes)
 
     rows = []
@@ -39,10 +45,22 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
         for row in pool.map(hash_row, listing.rows):
             rows.append(row)
             advance(1)
-    manifest = Manifest(name, listing.classes, tuple(rows), listing.notes, listing.short_clip)
+    notes = (*listing.notes, *_notes_on_appearance(shown_otherwise, listing.appearance))
+    appearance = "viewed" if shown_otherwise and listing.appearance == "viewed" else None
+    manifest = Manifest(name, listing.classes, tuple(rows), notes, listing.short_clip, appearance)
     if problem := inconsistency(manifest):
         raise DataError(f"{root}: {problem}.")
     return manifest
+
+
+def _notes_on_appearance(files: Set[str], appearance: Appearance) -> list[str]:
+    if not files:
+        return []
+    used = "turned upright and put on white" if appearance == "viewed" else "used as they are stored"
+    return [
+        f"{len(files)} images are stored on their side, mirrored or with transparent parts, and are {used} "
+        f"(appearance: {appearance}): {examples(sorted(files, key=os.fsencode))}"
+    ]
 
 
 class RowContent:
@@ -84,8 +102,14 @@ def changed_rows(
     return changed
 
 
-def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
-    """(total bytes, XXH3-128 hex) of the files' concatenated contents; (0, None) if one cannot be read."""
+def _size_and_hash(
+    root: Path, files: Iterable[str], look: Callable[[str, bytes], None] = lambda *_: None
+) -> tuple[int, str | None]:
+    """(total bytes, XXH3-128 hex) of the files' concatenated contents; (0, None) if one cannot be read.
+
+    Args:
+        look: called with the name and the first bytes of each file, a megabyte at most.
+    """
     content = RowContent()
     for name in files:
         path = root / name
@@ -95,8 +119,11 @@ def _size_and_hash(root: Path, files: Iterable[str]) -> tuple[int, str | None]:
             with path.open("rb", buffering=0) as file:
                 # No larger than the file: making room for a megabyte takes longer than reading a small image.
                 block_bytes = min(os.fstat(file.fileno()).st_size + 1, 1 << 20)
-                while block := file.read(block_bytes):
+                block = file.read(block_bytes)
+                look(name, block)
+                while block:
                     content.add(block)
+                    block = file.read(block_bytes)
         except OSError as error:
             if error.errno in OF_THE_FILE:
                 return 0, None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.appearance import Appearance
 from expclip_cache.datasets.boxes import Box
 from expclip_cache.datasets.sampling import ShortClip
 
@@ -42,12 +43,14 @@ class Listing:
         classes: (c,) names in canonical order, indexed by the labels; empty for unlabelled datasets.
         notes: for the user: what was ignored and why, and what differs from the published counts or lists.
         short_clip: how frames of a short video are sampled, which is known once it is decoded; None without videos.
+        appearance: of images that a viewer shows otherwise than they are stored.
     """
 
     rows: tuple[ListedRow, ...]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     short_clip: ShortClip | None = None
+    appearance: Appearance = "stored"
 
 
 def in_path_order(rows: Iterable[ListedRow]) -> tuple[ListedRow, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from expclip_cache.base import DataError, atomic_file, make_folder
 from expclip_cache.datasets.boxes import NO_FACE, Box
@@ -59,6 +59,7 @@ class Manifest:
     Attributes:
         notes: for the user; not part of the content.
         short_clip: how the frames of short videos are sampled; None without videos.
+        appearance: `viewed` if there are images that a viewer shows otherwise, and they are taken so.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Manifest:
     rows: tuple[ManifestRow, ...]
     notes: tuple[str, ...] = ()
     short_clip: ShortClip | None = None
+    appearance: Literal["viewed"] | None = None
 
     @property
     def frames(self) -> int:
@@ -74,16 +76,17 @@ class Manifest:
 
     @cached_property
     def sha256(self) -> str:
-        """Identity of the content: classes, rows and `short_clip`, independent of the dataset's name and location."""
-        digest = hashlib.sha256(_line({"classes": self.classes, **self._sampling}))
+        """Identity of the content: all but the dataset's name, its location and the notes."""
+        digest = hashlib.sha256(_line({"classes": self.classes, **self._reading}))
         for lines in self._lines():
             digest.update(lines)
         return digest.hexdigest()
 
     @property
-    def _sampling(self) -> dict[str, str]:
-        """Nothing without videos: manifests keep the hash that they had before there were any."""
-        return {} if self.short_clip is None else {"short_clip": self.short_clip}
+    def _reading(self) -> dict[str, str]:
+        """What is not a matter of course, so that manifests keep the hash that they had before it could be said."""
+        said = {"short_clip": self.short_clip, "appearance": self.appearance}
+        return {name: value for name, value in said.items() if value is not None}
 
     def _lines(self) -> Iterator[bytes]:
         """The rows as lines of the file, some thousands at a time: there may be millions."""
@@ -100,7 +103,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "notes": manifest.notes,
         "rows": len(manifest.rows),
         "sha256": manifest.sha256,
-        **manifest._sampling,
+        **manifest._reading,
     }
     make_folder(path.parent)
     with atomic_file(path) as temporary, temporary.open("xb") as file:
@@ -139,8 +142,14 @@ def parse_manifest(raw: bytes, path: Path | str) -> Manifest:
         if header["format"] != FORMAT:
             raise DataError(f"{path}: expected the format {FORMAT!r}, found {header['format']!r}.")
         rows = tuple(_row_from_json(json.loads(line)) for line in lines)
-        classes, notes, short_clip = tuple(header["classes"]), tuple(header["notes"]), header.get("short_clip")
-        manifest = Manifest(str(header["name"]), classes, rows, notes, short_clip)
+        manifest = Manifest(
+            name=str(header["name"]),
+            classes=tuple(header["classes"]),
+            rows=rows,
+            notes=tuple(header["notes"]),
+            short_clip=header.get("short_clip"),
+            appearance=header.get("appearance"),
+        )
         intact = (len(rows), manifest.sha256) == (header["rows"], header["sha256"])
         problem = inconsistency(manifest) if intact else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -176,6 +185,8 @@ def inconsistency(manifest: Manifest) -> str | None:
         return f"the classes {manifest.classes} are not distinct names"
     if manifest.short_clip not in (None, *get_args(ShortClip)):
         return f"short_clip is {manifest.short_clip!r}"
+    if manifest.appearance not in (None, "viewed"):
+        return f"appearance is {manifest.appearance!r}"
     first_row: dict[str, int] = {}
     classes = len(manifest.classes)
     for number, row in enumerate(manifest.rows):

@@ -49,7 +49,8 @@ def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
     rows, crop_notes = _cropped(listing.rows, definition, dataset)
     notes = (*_count_notes(definition, dataset, listing), *read_as, *crop_notes, *listing.notes)
     has_videos = any(is_video(row.files[0]) for row in rows)
-    return Listing(rows, listing.classes, notes, dataset.short_clip if has_videos else None)
+    short_clip = dataset.short_clip if has_videos else None
+    return Listing(rows, listing.classes, notes, short_clip, dataset.used_appearance)
 
 
 def _read_listing(root: Path, definition: Definition, dataset: DatasetSettings) -> tuple[Listing, list[str]]:

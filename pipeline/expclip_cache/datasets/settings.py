@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from expclip_cache.base import Section
+from expclip_cache.datasets.appearance import Appearance
 from expclip_cache.datasets.forms import Table
 from expclip_cache.demo import DemoSetSettings
 
@@ -36,6 +37,9 @@ class DatasetSettings(Section):
             reference does); lists without counts have no say.
         crop: what of an image is encoded: the face that is found in it (`detect`), the `boxes` that a table gives, or
             `none` of both but the whole image. By default the boxes where there are some.
+        appearance: images as they are `viewed`, that is turned upright as their metadata say and with transparent parts
+            on white, or as they are `stored`, as the reference takes them. By default `viewed`, and `stored` for a
+            definition.
     """
 
     source: Annotated[str, Field(min_length=1)]
@@ -49,11 +53,17 @@ class DatasetSettings(Section):
     short_clip: Literal["first", "edge"] = "edge"
     frame_count: Literal["folder", "listed"] = "folder"
     crop: Literal["none", "detect", "boxes"] | None = None
+    appearance: Appearance | None = None
 
     @property
     def is_definition(self) -> bool:
         """Whether `source` is a definition file rather than a folder."""
         return self.source.endswith((".yaml", ".yml"))
+
+    @property
+    def used_appearance(self) -> Appearance:
+        """The given appearance, or the default."""
+        return self.appearance or ("stored" if self.is_definition else "viewed")
 
     @property
     def folder_layout(self) -> Layout | None:

@@ -15,6 +15,11 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv"})
 """Suffixes of videos, likewise."""
 
+SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
+)
+"""Folders that a file server or an operating system leaves, in lower case. Their images are thumbnails and waste."""
+
 
 @dataclass
 class Tree:
@@ -26,30 +31,36 @@ class Tree:
         videos: paths of videos, likewise.
         leaves_without_images: folders with neither images, videos nor subfolders, sorted by their bytes.
         ignored: number of visible files that are neither, by suffix.
+        system_folders: names of the folders of `SYSTEM_FOLDERS` that were passed over, and how many.
     """
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
     leaves_without_images: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    system_folders: Counter[str] = field(default_factory=Counter)
 
     def notes(self, videos: bool = False) -> list[str]:
-        """A note on the ignored files, if any.
+        """Notes on the files and folders that were ignored, if any.
 
         Args:
             videos: whether videos are used.
         """
+        notes = []
+        if self.system_folders:
+            names = ", ".join(f"{count} {name}" for name, count in sorted(self.system_folders.items()))
+            notes.append(f"folders ignored because a file server or an operating system made them: {names}")
         ignored = self.ignored if videos else self.ignored + Counter(map(_suffix, self.videos))
-        if not ignored:
-            return []
-        kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(ignored.items()))
-        return [f"files ignored because they are not images{' or videos' * videos}: {kinds}"]
+        if ignored:
+            kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(ignored.items()))
+            notes.append(f"files ignored because they are not images{' or videos' * videos}: {kinds}")
+        return notes
 
 
 def read_tree(root: Path) -> Tree:
     """Walk a folder.
 
-    Hidden files and folders (with a leading dot) are skipped; links to folders are followed.
+    Hidden files and folders (with a leading dot) and `SYSTEM_FOLDERS` are skipped; links to folders are followed.
 
     Raises:
         DataError: `root` or a folder below it is missing or cannot be listed, or a link points to a folder above it.
@@ -139,7 +150,10 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: T
     folders: list[str] = []
     for entry in entries:
         if _is_folder(entry):
-            folders.append(entry.name)
+            if entry.name.lower() in SYSTEM_FOLDERS:
+                tree.system_folders[entry.name] += 1
+            else:
+                folders.append(entry.name)
         elif is_image(entry.name) and _is_readable(entry):
             images.append(entry.name)
         elif is_video(entry.name) and _is_readable(entry):

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from expclip_cache.base import DataError, FileAccessError
-from expclip_cache.datasets import NO_FACE, Box
+from expclip_cache.datasets import NO_FACE, Appearance, Box, orientation_of
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,17 @@ BLOCK = 1 << 20
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are decoded, whatever a file is called. Others of its plugins start programs
 (Ghostscript for PostScript) or are rarely tested."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by the number in its metadata."""
 
 OF_THE_BYTES = {errno.EINVAL, errno.EOVERFLOW, errno.EFBIG}
 """Error numbers that a decoder gets when a broken file sends it to a place that no file can have. All others are the
@@ -123,11 +134,12 @@ def read_file(path: str | Path) -> bytes:
     return content
 
 
-def decode_pixels(content: bytes, how: Preprocess) -> np.ndarray:
-    """Decode and resize one image as the reference does: RGB, EXIF orientation ignored.
+def decode_pixels(content: bytes, how: Preprocess, appearance: Appearance = "stored") -> np.ndarray:
+    """Decode and resize one image: RGB.
 
     Args:
         content: of its file.
+        appearance: the reference takes images as they are stored.
 
     Returns:
         (3, size, size) uint8, RGB.
@@ -140,17 +152,17 @@ def decode_pixels(content: bytes, how: Preprocess) -> np.ndarray:
         if how.decode == "draft":
             # Only the JPEG decoder supports this; for other formats it does nothing.
             image.draft(None, (2 * how.size, 2 * how.size))
-        return to_square(_rgb(image), how)
+        return to_square(_pixels(image, appearance), how)
 
 
-def decode_image(content: bytes) -> Image.Image:
-    """Decode one image at full size, RGB, EXIF orientation ignored: what a box refers to.
+def decode_image(content: bytes, appearance: Appearance = "stored") -> Image.Image:
+    """Decode one image at full size, RGB: what a box refers to.
 
     Raises:
-        DataError: see `decode_pixels`.
+        FileAccessError, DataError: see `decode_pixels`.
     """
     with _decoding(content) as image:
-        return _rgb(image)
+        return _pixels(image, appearance)
 
 
 def cropped(image: Image.Image, box: Box) -> Image.Image:
@@ -169,13 +181,23 @@ def cropped(image: Image.Image, box: Box) -> Image.Image:
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """Decode one image at full size, RGB, turned upright by its EXIF orientation.
+    """Decode one image at full size, RGB, as a viewer shows it.
 
     Raises:
         DataError: see `read_file` and `decode_pixels`.
     """
-    with _decoding(read_file(path)) as image:
-        return _rgb(ImageOps.exif_transpose(image))
+    return decode_image(read_file(path), "viewed")
+
+
+def _pixels(image: Image.Image, appearance: Appearance) -> Image.Image:
+    """The pixels of an opened image, RGB."""
+    if appearance == "stored":
+        return _rgb(image)
+    turn = TURNS.get(orientation_of(image))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return _rgb(image) if turn is None else _rgb(image).transpose(turn)
 
 
 @contextmanager

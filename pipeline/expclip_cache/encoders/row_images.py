@@ -6,28 +6,26 @@ from pathlib import Path
 from PIL import Image
 
 from expclip_cache.base import DataError, FileAccessError
-from expclip_cache.datasets import ManifestRow, ShortClip, is_video
+from expclip_cache.datasets import Manifest, ManifestRow, is_video
 from expclip_cache.encoders.images import decode_image
 from expclip_cache.encoders.row_files import read_row_files, reason_of, unreadable
 from expclip_cache.encoders.videos import decode_video
 
 
-def read_row_images(
-    dataset: str, root: Path, row_id: int, row: ManifestRow, short_clip: ShortClip | None
-) -> tuple[list[Image.Image], str]:
+def read_row_images(manifest: Manifest, root: Path, row_id: int, row: ManifestRow) -> tuple[list[Image.Image], str]:
     """One image per frame of a row, RGB, or the reason why one cannot be read.
 
     A frame that a row has several times is the same object.
 
     Args:
-        dataset: its name, for errors.
+        manifest: says how images are read; of its rows nothing is used.
         root: folder of the images.
 
     Raises:
         FileAccessError: a file cannot be read at the moment.
         DataError: the files are not those of the manifest.
     """
-    files, reason = read_row_files(dataset, root, row_id, row)
+    files, reason = read_row_files(manifest.name, root, row_id, row)
     if reason:
         return [], reason
     images: dict[int, Image.Image] = {}
@@ -35,12 +33,12 @@ def read_row_images(
         places = [place for place, other in enumerate(row.files) if other == name]
         try:
             if is_video(name):
-                assert short_clip is not None  # every manifest with videos has it
-                found = decode_video(io.BytesIO(file), len(places), short_clip, threads=1)
+                assert manifest.short_clip is not None  # every manifest with videos has it
+                found = decode_video(io.BytesIO(file), len(places), manifest.short_clip, threads=1)
             else:
-                found = [decode_image(file)] * len(places)
+                found = [decode_image(file, manifest.appearance or "stored")] * len(places)
         except FileAccessError as error:
-            raise unreadable(dataset, root, row_id, row, name, error) from None
+            raise unreadable(manifest.name, root, row_id, row, name, error) from None
         except DataError as error:
             return [], reason_of(row, name, error)
         images |= zip(places, found, strict=True)

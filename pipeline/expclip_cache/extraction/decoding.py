@@ -101,24 +101,24 @@ class _Decoder(Dataset[Batch | PipedBatch]):
 
     def _decode_files(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
         """The pixels of each frame of a row, or the reason if one cannot be read; every file is read and hashed."""
-        row, dataset = images.manifest.rows[row_id], images.manifest.name
+        manifest, row = images.manifest, images.manifest.rows[row_id]
         if row.boxes or is_video(row.files[0]):
             return self._decode_at_full_size(images, row_id)
-        files, reason = read_row_files(dataset, images.root, row_id, row)
+        files, reason = read_row_files(manifest.name, images.root, row_id, row)
         square_of: dict[str, np.ndarray] = {}
         for name, file in files.items():
             try:
-                square_of[name] = decode_pixels(file, self.how)
+                square_of[name] = decode_pixels(file, self.how, manifest.appearance or "stored")
             except FileAccessError as error:
-                raise unreadable(dataset, images.root, row_id, row, name, error) from None
+                raise unreadable(manifest.name, images.root, row_id, row, name, error) from None
             except DataError as error:
                 return [], reason_of(row, name, error)
         return [] if reason else [square_of[name] for name in row.files], reason
 
     def _decode_at_full_size(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
         """The same for crops and videos."""
-        manifest, row = images.manifest, images.manifest.rows[row_id]
-        frames, reason = read_row_images(manifest.name, images.root, row_id, row, manifest.short_clip)
+        row = images.manifest.rows[row_id]
+        frames, reason = read_row_images(images.manifest, images.root, row_id, row)
         squares = []
         for place, frame in enumerate(frames):
             try:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from expclip_cache.base import Reporter, SilentReporter
+from expclip_cache.base import Reporter, SettingsError, SilentReporter
 from expclip_cache.cache import CacheSettings, FeatureCache
 from expclip_cache.datasets import DatasetSettings, Manifest, build_manifest
 from expclip_cache.encoders import ClipSettings, LlmSettings
@@ -47,6 +47,10 @@ def extract(
     """
     root, report = Path(images), report or SilentReporter()
     if manifest is None:
+        if isinstance(layout, DatasetSettings) and layout.crop == "detect":
+            raise SettingsError(
+                "crop is detect, but the faces have not been found: pass the manifest that complete_crops returns."
+            )
         manifest = build_manifest(root, layout, report=report)
         for note in manifest.notes:
             report.say(note)

@@ -16,7 +16,7 @@ from typing import Any
 import xxhash
 
 from expclip_cache.base import CacheError, DataError, make_folder, write_atomically
-from expclip_cache.datasets import Box, Manifest, ManifestRow, ShortClip, inconsistency
+from expclip_cache.datasets import Box, Manifest, ManifestRow, inconsistency
 
 FORMAT = "expclip-cache crops 1"
 
@@ -24,11 +24,11 @@ Boxes = tuple[Box, ...]
 """Of the face in each of a row's files, in order."""
 
 
-def row_key(row: ManifestRow, short_clip: ShortClip | None) -> str:
-    """What decides the boxes of a row: its content, and which frames are sampled from it."""
+def row_key(row: ManifestRow, manifest: Manifest) -> str:
+    """What decides the boxes of a row: its content, which frames are sampled from it, and how images are read."""
     distinct = list(dict.fromkeys(row.files))
-    places = "" if len(row.files) == 1 else " " + ",".join(str(distinct.index(name)) for name in row.files)
-    return f"{row.digest}{places}{f' {short_clip}' if short_clip else ''}"
+    places = "" if len(row.files) == 1 else ",".join(str(distinct.index(name)) for name in row.files)
+    return " ".join(filter(None, [str(row.digest), places, manifest.short_clip, manifest.appearance]))
 
 
 def write_crops(file: Path, manifest: Manifest, detector: Mapping[str, object], boxes: Mapping[str, Boxes]) -> None:
@@ -145,7 +145,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 def _keys(manifest: Manifest) -> Iterator[str]:
-    return (row_key(row, manifest.short_clip) for row in manifest.rows)
+    return (row_key(row, manifest) for row in manifest.rows)
 
 
 def _entry(key: str, boxes: Boxes) -> bytes:

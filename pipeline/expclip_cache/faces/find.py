@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from expclip_cache.base import (
     open_shared,
     process_map,
 )
-from expclip_cache.datasets import NO_FACE, Manifest, ManifestRow, ShortClip
+from expclip_cache.datasets import NO_FACE, Manifest, ManifestRow
 from expclip_cache.encoders import read_row_images
 from expclip_cache.faces.crop_file import (
     Boxes,
@@ -94,7 +94,7 @@ def _not_searched(manifest: Manifest, known: Mapping[str, Boxes]) -> list["Searc
     """One row for each content that is not known."""
     todo: dict[str, Search] = {}
     for row_id, row in enumerate(manifest.rows):
-        key = row_key(row, manifest.short_clip)
+        key = row_key(row, manifest)
         if key not in known:
             todo.setdefault(key, Search(key, row_id, row))
     return list(todo.values())
@@ -114,7 +114,8 @@ def _search(
 ) -> dict[str, Boxes]:
     """Search the rows in several processes; what is found goes to the file every few seconds."""
     FaceFinder()  # an error of the detector's is told here, and not by a process
-    find = partial(_find_in_rows, manifest.name, root, manifest.short_clip)
+    # Without its rows: it goes to the processes with every chunk.
+    find = partial(_find_in_rows, replace(manifest, rows=()), root)
     chunks = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
     found: dict[str, Boxes] = {}
     kept, last = 0, time.monotonic()
@@ -140,14 +141,14 @@ def _search(
     return found
 
 
-def _find_in_rows(dataset: str, root: Path, short_clip: ShortClip | None, searches: Sequence[Search]) -> list[Boxes]:
+def _find_in_rows(manifest: Manifest, root: Path, searches: Sequence[Search]) -> list[Boxes]:
     finder = FaceFinder()
-    return [_find_in_row(finder, dataset, root, short_clip, search) for search in searches]
+    return [_find_in_row(finder, manifest, root, search) for search in searches]
 
 
-def _find_in_row(finder: FaceFinder, dataset: str, root: Path, short_clip: ShortClip | None, search: Search) -> Boxes:
+def _find_in_row(finder: FaceFinder, manifest: Manifest, root: Path, search: Search) -> Boxes:
     """The box in each of a row's files; `NO_FACE` in all of them if none has a face or one cannot be decoded."""
-    images, reason = read_row_images(dataset, root, search.row_id, search.row, short_clip)
+    images, reason = read_row_images(manifest, root, search.row_id, search.row)
     # The extraction meets the same reason and records it.
     distinct = {} if reason else {id(image): image for image in images}
     faces = {key: finder.find(image) for key, image in distinct.items()}

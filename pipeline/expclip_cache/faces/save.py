@@ -27,7 +27,7 @@ def save_crops(manifest: Manifest, root: Path, out: Path, report: Reporter) -> i
     without = 0
     with report.bar(f"cropping {manifest.name}", len(manifest.rows), "row") as bar:
         for row_id, row in enumerate(manifest.rows):
-            images, reason = read_row_images(manifest.name, root, row_id, row, manifest.short_clip)
+            images, reason = read_row_images(manifest, root, row_id, row)
             without += bool(reason) or NO_FACE in row.boxes
             if not reason and row.boxes and NO_FACE not in row.boxes:
                 for frame, (image, box) in enumerate(zip(images, row.boxes, strict=True)):

@@ -414,10 +414,10 @@ def test_a_damaged_manifest_beside_the_shards_is_written_again(job):
 def test_reasons_are_stored_short_and_without_nul_bytes(job, images, monkeypatch):
     fourth = (images / "4.png").read_bytes()
 
-    def decode(content, how):
+    def decode(content, how, appearance):
         if content == fourth:
             raise DataError("a\0b\udcff" + "x" * 10_000)
-        return decode_pixels(content, how)
+        return decode_pixels(content, how, appearance)
 
     monkeypatch.setattr("expclip_cache.extraction.decoding.decode_pixels", decode)
     reason = run_job(job, CACHE, RUN, SilentReporter()).skipped[4]
@@ -574,10 +574,10 @@ def test_skipped_rows_are_tried_again_on_request_and_nothing_else_is(job, images
     run_job(replace(job, out=tmp_path / "whole"), CACHE, RUN, SilentReporter())
     fifth = (images / "5.png").read_bytes()
 
-    def decode(content, how):
+    def decode(content, how, appearance):
         if content == fifth:
             raise DataError("unknown kind of compression")
-        return decode_pixels(content, how)
+        return decode_pixels(content, how, appearance)
 
     with monkeypatch.context() as patch:
         patch.setattr("expclip_cache.extraction.decoding.decode_pixels", decode)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from expclip_cache.base.errors import DataError
+from expclip_cache.base.errors import DataError, SettingsError
 from expclip_cache.cache.settings import CacheSettings
 from expclip_cache.datasets.boxes import NO_FACE
 from expclip_cache.datasets.build import build_manifest
@@ -148,3 +148,9 @@ def test_each_frame_of_a_video_has_its_own_box(clips, model):
     expected = encoder.encode_images(torch.from_numpy(squares)).mean(dim=0)
     row = [row.path for row in manifest.rows].index("fear/3.avi")
     np.testing.assert_allclose(cache[[row]][0], expected, atol=1e-5)
+
+
+def test_faces_that_nobody_has_looked_for_are_not_passed_over_in_silence(photos, model, tmp_path):
+    settings = DatasetSettings(source="x", layout="image-folders", labelled=False, crop="detect")
+    with pytest.raises(SettingsError, match=r"crop is detect, but the faces have not been found.*complete_crops"):
+        extract(photos, tmp_path / "out", model, layout=settings)

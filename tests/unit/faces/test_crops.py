@@ -239,11 +239,13 @@ def test_rows_with_the_same_content_have_the_same_face(scenes, tmp_path):
     assert json.loads(lines[0])["manifest"] == manifest.sha256
 
 
-def test_another_rule_for_short_videos_is_another_search(tmp_path):
-    row = build_manifest(PHOTO.parent).rows[0]
+def test_another_way_to_read_is_another_search(tmp_path):
+    manifest = build_manifest(PHOTO.parent)
+    row = manifest.rows[0]
     video = replace(row, path="a.avi", files=("a.avi",) * 4)
-    keys = {crop_file.row_key(video, rule) for rule in ("edge", "first")} | {crop_file.row_key(row, None)}
-    assert len(keys) == 3
+    ways = [{"short_clip": "edge"}, {"short_clip": "first"}, {}, {"appearance": "viewed"}]
+    keys = {crop_file.row_key(video, replace(manifest, **way)) for way in ways} | {crop_file.row_key(row, manifest)}
+    assert len(keys) == 5
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_damaged_files_among_good_ones(run, faces, tmp_path):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert ["error" in line for line in lines] == [False, True, True]
     assert "cannot identify" in lines[1]["error"]
-    assert "no frame could be decoded" in lines[2]["error"]
+    assert "not a video in a known format" in lines[2]["error"]
     assert "2 of 3 inputs have no answer" in done.stderr
 
 
