@@ -92,10 +92,12 @@ def predict(
         )
         from expclip_cache.workers import RunSettings
 
-        paths = find_inputs(inputs, clips)
+        paths, passed_over = find_inputs(inputs, clips)
         clip, run = settings_of(context, ClipSettings), settings_of(context, RunSettings)
         predictor = Predictor(clip, head, prompts, crop, run.device, frames)
         report = TerminalReporter()
+        for note in passed_over:
+            report.say(note)
         report.say(
             f"head {predictor.head}; {'images cropped to the largest face' if predictor.crops else 'whole images'}"
         )

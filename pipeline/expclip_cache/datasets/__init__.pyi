@@ -33,6 +33,7 @@ from .roots import root_variable as root_variable
 from .sampling import ShortClip as ShortClip
 from .sampling import sample_indices as sample_indices
 from .settings import DatasetSettings as DatasetSettings
+from .tree import Tree as Tree
 from .tree import frame_names as frame_names
 from .tree import is_video as is_video
 from .tree import read_tree as read_tree

@@ -15,8 +15,8 @@ Appearance = Literal["viewed", "stored"]
 is what the reference takes; whatever is hidden under transparent parts shows."""
 
 _TAG = 0x0112
-_SIGNS = (b"Exif\0\0", b"eXIf", b"EXIF", b"tiff:Orientation")
-"""What a JPEG, PNG or WebP holds if its metadata may say how to turn it; TIFFs are turned by their decoder."""
+_SIGNS = (b"Exif\0\0", b"eXIf", b"EXIF", b"tiff:Orientation", b"irot", b"imir")
+"""What a JPEG, PNG, WebP or AVIF holds if its metadata may say how to turn it; others are turned by their decoders."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -44,14 +44,16 @@ def _is_turned(start: bytes) -> bool:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(start), formats=("JPEG", "PNG", "WEBP")) as image:
+        with Image.open(io.BytesIO(start), formats=("JPEG", "PNG", "WEBP", "AVIF")) as image:
             return orientation_of(image) != 1
     except Exception:  # noqa: BLE001 - as above; the extraction says what is wrong with the file
         return False
 
 
 def _has_transparency(start: bytes) -> bool:
-    """Whether a PNG or WebP has an alpha channel or a transparent colour."""
+    """Whether a PNG, WebP, AVIF or HEIC has an alpha channel or a transparent colour."""
+    if start[4:8] == b"ftyp":
+        return b"auxiliary:alpha" in start
     if start.startswith(_PNG) and len(start) > 25:
         return start[25] in (4, 6) or b"tRNS" in start.partition(b"IDAT")[0]
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP" and len(start) > 24:

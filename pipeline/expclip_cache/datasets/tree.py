@@ -9,7 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from expclip_cache.base import DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
+    | {".heic", ".heif", ".hif"}
+)
 """Image suffixes in lower case; upper case is accepted too. Animated formats are deliberately not included."""
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv"})

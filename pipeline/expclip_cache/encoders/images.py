@@ -8,13 +8,14 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets import NO_FACE, Appearance, Box, orientation_of
@@ -28,15 +29,21 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded, in pixels: above it a small file could fill the memory (a decompression bomb)."""
 
+MAX_TEXT = 64 * 1024**2
+"""Largest text or colour profile in a PNG, in bytes."""
+
 MAX_BYTES = 1024**3
 """Largest file that is read, in bytes: an image of `MAX_PIXELS` without any compression has fewer."""
 
 BLOCK = 1 << 20
 """Pixels whose values are converted at once."""
 
+HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")
+"""What follows the first four bytes of a HEIC image."""
+
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are decoded, whatever a file is called. Others of its plugins start programs
-(Ghostscript for PostScript) or are rarely tested."""
+(Ghostscript for PostScript) or are rarely tested. AVIF and HEIC are decoded too where Pillow and pillow-heif can."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -203,16 +210,37 @@ def _pixels(image: Image.Image, appearance: Appearance) -> Image.Image:
 @contextmanager
 def _decoding(content: bytes) -> Iterator[Image.Image]:
     """An image; any error of the decoder inside the block becomes a DataError."""
-    stream = io.BytesIO(content)
+    stream, formats = io.BytesIO(content), _formats()
+    if content[4:12] in HEIC and "HEIF" not in formats:
+        raise DataError("is a HEIC image, which needs pillow-heif (pip install 'expclip-cache[heic]')")
     with one_line_errors(stream), warnings.catch_warnings():
         # Pillow warns about large images before it refuses them; our own limit is checked below.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(stream, formats=FORMATS) as image:
+        with Image.open(stream, formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(
                     f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded at most"
                 )
             yield image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The formats that can be decoded here."""
+    # Long texts and colour profiles are no reason to refuse an image; there is still a limit for bombs.
+    PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT
+    found = list(FORMATS)
+    with suppress(ImportError):
+        from PIL import AvifImagePlugin
+
+        if AvifImagePlugin.SUPPORTED:
+            found.append("AVIF")
+    with suppress(ImportError, OSError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        found.append("HEIF")
+    return tuple(found)
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets import frame_names, read_tree
+from expclip_cache.datasets import Tree, read_tree
 
 
-def find_inputs(paths: Sequence[Path], clips: bool) -> list[Path]:
-    """Every photo, video and clip, in the given order and by name within a folder.
+def find_inputs(paths: Sequence[Path], clips: bool) -> tuple[list[Path], list[str]]:
+    """Every photo, video and clip, in the given order and by name within a folder; and notes on what is passed over.
 
     Args:
         paths: files and folders. A file is used whatever its name; a folder is searched for photos and videos at any
@@ -20,25 +20,27 @@ def find_inputs(paths: Sequence[Path], clips: bool) -> list[Path]:
         DataError: a path does not exist, or a folder has no photo, video or clip.
     """
     inputs: list[Path] = []
+    notes: list[str] = []
     for path in paths:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder.")
         if not path.is_dir():
             inputs.append(path)
             continue
-        found = _clip_folders(path) if clips else _photos_and_videos(path)
+        tree = read_tree(path)
+        passed_over = [] if clips else [f"{path}: {note}" for note in tree.notes(videos=True)]
+        found = _clip_folders(path, tree) if clips else _photos_and_videos(path, tree)
         if not found:
             expected = "folder of frames" if clips else "photo or video"
-            raise DataError(f"{path}: expected at least one {expected} in this folder, found none.")
+            raise DataError("\n".join([f"{path}: expected at least one {expected} in it, found none.", *passed_over]))
         inputs += found
-    return inputs
+        notes += passed_over
+    return inputs, notes
 
 
-def _photos_and_videos(folder: Path) -> list[Path]:
-    tree = read_tree(folder)
+def _photos_and_videos(folder: Path, tree: Tree) -> list[Path]:
     return sorted((folder / name for name in (*tree.images, *tree.videos)), key=os.fsencode)
 
 
-def _clip_folders(folder: Path) -> list[Path]:
-    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.name.startswith("."))]
-    return sorted((path for path in folders if frame_names(path)), key=os.fsencode)
+def _clip_folders(folder: Path, tree: Tree) -> list[Path]:
+    return sorted({(folder / name).parent for name in tree.images}, key=os.fsencode)

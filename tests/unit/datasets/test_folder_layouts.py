@@ -270,3 +270,24 @@ def test_settings_that_contradict_the_definition(tmp_path):
     ]:
         with pytest.raises(SettingsError, match=message):
             read_rows(tmp_path / "data", DatasetSettings(source=str(file), **settings))
+
+
+LEFT = ["@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found", "System Volume Information"]
+"""Folders of file servers, Windows, macOS and Linux."""
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_what_file_systems_leave_is_passed_over_with_a_note(tmp_path, left):
+    write_files(tmp_path, "happy/a.png", f"happy/{left}/a.png/thumb.jpg", f"{left}/happy/b.png", "fear/c.png")
+    listing = images(tmp_path)
+    assert [row.path for row in listing.rows] == ["fear/c.png", "happy/a.png"]
+    note = f"folders ignored because a file server or an operating system made them: 2 {left}"
+    assert note in listing.notes
+
+
+def test_a_folder_beside_the_frames_of_a_clip_is_not_another_clip(tmp_path):
+    write_files(tmp_path, "happy/clip/0.png", "happy/clip/1.png", "happy/clip/@eaDir/0.png/thumb.jpg")
+    (tmp_path / "happy/clip/meta").mkdir()
+    (tmp_path / "happy/empty").mkdir()
+    listing = clips(tmp_path)
+    assert [row.path for row in listing.rows] == ["happy/clip", "happy/empty"]

@@ -16,9 +16,11 @@ import pytest
 import torch
 from open_clip.transform import image_transform
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torchvision.transforms import Compose
 
 from expclip_cache.base.errors import DataError, FileAccessError
+from expclip_cache.datasets.build import build_manifest
 from expclip_cache.encoders import images
 from expclip_cache.encoders.images import (
     CLIP_MEAN,
@@ -259,3 +261,51 @@ def test_a_very_long_image_is_cropped_as_if_it_had_been_scaled_as_a_whole(monkey
     # Pillow scales rows and columns in the order that is faster, and cuts off between what is blacker than black.
     assert difference.max() <= 16
     assert difference.mean() < 1
+
+
+@pytest.mark.parametrize("name", ["a.avif", "a.heic", "a.ppm", "a.jfif"])
+def test_what_phones_and_the_web_give_is_decoded(tmp_path, name):
+    """Where the format can say so, a photo that is stored on its side; AVIF has a box of its own for it."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    pixels = np.zeros((32, 48, 3), dtype=np.uint8)
+    pixels[:16] = (200, 40, 40)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if name in ("a.avif", "a.jfif"):
+        turned = Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90)
+        turned.save(tmp_path / name, "JPEG" if name == "a.jfif" else None, exif=exif)
+    else:
+        Image.fromarray(pixels).save(tmp_path / name)
+    found = np.asarray(read_image(tmp_path / name)).astype(int)
+    assert np.abs(found - pixels).max() < 40
+    assert np.abs(found - pixels).mean() < 5
+    manifest = build_manifest(tmp_path)
+    assert [row.path for row in manifest.rows] == [name]
+    assert (manifest.appearance == "viewed") == (name in ("a.avif", "a.jfif"))
+
+
+def test_a_heic_photo_without_its_decoder_says_what_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setattr(images, "_formats", lambda: images.FORMATS)
+    with pytest.raises(
+        DataError, match=r"^is a HEIC image, which needs pillow-heif \(pip install 'expclip-cache\[heic"
+    ):
+        read_image(tmp_path / "a.heic")
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="cannot identify image file"):
+        read_image(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize("kind", ["text", "profile"])
+def test_long_metadata_are_no_reason_to_refuse_a_png(tmp_path, kind):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    long = b"a" * 5_000_000
+    if kind == "text":
+        info = PngInfo()
+        info.add_text("comment", long.decode(), zip=True)
+        picture.save(tmp_path / "a.png", pnginfo=info)
+    else:
+        picture.save(tmp_path / "a.png", icc_profile=long)
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture)
+    assert read_pixels(tmp_path / "a.png", REFERENCE).shape == (3, 32, 32)
