@@ -1,7 +1,7 @@
 """Layout clip-list: a text file lists each clip's folder and class, as the video datasets are published."""
 
-import os
 from collections import Counter
+from collections.abc import Set
 from pathlib import Path, PurePosixPath
 
 from expclip_cache.base import DataError
@@ -10,6 +10,7 @@ from expclip_cache.datasets.definition import ClipLists, Definition
 from expclip_cache.datasets.labels import labels_of
 from expclip_cache.datasets.listing import Listing, examples
 from expclip_cache.datasets.settings import DatasetSettings
+from expclip_cache.datasets.table_file import read_lines
 
 
 def read_clip_list(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
@@ -23,12 +24,13 @@ def read_clip_list(root: Path, definition: Definition, dataset: DatasetSettings)
     file = _list_file(root, lists, dataset.fold)
     entries = [
         _parse(line, f"{file}, line {number}", lists)
-        for number, line in enumerate(os.fsdecode(file.read_bytes()).split("\n"), start=1)
+        for number, line in enumerate(read_lines(file), start=1)
         if line.strip()
     ]
     if not entries:
         raise DataError(f"{file}: expected one clip per line, found an empty list.")
     words = [word for *_, word in entries]
+    _refuse_numbers_from_one({*words}, definition, file)
     labels, classes, notes = labels_of(words, definition, dataset.labelled, str(file), "listed clips")
     paths = [path for path, *_ in entries]
     repeated = [path for path, count in Counter(paths).items() if count > 1]
@@ -43,6 +45,19 @@ def read_clip_list(root: Path, definition: Definition, dataset: DatasetSettings)
     ]
     rows, clip_notes = clip_rows(root, clips, dataset)
     return Listing(rows, classes, (*notes, *clip_notes))
+
+
+def _refuse_numbers_from_one(words: Set[str], definition: Definition, file: Path) -> None:
+    """Raise if the classes look as if they were numbered from 1 where the definition numbers them from 0.
+
+    Without the last class all numbers would be known, and every clip would have the class after its own.
+    """
+    numbers = {word for word in definition.native if word.isdecimal()}
+    if "0" in numbers and "0" not in words and len(words) > 1 and all(word.isdecimal() for word in words):
+        raise DataError(
+            f"{file}: no clip has the class 0 ({definition.native['0']}), so the classes look as if they were numbered "
+            "from 1, where this list numbers them from 0. Subtract 1, or write the names of the classes."
+        )
 
 
 def _list_file(root: Path, lists: ClipLists, fold: int | None) -> Path:

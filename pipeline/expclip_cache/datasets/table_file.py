@@ -1,5 +1,6 @@
 """Tables of every kind -> their rows as text: comma, tab or space separated, JSON lines, Parquet."""
 
+import codecs
 import csv
 import json
 import os
@@ -40,12 +41,31 @@ def read_table(file: Path, separator: Separator | None, columns: tuple[str, ...]
     suffix = file.suffix.lower()
     if suffix in PARQUET:
         return list(_parquet(file))
+    lines = read_lines(file)
+    if suffix in JSON_LINES:
+        return list(_json_lines(lines, file))
+    separator = separator or ("tab" if suffix == ".tsv" else "comma")
+    return list(_text(lines, file, separator, columns))
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a text as editors and spreadsheets save it: UTF-8 or UTF-16 with a mark, and every kind of line end.
+
+    Bytes that are not UTF-8 are kept as lone surrogates (`os.fsdecode`), as in the names of files.
+
+    Raises:
+        DataError: the file cannot be read, or is not the UTF-16 that its mark says.
+    """
     with _reading(file):
         raw = file.read_bytes()
-    if suffix in JSON_LINES:
-        return list(_json_lines(raw, file))
-    separator = separator or ("tab" if suffix == ".tsv" else "comma")
-    return list(_text(os.fsdecode(raw.removeprefix(b"\xef\xbb\xbf")), file, separator, columns))
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            text = raw.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{file}: begins as UTF-16 and is not ({error.reason}). Save it as UTF-8.") from None
+    else:
+        text = os.fsdecode(raw.removeprefix(codecs.BOM_UTF8))
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 @contextmanager
@@ -56,8 +76,7 @@ def _reading(file: Path) -> Iterator[None]:
         raise DataError(f"{file}: cannot be read ({error.strerror or error}).") from None
 
 
-def _text(text: str, file: Path, separator: Separator, columns: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
-    lines = text.replace("\r\n", "\n").split("\n")
+def _text(lines: list[str], file: Path, separator: Separator, columns: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
     if separator == "space":
         split = ((number, _by_spaces(line, columns)) for number, line in enumerate(lines, start=1))
     else:
@@ -98,8 +117,8 @@ def _by_delimiter(lines: list[str], file: Path, delimiter: str) -> Iterator[tupl
         raise DataError(f"{file}, line {table.line_num}: is not a row of a table ({error}).") from None
 
 
-def _json_lines(raw: bytes, file: Path) -> Iterator[tuple[str, Entry]]:
-    for number, line in enumerate(raw.split(b"\n"), start=1):
+def _json_lines(lines: list[str], file: Path) -> Iterator[tuple[str, Entry]]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:

@@ -2,12 +2,13 @@
 
 import io
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
 
 from expclip_cache.base import DataError, make_folder, write_atomically
-from expclip_cache.heads.head_file import KEY, refuse_infinite
+from expclip_cache.heads.head_file import KEY, PARALLEL, refuse_infinite
 
 MAX_VALUES = 1 << 28
 """Largest matrix that is read: 16,384 x 16,384, several times the largest encoders."""
@@ -29,14 +30,15 @@ def read_checkpoint(path: Path) -> np.ndarray:
         raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror or error}).") from None
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{path}: holds more than tensors, and loading it could run a program; refused, nothing was "
-            f"executed ({_reason(error)}). Expected a state dict with {KEY!r}, saved with torch.save."
+            f"{path}: holds more than tensors{_named_code(error)}, and loading it could run a program; refused, "
+            f"nothing was executed. Expected a state dict with {KEY!r}, saved with torch.save."
         ) from None
     except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(
             f"{path}: is not a torch checkpoint ({_reason(error)}). If the download was cut off, repeat it."
         ) from None
-    found = state.get(KEY) if isinstance(state, dict) else None
+    found = (state.get(KEY), state.get(PARALLEL + KEY)) if isinstance(state, dict) else (None,)
+    found = next((tensor for tensor in found if tensor is not None), None)
     if not isinstance(found, torch.Tensor) or found.ndim != 2 or found.layout != torch.strided:
         raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {_content(state)}.")
     # A tensor may be a view that repeats a few stored numbers; copied, it would have its full size.
@@ -59,6 +61,12 @@ def write_checkpoint(path: Path, weights: np.ndarray) -> None:
     torch.save({KEY: torch.from_numpy(np.array(weights, dtype=np.float32))}, buffer)
     make_folder(path.parent)
     write_atomically(path, buffer.getvalue())
+
+
+def _named_code(error: pickle.UnpicklingError) -> str:
+    """What a file asks to be run, from torch's message; the rest of it advises loading the file unsafely."""
+    named = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.\w+)", str(error))
+    return f" ({named[1]})" if named else ""
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,9 @@ from expclip_cache.base import DataError, make_folder, write_atomically
 from expclip_cache.cache import Json
 
 KEY = "mlp.weight"
+PARALLEL = "module."
+"""What torch's DataParallel puts before every name."""
+
 CHECKSUM = "xxh3_128"
 """Key of the checksum over the matrix and everything else that the file records."""
 
@@ -29,7 +32,7 @@ def write_head(path: Path, weights: np.ndarray, settings: Mapping[str, Json]) ->
     write_atomically(path, save({KEY: matrix}, metadata=metadata))
 
 
-def read_head(path: Path) -> np.ndarray:
+def read_head(path: str | Path) -> np.ndarray:
     """W (t, d) float32.
 
     Raises:
@@ -40,6 +43,7 @@ def read_head(path: Path) -> np.ndarray:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such head. Train it first (dvc repro).")
     if not path.is_file():
@@ -55,6 +59,7 @@ def read_head(path: Path) -> np.ndarray:
         raise DataError(
             f"{path}: is not a safetensors file ({error}). Torch checkpoints: `expclip-cache import-head`."
         ) from None
+    tensors = {name.removeprefix(PARALLEL): tensor for name, tensor in tensors.items()}
     if set(tensors) != {KEY} or tensors[KEY].ndim != 2:
         found = ", ".join(f"{name} {tensor.shape}" for name, tensor in tensors.items())
         raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {found}.")

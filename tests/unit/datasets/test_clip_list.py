@@ -167,3 +167,36 @@ def test_the_listed_frame_count_decides_if_it_is_asked_to(tmp_path, definition):
     assert rows[0].files == ("a/1/0001.jpg", "a/1/0003.jpg")
     assert rows[1].files == ("a/2/0002.jpg", "a/2/0002.jpg")
     assert read(root, definition, frames=2).rows[0].files == ("a/1/0002.jpg", "a/1/0006.jpg")
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.encode("utf-16-be").join([b"\xfe\xff", b""]),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.replace(" 20 ", "/ 20 ").encode(),
+    ],
+    ids=["UTF-8 mark", "UTF-16", "UTF-16 big-endian", "CRLF", "CR", "trailing slash"],
+)
+def test_lists_as_editors_and_spreadsheets_save_them(tmp_path, save):
+    names = ["00001", "00002", "00003"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        for frame in range(20):
+            (tmp_path / f"{name}/{frame:02}.jpg").touch()
+    file = tmp_path / "DFEW_set_1_test.txt"
+    file.write_bytes(save("".join(f"{name} 20 {label}\n" for label, name in enumerate(names))))
+    definition = builtin_definitions()["dfew"]
+    listing = read_rows(tmp_path, DatasetSettings(source=str(definition), fold=1))
+    assert [row.path for row in listing.rows] == names
+    assert [listing.classes[row.label] for row in listing.rows] == ["happiness", "sadness", "neutral"]
+    file.write_bytes(b"\xff\xfe0")
+    with pytest.raises(DataError, match="begins as UTF-16 and is not"):
+        read_rows(tmp_path, DatasetSettings(source=str(definition), fold=1))
+    for labels in ((1, 2, 7), (1, 2, 3)):
+        file.write_text("".join(f"{name} 20 {label}\n" for label, name in zip(labels, names, strict=True)))
+        with pytest.raises(DataError, match=r"no clip has the class 0 \(happiness\).*numbered from 1.*Subtract 1"):
+            read_rows(tmp_path, DatasetSettings(source=str(definition), fold=1))

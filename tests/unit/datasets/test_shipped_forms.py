@@ -637,9 +637,11 @@ def test_the_videos_of_afew(tmp_path, folder):
 
 
 def test_afews_list_is_read_where_the_references_folders_are(tmp_path):
-    write_files(tmp_path, ["Anger/1/1.jpg", "Sadness/2/1.jpg", "Sadness/3/1.jpg"])
-    (tmp_path / "AFEW_validation.txt").write_text("/d/AFEW/Anger/1 1 3\n/d/AFEW/Sadness/2 1 1\n")
-    assert found(read(tmp_path, "afew")) == {"Anger/1": "anger", "Sadness/2": "sadness"}
+    write_files(tmp_path, ["Anger/1/1.jpg", "Sadness/2/1.jpg", "Sadness/3/1.jpg", "Happiness/4/1.jpg"])
+    (tmp_path / "AFEW_validation.txt").write_text(
+        "/d/AFEW/Anger/1 1 3\n/d/AFEW/Sadness/2 1 1\n/d/AFEW/Happiness/4 1 0\n"
+    )
+    assert found(read(tmp_path, "afew")) == {"Anger/1": "anger", "Sadness/2": "sadness", "Happiness/4": "happiness"}
 
 
 def test_extracted_frames_take_the_place_of_videos(tmp_path):

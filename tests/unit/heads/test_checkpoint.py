@@ -95,6 +95,7 @@ def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, form):
     assert result.exit_code == 1
     assert "loading it could run a program; refused, nothing was executed" in result.output
     assert "weights_only=False" not in result.output
+    assert "can still be loaded" not in result.output
     assert not mark.exists()
     assert not (tmp_path / "head.safetensors").exists()
     # The trap works: loading the file without protection runs it.
@@ -196,3 +197,11 @@ def test_a_head_imported_without_a_name_says_so(tmp_path, weights):
     refused = run("import-head", tmp_path / "a.pth", tmp_path / "b.safetensors", "--weights", "openai")
     assert "name its --model" in " ".join(refused.output.split())
     assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_names_of_data_parallel_are_known(tmp_path):
+    weights = np.random.default_rng(0).standard_normal((4, 3), dtype=np.float32)
+    torch.save({"module.mlp.weight": torch.from_numpy(weights)}, tmp_path / "a.pth")
+    np.testing.assert_array_equal(read_checkpoint(tmp_path / "a.pth"), weights)
+    save_file({"module.mlp.weight": torch.from_numpy(weights)}, tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(read_head(str(tmp_path / "a.safetensors")), weights)
