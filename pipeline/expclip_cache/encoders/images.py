@@ -41,7 +41,7 @@ BLOCK = 1 << 20
 HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")
 """What follows the first four bytes of a HEIC image."""
 
-FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS: tuple[str, ...] = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are decoded, whatever a file is called. Others of its plugins start programs
 (Ghostscript for PostScript) or are rarely tested. AVIF and HEIC are decoded too where Pillow and pillow-heif can."""
 
@@ -229,7 +229,7 @@ def _formats() -> tuple[str, ...]:
     """The formats that can be decoded here."""
     # Long texts and colour profiles are no reason to refuse an image; there is still a limit for bombs.
     PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT
-    found = list(FORMATS)
+    found: list[str] = [*FORMATS]
     with suppress(ImportError):
         from PIL import AvifImagePlugin
 
