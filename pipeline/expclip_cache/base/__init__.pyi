@@ -14,10 +14,12 @@ from .errors import DataError as DataError
 from .errors import EncoderError as EncoderError
 from .errors import ExpclipError as ExpclipError
 from .errors import FileAccessError as FileAccessError
+from .errors import LaterFormatError as LaterFormatError
 from .errors import LostWorkerError as LostWorkerError
 from .errors import SettingsError as SettingsError
 from .other_files import remove_other_files as remove_other_files
 from .printable import printable as printable
+from .printable import printable_name as printable_name
 from .process_lifetime import exit_with_parent as exit_with_parent
 from .process_lifetime import exit_with_requester as exit_with_requester
 from .process_lifetime import stop_signals_blocked as stop_signals_blocked

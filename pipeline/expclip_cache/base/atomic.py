@@ -1,5 +1,6 @@
 """Atomic file writes: a file is complete or it does not exist."""
 
+import errno
 import os
 import secrets
 from collections.abc import Collection, Iterator
@@ -7,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from expclip_cache.base.errors import CacheError
+
+NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""Error numbers of a file system on which folders cannot be synced."""
 
 
 def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
@@ -83,5 +87,9 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Windows shares and others: they sync folders by themselves, or not at all, but keep files as well as any.
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)

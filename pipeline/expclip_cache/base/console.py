@@ -1,6 +1,7 @@
 """How every command and stage ends: user errors without a traceback, and a clear last line when it is stopped."""
 
 import errno
+import io
 import signal
 import sys
 from collections.abc import Iterator
@@ -35,9 +36,11 @@ def handle_errors() -> Iterator[None]:
 
     The exit code is 1 after an `ExpclipError`, an error of the system on a file and lack of memory, 130 after Ctrl-C
     and 143 after SIGTERM. Any other exception is a bug of ours and keeps its traceback. Every command and stage enters
-    here before it loads torch, so idle threads are told to sleep here too.
+    here before it loads torch or prints, so idle threads are told to sleep here too, and printing to cope with every
+    terminal.
     """
     let_idle_threads_sleep()
+    _print_whatever_the_terminal()
     arrived: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -67,6 +70,13 @@ def handle_errors() -> Iterator[None]:
             raise
         _print_last_line(f"error: {line}")
         raise SystemExit(1) from None
+
+
+def _print_whatever_the_terminal() -> None:
+    """Escape what a terminal's encoding does not have, instead of failing while a result is printed."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _of_the_machine(error: Exception) -> str:

@@ -32,5 +32,9 @@ class CacheError(ExpclipError):
     """A feature cache is incomplete, damaged, locked or made with other settings."""
 
 
+class LaterFormatError(CacheError):
+    """A feature cache was written by a later version, which this one must leave as it is."""
+
+
 class EncoderError(ExpclipError):
     """An encoder cannot be built or run as requested (unknown model, missing weights, missing device)."""

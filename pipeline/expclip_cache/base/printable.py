@@ -32,3 +32,12 @@ def printable(text: str) -> str:
         else character
         for character in text
     )
+
+
+def printable_name(name: object) -> str:
+    r"""The same for a name within a line: the ends of lines and tabs in it are escaped too.
+
+    >>> printable_name("two\nlines.jpg")
+    'two\\nlines.jpg'
+    """
+    return printable(str(name)).replace("\n", "\\n").replace("\t", "\\t")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xxhash
 
-from expclip_cache.base import CacheError
+from expclip_cache.base import CacheError, LaterFormatError
 from expclip_cache.cache.format import DATASETS, FEATURE_TYPES, FORMAT, VERSION, Identity, Json, canonical_json
 
 SMALLEST = 4096
@@ -117,6 +117,33 @@ def sealed_digest(line: bytes) -> str | None:
     found = re.fullmatch(rb"[0-9a-f]{32}", line[len(_FIRST) : -1])
     digest = found.group().decode() if found else ""
     return digest if line == first_line(digest) else None
+
+
+def later_version(raw: bytes) -> int | None:
+    """The version of the format, if a later version of this package has written the file; None if not.
+
+    The first line and the header both name it, so a bit that flipped in one of them is damage and no later version.
+
+    Args:
+        raw: the beginning of the file.
+    """
+    named = re.match(rf"{re.escape(FORMAT)} (\d+) ".encode(), raw)
+    if not named or int(named[1]) <= VERSION:
+        return None
+    lines = raw.split(b"\n", 2)
+    try:
+        header = json.loads(lines[1])
+        return int(named[1]) if header["version"] == int(named[1]) else None
+    except (IndexError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def later_format(path: object, version: int) -> LaterFormatError:
+    """The error for such a file, which is neither replaced nor deleted."""
+    return LaterFormatError(
+        f"{path}: was written by a later version of expclip-cache, in version {version} of the format, and this one "
+        f"knows version {VERSION}. Nothing was changed. Update expclip-cache, or choose another folder."
+    )
 
 
 def parse_header(raw: bytes, total: int) -> Header:

@@ -21,6 +21,7 @@ from expclip_cache.cache.format import (
     plan_shards,
     shard_name,
 )
+from expclip_cache.cache.header import later_format
 from expclip_cache.cache.stores.store import Store
 
 MAX_BYTES = 1 << 28
@@ -95,6 +96,8 @@ def read_index(store: Store) -> Json:
     if not intact:
         raise CacheError(f"{path}: does not match its own checksum. Delete it and run the extraction again.")
     if (body.get("format"), body.get("version")) != (FORMAT, VERSION):
+        if type(body.get("version")) is int and body["version"] > VERSION:
+            raise later_format(path, body["version"])
         raise CacheError(
             f"{path}: expected {FORMAT!r} version {VERSION}, "
             f"found {body.get('format')!r} version {body.get('version')!r}."

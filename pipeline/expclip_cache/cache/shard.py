@@ -12,7 +12,17 @@ import xxhash
 
 from expclip_cache.base import CacheError
 from expclip_cache.cache.format import Identity, Json, inconsistent_row, shard_name
-from expclip_cache.cache.header import LARGEST, SEALED_FROM, SMALLEST, Column, Header, parse_header, sealed_digest
+from expclip_cache.cache.header import (
+    LARGEST,
+    SEALED_FROM,
+    SMALLEST,
+    Column,
+    Header,
+    later_format,
+    later_version,
+    parse_header,
+    sealed_digest,
+)
 
 BUFFER = 1 << 18
 """Bytes per read of what is only hashed: they stay in the processor's nearest cache."""
@@ -145,6 +155,8 @@ def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | No
         head = os.pread(descriptor, LARGEST, 0)
     digest = sealed_digest(head[:SEALED_FROM])
     if digest is None:
+        if (version := later_version(head)) is not None:
+            raise later_format(path, version)
         raise CacheError(f"{path}: is not a shard of a feature cache, or its first line is damaged.")
     # Parsed before it is verified, to learn the offset of the features; relied on only afterwards.
     parsed = _parse(head, status.st_size)

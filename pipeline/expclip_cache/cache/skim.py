@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from expclip_cache.base import CacheError
-from expclip_cache.cache.header import LARGEST, SEALED_FROM, Header, parse_header, sealed_digest
+from expclip_cache.cache.header import (
+    LARGEST,
+    SEALED_FROM,
+    Header,
+    later_format,
+    later_version,
+    parse_header,
+    sealed_digest,
+)
 from expclip_cache.cache.shard import ShardEntry, entry_of
 
 FIRST_READ = 1 << 16
@@ -47,6 +55,7 @@ def skim(where: str, read: Read, total: int) -> Skimmed:
         where: named in errors.
 
     Raises:
+        LaterFormatError: a later version has written it.
         CacheError: it is not a shard, its header is damaged, or it is not as long as its header says.
     """
     raw = read(0, min(total, FIRST_READ))
@@ -54,6 +63,8 @@ def skim(where: str, read: Read, total: int) -> Skimmed:
         raw = read(0, min(total, LARGEST))
     digest = sealed_digest(raw[:SEALED_FROM])
     if digest is None:
+        if (version := later_version(raw)) is not None:
+            raise later_format(where, version)
         raise CacheError(f"{where}: is not a shard of a feature cache, or its first line is damaged.")
     try:
         return Skimmed(parse_header(raw, total), digest, read)

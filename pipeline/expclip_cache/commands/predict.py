@@ -31,9 +31,9 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line on standard output.")] = False,
     crop: Annotated[
-        bool | None,
-        typer.Option("--crop/--no-crop", help="Crop to the largest face. By default if the detector is installed."),
-    ] = None,
+        bool,
+        typer.Option("--crop/--no-crop", help="Crop to the largest face; needs the detector of the extra `face`."),
+    ] = True,
     head: Annotated[
         Path | None,
         typer.Option(help="Head file. By default the packaged one for the demo; any other model needs one of its own."),
@@ -79,7 +79,7 @@ def predict(
     Example: expclip-cache predict photo.jpg --model ViT-B-32-quickgelu --weights openai --head b32.safetensors
     """
     with handle_errors():
-        from expclip_cache.base import DataError, TerminalReporter
+        from expclip_cache.base import DataError, TerminalReporter, printable_name
         from expclip_cache.encoders import ClipSettings
         from expclip_cache.heads import names_clip
         from expclip_cache.prediction import (
@@ -103,8 +103,6 @@ def predict(
         )
         if not names_clip(predictor.head):
             report.say(f"{predictor.head}: {NO_CLIP}")
-        if crop is None and not predictor.crops:
-            report.say("no cropping: the face detector is not installed (pip install 'expclip-cache[face]')")
         if model == "demo":
             report.say("the demo encoder was trained on drawn faces only; its answers for photographs mean nothing")
         failed = 0
@@ -113,7 +111,7 @@ def predict(
                 prediction = predictor(path)
             except DataError as error:
                 failed += 1
-                report.say(f"{path}: {error}")
+                report.say(f"{printable_name(path)}: {error}")
                 if as_json:
                     typer.echo(error_to_json(path, str(error)))
                 continue

@@ -258,10 +258,22 @@ def one_line_errors(source: object) -> Iterator[None]:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """To 8-bit RGB. 16-bit and 32-bit grey is scaled; Pillow's own conversion would clip it to white."""
+    """To 8-bit RGB. 16-bit grey and fractions are scaled; Pillow's own conversion would clip them to white.
+
+    Raises:
+        DataError: the format does not say what the numbers mean: 32-bit numbers that do not fit into 16 bits, or values
+            that are no numbers.
+    """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image)
-        top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0.0)), 1.0)
+        lowest, highest = values.min(initial=0), values.max(initial=0)
+        if not np.isfinite(lowest) or not np.isfinite(highest):
+            raise DataError("has pixels that are not finite numbers")
+        if image.mode != "F" and not 0 <= lowest <= highest <= 65535:
+            raise DataError(
+                f"has pixels from {lowest} to {highest}, and nothing says how bright they are; expected 0 to 65535"
+            )
+        top = 65535.0 if image.mode != "F" else max(float(highest), 1.0)
         grey = np.empty(values.shape, dtype=np.uint8)
         # Some rows at a time: the intermediate numbers take eight times the memory of the image.
         step = max(1, BLOCK // max(1, image.width))

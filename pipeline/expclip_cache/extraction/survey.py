@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from expclip_cache.base import CacheError
+from expclip_cache.base import CacheError, LaterFormatError
 from expclip_cache.cache import INDEX, FeatureCache, Folder, ShardEntry, Store, shard_name
 
 
@@ -39,11 +39,16 @@ def survey(store: Store, part: range, retry_skipped: bool = False) -> Survey:
     Args:
         part: numbers of shards.
         retry_skipped: whether a cache with skipped rows counts as incomplete.
+
+    Raises:
+        LaterFormatError: a later version has written here.
     """
     index, damage = None, []
     if store.size(INDEX) is not None:
         try:
             index = FeatureCache(store)
+        except LaterFormatError:
+            raise
         except CacheError as error:
             damage.append(f"{error} Checking every shard instead.")
     if index and index.has_every_shard() and not (retry_skipped and index.skipped):
@@ -74,6 +79,8 @@ def proved_shards(store: Store, numbers: Iterable[int]) -> tuple[dict[int, Shard
     present = [number for number in numbers if shard_name(number) in there]
     found, damage = {}, []
     for number, entry in zip(present, store.each(proved, present), strict=True):
+        if isinstance(entry, LaterFormatError):
+            raise entry
         if isinstance(entry, CacheError):
             damage.append(f"{entry} Encoding it again.")
         elif entry.number == number:
@@ -89,6 +96,8 @@ def _any_shard(store: Store) -> ShardEntry | None:
     for name in sorted(name for name in store.sizes() if name.startswith("shard-")):
         try:
             return store.proved(name)
+        except LaterFormatError:
+            raise
         except CacheError:
             continue
     return None

@@ -1,13 +1,18 @@
 """Predictions as text for the terminal and as JSON for programs."""
 
 import json
+import sys
 from pathlib import Path
+from typing import TextIO
 
-from expclip_cache.base import printable
+from expclip_cache.base import printable_name
 from expclip_cache.prediction.result import Prediction, Ranked
 
 BAR_WIDTH = 24
 """Length of a bar of 100 percent, in characters."""
+
+BLOCKS = " ▏▎▍▌▋▊▉█"
+"""Eighths of a character, from none to all."""
 
 
 def prediction_to_bars(prediction: Prediction, compare: bool, top: int) -> str:
@@ -18,7 +23,7 @@ def prediction_to_bars(prediction: Prediction, compare: bool, top: int) -> str:
         compare: show plain CLIP beside Exp-CLIP.
         top: number of classes shown.
     """
-    lines = [f"{printable(prediction.path)}{_note(prediction)}"]
+    lines = [f"{printable_name(prediction.path)}{_note(prediction)}"]
     shown = prediction.expclip[:top]
     longest = max(len(name) for name, _ in shown)
     clip = dict(prediction.clip)
@@ -32,7 +37,7 @@ def prediction_to_bars(prediction: Prediction, compare: bool, top: int) -> str:
 
 def prediction_to_line(prediction: Prediction, compare: bool, top: int) -> str:
     """One line; the arguments are those of `prediction_to_bars`."""
-    text = f"{printable(prediction.path)}  {_words(prediction.expclip[:top])}"
+    text = f"{printable_name(prediction.path)}  {_words(prediction.expclip[:top])}"
     return f"{text}  (CLIP: {_words(prediction.clip[:top])})" if compare else text
 
 
@@ -73,4 +78,15 @@ def _words(ranked: Ranked) -> str:
 
 def _bar(percent: float) -> str:
     eighths = round(percent / 100 * BAR_WIDTH * 8)
-    return ("█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8] if eighths % 8 else "")).ljust(BAR_WIDTH)
+    if not _has_blocks(sys.stdout):
+        return ("#" * round(eighths / 8)).ljust(BAR_WIDTH)
+    return (BLOCKS[8] * (eighths // 8) + (BLOCKS[eighths % 8] if eighths % 8 else "")).ljust(BAR_WIDTH)
+
+
+def _has_blocks(terminal: TextIO) -> bool:
+    """Whether a terminal's encoding has the characters of the bars; Latin-1 and ASCII have not."""
+    try:
+        BLOCKS.encode(terminal.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -15,7 +15,7 @@ from expclip_cache.base import DataError, EncoderError
 from expclip_cache.cache import Identity
 from expclip_cache.datasets import ShortClip, is_video
 from expclip_cache.encoders import ClipSettings, read_image, to_square
-from expclip_cache.faces import FaceFinder, can_find_faces, fill_gaps
+from expclip_cache.faces import FaceFinder, fill_gaps
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prediction.class_prompts import prompts_from
 from expclip_cache.prediction.clips import read_clip
@@ -38,7 +38,7 @@ class Predictor:
         clip: ClipSettings | None = None,
         head: str | Path | None = None,
         prompts: str | Sequence[str] | None = None,
-        crop: bool | None = None,
+        crop: bool = True,
         device: str = "auto",
         frames: int = 16,
         short_clip: ShortClip = "edge",
@@ -50,7 +50,7 @@ class Predictor:
             head: its file; by default the packaged head for the demo encoder; any other encoder needs one of its own.
             prompts: your own words or a prompt file, see `prompts_from`; by default the seven classes and the
                 reference's ensemble.
-            crop: crop to the largest face first; by default if the detector is installed.
+            crop: crop to the largest face first; needs the detector of the extra `face`.
             device: `auto`, `cpu`, `cuda` or `cuda:1`.
             frames: number of frames sampled from a clip; their mean feature is classified, as in the reference.
             short_clip: rule for clips with no more frames than that, see `expclip_cache.datasets.sample_indices`.
@@ -64,7 +64,6 @@ class Predictor:
         clip = clip or ClipSettings()
         self.head = Path(head) if head is not None else _default_head(clip)
         weights = read_head(self.head)
-        crop = can_find_faces() if crop is None else crop
         self._finder = FaceFinder() if crop else None
         self._frames = frames
         self._short_clip: ShortClip = short_clip

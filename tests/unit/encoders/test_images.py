@@ -239,7 +239,7 @@ def test_a_small_file_needs_little_memory(tmp_path, shape, dtype, most):
 def test_grey_of_more_than_8_bits_is_scaled_as_by_the_formula(tmp_path, mode, monkeypatch):
     monkeypatch.setattr(images, "BLOCK", 100)
     random = np.random.default_rng(0)
-    values = random.integers(-5 if mode == "I" else 0, 65536 if mode == "I;16" else 70_000, (40, 30))
+    values = random.integers(0, 70_000 if mode == "F" else 65536, (40, 30))
     values = values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
     Image.fromarray(values).save(tmp_path / "a.tiff")
     top = 65535.0 if mode != "F" else float(values.max())
@@ -309,3 +309,20 @@ def test_long_metadata_are_no_reason_to_refuse_a_png(tmp_path, kind):
         picture.save(tmp_path / "a.png", icc_profile=long)
     assert np.array_equal(read_image(tmp_path / "a.png"), picture)
     assert read_pixels(tmp_path / "a.png", REFERENCE).shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[1.0, np.nan]], dtype=np.float32), "pixels that are not finite numbers"),
+        (np.array([[1.0, np.inf]], dtype=np.float32), "pixels that are not finite numbers"),
+        (np.array([[-np.inf, 0.5]], dtype=np.float32), "pixels that are not finite numbers"),
+        (np.array([[7, 65536]], dtype=np.int32), "pixels from 0 to 65536, and nothing says how bright"),
+        (np.array([[-1, 200]], dtype=np.int32), "pixels from -1 to 200, and nothing says how bright"),
+    ],
+)
+def test_numbers_that_are_no_brightness_are_refused(tmp_path, values, message):
+    Image.fromarray(values.repeat(4, axis=0)).save(tmp_path / "a.tif")
+    for read in (partial(read_pixels, how=REFERENCE), read_image):
+        with pytest.raises(DataError, match=message):
+            read(tmp_path / "a.tif")

@@ -1,6 +1,10 @@
 """`expclip-cache predict` and `Predictor`, with the demo encoder and a random head."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -293,3 +297,47 @@ def test_a_head_of_another_clip_is_refused(wrong):
 
 def test_a_head_that_names_no_clip_is_mentioned(run, faces):
     assert "names no CLIP, so only its width can be compared" in run(faces / "0.png").stderr.replace("\n", " ")
+
+
+def test_without_a_detector_predict_asks_for_a_choice(faces, head, monkeypatch):
+    """The answer must not depend on what is installed."""
+    monkeypatch.setattr("expclip_cache.faces.detector.find_spec", lambda _: None)
+    given = ["predict", str(faces / "0.png"), "--head", str(head), "--device", "cpu"]
+    refused = CliRunner().invoke(app, given)
+    assert refused.exit_code == 1
+    assert "no face detector is installed" in refused.output
+    assert "--no-crop" in refused.output
+    assert CliRunner().invoke(app, [*given, "--no-crop"]).exit_code == 0
+    with pytest.raises(EncoderError, match="no face detector is installed"):
+        Predictor(head=head)
+
+
+def test_names_with_line_ends_stay_on_one_line(run, tmp_path, faces):
+    shutil.copy(faces / "0.png", tmp_path / "two\nlines.png")
+    (tmp_path / "bro\tken.png").write_bytes(b"")
+    done = run(tmp_path)
+    assert "two\\nlines.png" in done.stdout.splitlines()[0]
+    assert any("bro\\tken.png: UnidentifiedImageError" in line for line in done.stderr.splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_every_terminal_gets_an_answer(tmp_path, faces, head, encoding):
+    """With a name that is no UTF-8, and one with letters that no old terminal has."""
+    for name in (b"caf\xe9.png", "笑.png".encode()):
+        shutil.copy(faces / "0.png", os.fsencode(tmp_path) + b"/" + name)
+    done = subprocess.run(
+        [sys.executable, "-m", "expclip_cache.commands.app", "predict", tmp_path, "--no-crop", "--head", head],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[3] / "pipeline")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    # Where a terminal claims ASCII, click takes UTF-8 for names.
+    text = done.stdout.decode("utf-8" if encoding == "ascii" else encoding)
+    assert text.count(" %") == 14
+    assert ("█" in text) == (encoding == "utf-8")
+    assert ("#" in text) == (encoding != "utf-8")
+    assert "caf\\udce9.png" in text
+    assert ("笑.png" in text) == (encoding != "latin-1")
