@@ -7,7 +7,7 @@ change and the version does not.
 """
 
 PIXELS = 1
-"""Of `encoders.images`: decoding an image file and resizing it for the encoder."""
+"""Of `encoders.images` and `encoders.videos`: decoding an image or a video, cropping it and resizing it."""
 
 POOLING = 1
 """Of `extraction.encoding`: from the features of a clip's frames to the features of the clip."""
