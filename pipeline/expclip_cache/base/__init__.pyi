@@ -9,6 +9,7 @@ from .classes import canonical_name as canonical_name
 from .classes import canonical_order as canonical_order
 from .console import handle_errors as handle_errors
 from .csv_text import csv_text as csv_text
+from .errors import CacheAccessError as CacheAccessError
 from .errors import CacheError as CacheError
 from .errors import DataError as DataError
 from .errors import EncoderError as EncoderError
@@ -17,6 +18,7 @@ from .errors import FileAccessError as FileAccessError
 from .errors import LaterFormatError as LaterFormatError
 from .errors import LostWorkerError as LostWorkerError
 from .errors import SettingsError as SettingsError
+from .errors import UntouchableCacheError as UntouchableCacheError
 from .other_files import remove_other_files as remove_other_files
 from .printable import printable as printable
 from .printable import printable_name as printable_name

@@ -32,8 +32,16 @@ class CacheError(ExpclipError):
     """A feature cache is incomplete, damaged, locked or made with other settings."""
 
 
-class LaterFormatError(CacheError):
-    """A feature cache was written by a later version, which this one must leave as it is."""
+class UntouchableCacheError(CacheError):
+    """A part of a feature cache may be sound although it is of no use here, so it is neither replaced nor deleted."""
+
+
+class LaterFormatError(UntouchableCacheError):
+    """It was written by a later version."""
+
+
+class CacheAccessError(UntouchableCacheError):
+    """It cannot be read at the moment, for a reason that is not in its bytes."""
 
 
 class EncoderError(ExpclipError):

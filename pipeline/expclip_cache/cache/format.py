@@ -5,6 +5,7 @@ one manifest from k * shard_rows on, without gaps: a row whose input could not b
 in `error`, so positions never shift. See docs/cache-format.md.
 """
 
+import errno
 import hashlib
 import json
 import re
@@ -14,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from expclip_cache.base import CacheError, SettingsError
+from expclip_cache.base import CacheAccessError, CacheError, SettingsError
 
 FORMAT = "expclip-cache shard"
 VERSION = 1
+
+NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EISDIR}
+"""Error numbers of what is no file. All others are the machine's, and say nothing about a file's bytes."""
 INDEX = "index.json"
 MANIFEST = "manifest.jsonl"
 """The copy of the manifest beside the shards; a cache of texts has none."""
@@ -147,3 +151,11 @@ def _fixed_width(values: tuple[bytes, ...]) -> np.ndarray:
             raise CacheError(f"{value!r} contains a NUL byte, which a fixed-width string cannot hold.")
     width = max((len(value) for value in values), default=0)
     return np.array(values, dtype=f"S{max(width, 1)}")
+
+
+def unreadable_now(path: object, error: OSError) -> CacheAccessError:
+    """The error for a file that cannot be read for a reason which says nothing about its bytes."""
+    return CacheAccessError(
+        f"{path}: cannot be read now ({error.strerror}), which says nothing about its content. Nothing was changed. "
+        "Make it readable, or delete it, then run the same command again."
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 
 from expclip_cache.base import CacheError
-from expclip_cache.cache.format import Identity, Json, inconsistent_row, shard_name
+from expclip_cache.cache.format import NO_FILE, Identity, Json, inconsistent_row, shard_name, unreadable_now
 from expclip_cache.cache.header import (
     LARGEST,
     SEALED_FROM,
@@ -132,7 +132,9 @@ def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = 
             are read into it while they are hashed, it becomes the shard's features, and nothing is mapped.
 
     Raises:
-        CacheError: the file is missing, cannot be read, is damaged or is not a shard.
+        CacheAccessError: the file cannot be read at the moment.
+        LaterFormatError: a later version has written it.
+        CacheError: it is missing, is damaged or is not a shard.
     """
     try:
         # Without O_NONBLOCK a FIFO in place of a shard would block for ever.
@@ -142,7 +144,9 @@ def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = 
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise CacheError(f"{path}: cannot be read as a shard ({error.strerror}).") from None
+        if error.errno in NO_FILE:
+            raise CacheError(f"{path}: cannot be read as a shard ({error.strerror}).") from None
+        raise unreadable_now(path, error) from None
 
 
 def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | None) -> Shard:

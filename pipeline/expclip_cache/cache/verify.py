@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from expclip_cache.base import CacheError, DataError, LaterFormatError, Reporter, SettingsError
+from expclip_cache.base import CacheError, DataError, Reporter, SettingsError, UntouchableCacheError
 from expclip_cache.cache.agreement import Known, contradiction
 from expclip_cache.cache.format import INDEX, MANIFEST, Identity, shard_name
 from expclip_cache.cache.index import read_index
@@ -176,7 +176,7 @@ def _index(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
         index = read_index(store)
     except CacheError as error:
         problem = str(error).removeprefix(f"{store.path(INDEX)}: ")
-        return Finding(INDEX, problem=problem, removable=not isinstance(error, LaterFormatError))
+        return Finding(INDEX, problem=problem, removable=not isinstance(error, UntouchableCacheError))
     known.index, known.identity = index, Identity(index["settings"], index["encoder"])
     finding, manifest = Finding(INDEX, index["rows"], sizes[INDEX]), known.manifest_of(known.identity)
     if manifest and (index["rows"], index["classes"]) != (len(manifest.rows), list(manifest.classes)):
@@ -203,7 +203,7 @@ def _shard(store: Store, number: int, known: Known, sizes: Mapping[str, int]) ->
             problem, rows, identity = contradiction(shard, number, known), shard.rows, shard.identity
     except CacheError as error:
         problem = str(error).removeprefix(f"{store.path(name)}: ")
-        return Finding(name, 0, size, problem, removable=not isinstance(error, LaterFormatError)), range(0)
+        return Finding(name, 0, size, problem, removable=not isinstance(error, UntouchableCacheError)), range(0)
     if problem:
         # Without an index it is unknown which of two contradicting shards is the wrong one.
         return Finding(name, len(rows), size, problem, removable=known.index is not None), range(0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from expclip_cache.base import CacheError, LaterFormatError, Reporter, SilentReporter
+from expclip_cache.base import CacheError, Reporter, SilentReporter, UntouchableCacheError
 from expclip_cache.cache import (
     INDEX,
     CacheSettings,
@@ -115,7 +115,7 @@ def _reusable(
     try:
         there = FeatureCache(store)
         known = {text: row for row, text in enumerate(there.paths())}
-    except LaterFormatError:
+    except UntouchableCacheError:
         raise
     except CacheError as error:
         report.say(f"{error} Encoding every prompt again.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from expclip_cache.base import CacheError, LaterFormatError
+from expclip_cache.base import CacheError, UntouchableCacheError
 from expclip_cache.cache import INDEX, FeatureCache, Folder, ShardEntry, Store, shard_name
 
 
@@ -41,13 +41,13 @@ def survey(store: Store, part: range, retry_skipped: bool = False) -> Survey:
         retry_skipped: whether a cache with skipped rows counts as incomplete.
 
     Raises:
-        LaterFormatError: a later version has written here.
+        UntouchableCacheError: a later version has written here, or a file cannot be read at the moment.
     """
     index, damage = None, []
     if store.size(INDEX) is not None:
         try:
             index = FeatureCache(store)
-        except LaterFormatError:
+        except UntouchableCacheError:
             raise
         except CacheError as error:
             damage.append(f"{error} Checking every shard instead.")
@@ -79,7 +79,7 @@ def proved_shards(store: Store, numbers: Iterable[int]) -> tuple[dict[int, Shard
     present = [number for number in numbers if shard_name(number) in there]
     found, damage = {}, []
     for number, entry in zip(present, store.each(proved, present), strict=True):
-        if isinstance(entry, LaterFormatError):
+        if isinstance(entry, UntouchableCacheError):
             raise entry
         if isinstance(entry, CacheError):
             damage.append(f"{entry} Encoding it again.")
@@ -96,7 +96,7 @@ def _any_shard(store: Store) -> ShardEntry | None:
     for name in sorted(name for name in store.sizes() if name.startswith("shard-")):
         try:
             return store.proved(name)
-        except LaterFormatError:
+        except UntouchableCacheError:
             raise
         except CacheError:
             continue

@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from typing_extensions import override
 
-from expclip_cache.base import CacheError, remove_temporaries
-from expclip_cache.cache.format import Json
+from expclip_cache.base import CacheError, UntouchableCacheError, remove_temporaries
+from expclip_cache.cache.format import NO_FILE, Json, unreadable_now
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
 from expclip_cache.cache.stores.store import Store
@@ -74,7 +74,9 @@ class Folder(Store):
         except FileNotFoundError:
             raise CacheError(f"{path}: is missing.") from None
         except OSError as error:
-            raise CacheError(f"{path}: cannot be read ({error.strerror}).") from None
+            if error.errno in NO_FILE:
+                raise CacheError(f"{path}: cannot be read ({error.strerror}).") from None
+            raise unreadable_now(path, error) from None
 
     @override
     def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
@@ -83,6 +85,8 @@ class Folder(Store):
             raise CacheError(f"{path}: the shard is missing. {REPAIR}")
         try:
             return open_shard(path, known, into)
+        except UntouchableCacheError:
+            raise
         except CacheError as error:
             raise CacheError(f"{error} {REPAIR}") from None
 

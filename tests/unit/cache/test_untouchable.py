@@ -1,13 +1,15 @@
-"""A cache that a later version has written is refused by every command, and left as it is."""
+"""What a later version has written, or cannot be read just now, is refused by every command and left as it is."""
 
+import errno
 import json
+import os
 import re
 import shutil
 
 import pytest
 from typer.testing import CliRunner
 
-from expclip_cache.base.errors import CacheError, LaterFormatError
+from expclip_cache.base.errors import CacheAccessError, CacheError, LaterFormatError
 from expclip_cache.cache.format import INDEX, VERSION, shard_name
 from expclip_cache.cache.index import index_bytes
 from expclip_cache.cache.reader import FeatureCache
@@ -103,3 +105,29 @@ def test_a_cache_of_this_version_beside_it_is_not_touched(cache, images, tmp_pat
     shutil.copytree(out, other)
     (out / INDEX).write_bytes(index_of_a_later_version((out / INDEX).read_bytes()))
     assert extract(images, other, model, manifest=build_manifest(images), run=RUN) is not None
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ENOMEM, errno.EMFILE])
+@pytest.mark.parametrize("name", [shard_name(0), INDEX])
+def test_what_cannot_be_read_is_not_broken(cache, images, monkeypatch, number, name):
+    out, model = cache
+    if name != INDEX:
+        (out / INDEX).unlink()
+    before = files_in(out)
+    really_open = os.open
+
+    def refused(path, *given, **named):
+        if str(path).endswith(name):
+            raise OSError(number, os.strerror(number), str(path))
+        return really_open(path, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refused)
+        with pytest.raises(CacheAccessError, match=rf"{name}: cannot be read now \({os.strerror(number)}\)"):
+            extract(images, out, model, run=RUN)
+        verified = CliRunner().invoke(app, ["verify", str(out), "--repair"])
+    assert verified.exit_code == 1
+    assert "cannot be read now" in " ".join(verified.output.split())
+    assert files_in(out) == before
+    assert extract(images, out, model, run=RUN) is not None
+    assert files_in(out)[shard_name(0)] == before[shard_name(0)]
