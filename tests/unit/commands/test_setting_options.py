@@ -97,7 +97,7 @@ def test_what_is_not_an_option_is_a_key():
 def test_the_help_shows_the_defaults(command, shown):
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0
-    text = " ".join(result.output.split())
+    text = " ".join(result.output.partition("Options:")[2].split())
     for flag, default in shown.items():
         about_option = re.search(rf"{flag}\b.*?\[default: ([^\];]*)", text)
         assert about_option, flag
