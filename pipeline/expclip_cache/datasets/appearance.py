@@ -1,4 +1,4 @@
-"""Images that a viewer shows otherwise than they are stored: on their side, mirrored, or with transparent parts."""
+"""Images that look different in a viewer: they are stored on their side, mirrored, or with transparent parts."""
 
 import io
 import warnings
@@ -33,7 +33,7 @@ def orientation_of(image: "Image.Image") -> int:
     return value if value in range(1, 9) else 1
 
 
-def is_shown_otherwise(start: bytes) -> bool:
+def looks_different_in_a_viewer(start: bytes) -> bool:
     """Whether the image that begins with these bytes looks different in a viewer."""
     return _is_turned(start) or _has_transparency(start)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import xxhash
 
 from expclip_cache.base import DataError, FileAccessError
-from expclip_cache.datasets.appearance import Appearance, is_shown_otherwise
+from expclip_cache.datasets.appearance import Appearance, looks_different_in_a_viewer
 from expclip_cache.datasets.listing import ListedRow, Listing, examples
 from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
 
@@ -30,12 +30,12 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
         DataError: the listing is empty or inconsistent.
         FileAccessError: the disk or the network fails, or too many files are open.
     """
-    shown_otherwise = set[str]()
+    affected = set[str]()
 
     def hash_row(row: ListedRow) -> ManifestRow:
         def look(name: str, start: bytes) -> None:
-            if is_shown_otherwise(start):
-                shown_otherwise.add(name)
+            if looks_different_in_a_viewer(start):
+                affected.add(name)
 
         size, digest = _size_and_hash(root, dict.fromkeys(row.files), look)
         return ManifestRow(row.path, row.label, row.files, size, digest, row.boxes)
@@ -45,8 +45,8 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
         for row in pool.map(hash_row, listing.rows):
             rows.append(row)
             advance(1)
-    notes = (*listing.notes, *_notes_on_appearance(shown_otherwise, listing.appearance))
-    appearance = "viewed" if shown_otherwise and listing.appearance == "viewed" else None
+    notes = (*listing.notes, *_notes_on_appearance(affected, listing.appearance))
+    appearance = "viewed" if affected and listing.appearance == "viewed" else None
     manifest = Manifest(name, listing.classes, tuple(rows), notes, listing.short_clip, appearance)
     if problem := inconsistency(manifest):
         raise DataError(f"{root}: {problem}.")

@@ -43,7 +43,7 @@ class Listing:
         classes: (c,) names in canonical order, indexed by the labels; empty for unlabelled datasets.
         notes: for the user: what was ignored and why, and what differs from the published counts or lists.
         short_clip: how frames of a short video are sampled, which is known once it is decoded; None without videos.
-        appearance: of images that a viewer shows otherwise than they are stored.
+        appearance: how images are taken that look different in a viewer.
     """
 
     rows: tuple[ListedRow, ...]

@@ -59,7 +59,7 @@ class Manifest:
     Attributes:
         notes: for the user; not part of the content.
         short_clip: how the frames of short videos are sampled; None without videos.
-        appearance: `viewed` if there are images that a viewer shows otherwise, and they are taken so.
+        appearance: `viewed` if some images look different in a viewer, and are taken as it shows them.
     """
 
     name: str

@@ -22,7 +22,7 @@ CONTAINERS = {
     "Windows Media": rb"0&\xb2u\x8ef\xcf\x11",
     "Flash": rb"FLV\x01",
 }
-"""How the files begin that are decoded. FFmpeg knows others, some of which are lists of files to open."""
+"""How the files that are decoded begin. FFmpeg knows others, some of which are lists of files to open."""
 
 MAX_FRAMES = 100_000
 """Longest video that is decoded, in frames: an hour."""
