@@ -19,28 +19,18 @@ from expclip_cache.datasets.sampling import sample_indices
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.images import to_square
 from expclip_cache.faces.detector import FaceFinder, can_find_faces
-from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.paths import crop_file, image_features, score_file
-from native_trees import write_shipped
+from native_trees import ELEVEN, write_shipped
 from other_sets import ITEMS, write_other_sets
-from stages import crops, heads, images, manifest, prompts, report, scores, targets
+from paper_study import run_stages, suit_tiny_encoders, words
+from stages import crops, images, targets
 from videos import read_with_opencv, write_video
 
 ROOT = Path(__file__).parents[2]
 PHOTO = Path(__file__).parents[1] / "data/astronaut.jpg"
 WORDS = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
-PARAMS = {
-    "weights: openai": "weights: pretrained",
-    "precision: fp16": "precision: fp32",
-    "precision: reference": "precision: fp32",
-    "batch_size: 512": "batch_size: 4",
-    "workers: 8": "workers: 0",
-    "device: auto": "device: cpu",
-    "kind: ridge ": "kind: ridge\n    choose: fixed ",
-}
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not can_find_faces(), reason="needs dlib (the extra `face`)"),
@@ -88,15 +78,9 @@ def finished_run(tmp_path_factory):
     write_archives(data)
     shutil.copytree(ROOT / "configs", folder / "configs")
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
-    texts = " ".join(
-        prompt.text
-        for prompt in prompt_table(
-            "reference", (1, 2, 3, 4, 5), ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
-        )
-    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(tiny_encoders, "WORDS", list(dict.fromkeys(texts.replace(".", " .").replace("'", " ' ").split())))
+        patch.setattr(tiny_encoders, "WORDS", words(ELEVEN))
         config = {
             **tiny_encoders.CLIP_MODEL,
             "text_cfg": {**tiny_encoders.CLIP_MODEL["text_cfg"], "context_length": 16},
@@ -106,16 +90,8 @@ def finished_run(tmp_path_factory):
         given = ["init", "--preset", "paper", "--backbones", "b32", "--data", str(data)]
         init = CliRunner().invoke(app, given)
         assert init.exit_code == 0, init.output
-        text = Path("params.yaml").read_text()
-        for old, new in PARAMS.items():
-            assert old in text
-            text = text.replace(old, new)
-        Path("params.yaml").write_text(text)
-        for name in load_settings().datasets:
-            manifest.main(name, SilentReporter())
-        for stage in (crops, images, targets, prompts, heads, scores):
-            stage.main(SilentReporter())
-        report.main()
+        suit_tiny_encoders(batch_size=4)
+        run_stages()
         yield folder, data, init.output
 
 

@@ -25,7 +25,8 @@ from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.paths import head_folder, image_features, score_file, target_draws
 from native_trees import EIGHT, ELEVEN, SEVEN, write_dataset, write_shipped
-from stages import crops, heads, images, manifest, prompts, report, scores, targets
+from paper_study import run_stages, suit_tiny_encoders, words
+from stages import crops, heads, images, manifest, prompts, scores, targets
 
 ROOT = Path(__file__).parents[2]
 ROOTS = {
@@ -39,16 +40,6 @@ SHIPPED = ("raf-db", "affectnet", "ferplus-csv", "dfew", "mafw", "afew")
 """Read as their makers ship them; the others as folders by class, FERV39k by the list of the reference."""
 
 CLASSES = {"affectnet-8": EIGHT, "ferplus": EIGHT, "ferplus-csv": EIGHT, "mafw": ELEVEN}
-SETTINGS = {
-    "weights: openai": "weights: pretrained",
-    "precision: fp16": "precision: fp32",
-    "precision: reference": "precision: fp32",
-    "batch_size: 512": "batch_size: 16",
-    "workers: 8": "workers: 0",
-    "device: auto": "device: cpu",
-    # Random encoders give lambda nothing to be chosen by.
-    "kind: ridge ": "kind: ridge\n    choose: fixed ",
-}
 TEACHER = "blip2-flan-t5-xxl"
 BACKBONES = {"clip-b32": 24, "clip-b16": 32}
 """Backbones of the run -> the width of the tiny CLIP that stands for each."""
@@ -72,7 +63,7 @@ def finished_run(tmp_path_factory):
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(tiny_encoders, "WORDS", words())
+        patch.setattr(tiny_encoders, "WORDS", words(ELEVEN))
         for number, model in enumerate(("ViT-B-32-quickgelu", "ViT-B-16-quickgelu")):
             config = {**tiny_encoders.CLIP_MODEL, "embed_dim": 24 + 8 * number}
             config["text_cfg"] = {**config["text_cfg"], "context_length": 16}
@@ -92,12 +83,6 @@ def copied_run(finished_run, tmp_path, monkeypatch):
     return tmp_path / "repository", folder.parent / "data", truths
 
 
-def words() -> list[str]:
-    """Every word of every prompt, for the vocabulary of the tiny tokenizer."""
-    texts = " ".join(prompt.text for prompt in prompt_table("reference", (1, 2, 3, 4, 5), ELEVEN))
-    return list(dict.fromkeys(texts.replace(".", " .").replace("'", " ' ").split()))
-
-
 def run_init(backbones: str, data: Path, roots: dict[str, str]) -> None:
     """Run `init`, then set sizes and precisions that suit tiny encoders on a CPU."""
     given = [part for name, folder in roots.items() for part in ("--root", f"{name}={data / folder}")]
@@ -105,19 +90,7 @@ def run_init(backbones: str, data: Path, roots: dict[str, str]) -> None:
     assert run.exit_code == 0, run.output
     assert "no folder on this machine" not in run.output
     assert "read as shipped: EmoLabel/list_patition_label.txt" in run.output or "raf-db" not in roots
-    text = Path("params.yaml").read_text()
-    for old, new in SETTINGS.items():
-        assert old in text
-        text = text.replace(old, new)
-    Path("params.yaml").write_text(text)
-
-
-def run_stages() -> None:
-    for name in load_settings().datasets:
-        manifest.main(name, SilentReporter())
-    for stage in (crops, images, targets, prompts, heads, scores):
-        stage.main(SilentReporter())
-    report.main()
+    suit_tiny_encoders(batch_size=16)
 
 
 def sampled_files(path: Path) -> list[Path]:

@@ -38,6 +38,7 @@ from .section import build as build
 from .section import validated as validated
 from .shared_file import belongs_to_another as belongs_to_another
 from .shared_file import open_shared as open_shared
+from .shared_file import sole_process as sole_process
 from .source_code import source_sha256 as source_sha256
 from .stage_times import StageTime as StageTime
 from .stage_times import read_stage_times as read_stage_times

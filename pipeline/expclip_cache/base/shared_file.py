@@ -1,8 +1,11 @@
 """Files that several processes write in place, in folders that other people may write to as well."""
 
 import errno
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -36,3 +39,18 @@ def open_shared(path: Path, flags: int, mode: int = 0o666) -> int:
 def belongs_to_another(path: Path, descriptor: int) -> bool:
     """Whether an open file belongs neither to this user nor to whoever owns its folder."""
     return os.fstat(descriptor).st_uid not in (os.geteuid(), path.parent.stat().st_uid)
+
+
+@contextmanager
+def sole_process(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block with this file.
+
+    The lock is the kernel's and ends with the process.
+
+    Raises:
+        OSError: the file cannot be opened, see `open_shared`.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(open_shared(lock, os.O_WRONLY | os.O_CREAT), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -153,8 +153,10 @@ def _fixed_width(values: tuple[bytes, ...]) -> np.ndarray:
     return np.array(values, dtype=f"S{max(width, 1)}")
 
 
-def unreadable_now(path: object, error: OSError) -> CacheAccessError:
-    """The error for a file that cannot be read for a reason which says nothing about its bytes."""
+def unreadable(path: object, error: OSError) -> CacheError:
+    """The error for a file that cannot be read: a `CacheAccessError` unless there is no such file at all."""
+    if error.errno in NO_FILE:
+        return CacheError(f"{path}: cannot be read ({error.strerror}).")
     return CacheAccessError(
         f"{path}: cannot be read now ({error.strerror}), which says nothing about its content. Nothing was changed. "
         "Make it readable, or delete it, then run the same command again."

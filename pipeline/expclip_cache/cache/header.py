@@ -119,7 +119,26 @@ def sealed_digest(line: bytes) -> str | None:
     return digest if line == first_line(digest) else None
 
 
-def later_version(raw: bytes) -> int | None:
+def required_digest(path: object, raw: bytes) -> str:
+    """The checksum in the first line of a shard.
+
+    Args:
+        path: for errors.
+        raw: the beginning of the file.
+
+    Raises:
+        LaterFormatError: a later version has written the file.
+        CacheError: it is not a shard, or its first line is damaged.
+    """
+    digest = sealed_digest(raw[:SEALED_FROM])
+    if digest is not None:
+        return digest
+    if (version := _later_version(raw)) is not None:
+        raise later_format(path, version)
+    raise CacheError(f"{path}: is not a shard of a feature cache, or its first line is damaged.")
+
+
+def _later_version(raw: bytes) -> int | None:
     """The version of the format, if a later version of this package has written the file; None if not.
 
     The first line and the header both name it, so a bit that flipped in one of them is damage and no later version.

@@ -11,17 +11,15 @@ import numpy as np
 import xxhash
 
 from expclip_cache.base import CacheError
-from expclip_cache.cache.format import NO_FILE, Identity, Json, inconsistent_row, shard_name, unreadable_now
+from expclip_cache.cache.format import Identity, Json, inconsistent_row, shard_name, unreadable
 from expclip_cache.cache.header import (
     LARGEST,
     SEALED_FROM,
     SMALLEST,
     Column,
     Header,
-    later_format,
-    later_version,
     parse_header,
-    sealed_digest,
+    required_digest,
 )
 
 BUFFER = 1 << 18
@@ -144,9 +142,7 @@ def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = 
         finally:
             os.close(descriptor)
     except OSError as error:
-        if error.errno in NO_FILE:
-            raise CacheError(f"{path}: cannot be read as a shard ({error.strerror}).") from None
-        raise unreadable_now(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | None) -> Shard:
@@ -157,11 +153,7 @@ def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | No
     head = os.pread(descriptor, SMALLEST, 0)
     if b"\n" not in head[SEALED_FROM:]:
         head = os.pread(descriptor, LARGEST, 0)
-    digest = sealed_digest(head[:SEALED_FROM])
-    if digest is None:
-        if (version := later_version(head)) is not None:
-            raise later_format(path, version)
-        raise CacheError(f"{path}: is not a shard of a feature cache, or its first line is damaged.")
+    digest = required_digest(path, head)
     # Parsed before it is verified, to learn the offset of the features; relied on only afterwards.
     parsed = _parse(head, status.st_size)
     place = None if into is None else _place_of_features(parsed, into)

@@ -10,10 +10,8 @@ from expclip_cache.cache.header import (
     LARGEST,
     SEALED_FROM,
     Header,
-    later_format,
-    later_version,
     parse_header,
-    sealed_digest,
+    required_digest,
 )
 from expclip_cache.cache.shard import ShardEntry, entry_of
 
@@ -61,11 +59,7 @@ def skim(where: str, read: Read, total: int) -> Skimmed:
     raw = read(0, min(total, FIRST_READ))
     if b"\n" not in raw[SEALED_FROM:]:
         raw = read(0, min(total, LARGEST))
-    digest = sealed_digest(raw[:SEALED_FROM])
-    if digest is None:
-        if (version := later_version(raw)) is not None:
-            raise later_format(where, version)
-        raise CacheError(f"{where}: is not a shard of a feature cache, or its first line is damaged.")
+    digest = required_digest(where, raw)
     try:
         return Skimmed(parse_header(raw, total), digest, read)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:

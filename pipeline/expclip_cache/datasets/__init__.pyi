@@ -2,7 +2,6 @@ from .appearance import Appearance as Appearance
 from .appearance import orientation_of as orientation_of
 from .boxes import NO_FACE as NO_FACE
 from .boxes import Box as Box
-from .boxes import box_of as box_of
 from .build import build_manifest as build_manifest
 from .definition import Definition as Definition
 from .definition import builtin_definitions as builtin_definitions

@@ -15,10 +15,12 @@ Appearance = Literal["viewed", "stored"]
 is what the reference takes; whatever is hidden under transparent parts shows."""
 
 _TAG = 0x0112
-_SIGNS = (b"Exif\0\0", b"eXIf", b"EXIF", b"tiff:Orientation", b"irot", b"imir")
-"""What a JPEG, PNG, WebP or AVIF holds if its metadata may say how to turn it; others are turned by their decoders."""
+_ORIENTATION = (b"Exif\0\0", b"eXIf", b"tiff:Orientation")
+"""What the metadata of a JPEG or PNG hold if they may say how to turn the image."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_TAIL = 1 << 16
+"""Bytes at the end of a PNG that are searched for metadata too."""
 
 
 def orientation_of(image: "Image.Image") -> int:
@@ -39,7 +41,7 @@ def looks_different_in_a_viewer(start: bytes) -> bool:
 
 
 def _is_turned(start: bytes) -> bool:
-    if not any(sign in start for sign in _SIGNS):
+    if not _may_be_turned(start):
         return False
     from PIL import Image
 
@@ -50,13 +52,37 @@ def _is_turned(start: bytes) -> bool:
         return False
 
 
+def _may_be_turned(start: bytes) -> bool:
+    """Whether there are metadata to be parsed; of the pixels as little as possible is searched, as it takes long."""
+    if start.startswith(b"\xff\xd8"):
+        metadata = _before(start, b"\xff\xda")
+    elif start.startswith(_PNG):
+        metadata = _before(start, b"IDAT") + start[-_TAIL:]
+    elif _is_webp(start):
+        return start[12:16] == b"VP8X" and bool(start[20] & 0x0C)
+    else:
+        # An AVIF has a box for it. HEICs are turned by their decoder, as TIFFs are.
+        return start[4:8] == b"ftyp"
+    return any(sign in metadata for sign in _ORIENTATION)
+
+
 def _has_transparency(start: bytes) -> bool:
     """Whether a PNG, WebP, AVIF or HEIC has an alpha channel or a transparent colour."""
     if start[4:8] == b"ftyp":
-        return b"auxiliary:alpha" in start
+        return b"auxiliary:alpha" in _before(start, b"mdat")
     if start.startswith(_PNG) and len(start) > 25:
-        return start[25] in (4, 6) or b"tRNS" in start.partition(b"IDAT")[0]
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP" and len(start) > 24:
+        return start[25] in (4, 6) or b"tRNS" in _before(start, b"IDAT")
+    if _is_webp(start):
         extended, lossless = start[12:16] == b"VP8X", start[12:16] == b"VP8L"
         return bool((extended and start[20] & 0x10) or (lossless and start[24] & 0x10))
     return False
+
+
+def _is_webp(start: bytes) -> bool:
+    return start[:4] == b"RIFF" and start[8:12] == b"WEBP" and len(start) > 24
+
+
+def _before(start: bytes, mark: bytes) -> bytes:
+    """The bytes before a mark; all if it is not there."""
+    place = start.find(mark)
+    return start if place < 0 else start[:place]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels of the image as it is stored; right and bottom are outside the box."""
+"""Left, top, right, bottom, in pixels of the image as it is taken (see `Appearance`); right and bottom are outside."""
 
 NO_FACE: Box = (0, 0, 0, 0)
 """The box of an image in which there is no face."""

@@ -44,13 +44,11 @@ def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSetti
     """
     tree = read_tree(root)
     depth = 2 if dataset.labelled else 1
-    frames: dict[str, list[str] | None] = {}
+    frames: dict[str, list[str]] = {}
     for image in tree.images:
         if image.count("/") >= depth:
             folder, _, name = image.rpartition("/")
-            names = frames.setdefault(folder, [])
-            assert names is not None
-            names.append(name)
+            frames.setdefault(folder, []).append(name)
     # A folder beside the frames of a clip is not another clip.
     for path in tree.leaves_without_images:
         if path.count("/") >= depth - 1 and path.rpartition("/")[0] not in frames:
@@ -62,18 +60,15 @@ def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSetti
         notes.append(
             f"{len(extracted)} videos are beside folders with their frames and are ignored: {examples(extracted)}"
         )
-    frames |= dict.fromkeys(sorted({*videos} - {*extracted}))
-    if not frames:
-        raise DataError(
-            _no_images(
-                root, tree, "<class>/<clip>/<frame> or videos" if dataset.labelled else "<clip>/<frame> or videos"
-            )
-        )
-    labels, classes, ignored = _labels_by_folder(root, definition, dataset, frames)
-    clips = []
-    for path, label in labels.items():
-        names = frames[path]
-        clips.append(Clip(path, label, None if names is None else sorted(names, key=by_number)))
+    clip_paths = [*frames, *(path for path in videos if path.rpartition(".")[0] not in frames)]
+    if not clip_paths:
+        expected = "<class>/<clip>/<frame> or videos" if dataset.labelled else "<clip>/<frame> or videos"
+        raise DataError(_no_images(root, tree, expected))
+    labels, classes, ignored = _labels_by_folder(root, definition, dataset, clip_paths)
+    clips = [
+        Clip(path, label, sorted(frames[path], key=by_number) if path in frames else None)
+        for path, label in labels.items()
+    ]
     rows, clip_notes = clip_rows(root, clips, dataset)
     outside = _outside(tree, depth, "clip folders")
     return Listing(rows, classes, (*notes, *ignored, *clip_notes, *outside, *tree.notes(videos=True)))

@@ -61,7 +61,7 @@ def _read_listing(root: Path, definition: Definition, dataset: DatasetSettings) 
             return _read_form(root, place, form, definition, dataset), read_as
     try:
         if definition.layout == "table":
-            raise DataError(f"{root}: there is no table of {definition.title}.")
+            raise DataError(f"{root}: expected the table of {definition.title}, found none.")
         return _READERS[definition.layout](root, definition, dataset), []
     except DataError as error:
         raise _with_known_forms(error, definition, dataset) from None

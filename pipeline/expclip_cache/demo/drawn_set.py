@@ -4,19 +4,17 @@ A hidden file inside the folder, written last, records the settings and the hash
 into a hidden folder beside its own, which then takes its place, so a folder without that file was not drawn here.
 """
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from expclip_cache.base import DataError, LostWorkerError, Reporter, open_shared, source_sha256, write_atomically
+from expclip_cache.base import DataError, LostWorkerError, Reporter, sole_process, source_sha256, write_atomically
 from expclip_cache.demo.drawing.render import render_set, set_files
 from expclip_cache.demo.settings import DemoSetSettings
 
@@ -51,7 +49,7 @@ def draw_set(name: str, settings: DemoSetSettings, folder: Path, report: Reporte
         return
     unfinished, replaced = _beside(folder, "unfinished"), _beside(folder, "replaced")
     try:
-        with _sole_drawer(folder):
+        with sole_process(_beside(folder, "lock")):
             for left in (unfinished, replaced):
                 if left.exists():
                     shutil.rmtree(left)
@@ -120,13 +118,3 @@ def _files(folder: Path) -> set[str]:
 def _beside(folder: Path, purpose: str) -> Path:
     """A hidden neighbour of a folder, on the same file system."""
     return folder.absolute().with_name(f".{folder.name}.{purpose}")
-
-
-@contextmanager
-def _sole_drawer(folder: Path) -> Iterator[None]:
-    """Wait until no other process draws this set; the lock is the kernel's and ends with the process."""
-    lock = _beside(folder, "lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(open_shared(lock, os.O_WRONLY | os.O_CREAT), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -6,7 +6,6 @@ from .images import CLIP_MEAN as CLIP_MEAN
 from .images import CLIP_STD as CLIP_STD
 from .images import MAX_PIXELS as MAX_PIXELS
 from .images import Preprocess as Preprocess
-from .images import cropped as cropped
 from .images import decode_pixels as decode_pixels
 from .images import read_image as read_image
 from .images import read_pixels as read_pixels

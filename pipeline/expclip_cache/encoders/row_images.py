@@ -1,4 +1,4 @@
-"""The images of a row of a manifest, at full size, as its boxes refer to them."""
+"""The images of a row of a manifest at full size, cropped to its boxes if it has some."""
 
 import io
 from pathlib import Path
@@ -7,15 +7,15 @@ from PIL import Image
 
 from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets import Manifest, ManifestRow, is_video
-from expclip_cache.encoders.images import decode_image
+from expclip_cache.encoders.images import cropped, decode_image
 from expclip_cache.encoders.row_files import read_row_files, reason_of, unreadable
 from expclip_cache.encoders.videos import decode_video
 
 
 def read_row_images(manifest: Manifest, root: Path, row_id: int, row: ManifestRow) -> tuple[list[Image.Image], str]:
-    """One image per frame of a row, RGB, or the reason why one cannot be read.
+    """One image per frame of a row, RGB, or the reason why one cannot be read or cropped.
 
-    A frame that a row has several times is the same object.
+    Of a row without boxes, a frame that it has several times is the same object.
 
     Args:
         manifest: says how images are read; of its rows nothing is used.
@@ -42,4 +42,10 @@ def read_row_images(manifest: Manifest, root: Path, row_id: int, row: ManifestRo
         except DataError as error:
             return [], reason_of(row, name, error)
         images |= zip(places, found, strict=True)
-    return [images[place] for place in sorted(images)], ""
+    frames = [images[place] for place in sorted(images)]
+    for place, box in enumerate(row.boxes):
+        try:
+            frames[place] = cropped(frames[place], box)
+        except DataError as error:
+            return [], reason_of(row, row.files[place], error)
+    return frames, ""

@@ -21,7 +21,6 @@ from expclip_cache.base import DataError, FileAccessError, LostWorkerError, exit
 from expclip_cache.datasets import Manifest, is_video
 from expclip_cache.encoders import (
     Preprocess,
-    cropped,
     decode_pixels,
     give_back_freed_memory,
     read_row_files,
@@ -117,16 +116,8 @@ class _Decoder(Dataset[Batch | PipedBatch]):
 
     def _decode_at_full_size(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
         """The same for crops and videos."""
-        row = images.manifest.rows[row_id]
-        frames, reason = read_row_images(images.manifest, images.root, row_id, row)
-        squares = []
-        for place, frame in enumerate(frames):
-            try:
-                used = cropped(frame, row.boxes[place]) if row.boxes else frame
-            except DataError as error:
-                return [], reason_of(row, row.files[place], error)
-            squares.append(to_square(used, self.how))
-        return squares, reason
+        frames, reason = read_row_images(images.manifest, images.root, row_id, images.manifest.rows[row_id])
+        return [to_square(frame, self.how) for frame in frames], reason
 
 
 @contextmanager

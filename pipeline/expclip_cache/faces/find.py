@@ -1,11 +1,10 @@
 """Find the face in every image of a dataset, once; what was found survives an interruption."""
 
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,8 @@ from expclip_cache.base import (
     Reporter,
     SilentReporter,
     make_folder,
-    open_shared,
     process_map,
+    sole_process,
 )
 from expclip_cache.datasets import NO_FACE, Manifest, ManifestRow
 from expclip_cache.encoders import read_row_images
@@ -71,7 +70,8 @@ def complete_crops(
     file, report = Path(file), report or SilentReporter()
     with suppress(DataError):
         return with_crops(manifest, file, DETECTOR)
-    with _sole_search(file):
+    make_folder(file.parent)
+    with sole_process(file.with_name(f".{file.name}.lock")):
         unfinished = file.with_name(f".{file.name}.unfinished")
         known = known_boxes(file, DETECTOR) | known_boxes(unfinished, DETECTOR)
         todo = _not_searched(manifest, known)
@@ -155,13 +155,3 @@ def _find_in_row(finder: FaceFinder, manifest: Manifest, root: Path, search: Sea
     if not any(faces.values()):
         return (NO_FACE,) * len(search.row.files)
     return tuple(face.box for face in fill_gaps([faces[id(image)] for image in images]))
-
-
-@contextmanager
-def _sole_search(file: Path) -> Iterator[None]:
-    """Wait until no other process searches for this file; the lock is the kernel's and ends with the process."""
-    make_folder(file.parent)
-    lock = file.with_name(f".{file.name}.lock")
-    with os.fdopen(open_shared(lock, os.O_WRONLY | os.O_CREAT), "w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield

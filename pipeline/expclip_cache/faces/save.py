@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from expclip_cache.base import DataError, Reporter
-from expclip_cache.datasets import NO_FACE, Manifest
-from expclip_cache.encoders import cropped, read_row_images
+from expclip_cache.datasets import Manifest
+from expclip_cache.encoders import read_row_images
 
 
 def save_crops(manifest: Manifest, root: Path, out: Path, report: Reporter) -> int:
@@ -28,12 +28,11 @@ def save_crops(manifest: Manifest, root: Path, out: Path, report: Reporter) -> i
     with report.bar(f"cropping {manifest.name}", len(manifest.rows), "row") as bar:
         for row_id, row in enumerate(manifest.rows):
             images, reason = read_row_images(manifest, root, row_id, row)
-            without += bool(reason) or NO_FACE in row.boxes
-            if not reason and row.boxes and NO_FACE not in row.boxes:
-                for frame, (image, box) in enumerate(zip(images, row.boxes, strict=True)):
-                    of_image = row.path if row.path.endswith(".png") else f"{row.path}.png"
-                    name = of_image if len(images) == 1 else f"{row.path}/{frame:03}.png"
-                    (out / name).parent.mkdir(parents=True, exist_ok=True)
-                    cropped(image, box).save(out / name)
+            without += bool(reason)
+            for frame, image in enumerate(images):
+                of_image = row.path if row.path.endswith(".png") else f"{row.path}.png"
+                name = of_image if len(images) == 1 else f"{row.path}/{frame:03}.png"
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                image.save(out / name)
             bar.advance(1)
     return without

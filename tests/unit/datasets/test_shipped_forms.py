@@ -479,7 +479,10 @@ def test_one_set_of_raf_db_is_never_taken_for_the_other(tmp_path):
     with pytest.raises(DataError, match=r"no class is known for '(8|9|10|11)'"):
         read(tmp_path / "sorted-11", "raf-db")
     for root in ("raf-db", "compound", "sorted-7", "sorted-11"):
-        with pytest.raises(DataError, match=r"no table of RAF-DB, compound.*one of: compound/EmoLabel/list_patition"):
+        message = r"expected the table of RAF-DB, compound.*one of: compound/EmoLabel/list_patition"
+        with pytest.raises(DataError, match=message):
+            DataError, match=r"expected the table of RAF-DB, compound.*one of: compound/EmoLabel/list_patition"
+        ):
             read(tmp_path / root, "raf-db-compound")
 
 

@@ -324,7 +324,7 @@ def test_a_key_that_leads_outside_is_refused(tmp_path):
 
 
 def test_a_missing_table_and_a_folder_in_its_place(tmp_path):
-    with pytest.raises(DataError, match=r"there is no table of .*faces\.csv"):
+    with pytest.raises(DataError, match=r"expected the table of .*faces\.csv"):
         read(tmp_path / "faces.csv")
     for kind in (".csv", ".jsonl"):
         (tmp_path / f"faces{kind}").mkdir()

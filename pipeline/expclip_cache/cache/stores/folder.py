@@ -11,7 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from expclip_cache.base import CacheError, UntouchableCacheError, remove_temporaries
-from expclip_cache.cache.format import NO_FILE, Json, unreadable_now
+from expclip_cache.cache.format import Json, unreadable
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
 from expclip_cache.cache.stores.store import Store
@@ -74,9 +74,7 @@ class Folder(Store):
         except FileNotFoundError:
             raise CacheError(f"{path}: is missing.") from None
         except OSError as error:
-            if error.errno in NO_FILE:
-                raise CacheError(f"{path}: cannot be read ({error.strerror}).") from None
-            raise unreadable_now(path, error) from None
+            raise unreadable(path, error) from None
 
     @override
     def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
