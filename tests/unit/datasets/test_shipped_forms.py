@@ -481,8 +481,6 @@ def test_one_set_of_raf_db_is_never_taken_for_the_other(tmp_path):
     for root in ("raf-db", "compound", "sorted-7", "sorted-11"):
         message = r"expected the table of RAF-DB, compound.*one of: compound/EmoLabel/list_patition"
         with pytest.raises(DataError, match=message):
-            DataError, match=r"expected the table of RAF-DB, compound.*one of: compound/EmoLabel/list_patition"
-        ):
             read(tmp_path / root, "raf-db-compound")
 
 
