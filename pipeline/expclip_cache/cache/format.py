@@ -132,14 +132,23 @@ def inconsistent_row(rows: range, features: np.ndarray, errors: Sequence[bytes] 
     return None
 
 
+def identity_differences(cached: Identity, requested: Identity) -> list[str]:
+    """One phrase for each setting and fact in which two identities differ."""
+    return differences(cached.settings, requested.settings) + differences(cached.encoder, requested.encoder)
+
+
 def differences(
     cached: Mapping[str, Json], requested: Mapping[str, Json], words: tuple[str, str] = ("cached", "requested")
 ) -> list[str]:
-    """One phrase for each setting in which two mappings differ; `words` names the two."""
+    """One phrase for each setting in which two mappings differ; `words` names the two.
+
+    `revision`, which early caches recorded, is not compared with one that has none: the hashes of the files count.
+    """
     missing = "(not set)"
+    skipped = set() if "revision" in cached and "revision" in requested else {"revision"}
     return [
         f"{key} differs: {words[0]} {cached.get(key, missing)!r}, {words[1]} {requested.get(key, missing)!r}"
-        for key in sorted(cached.keys() | requested.keys())
+        for key in sorted((cached.keys() | requested.keys()) - skipped)
         if cached.get(key, missing) != requested.get(key, missing)
     ]
 

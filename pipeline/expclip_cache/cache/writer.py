@@ -18,7 +18,7 @@ from expclip_cache.cache.format import (
     Block,
     Identity,
     Json,
-    differences,
+    identity_differences,
     plan_shards,
     shard_name,
 )
@@ -322,9 +322,7 @@ def refuse_other_identity(store: Store, entries: Iterable[ShardEntry], identity:
         CacheError: one of them does not.
     """
     for entry in entries:
-        changed = differences(entry.identity.settings, identity.settings)
-        changed += differences(entry.identity.encoder, identity.encoder)
-        if changed:
+        if changed := identity_differences(entry.identity, identity):
             raise CacheError(
                 f"{store}: {shard_name(entry.number)} was made with another encoder or settings.\n  "
                 + "\n  ".join(changed)

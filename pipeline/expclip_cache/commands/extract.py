@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from expclip_cache.base import Reporter
     from expclip_cache.datasets import Manifest
 
-LLM_ONLY = ("revision", "instruction", "mode", "draw")
+LLM_ONLY = ("instruction", "mode", "draw")
 
 _of_clip = partial(DefaultOf, "encoders.ClipSettings")
 _of_llm = partial(DefaultOf, "encoders.LlmSettings")
@@ -53,7 +53,9 @@ def extract(
             default_factory=_of_clip("weights"),
         ),
     ],
-    revision: Annotated[str | None, typer.Option(help="llm: revision of a Hugging Face model.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Commit, branch or tag of the model's repository on the Hugging Face hub.")
+    ] = None,
     instruction: Annotated[
         str,
         typer.Option(
@@ -72,7 +74,8 @@ def extract(
     preprocess: Annotated[
         Literal["reference", "clip"],
         typer.Option(
-            help="reference: stretch, no mean/std; clip: crop and normalise.", default_factory=_of_clip("preprocess")
+            help="reference: stretch, no mean/std; clip: as the CLIP was trained (llm: crop and normalise).",
+            default_factory=_of_clip("preprocess"),
         ),
     ],
     decode: Annotated[

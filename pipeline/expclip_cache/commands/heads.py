@@ -33,6 +33,9 @@ def import_head(
             help="An open_clip tag such as openai, or a .safetensors file.", default_factory=_of_clip("weights")
         ),
     ],
+    revision: Annotated[
+        str | None, typer.Option(help="Commit, branch or tag of the weights' repository on the Hugging Face hub.")
+    ] = None,
     preprocess: Annotated[
         Literal["reference", "clip"],
         typer.Option(
@@ -52,7 +55,9 @@ def import_head(
         from expclip_cache.heads import CLIP, read_checkpoint, write_head
 
         if model is None:
-            refuse_options(context, ("weights", "preprocess"), "describes a CLIP: name its --model as well.")
+            refuse_options(
+                context, ("weights", "revision", "preprocess"), "describes a CLIP: name its --model as well."
+            )
         matrix = read_checkpoint(checkpoint)
         record: dict[str, Any] = {
             "imported_from": checkpoint.name,

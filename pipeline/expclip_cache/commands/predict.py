@@ -48,6 +48,9 @@ def predict(
             default_factory=_of_clip("weights"),
         ),
     ],
+    revision: Annotated[
+        str | None, typer.Option(help="Commit, branch or tag of the weights' repository on the Hugging Face hub.")
+    ] = None,
     preprocess: Annotated[
         Literal["reference", "clip"],
         typer.Option(

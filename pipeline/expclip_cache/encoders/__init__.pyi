@@ -13,6 +13,7 @@ from .images import to_square as to_square
 from .libraries import library_differences as library_differences
 from .libraries import library_versions as library_versions
 from .libraries import parse_library as parse_library
+from .libraries import recorded_commits as recorded_commits
 from .row_files import read_row_files as read_row_files
 from .row_files import reason_of as reason_of
 from .row_files import unreadable as unreadable

@@ -21,7 +21,7 @@ Compared with the published code (LAVIS, Exp-CLIP):
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,11 +31,11 @@ from transformers import AutoTokenizer
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.dropout_seed import mask_seed, seeded
-from expclip_cache.encoders.files import FolderFiles, one_line
+from expclip_cache.encoders.files import tokenizer_failed
 from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.images import Preprocess, preprocess, to_float
 from expclip_cache.encoders.libraries import LLM_LIBRARIES, loaded_libraries
-from expclip_cache.encoders.llm_files import find_llm_files
+from expclip_cache.encoders.llm_files import LlmFiles, find_llm_files
 from expclip_cache.encoders.packed_linear import can_pack, pack_linears
 from expclip_cache.encoders.settings import LlmSettings
 from expclip_cache.encoders.t5_targets import InstructBlipTargets, TargetModel, load_targets, typed_config
@@ -54,7 +54,7 @@ class Blip2T5Encoder:
         draw: which dropout masks are drawn, in mode dropout.
     """
 
-    def __init__(self, model: TargetModel, files: FolderFiles, settings: LlmSettings, device: torch.device, draw: int):
+    def __init__(self, model: TargetModel, files: LlmFiles, settings: LlmSettings, device: torch.device, draw: int):
         self._model = model
         self._config = typed_config(model.config)
         self.device = device
@@ -64,7 +64,8 @@ class Blip2T5Encoder:
         self.preprocess: Preprocess = preprocess(settings.preprocess, self.image_size, settings.decode)
         self._mode = settings.mode
         self._mixed = settings.precision == "reference"
-        self._identity = files.identity()
+        self._hashes = files.hashes()
+        self._library = loaded_libraries(LLM_LIBRARIES, files.commits)
         self._token_ids = _token_ids(files.folder, settings.instruction)
         self._qformer_ids = None
         if isinstance(model, InstructBlipTargets):
@@ -80,7 +81,7 @@ class Blip2T5Encoder:
     def describe(self) -> dict[str, Any]:
         """The facts about the loaded encoder, as JSON values."""
         return {
-            **self._identity,
+            **self._hashes,
             "width": self.width,
             "image_size": self.image_size,
             "model_type": self._config.model_type,
@@ -89,7 +90,7 @@ class Blip2T5Encoder:
             "vision_layer_norm_eps": self._config.vision_config.layer_norm_eps,
             "t5_activation": self._config.text_config.dense_act_fn,
             "dropout": self._dropout_rates(),
-            "library": loaded_libraries(LLM_LIBRARIES),
+            "library": self._library,
         }
 
     def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -154,7 +155,9 @@ class Blip2T5Encoder:
         }
 
 
-def load_blip2_t5(settings: LlmSettings, device: torch.device, draw: int = 0) -> Blip2T5Encoder:
+def load_blip2_t5(
+    settings: LlmSettings, device: torch.device, draw: int = 0, commits: Sequence[str] = ()
+) -> Blip2T5Encoder:
     """Build the BLIP-2 or InstructBLIP that the settings name, without its decoder, and freeze it.
 
     Args:
@@ -162,12 +165,13 @@ def load_blip2_t5(settings: LlmSettings, device: torch.device, draw: int = 0) ->
             `model.safetensors` or several files with their index) or a hub id, which `revision` pins.
         device: where the model runs.
         draw: of the dropout masks, in mode dropout.
+        commits: as `owner/name@commit`: what is taken of a repository if the settings name no revision.
 
     Raises:
         EncoderError: files are missing, do not fit or belong to another kind of model, the hub cannot be reached, or
             mode is dropout and the model has no dropout.
     """
-    files = find_llm_files(settings)
+    files = find_llm_files(settings, commits)
     model = load_targets(files, settings.precision)
     cast(nn.Module, model).to(device)  # the library's own `to` has no usable types
     if settings.precision == "fp32" and can_pack(device):
@@ -184,7 +188,7 @@ def _token_ids(folder: Path, text: str) -> torch.Tensor:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise EncoderError(f"teacher: the tokenizer in {folder} cannot be loaded: {one_line(error)}.") from error
+        raise EncoderError(tokenizer_failed("teacher", folder, folder, error)) from error
     ids = tokenizer(text, return_tensors="pt").input_ids
     unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     if unknown:

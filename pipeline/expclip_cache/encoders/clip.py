@@ -7,9 +7,8 @@ import open_clip
 import torch
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.clip_files import find_clip_files
-from expclip_cache.encoders.clip_model import ClipModel, load_clip_model, load_tokenizer, model_config
-from expclip_cache.encoders.files import EncoderFiles
+from expclip_cache.encoders.clip_files import ClipFiles, find_clip_files
+from expclip_cache.encoders.clip_model import ClipModel, Tokenizer, build_clip, vocabulary_size
 from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.images import Preprocess, preprocess, to_float
 from expclip_cache.encoders.libraries import clip_libraries, loaded_libraries
@@ -34,26 +33,32 @@ class ClipEncoder:
         preprocess: how an image becomes the pixels that `encode_images` takes.
     """
 
-    def __init__(self, model: ClipModel, name: str, files: EncoderFiles, settings: ClipSettings, device: torch.device):
-        config = model_config(name)
+    def __init__(
+        self, model: ClipModel, tokenizer: Tokenizer, files: ClipFiles, settings: ClipSettings, device: torch.device
+    ):
+        text = files.model["text_cfg"]
         self.device = device
-        self.width = int(config["embed_dim"])
+        self.width = int(files.model["embed_dim"])
         self.image_size = _side(model.visual.image_size)
         self.logit_scale = float(model.logit_scale.detach().float().exp())
-        self.context_length = int(config["text_cfg"].get("context_length", 77))
-        self.preprocess: Preprocess = preprocess(settings.preprocess, self.image_size, settings.decode)
+        self.context_length = int(text.get("context_length", 77))
+        self.preprocess: Preprocess = preprocess(
+            settings.preprocess, self.image_size, settings.decode, files.preprocess
+        )
         self._model = model
         self._dtype = open_clip.get_input_dtype(settings.precision) or torch.float32
-        self._tokenizer = load_tokenizer(name)
-        self._vocabulary = int(config["text_cfg"].get("vocab_size", 49408))
-        self._activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
-        self._identity = files.identity()
-        self._library = loaded_libraries(clip_libraries(config))
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary_size(model)
+        # In this mode the last position holds the class token, whatever the length.
+        self._compared = -1 if text.get("tokenizer_mode") == "clips" else None
+        self._activation = "quick_gelu" if files.model.get("quick_gelu") else "gelu"
+        self._hashes = files.hashes()
+        self._library = loaded_libraries(clip_libraries(files.model), files.commits)
 
     def describe(self) -> dict[str, Any]:
         """The facts about the loaded encoder, as JSON values."""
         return {
-            **self._identity,
+            **self._hashes,
             "width": self.width,
             "image_size": self.image_size,
             "context_length": self.context_length,
@@ -116,7 +121,7 @@ class ClipEncoder:
             )
         # A truncated prompt has the end token where one more position of context would have shown another token.
         longer = self._tokenizer(texts, context_length=self.context_length + 1)
-        truncated = (tokens != longer[:, :-1]).any(dim=1).nonzero().flatten().tolist()
+        truncated = (tokens != longer[:, :-1])[:, : self._compared].any(dim=1).nonzero().flatten().tolist()
         if truncated:
             raise EncoderError(
                 f"prompt {texts[truncated[0]]!r} has more than the {self.context_length} tokens that this CLIP reads. "
@@ -125,7 +130,7 @@ class ClipEncoder:
         return tokens
 
 
-def load_clip(settings: ClipSettings, device: torch.device) -> ClipEncoder:
+def load_clip(settings: ClipSettings, device: torch.device, commits: Sequence[str] = ()) -> ClipEncoder:
     """Build the CLIP that the settings name, and freeze it.
 
     Args:
@@ -134,16 +139,16 @@ def load_clip(settings: ClipSettings, device: torch.device) -> ClipEncoder:
             `pretrained` for the weights of a folder or repository, one of open_clip's tags or a .safetensors file for
             an architecture, or `random` (seed 0).
         device: where the model runs.
+        commits: as `owner/name@commit`: what is taken of a repository if the settings name no revision.
 
     Raises:
         EncoderError: the model or tag is unknown, the weights are missing or do not fit, or the hub cannot be reached.
     """
-    files = find_clip_files(settings)
-    name = settings.model if files.folder is None else f"local-dir:{files.folder}"
-    model = load_clip_model(name, files, settings.precision, device)
+    files = find_clip_files(settings, commits)
+    model, tokenizer = build_clip(settings.model, files, settings.precision, device)
     if device.type == "cpu":
         keep_freed_memory()
-    return ClipEncoder(model, name, files, settings, device)
+    return ClipEncoder(model, tokenizer, files, settings, device)
 
 
 def _side(size: int | tuple[int, int]) -> int:

@@ -1,6 +1,9 @@
 """Build a CLIP with open_clip: its model with the right weights, and its tokenizer."""
 
-from collections.abc import Callable
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -11,7 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.files import EncoderFiles, one_line
+from expclip_cache.encoders.clip_files import CONFIG, WEIGHTS, ClipFiles
+from expclip_cache.encoders.files import tokenizer_failed
+from expclip_cache.encoders.model_folder import one_line
 from expclip_cache.encoders.packed_linear import PackedSelfAttention, can_pack, pack_linears
 
 Tokenizer = Callable[..., torch.Tensor]
@@ -49,67 +54,76 @@ class ClipModel(Protocol):
         ...
 
 
-def load_clip_model(name: str, files: EncoderFiles, precision: str, device: torch.device) -> ClipModel:
-    """The frozen model on its device, with the weights in `files`, or random ones (seed 0) if there are none.
+def build_clip(name: str, files: ClipFiles, precision: str, device: torch.device) -> tuple[ClipModel, Tokenizer]:
+    """The frozen model on its device, with the weights in `files`, or random ones (seed 0), and its tokenizer.
 
     Args:
-        name: as open_clip takes it: an architecture, or `local-dir:<folder>`.
+        name: for messages.
         files: from `find_clip_files`.
         precision: fp32, fp16 or bf16.
 
     Raises:
-        EncoderError: the weights do not fit the model, or it cannot be built.
+        EncoderError: the weights do not fit the model, or it or its tokenizer cannot be built.
     """
-    model = _build(name, files, precision)
+    with _assembled(files) as folder:
+        model = _build(name, folder, files, precision)
+        tokenizer = _load_tokenizer(name, folder, files)
     if files.weights:
         _check_positions(model, files.weights[0])
     model = model.to(device).eval().requires_grad_(False)
     if precision == "fp32" and can_pack(device):
         _pack_image_tower(model)
-    return cast(ClipModel, model)
+    return cast(ClipModel, model), tokenizer
 
 
-def model_config(name: str) -> dict[str, Any]:
-    """The config of a model that has been built, as in `model_cfg` of open_clip_config.json."""
-    config = open_clip.get_model_config(name)
-    assert config is not None, name
-    return config
+def vocabulary_size(model: ClipModel) -> int:
+    """How many tokens the text tower knows."""
+    text: Any = getattr(model, "text", model)
+    table = text.transformer.get_input_embeddings() if hasattr(text, "pooler") else text.token_embedding
+    return int(table.num_embeddings)
 
 
-def load_tokenizer(name: str) -> Tokenizer:
-    """The tokenizer of the text tower.
+@contextmanager
+def _assembled(files: ClipFiles) -> Iterator[str]:
+    """A folder as open_clip loads it, for the time of the block; its files are links to those in their own places."""
+    with tempfile.TemporaryDirectory(prefix="expclip-") as name:
+        folder = Path(name)
+        config = {"model_cfg": dict(files.model), "preprocess_cfg": {}}
+        (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        for file in files.weights:
+            (folder / WEIGHTS[0]).symlink_to(file.resolve())
+        source = files.tokenizer_folder
+        for file in dict.fromkeys((*files.tokenizer, *files.config)):
+            if source and source in file.parents and file.name != CONFIG:
+                link = folder / file.relative_to(source)
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(file.resolve())
+        yield f"local-dir:{folder}"
 
-    Raises:
-        EncoderError: it cannot be loaded.
-    """
+
+def _load_tokenizer(name: str, folder: str, files: ClipFiles) -> Tokenizer:
     # Unless told not to, transformers asks at a terminal whether to run a tokenizer's code.
-    of_transformers = bool(model_config(name).get("text_cfg", {}).get("hf_tokenizer_name"))
-    options: dict[str, Any] = {"trust_remote_code": False} if of_transformers else {}
+    options: dict[str, Any] = {"trust_remote_code": False} if files.tokenizer_folder else {}
     try:
-        return open_clip.get_tokenizer(name, **options)
+        return open_clip.get_tokenizer(folder, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise EncoderError(
-            f"backbone: the tokenizer of {name} cannot be loaded ({one_line(error)}). A folder whose "
-            "open_clip_config.json has hf_tokenizer_name needs tokenizer.json and tokenizer_config.json too."
-        ) from error
+        raise EncoderError(tokenizer_failed("backbone", name, files.tokenizer_folder, error)) from error
 
 
-def _build(name: str, files: EncoderFiles, precision: str) -> nn.Module:
+def _build(name: str, folder: str, files: ClipFiles, precision: str) -> nn.Module:
     """The model on the CPU; the global random generator is left as it was."""
-    file = str(files.weights[0]) if files.weights else None
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         try:
             return open_clip.create_model(
-                name,
-                pretrained=file if files.folder is None else None,
-                load_weights=file is not None,
-                require_pretrained=file is not None,
+                folder,
+                load_weights=bool(files.weights),
+                require_pretrained=bool(files.weights),
                 pretrained_text=False,
                 precision=precision,
             )
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, AssertionError, SafetensorError) as error:
-            weights = Path(file).name if file else "random weights"
+            weights = files.weights[0].name if files.weights else "random weights"
             raise EncoderError(f"backbone: {name} cannot be built with {weights}: {one_line(error)}.") from error
 
 

@@ -1,6 +1,6 @@
 """The hashes of an encoder's files, without loading the encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.clip_files import find_clip_files
@@ -8,18 +8,21 @@ from expclip_cache.encoders.llm_files import find_llm_files
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 
-def file_hashes(settings: ClipSettings | LlmSettings) -> Mapping[str, str | None] | None:
+def file_hashes(settings: ClipSettings | LlmSettings, commits: Sequence[str] = ()) -> Mapping[str, str | None] | None:
     """What `describe()` of the loaded encoder would say of its files; builds no model and uses no network.
 
+    Args:
+        commits: as `owner/name@commit`: what is taken of a repository if the settings name no revision.
+
     Returns:
-        `weights_sha256`, `config_sha256` and `tokenizer_sha256`: in hex, see `EncoderFiles.identity`. None if a file is
+        `weights_sha256`, `config_sha256` and `tokenizer_sha256`: in hex, see `EncoderFiles.hashes`. None if a file is
         not on this machine.
     """
     try:
         if isinstance(settings, ClipSettings):
-            files = find_clip_files(settings, local_only=True)
+            files = find_clip_files(settings, commits, local_only=True)
         else:
-            files = find_llm_files(settings, local_only=True)
+            files = find_llm_files(settings, commits, local_only=True)
     except EncoderError:
         return None
     return files.hashes()

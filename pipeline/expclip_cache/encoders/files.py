@@ -1,14 +1,20 @@
-"""Where an encoder's files are: a folder, the packaged demo, or the Hugging Face hub and its cache.
+"""Which files make an encoder, and their hashes: what its features depend on.
 
-Weights are read from safetensors files only: loading a pickle can run any program.
+Weights are read from safetensors files: loading a pickle can run any program.
 """
 
-import json
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import util
 from pathlib import Path
+from typing import TypeVar
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.hashing import digest
+from expclip_cache.encoders.hub import from_hub
+from expclip_cache.encoders.model_folder import ModelFolder, one_line
+
+Chosen = TypeVar("Chosen")
 
 PACKAGED = Path(__file__).resolve().parents[1] / "demo"
 """The demo encoders that ship with the package, in the folders `clip` and `blip2`."""
@@ -17,6 +23,8 @@ RANDOM = "random:seed=0"
 """Recorded instead of the hash when the settings ask for random weights; the seed is fixed."""
 
 CONFIG_FILES = ("open_clip_config.json", "config.json")
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
 
 TOKENIZER_FILES = (
     "tokenizer*",
@@ -28,85 +36,74 @@ TOKENIZER_FILES = (
     "qformer_tokenizer/*",
 )
 
+NO_PICKLES = (
+    " Weights are read from .safetensors files only: a .bin, .pt or .pth is a pickle, and loading one can run any "
+    "program. docs/weights.md says how to convert one."
+)
+
 
 @dataclass(frozen=True)
 class EncoderFiles:
     """The files of one encoder on this machine.
 
     Attributes:
-        folder: holds the configuration and the tokenizer; None for an architecture that is built into open_clip.
         weights: safetensors files in loading order; empty when the settings ask for random weights.
-        revision: commit on the hub, if the folder is in the hub's cache.
+        config, tokenizer: other files that change the features; empty for what is built into open_clip.
+        commits: `owner/name@commit` of every repository that they come from.
     """
 
-    folder: Path | None
-    weights: tuple[Path, ...]
-    revision: str | None = None
-
-    def identity(self) -> dict[str, str | None]:
-        """The hashes of the files, and the revision."""
-        return {**self.hashes(), "revision": self.revision}
+    weights: tuple[Path, ...] = ()
+    config: tuple[Path, ...] = ()
+    tokenizer: tuple[Path, ...] = ()
+    commits: tuple[str, ...] = field(default=(), compare=False)
 
     def hashes(self) -> dict[str, str | None]:
-        """SHA-256 of the weights (or `RANDOM`), and of the other files that change the features (None without any)."""
+        """SHA-256 of the weights (or `RANDOM`), of the configuration and of the tokenizer (None without any)."""
         return {
             "weights_sha256": digest(self.weights) if self.weights else RANDOM,
-            "config_sha256": self._digest_of(CONFIG_FILES),
-            "tokenizer_sha256": self._digest_of(TOKENIZER_FILES),
+            "config_sha256": digest(self.config) if self.config else None,
+            "tokenizer_sha256": digest(self.tokenizer) if self.tokenizer else None,
         }
 
-    def _digest_of(self, patterns: tuple[str, ...]) -> str | None:
-        """One hash for all files in the folder that match a pattern; None if none does."""
-        folder = self.folder
-        if folder is None:
-            return None
-        files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
-        return digest(files) if files else None
 
+def choose_files(
+    model: str,
+    revision: str | None,
+    user: str,
+    packaged: str,
+    pick: Callable[[ModelFolder], Chosen],
+    *,
+    local_only: bool,
+) -> Chosen:
+    """Choose the files of a model that is a folder on this machine or a repository on the hub.
 
-@dataclass(frozen=True)
-class FolderFiles(EncoderFiles):
-    """The files of an encoder that always has a folder."""
-
-    folder: Path
-
-
-CODE_KEYS = ("auto_map", "trust_remote_code")
-"""Keys of Hugging Face's JSON files that have Python files beside them run."""
-
-TOKENIZER_CONFIG = "tokenizer_config.json"
-
-
-def refuse_code(folder: Path, encoder: str) -> None:
-    """Refuse a folder whose JSON files name code to run: features are made by the libraries' own classes only.
+    Args:
+        model: `demo`, a path, or owner/name.
+        revision: of the repository.
+        user: what messages call the encoder: backbone or teacher.
+        packaged: folder of the demo's.
+        pick: chooses files of a folder.
+        local_only: do not use the network.
 
     Raises:
-        EncoderError: one of its files does, or cannot be parsed.
+        EncoderError: there is no such folder or file, or the hub does not give it.
     """
-    files = (folder / name for name in (*CONFIG_FILES, TOKENIZER_CONFIG, f"qformer_tokenizer/{TOKENIZER_CONFIG}"))
-    for file in filter(Path.is_file, files):
-        keys = set[str]()
-
-        def note(pairs: list[tuple[str, object]], keys: set[str] = keys) -> None:
-            keys.update(dict(pairs))
-
-        try:
-            json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=note)
-        except (OSError, ValueError, RecursionError) as error:
-            raise EncoderError(f"{encoder}: {file} cannot be read: {one_line(error)}.") from error
-        if named := sorted(keys.intersection(CODE_KEYS)):
-            raise EncoderError(
-                f"{encoder}: {file} has the key {', '.join(named)}, which would run Python code from the model's "
-                "folder. Such code is never run. If the model is of a class that open_clip or transformers have, "
-                "remove the key; otherwise choose another model."
-            )
+    folder = local_folder(model, user, packaged)
+    if folder is None:
+        return from_hub(model, revision, user, pick, local_only=local_only)
+    if revision is not None:
+        raise EncoderError(
+            f"{user}: revision {revision!r} is of a repository on the hub, but {model} is a folder on this machine. "
+            "Set its revision: null."
+        )
+    return pick(ModelFolder(folder, user))
 
 
-def local_folder(model: str, encoder: str, packaged: str) -> Path | None:
+def local_folder(model: str, user: str, packaged: str) -> Path | None:
     """The folder that `model` names, or None if it is a name to look up in open_clip or on the hub.
 
     Args:
-        encoder: what messages call it.
+        user: what messages call the encoder.
         packaged: folder of the demo's.
 
     Raises:
@@ -116,7 +113,7 @@ def local_folder(model: str, encoder: str, packaged: str) -> Path | None:
         folder = PACKAGED / packaged
         if not folder.is_dir():
             raise EncoderError(
-                f"{encoder}: the demo encoder is not part of this installation: {folder} is missing. "
+                f"{user}: the demo encoder is not part of this installation: {folder} is missing. "
                 "Install the package again."
             )
         return folder
@@ -125,51 +122,32 @@ def local_folder(model: str, encoder: str, packaged: str) -> Path | None:
         return folder
     if folder.is_absolute() or model.startswith(("./", "../", "~")) or len(folder.parts) > 2:
         raise EncoderError(
-            f"{encoder}: {model} is not a folder on this machine. Set it to the folder that holds the encoder."
+            f"{user}: {model} is not a folder on this machine. Set it to the folder that holds the encoder."
         )
     return None
 
 
-def hub_folder(repo: str, revision: str | None, patterns: list[str], encoder: str, local_only: bool) -> Path:
-    """A snapshot of a hub repository. With HF_HUB_OFFLINE=1 in the environment, only the local cache is searched.
+def commit_of(commits: Sequence[str], repository: str, revision: str | None) -> str | None:
+    """Which revision of a repository to take: the one that the settings name, or else the first of these commits."""
+    prefix = f"{repository}@"
+    return revision or next((each.removeprefix(prefix) for each in commits if each.startswith(prefix)), None)
 
-    Raises:
-        EncoderError: it is not cached and cannot be downloaded.
+
+def tokenizer_failed(user: str, name: object, folder: Path | None, error: Exception) -> EncoderError:
+    """The error for a tokenizer that cannot be loaded.
+
+    Args:
+        name: of the model.
+        folder: of the tokenizer.
     """
-    from huggingface_hub import snapshot_download
-
-    try:
-        found = snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=local_only)
-    except (OSError, ValueError) as error:
-        raise unavailable(encoder, repo if revision is None else f"{repo}@{revision}", error) from error
-    return Path(found)
-
-
-def unavailable(encoder: str, what: str, error: Exception) -> EncoderError:
-    """The error for an encoder that is neither on this machine nor can be downloaded."""
+    pieces = [*folder.glob("*.model")] if folder else []
+    if folder and pieces and not (folder / "tokenizer.json").is_file() and util.find_spec("sentencepiece") is None:
+        # transformers then tries another library, and asks for that one.
+        return EncoderError(
+            f"{user}: the tokenizer in {folder} is only the SentencePiece file {pieces[0].name}. Reading it needs two "
+            "packages: pip install sentencepiece protobuf."
+        )
     return EncoderError(
-        f"{encoder}: {what} is not a folder on this machine, not in the Hugging Face cache, and could not be "
-        f"downloaded from the hub ({one_line(error)}). Without a network, copy it to this machine and set its "
-        "model to its folder, or set weights: random to build it untrained."
-    )
-
-
-def one_line(error: Exception) -> str:
-    """A library's error message on one line, cut to 300 characters: it may list every tensor of a model."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return text if len(text) <= 300 else f"{text[:300]} ..."
-
-
-def require_file(file: Path, encoder: str) -> Path:
-    """The file itself.
-
-    Raises:
-        EncoderError: it is missing; the message lists what its folder holds instead.
-    """
-    if file.is_file():
-        return file
-    names = sorted(entry.name for entry in file.parent.glob("*"))[:12]
-    raise EncoderError(
-        f"{encoder}: expected the file {file}, found {', '.join(names) or 'nothing'} in its folder. Weights are "
-        "read from .safetensors files only: a .bin or .pt is a pickle, and loading one can run any program."
+        f"{user}: the tokenizer of {name} cannot be loaded ({one_line(error)}). A folder whose "
+        "open_clip_config.json has hf_tokenizer_name needs tokenizer.json and tokenizer_config.json too."
     )

@@ -7,17 +7,18 @@ import errno
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from expclip_cache.base import DataError, FileAccessError
+from expclip_cache.base import DataError, EncoderError, FileAccessError
 from expclip_cache.datasets import NO_FACE, Appearance, Box, orientation_of
 
 if TYPE_CHECKING:
@@ -90,12 +91,23 @@ class Preprocess:
     decode: Decode = "full"
 
 
-def preprocess(kind: Literal["reference", "clip"], size: int, decode: Decode = "full") -> Preprocess:
+def preprocess(
+    kind: Literal["reference", "clip"],
+    size: int,
+    decode: Decode = "full",
+    trained: Mapping[str, Any] = MappingProxyType({}),
+) -> Preprocess:
     """The two kinds of preprocessing.
 
     `reference` is what Exp-CLIP does for both encoders: a bilinear stretch to a square and values in [0, 1], without
-    mean and standard deviation. `clip` is CLIP's own: bicubic on the shortest side, centre crop, CLIP's mean and
-    standard deviation.
+    mean and standard deviation. `clip` is how the model was trained to see images: for OpenAI's CLIP and most others
+    bicubic on the shortest side, centre crop, CLIP's mean and standard deviation.
+
+    Args:
+        trained: mean, std, interpolation and resize_mode, where the model's makers say so; OpenAI's by default.
+
+    Raises:
+        EncoderError: `trained` names another way to resize.
     """
     if kind == "reference":
         return Preprocess(
@@ -107,9 +119,32 @@ def preprocess(kind: Literal["reference", "clip"], size: int, decode: Decode = "
             std=(1.0, 1.0, 1.0),
             decode=decode,
         )
+    resize, interpolation = trained.get("resize_mode") or "shortest", trained.get("interpolation") or "bicubic"
+    ways: dict[str, Literal["stretch", "crop"]] = {"shortest": "crop", "squash": "stretch"}
+    if resize not in ways or interpolation not in ("bilinear", "bicubic"):
+        raise EncoderError(
+            f"preprocess: clip: the model was trained with resize_mode {resize!r} and interpolation {interpolation!r}; "
+            "expected shortest or squash, and bicubic or bilinear. Set preprocess: reference, or choose another model."
+        )
     return Preprocess(
-        name=kind, size=size, resize="crop", interpolation="bicubic", mean=CLIP_MEAN, std=CLIP_STD, decode=decode
+        name=kind,
+        size=size,
+        resize=ways[resize],
+        interpolation=interpolation,
+        mean=_per_channel(trained.get("mean"), CLIP_MEAN),
+        std=_per_channel(trained.get("std"), CLIP_STD),
+        decode=decode,
     )
+
+
+def _per_channel(value: object, otherwise: tuple[float, float, float]) -> tuple[float, float, float]:
+    values = [value] * 3 if isinstance(value, int | float) else value
+    if values is None:
+        return otherwise
+    if not isinstance(values, list | tuple) or len(values) != 3 or not all(isinstance(v, int | float) for v in values):
+        raise EncoderError(f"preprocess: clip: expected three numbers as the model's mean or std, found {value!r}.")
+    red, green, blue = values
+    return float(red), float(green), float(blue)
 
 
 def read_pixels(path: str | Path, how: Preprocess) -> np.ndarray:

@@ -1,16 +1,14 @@
 """Which libraries compute an encoder's features, and in which versions: recorded in a cache, not part of its identity.
 
 Written as "open_clip 3.3.0, torch 2.13.0+cu130, Pillow 13.0.0". Two versions count as equal when they differ only in
-what follows a `+`, which names a build.
+what follows a `+`, which names a build. The commits of the repositories on the hub that the files came from follow, as
+"owner/name@commit": what counts are the files' hashes.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from importlib import import_module, metadata, util
-from pathlib import Path
+from importlib import import_module, metadata
 from typing import Any
 
-from expclip_cache.base import EncoderError
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 LLM_LIBRARIES = ("transformers", "torch", "Pillow")
@@ -37,9 +35,10 @@ def clip_libraries(model_config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def loaded_libraries(names: Iterable[str]) -> str:
-    """Libraries and the versions that they report themselves, as a cache records them."""
-    return ", ".join(f"{name} {import_module(MODULES.get(name, name)).__version__}" for name in names)
+def loaded_libraries(names: Iterable[str], commits: Iterable[str] = ()) -> str:
+    """Libraries and the versions that they report themselves, and commits, as a cache records them."""
+    versions = [f"{name} {import_module(MODULES.get(name, name)).__version__}" for name in names]
+    return ", ".join([*versions, *commits])
 
 
 def library_versions(encoder: ClipSettings | LlmSettings) -> dict[str, str]:
@@ -48,7 +47,9 @@ def library_versions(encoder: ClipSettings | LlmSettings) -> dict[str, str]:
     Reads package metadata and at most one JSON file: no library is imported, no model is loaded, and the network is
     not used. Where a CLIP's config is not on this machine, only the libraries that every CLIP needs are listed.
     """
-    names = LLM_LIBRARIES if isinstance(encoder, LlmSettings) else clip_libraries(_clip_config(encoder))
+    from expclip_cache.encoders.clip_files import clip_config
+
+    names = LLM_LIBRARIES if isinstance(encoder, LlmSettings) else clip_libraries(clip_config(encoder))
     versions = {}
     for name in names:
         try:
@@ -66,6 +67,15 @@ def parse_library(text: str) -> dict[str, str]:
     """
     words = [part.split() for part in text.split(",")]
     return {pair[0]: pair[1] for pair in words if len(pair) == 2}
+
+
+def recorded_commits(library: str) -> tuple[str, ...]:
+    """The commits in a cache's `library`.
+
+    >>> recorded_commits("torch 2.13.0, timm/vit_base_patch32_clip_224.openai@0123abc")
+    ('timm/vit_base_patch32_clip_224.openai@0123abc',)
+    """
+    return tuple(part.strip() for part in library.split(",") if "@" in part)
 
 
 def library_differences(cached: str, installed: Mapping[str, str]) -> list[str]:
@@ -88,25 +98,3 @@ def library_differences(cached: str, installed: Mapping[str, str]) -> list[str]:
 
 def _public(version: str) -> str:
     return version.partition("+")[0]
-
-
-def _clip_config(clip: ClipSettings) -> dict[str, Any]:
-    """The model's part of a CLIP's config, without importing open_clip; empty if it is not on this machine."""
-    from expclip_cache.encoders.clip_files import CONFIG, find_clip_files
-
-    try:
-        folder = find_clip_files(clip.model_copy(update={"weights": "random"}), local_only=True).folder
-    except EncoderError:
-        return {}
-    file = folder / CONFIG if folder else _architectures() / f"{clip.model}.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        return dict(config.get("model_cfg", config))
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
-
-
-def _architectures() -> Path:
-    """The folder of open_clip's built-in architectures."""
-    found = util.find_spec("open_clip")
-    return Path(found.origin).parent / "model_configs" if found and found.origin else Path()

@@ -1,49 +1,109 @@
-"""Find the files of a BLIP-2 or InstructBLIP: a folder in Hugging Face's layout, or a repository on the hub."""
+"""The files of a BLIP-2 or InstructBLIP: a folder in Hugging Face's layout, or a repository on the hub."""
 
-import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.files import (
+    NO_PICKLES,
+    TOKENIZER_CONFIG,
     TOKENIZER_FILES,
-    FolderFiles,
-    hub_folder,
-    local_folder,
-    refuse_code,
-    require_file,
+    EncoderFiles,
+    choose_files,
+    commit_of,
 )
+from expclip_cache.encoders.model_folder import ModelFolder
 from expclip_cache.encoders.settings import LlmSettings
 
+CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+UNREAD = [r"^language_model\.decoder\.", r"^language_model\.lm_head\.", r"position_ids$"]
+"""Tensors of a complete checkpoint that targets do not need; the last are counters stored by old versions."""
 
-def find_llm_files(settings: LlmSettings, *, local_only: bool = False) -> FolderFiles:
+TOKEN_TABLES = {"language_model.shared.weight", "language_model.encoder.embed_tokens.weight"}
+"""Encoder and decoder share T5's token table, which is stored under one of these names, or else under this:"""
+
+DECODER_TABLE = "language_model.decoder.embed_tokens.weight"
+
+KINDS = ("blip-2", "instructblip")
+
+
+@dataclass(frozen=True)
+class LlmFiles(EncoderFiles):
+    """The files of a BLIP-2 or InstructBLIP.
+
+    Attributes:
+        folder: with all of them; of a checkpoint in several files it may hold only those that are needed.
+        tensors: weights file of each tensor that is needed; None if all are in one file.
+    """
+
+    folder: Path = Path()
+    tensors: Mapping[str, str] | None = None
+
+
+def find_llm_files(settings: LlmSettings, commits: Sequence[str] = (), *, local_only: bool = False) -> LlmFiles:
     """Find the files that `load_blip2_t5` needs, and download them unless `local_only`.
 
+    Args:
+        commits: as `owner/name@commit`: what is taken of a repository if the settings name no revision.
+
     Raises:
-        EncoderError: the folder or a file is missing, or the hub cannot be reached.
+        EncoderError: the folder or a file is missing, it is a model of another kind, or the hub cannot be reached.
     """
-    folder, revision = local_folder(settings.model, "teacher", "blip2"), None
-    pretrained = settings.weights == "pretrained"
-    if folder is None:
-        patterns = ["config.json", *TOKENIZER_FILES, *(["*.safetensors", INDEX] if pretrained else [])]
-        folder = hub_folder(settings.model, settings.revision, patterns, "teacher", local_only)
-        revision = folder.name
-    require_file(folder / "config.json", "teacher")
-    refuse_code(folder, "teacher")
-    return FolderFiles(folder, _weights(folder) if pretrained else (), revision)
+
+    def pick(folder: ModelFolder) -> LlmFiles:
+        _check_kind(folder)
+        for tokenizer in (TOKENIZER_CONFIG, f"qformer_tokenizer/{TOKENIZER_CONFIG}"):
+            if tokenizer in folder.names():
+                folder.read_json(tokenizer)
+        tensors = _tensors(folder) if settings.weights == "pretrained" and INDEX in folder.names() else None
+        names = [] if settings.weights == "random" else sorted(set(tensors.values())) if tensors else [WEIGHTS]
+        return LlmFiles(
+            config=(folder.get(CONFIG),),
+            tokenizer=folder.matching(TOKENIZER_FILES),
+            weights=_weights(folder, names),
+            commits=(folder.commit,) if folder.commit else (),
+            folder=folder.path,
+            tensors=tensors,
+        )
+
+    revision = commit_of(commits, settings.model, settings.revision)
+    return choose_files(settings.model, revision, "teacher", "blip2", pick, local_only=local_only)
 
 
-def _weights(folder: Path) -> tuple[Path, ...]:
-    """The one weights file, or those listed in its index, sorted by name."""
-    index = folder / INDEX
-    if not index.is_file():
-        return (require_file(folder / WEIGHTS, "teacher"),)
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+def _check_kind(folder: ModelFolder) -> None:
+    """Refuse a model of another kind by its config, before its weights are downloaded."""
+    config = folder.read_json(CONFIG)
+    text = config.get("text_config")
+    kind, language = config.get("model_type"), text.get("model_type") if isinstance(text, dict) else None
+    if kind not in KINDS or language != "t5":
         raise EncoderError(
-            f"teacher: {index} does not list the files of the weights ({error}). Download the folder again."
-        ) from error
-    return tuple(require_file(folder / name, "teacher") for name in names)
+            f"{folder.user}: expected a BLIP-2 or InstructBLIP with a T5 language model in {folder.path}, found "
+            f"model_type {kind!r} with language model {language!r}. Use one of the flan-t5 variants."
+        )
+
+
+def _tensors(folder: ModelFolder) -> dict[str, str]:
+    """The weights file of each tensor that is needed: several gigabytes of a checkpoint may be the decoder's alone."""
+    content = folder.read_json(INDEX).get("weight_map")
+    files = content if isinstance(content, dict) else {}
+    if not files or not all(isinstance(file, str) and "/" not in file for file in files.values()):
+        raise EncoderError(
+            f"{folder.user}: {folder.path / INDEX} does not list the files of the weights. Download the folder again."
+        )
+    unread = re.compile("|".join(UNREAD))
+    needed = {name: file for name, file in files.items() if not unread.search(name)}
+    if not TOKEN_TABLES & needed.keys() and DECODER_TABLE in files:
+        needed[DECODER_TABLE] = files[DECODER_TABLE]
+    return needed
+
+
+def _weights(folder: ModelFolder, names: list[str]) -> tuple[Path, ...]:
+    missing = [name for name in names if name not in folder.names()]
+    if missing:
+        raise folder.missing(missing[0], NO_PICKLES)
+    return folder.get_all(names)

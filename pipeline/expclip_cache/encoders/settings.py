@@ -20,14 +20,17 @@ class ClipSettings(Section):
     Attributes:
         model: `demo`, an architecture of open_clip, `hf-hub:<owner>/<name>`, or a folder with open_clip_config.json.
         weights: `pretrained`, one of open_clip's tags, a .safetensors file, or `random`.
+        revision: commit, branch or tag of the weights' repository on the hub. What counts are the hashes of the files,
+            so it is not part of a cache's identity.
         preprocess: `reference` stretches the image to a square without mean and standard deviation, as Exp-CLIP does;
-            `clip` crops and normalises, as CLIP does.
+            `clip` does what the model was trained with, such as CLIP's crop, mean and standard deviation.
         decode: see `encoders.images.Decode`.
         precision: of weights and activations.
     """
 
     model: str = "demo"
     weights: str = "pretrained"
+    revision: str | None = None
     preprocess: Literal["reference", "clip"] = "reference"
     decode: Literal["full", "draft"] = "full"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
@@ -35,11 +38,12 @@ class ClipSettings(Section):
     def image_settings(self) -> dict[str, str | int]:
         """Everything that determines an image feature, code versions included."""
         settings = self.model_dump(exclude=_implied(self))
-        return {"encoder": "clip-image", **settings, **_image_versions(versions.CLIP)}
+        trained = {"trained_preprocess_version": versions.TRAINED_PREPROCESS} if self.preprocess == "clip" else {}
+        return {"encoder": "clip-image", **settings, **trained, **_image_versions(versions.CLIP)}
 
     def text_settings(self) -> dict[str, str | int]:
         """Everything that determines a text feature, code versions included."""
-        settings = self.model_dump(exclude={"preprocess", "decode"})
+        settings = self.model_dump(exclude={"preprocess", "decode", "revision"})
         return {"encoder": "clip-text", **settings, "encoder_version": versions.CLIP}
 
 
@@ -49,11 +53,12 @@ class LlmSettings(Section):
     Attributes:
         model: `demo`, a Hugging Face repository, or a folder.
         weights: `random` builds the model untrained.
-        revision: of a Hugging Face repository.
+        revision: commit, branch or tag of the repository on the hub; not part of a cache's identity.
         instruction: the text that follows the image in the LLM's input.
         mode: `eval`, or `dropout` to keep dropout on, as the reference's train() does.
         draws: sets of targets in mode dropout, each with other masks.
-        preprocess, decode: as in `ClipSettings`.
+        preprocess: `reference` as in `ClipSettings`; `clip` is OpenAI's crop, mean and standard deviation.
+        decode: see `encoders.images.Decode`.
         precision: `reference` is float16 for the vision model, float32 for the Q-Former and bfloat16 for T5.
     """
 
@@ -75,7 +80,7 @@ class LlmSettings(Section):
             )
         return self
 
-    def target_settings(self, draw: int = 0) -> dict[str, str | int | None]:
+    def target_settings(self, draw: int = 0) -> dict[str, str | int]:
         """Everything that determines a target, code versions included; `draws` does not."""
         drawn = {"draw": draw} if self.mode == "dropout" else {}
         settings = self.model_dump(exclude={"draws", *_implied(self)})
@@ -83,8 +88,8 @@ class LlmSettings(Section):
 
 
 def _implied(encoder: ClipSettings | LlmSettings) -> set[str]:
-    """Settings that a cache leaves out: `decode: full`, which was the only way before there was a setting."""
-    return {"decode"} if encoder.decode == "full" else set()
+    """Settings that a cache leaves out: the revision, and `decode: full`, which was the only way at first."""
+    return {"revision", "decode"} if encoder.decode == "full" else {"revision"}
 
 
 def _image_versions(encoder: int) -> dict[str, int]:

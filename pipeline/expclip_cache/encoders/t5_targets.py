@@ -4,6 +4,9 @@ The classes keep the parameter names of the complete models, so that a complete 
 decoder's tensors are left unread.
 """
 
+import json
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +35,11 @@ from transformers import (
 from transformers.utils import logging
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.files import FolderFiles, one_line
+from expclip_cache.encoders.llm_files import DECODER_TABLE, INDEX, TOKEN_TABLES, UNREAD, LlmFiles
+from expclip_cache.encoders.model_folder import one_line
 
 FULL_PRECISION = ["vision_model", "query_tokens", "qformer", "language_projection"]
 """Everything except T5: read as float32 when T5 is read as bfloat16."""
-
-UNREAD = [r"^language_model\.decoder\.", r"^language_model\.lm_head\.", r"position_ids$"]
-"""Tensors of a complete checkpoint that these models do not have; the last are counters stored by old versions."""
 
 EMBEDDING_STD = 0.02
 """Standard deviation of random query tokens, class and position embeddings, as in the pre-training of both models."""
@@ -91,7 +92,7 @@ class InstructBlipTargets(InstructBlipPreTrainedModel):
 TargetModel = Blip2Targets | InstructBlipTargets
 
 
-def load_targets(files: FolderFiles, precision: str) -> TargetModel:
+def load_targets(files: LlmFiles, precision: str) -> TargetModel:
     """The frozen model on the CPU, with the weights in `files`, or random ones if there are none.
 
     Args:
@@ -126,26 +127,22 @@ def _query_tokens(parts: ModelConfig) -> nn.Parameter:
 
 
 def _read_config(folder: Path) -> Blip2Config | InstructBlipConfig:
+    """The config of a folder that `find_llm_files` has found to be of the right kind."""
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EncoderError(f"teacher: {folder}/config.json cannot be read: {one_line(error)}.") from error
-    text = getattr(getattr(config, "text_config", None), "model_type", "none")
-    if not isinstance(config, Blip2Config | InstructBlipConfig) or text != "t5":
-        raise EncoderError(
-            f"teacher: expected a BLIP-2 or InstructBLIP with a T5 language model in {folder}, found model_type "
-            f"{config.model_type!r} with language model {text!r}. Use one of the flan-t5 variants."
-        )
+    assert isinstance(config, Blip2Config | InstructBlipConfig)
     return config
 
 
-def _read_model(config: Blip2Config | InstructBlipConfig, files: FolderFiles, precision: str) -> TargetModel:
+def _read_model(config: Blip2Config | InstructBlipConfig, files: LlmFiles, precision: str) -> TargetModel:
     """Load safetensors, and require every tensor of the model and no others."""
     model_class = Blip2Targets if isinstance(config, Blip2Config) else InstructBlipTargets
     try:
-        with _no_progress_bars():
+        with _no_progress_bars(), _needed_weights(files) as folder:
             loaded = model_class.from_pretrained(
-                files.folder,
+                folder,
                 config=config,
                 dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
                 use_safetensors=True,
@@ -180,15 +177,32 @@ def _no_progress_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _token_table_mapping(files: FolderFiles) -> dict[str, str] | None:
+@contextmanager
+def _needed_weights(files: LlmFiles) -> Iterator[Path]:
+    """A folder with links to the needed weights files, and an index of the needed tensors alone.
+
+    The library opens every file of an index, and those with nothing but the decoder are not on this machine.
+    """
+    if files.tensors is None:
+        yield files.folder
+        return
+    with tempfile.TemporaryDirectory(prefix="expclip-") as name:
+        folder = Path(name)
+        for file in files.weights:
+            (folder / file.name).symlink_to(file.resolve())
+        (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": dict(files.tensors)}), encoding="utf-8")
+        yield folder
+
+
+def _token_table_mapping(files: LlmFiles) -> dict[str, str] | None:
     """Encoder and decoder share T5's token table; a file that stores it once may store it under the decoder's name."""
     stored: set[str] = set()
     for file in files.weights:
         with safe_open(file, framework="pt") as tensors:
             stored.update(tensors.keys())
-    if stored & {"language_model.shared.weight", "language_model.encoder.embed_tokens.weight"}:
+    if stored & TOKEN_TABLES:
         return None
-    return {r"^language_model\.decoder\.embed_tokens\.": "language_model.shared."}
+    return {rf"^{re.escape(DECODER_TABLE.removesuffix('weight'))}": "language_model.shared."}
 
 
 def _random_model(config: Blip2Config | InstructBlipConfig) -> TargetModel:

@@ -1,12 +1,13 @@
 """Decide: what a survey and a request come to, as a pure function; nothing is read or written."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from expclip_cache.base import CacheError
 from expclip_cache.cache import Identity, Json, ShardEntry, differences
-from expclip_cache.encoders import library_differences
+from expclip_cache.encoders import library_differences, recorded_commits
 from expclip_cache.extraction.survey import Survey
 
 
@@ -18,6 +19,7 @@ class Request:
         out: the cache, as the user names it.
         settings: of the identity, code versions included.
         files: hashes of the encoder's files on this machine, by name; None where they are not here.
+        revision: of its repository on the hub, if the settings name one.
         libraries: name -> installed version, of what makes the features.
         plan: the rows of each shard.
         shard_rows: rows per shard.
@@ -29,6 +31,7 @@ class Request:
     out: str
     settings: Mapping[str, Json]
     files: Mapping[str, Json] | None
+    revision: str | None
     libraries: Mapping[str, str]
     plan: Sequence[range]
     shard_rows: int
@@ -73,12 +76,12 @@ def decide(found: Survey, request: Request) -> Decision:
     """
     if found.index:
         changed = mismatch(found.index.identity, found.index.shard_rows, request)
-        if changed:
+        if changed := changed + other_commit(found.index.libraries, request):
             return _replace(changed, request)
         if found.complete:
             return Decision(complete=True, notes=other_libraries(found.index.libraries, request))
     for entry in found.entries:
-        if changed := shard_mismatch(entry, request):
+        if changed := shard_mismatch(entry, request) + other_commit([entry.library], request):
             return _replace(changed, request)
     keep, notes = found.shards or {}, other_libraries([entry.library for entry in found.entries], request)
     if request.retry_skipped:
@@ -128,6 +131,21 @@ def changed_settings(cached: Identity, settings: Mapping[str, Json], files: Mapp
     ours, wanted = {**implied, **cached.settings}, dict(settings)
     named = {name: value for name, value in (files or {}).items() if name in cached.encoder}
     return differences(ours | {name: cached.encoder[name] for name in named}, wanted | named)
+
+
+def other_commit(cached: Sequence[str], request: Request) -> list[str]:
+    """How the recorded commits differ from the one that is requested, in words.
+
+    A commit that is here is compared by its files' hashes. One that is not may have other files.
+    """
+    wanted = request.revision
+    if request.files is not None or wanted is None or not re.fullmatch(r"[0-9a-f]{7,40}", wanted):
+        return []
+    commits = sorted({commit for library in cached for commit in recorded_commits(library)})
+    if not commits or any(commit.rpartition("@")[2].startswith(wanted) for commit in commits):
+        return []
+    here = "whose files are not here to be compared"
+    return [f"revision differs: cached {', '.join(commits)}, requested {wanted}, {here}"]
 
 
 def _replace(changed: Sequence[str], request: Request) -> Decision:

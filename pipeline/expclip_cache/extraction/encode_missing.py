@@ -39,7 +39,7 @@ def encode_missing(runs: Sequence[JobRun], cache: CacheSettings, run: RunSetting
     work = EncodeShards(
         caches=tuple(map(cache_to_fill, runs)),
         tasks=shard_tasks(runs),
-        load=encoder.load,
+        load=partial(encoder.load, tuple(commit for each in runs for commit in each.commits)),
         settings=encoder.settings,
         cache=cache,
         run=run,

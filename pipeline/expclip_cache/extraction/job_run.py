@@ -7,6 +7,7 @@ from types import TracebackType
 
 from expclip_cache.base import ExpclipError, Reporter, SettingsError
 from expclip_cache.cache import INDEX, CacheSettings, CacheWriter, FeatureCache, ShardEntry, plan_shards
+from expclip_cache.encoders import recorded_commits
 from expclip_cache.extraction.complete import record_other_parts, refuse_all_skipped
 from expclip_cache.extraction.decide import Decision, Request, decide
 from expclip_cache.extraction.jobs import Job, RequestedEncoder
@@ -24,6 +25,8 @@ class JobRun:
         decision: which shards to make, and how.
         root: folder of the images, if there is a shard to make.
         there: shards that are there and stay; those that are made must come from the same encoder.
+        commits: of the repositories on the hub that the features there were made from; missing shards are made from
+            the same, so that a commit on the hub does not strand a cache that is half finished.
         is_open: whether the cache is locked, and its index still to be written.
         cache: the complete cache.
         failure: why the cache cannot be made.
@@ -54,6 +57,7 @@ class JobRun:
             part=part,
         )
         self.there: Sequence[ShardEntry] = ()
+        self.commits: tuple[str, ...] = ()
         self.is_open = False
         self.cache: FeatureCache | None = None
         self.failure: ExpclipError | None = None
@@ -80,6 +84,8 @@ class JobRun:
         with ExitStack() as stack:
             stack.enter_context(self.writer)
             found = survey(self.writer.store, self._numbers, self._cache.retry_skipped)
+            for library in found.libraries[:1]:
+                self.commits = recorded_commits(library)
             self._request = self._requested(found)
             self.decision = decide(found, self._request)
             for note in (*found.damage, *self.decision.notes):
@@ -94,6 +100,7 @@ class JobRun:
             if kept := len(self._numbers) - len(self.decision.encode):
                 self._report.say(f"{self.job.out}: {kept} of {len(self._numbers)} shards are there already")
             self.there = () if self.decision.replace else found.entries
+            self.commits = () if self.decision.replace else self.commits
             self._unlock, self.is_open = stack.pop_all(), True
 
     def finish(self, *, others: bool) -> None:
@@ -137,7 +144,8 @@ class JobRun:
             out=str(self.job.out),
             settings=self.writer.settings,
             # Hashing the weights of a large model takes minutes, and an empty folder has nothing to compare.
-            files=self.encoder.files() if found.index or found.entries else None,
+            files=self.encoder.files(self.commits) if found.index or found.entries else None,
+            revision=self.encoder.revision,
             libraries=self.encoder.libraries(),
             plan=self.plan,
             shard_rows=self._cache.shard_rows,

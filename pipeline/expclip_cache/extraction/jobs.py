@@ -1,6 +1,6 @@
 """What an extraction is asked to do: CLIP image features or LLM targets of one dataset."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,24 +52,27 @@ class RequestedEncoder:
 
     Attributes:
         settings: every setting of the encoder that changes a number, by name; known without loading it.
+        revision: commit, branch or tag of its repository on the hub, if the settings name one.
         files: gives the hashes of its files by name, where they are on this machine, else None; compared with those
-            that a cache was made with.
+            that a cache was made with. Takes commits, as `owner/name@commit`, of repositories whose revision the
+            settings do not name.
         libraries: gives the installed versions of what makes the features, by name, without loading it.
-        load: builds the encoder on the device it is given (see `RunSettings.device`); called by each worker, only if
-            there is something to encode. Picklable.
+        load: builds the encoder of such commits on the device it is given (see `RunSettings.device`); called by each
+            worker, only if there is something to encode. Picklable.
         modules: that `load` imports and that take long.
     """
 
     settings: Mapping[str, Json]
-    files: Callable[[], Mapping[str, Json] | None]
+    revision: str | None
+    files: Callable[[Sequence[str]], Mapping[str, Json] | None]
     libraries: Callable[[], Mapping[str, str]]
-    load: Callable[[str], Encoder]
+    load: Callable[[Sequence[str], str], Encoder]
     modules: tuple[str, ...]
 
     @property
     def key(self) -> bytes:
-        """The settings as canonical JSON."""
-        return canonical_json(self.settings)
+        """The settings and the revision as canonical JSON."""
+        return canonical_json([dict(self.settings), self.revision])
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def clip_encoder(clip: ClipSettings) -> RequestedEncoder:
     """The image tower of a CLIP; nothing is loaded yet."""
     return RequestedEncoder(
         settings=clip.image_settings(),
+        revision=clip.revision,
         files=partial(file_hashes, clip),
         libraries=partial(library_versions, clip),
         load=partial(_load_clip, clip),
@@ -109,6 +113,7 @@ def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
     """
     return RequestedEncoder(
         settings=llm.target_settings(draw),
+        revision=llm.revision,
         files=partial(file_hashes, llm),
         libraries=partial(library_versions, llm),
         load=partial(_load_llm, llm, draw),
@@ -130,15 +135,15 @@ def llm_job(manifest: Manifest, root: Callable[[], Path], llm: LlmSettings, out:
     return Job(manifest, root, llm_encoder(llm, draw), out)
 
 
-def _load_clip(clip: ClipSettings, device: str) -> Encoder:
+def _load_clip(clip: ClipSettings, commits: Sequence[str], device: str) -> Encoder:
     from expclip_cache.encoders import load_clip
     from expclip_cache.workers import resolve_device
 
-    return load_clip(clip, resolve_device(device))
+    return load_clip(clip, resolve_device(device), commits)
 
 
-def _load_llm(llm: LlmSettings, draw: int, device: str) -> Encoder:
+def _load_llm(llm: LlmSettings, draw: int, commits: Sequence[str], device: str) -> Encoder:
     from expclip_cache.encoders import load_blip2_t5
     from expclip_cache.workers import resolve_device
 
-    return load_blip2_t5(llm, resolve_device(device), draw)
+    return load_blip2_t5(llm, resolve_device(device), draw, commits)

@@ -18,7 +18,13 @@ from expclip_cache.cache import (
     differences,
     store_at,
 )
-from expclip_cache.encoders import ClipSettings, file_hashes, library_differences, library_versions
+from expclip_cache.encoders import (
+    ClipSettings,
+    file_hashes,
+    library_differences,
+    library_versions,
+    recorded_commits,
+)
 from expclip_cache.extraction.decide import changed_settings
 
 if TYPE_CHECKING:
@@ -81,7 +87,7 @@ def encode_prompts(
     if there and not new:
         described, library, embeddings = dict(there.identity.encoder), there.libraries[0], {}
     else:
-        encoder = _load(clip, device)
+        encoder = _load(clip, device, recorded_commits(there.libraries[0]) if there else ())
         described = encoder.describe()
         library = described.pop("library")
         # Weights that came to this machine just now could not be compared before.
@@ -122,7 +128,8 @@ def _reusable(
         return None, {}
     # Other texts are no reason to encode the known ones again.
     settings = {**clip.text_settings(), "dtype": cache.dtype, "manifest": there.identity.settings.get("manifest")}
-    if changed_settings(there.identity, settings, file_hashes(clip)):
+    commits = recorded_commits(there.libraries[0])
+    if changed_settings(there.identity, settings, file_hashes(clip, commits)):
         return None, {}
     installed = library_versions(clip)
     if changed := [line for library in there.libraries for line in library_differences(library, installed)]:
@@ -147,8 +154,8 @@ def _encode(encoder: TextEncoder, texts: Sequence[str], title: str, report: Repo
     return embeddings
 
 
-def _load(clip: ClipSettings, device: str) -> TextEncoder:
+def _load(clip: ClipSettings, device: str, commits: Sequence[str]) -> TextEncoder:
     from expclip_cache.encoders import load_clip
     from expclip_cache.workers import resolve_device
 
-    return load_clip(clip, resolve_device(device))
+    return load_clip(clip, resolve_device(device), commits)

@@ -28,6 +28,11 @@ class Survey:
     damage: tuple[str, ...] = ()
 
     @property
+    def libraries(self) -> list[str]:
+        """What made the features, as the index and the proved shards record it."""
+        return [*(self.index.libraries if self.index else ()), *(entry.library for entry in self.entries)]
+
+    @property
     def entries(self) -> list[ShardEntry]:
         """Every shard that was proved."""
         return [*(self.shards or {}).values(), *([self.sample] if self.sample else [])]

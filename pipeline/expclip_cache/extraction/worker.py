@@ -16,6 +16,7 @@ from expclip_cache.cache import (
     ShardWriter,
     Store,
     differences,
+    identity_differences,
     is_signed,
     refuse_other_identity,
 )
@@ -45,6 +46,17 @@ class CacheToFill:
     there: tuple[ShardEntry, ...]
     signature: str
     shared_with: int
+
+    def identity(self, described: Mapping[str, Json]) -> Identity:
+        """Of the shards to make, in the words of those that are there.
+
+        Args:
+            described: by the loaded encoder.
+        """
+        wanted = Identity(self.settings, described)
+        return next(
+            (entry.identity for entry in self.there if not identity_differences(entry.identity, wanted)), wanted
+        )
 
     def check_folder(self) -> None:
         """Make sure that a worker elsewhere writes where the client looks.
@@ -100,7 +112,7 @@ class EncodeShards:
         library = described.pop("library")
         facts = described | ({"library": library} if self.cache.on_other_library == "refuse" else {})
         refuse_other_encoder(worker.ready(device_name(encoder.device), facts), facts)
-        writers = [ShardWriter(filled.store, Identity(filled.settings, described), library) for filled in self.caches]
+        writers = [ShardWriter(filled.store, filled.identity(described), library) for filled in self.caches]
         self._encode(worker, encoder, writers)
 
     def _encode(self, worker: Worker, encoder: Encoder, writers: Sequence[ShardWriter]) -> None:

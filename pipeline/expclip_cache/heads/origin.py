@@ -17,7 +17,15 @@ CLIP = "clip"
 NAMES = ("model", "weights")
 """Recorded for people. Not compared: the same CLIP has other names elsewhere."""
 
-COMPARED = ("weights_sha256", "activation", "preprocess", "encoder_version", "pixels_version", "pooling_version")
+COMPARED = (
+    "weights_sha256",
+    "activation",
+    "preprocess",
+    "encoder_version",
+    "pixels_version",
+    "pooling_version",
+    "trained_preprocess_version",
+)
 
 RANDOM = "random"
 """How the hash of the weights begins if there are none; then the model is compared as well."""

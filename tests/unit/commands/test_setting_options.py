@@ -114,9 +114,7 @@ def test_a_key_that_does_not_exist_fails_at_once():
         DefaultOf("heads.ContrastiveSettings", "learning_rate")()
 
 
-@pytest.mark.parametrize(
-    "words", [("--instruction", "Describe."), ("--mode", "dropout"), ("--draw", "1"), ("--revision", "1")]
-)
+@pytest.mark.parametrize("words", [("--instruction", "Describe."), ("--mode", "dropout"), ("--draw", "1")])
 def test_options_of_the_llm_are_refused_for_a_clip(tmp_path, words):
     result = CliRunner().invoke(app, ["extract", str(tmp_path), str(tmp_path / "out"), *words])
     assert result.exit_code == 1

@@ -21,6 +21,7 @@ def request(**changes) -> Request:
         out="features/x",
         settings=SETTINGS,
         files={"weights_sha256": "w", "config_sha256": "c"},
+        revision=None,
         libraries={"torch": "2.13.0"},
         plan=PLAN,
         shard_rows=4,

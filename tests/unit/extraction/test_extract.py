@@ -96,7 +96,7 @@ def test_a_complete_cache_needs_neither_images_nor_encoder(job):
 
 def test_without_the_weights_on_this_machine_they_are_not_compared(job):
     run_job(job, CACHE, RUN, SilentReporter())
-    run_job(with_encoder(untouchable(job), files=lambda: None), CACHE, RUN, SilentReporter())
+    run_job(with_encoder(untouchable(job), files=lambda _: None), CACHE, RUN, SilentReporter())
 
 
 def test_files_are_not_hashed_for_an_empty_folder(job):
@@ -259,7 +259,7 @@ def test_other_files_of_the_encoder_are_compared_as_its_weights_are(job, images,
     with pytest.raises(CacheError, match=f"{key} differs"):
         run_job(untouchable(other), CACHE, RUN, SilentReporter())
     cache = run_job(other, CACHE.model_copy(update={"on_mismatch": "replace"}), RUN, SilentReporter())
-    assert cache.identity.encoder[key] != job.encoder.load("cpu").describe()[key]
+    assert cache.identity.encoder[key] != job.encoder.load((), "cpu").describe()[key]
 
 
 def test_replace_encodes_everything_again(job, images, model):
@@ -375,7 +375,7 @@ def test_parts_made_with_different_weights_never_become_one_cache(job):
         errors=tuple(shard.errors),
     )
     write_shard(job.out, block, identity, "test")
-    without_weights = with_encoder(job, files=lambda: None)
+    without_weights = with_encoder(job, files=lambda _: None)
     with pytest.raises(
         CacheError,
         match=r"shard-00002\.h5 was made with another encoder(.|\n)*weights_sha256 differs",

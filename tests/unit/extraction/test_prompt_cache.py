@@ -116,7 +116,7 @@ def test_other_weights_replace_everything(model, tmp_path, encoded):
 def test_weights_that_are_not_on_this_machine_are_not_compared(model, tmp_path, encoded, monkeypatch):
     out = tmp_path / "out"
     encode(out, model, ANGER)
-    monkeypatch.setattr(prompt_cache, "file_hashes", lambda _: None)
+    monkeypatch.setattr(prompt_cache, "file_hashes", lambda *_: None)
     encode(out, model, ANGER)
     assert encoded == [[ANGER]]
     index = json.loads((out / INDEX).read_text())
@@ -128,7 +128,7 @@ def test_weights_that_arrive_only_now_are_compared_then(model, tmp_path, encoded
     out = tmp_path / "out"
     encode(out, model, ANGER)
     edit_weights(Path(model.model) / "open_clip_model.safetensors", {"text_projection": torch.ones(32, 24)})
-    monkeypatch.setattr(prompt_cache, "file_hashes", lambda _: None)
+    monkeypatch.setattr(prompt_cache, "file_hashes", lambda *_: None)
     cache = encode(out, model, ANGER, JOY)
     assert encoded == [[ANGER], [ANGER], [JOY]]
     assert cache[:].tobytes() == encode(tmp_path / "fresh", model, ANGER, JOY)[:].tobytes()

@@ -5,6 +5,7 @@ With a real, tiny CLIP.
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -83,9 +84,9 @@ def files_of(jobs: list[Job]) -> dict[str, dict[str, bytes]]:
 
 
 def counting(jobs: list[Job], loads: list[str]) -> list[Job]:
-    def load(device: str):
+    def load(commits: Sequence[str], device: str):
         loads.append(device)
-        return jobs[0].encoder.load(device)
+        return jobs[0].encoder.load(commits, device)
 
     return [with_encoder(job, load=load) for job in jobs]
 
@@ -119,7 +120,7 @@ def test_only_what_is_missing_is_encoded(jobs, alone):
 
 
 def test_an_interrupted_run_keeps_the_datasets_that_were_done(jobs, alone):
-    encoder = jobs[0].encoder.load("cpu")
+    encoder = jobs[0].encoder.load((), "cpu")
     encode, images = encoder.encode_images, []
 
     def stop_in_the_third(pixels):
@@ -130,7 +131,7 @@ def test_an_interrupted_run_keeps_the_datasets_that_were_done(jobs, alone):
 
     encoder.encode_images = stop_in_the_third
     with pytest.raises(KeyboardInterrupt):
-        run_jobs([with_encoder(job, load=lambda _: encoder) for job in jobs], CACHE, RUN, SilentReporter())
+        run_jobs([with_encoder(job, load=lambda *_: encoder) for job in jobs], CACHE, RUN, SilentReporter())
     found = files_of(jobs)
     assert {name: found[name] for name in NAMES[:2]} == {name: alone[name] for name in NAMES[:2]}
     assert INDEX not in found["more"]
@@ -210,10 +211,10 @@ def test_shards_of_other_weights_end_their_own_dataset_only(jobs, alone):
         run_job(job, CACHE, RUN, SilentReporter())
         (Path(job.out) / INDEX).unlink()
         (Path(job.out) / shard_name(1)).unlink()
-    encoder = jobs[0].encoder.load("cpu")
+    encoder = jobs[0].encoder.load((), "cpu")
     described = encoder.describe() | {"logit_scale": 3.0}
     encoder.describe = lambda: dict(described)
-    others = [with_encoder(job, load=lambda _: encoder) for job in jobs]
+    others = [with_encoder(job, load=lambda *_: encoder) for job in jobs]
     with pytest.raises(CacheError, match=r"^2 of 3 caches(.|\n)*photos: shard-0000.\.h5 was made with another"):
         run_jobs(others, CACHE, RUN, SilentReporter())
     assert FeatureCache(jobs[2].out).identity.encoder["logit_scale"] == 3.0
@@ -224,7 +225,7 @@ def test_shards_of_other_weights_end_their_own_dataset_only(jobs, alone):
 def test_files_are_hashed_once_for_all_datasets(jobs):
     hashed: list[str] = []
 
-    def files() -> None:
+    def files(_commits: object) -> None:
         hashed.append("once")
 
     run_jobs(jobs, CACHE, RUN, SilentReporter())
