@@ -96,9 +96,11 @@ def noted(job: Job, notes: Path) -> Job:
     return with_encoder(job, load=partial(_load_noted, job.encoder.load, notes))
 
 
-def _load_noted(load: Callable[[str], Encoder], notes: Path, device: str) -> Encoder:
+def _load_noted(
+    load: Callable[[Sequence[str], str], Encoder], notes: Path, commits: Sequence[str], device: str
+) -> Encoder:
     (notes / f"{os.getpid()}-{time.monotonic_ns()}").touch()
-    return load(device)
+    return load(commits, device)
 
 
 def with_different_weights(job: Job, notes: Path) -> Job:
@@ -106,8 +108,10 @@ def with_different_weights(job: Job, notes: Path) -> Job:
     return with_encoder(job, load=partial(_load_different, job.encoder.load, notes))
 
 
-def _load_different(load: Callable[[str], Encoder], notes: Path, device: str) -> Encoder:
-    encoder = load(device)
+def _load_different(
+    load: Callable[[Sequence[str], str], Encoder], notes: Path, commits: Sequence[str], device: str
+) -> Encoder:
+    encoder = load(commits, device)
     (notes / f"{os.getpid()}.loaded").touch()
     while len(list(notes.glob("*.loaded"))) < 2:
         time.sleep(0.02)

@@ -1,5 +1,6 @@
 """Extraction by several processes: the same bytes as by one process, and it resumes after a kill."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -122,3 +123,28 @@ def test_workers_with_different_weights_are_refused(images, model, tmp_path):
 def test_devices_of_this_machine():
     assert resolve_devices("cpu") == ["cpu"]
     assert resolve_devices("cpu", 3) == ["cpu"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_the_way_in_which_python_starts_processes_by_default_does_not_matter(images, model, tmp_path, method):
+    """Python 3.14 changed it from fork to forkserver on Linux."""
+    job = image_job(images, model, tmp_path / "out")
+    run_job(job, CACHE, RUN, SilentReporter())
+    program = f"""
+import multiprocessing, sys
+from pathlib import Path
+if __name__ == "__main__":
+    multiprocessing.set_start_method({method!r})
+    from expclip_cache.base import SilentReporter
+    from expclip_cache.encoders import ClipSettings
+    from expclip_cache.extraction import run_job
+    from face_images import CACHE, RUN, image_job
+    job = image_job(Path({str(images)!r}), ClipSettings(model={model.model!r}), Path({str(tmp_path / "other")!r}))
+    run_job(job, CACHE, RUN.model_copy(update={{"workers": 2, "processes": 2}}), SilentReporter())
+"""
+    (tmp_path / "program.py").write_text(program)
+    support = str(Path(__file__).parents[1] / "support")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([support, os.environ.get("PYTHONPATH", "")])}
+    subprocess.run([sys.executable, tmp_path / "program.py"], check=True, env=environment, timeout=300)
+    assert files_in(tmp_path / "other") == files_in(job.out)

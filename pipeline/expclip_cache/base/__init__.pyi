@@ -17,6 +17,7 @@ from .errors import ExpclipError as ExpclipError
 from .errors import FileAccessError as FileAccessError
 from .errors import LaterFormatError as LaterFormatError
 from .errors import LostWorkerError as LostWorkerError
+from .errors import ReadOnlyCacheError as ReadOnlyCacheError
 from .errors import SettingsError as SettingsError
 from .errors import UntouchableCacheError as UntouchableCacheError
 from .other_files import remove_other_files as remove_other_files

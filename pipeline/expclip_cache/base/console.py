@@ -4,6 +4,7 @@ import errno
 import io
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -28,6 +29,16 @@ ADVICE = {
     errno.ESTALE: "Check the disk or the network",
 }
 """What to do about an error of the system."""
+
+PACKAGES = {
+    "faiss": "'expclip-cache[cpu]', or on a GPU 'expclip-cache[gpu]'; not both",
+    "dlib": "'expclip-cache[face]'",
+    "open_clip": "open_clip_torch",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "pyarrow": "'expclip-cache[parquet]'",
+}
+"""What to install for a library, where it is not of the library's own name."""
 
 
 @contextmanager
@@ -65,7 +76,7 @@ def handle_errors() -> Iterator[None]:
         # Compiled code that a signal interrupts may replace our exception by one of its own.
         if arrived:
             _end_stopped(arrived[0])
-        line = str(error) if isinstance(error, ExpclipError) else _of_the_machine(error)
+        line = str(error) if isinstance(error, ExpclipError) else _of_the_machine(error) or _of_a_library(error)
         if not line:
             raise
         _print_last_line(f"error: {line}")
@@ -91,6 +102,23 @@ def _of_the_machine(error: Exception) -> str:
     where = "" if error.filename is None else f"{error.filename}: "
     advice = ADVICE.get(error.errno, "Repair that")
     return f"{where}{error.strerror}. {advice}, then run the same command again: finished work is kept."
+
+
+def _of_a_library(error: Exception) -> str:
+    """A library that is missing or does not load, on one line; empty if the error is of another kind."""
+    mismatched = isinstance(error, RuntimeError) and "torchvision::nms" in str(error)
+    if not isinstance(error, ImportError) and not mismatched:
+        return ""
+    innermost = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    named = error.name if isinstance(error, ImportError) and error.name else str(innermost.f_globals.get("__name__"))
+    library = named.partition(".")[0]
+    if library == __name__.partition(".")[0]:
+        return ""
+    if mismatched:
+        return f"torch and torchvision do not belong together ({error}). Install builds of both from the same place."
+    found = "is not installed" if isinstance(error, ModuleNotFoundError) else "is installed but does not load"
+    packages = PACKAGES.get(library, library)
+    return f"the library {library} {found} ({' '.join(str(error).split())}). Install it: pip install {packages}"
 
 
 def _end_stopped(number: int) -> NoReturn:

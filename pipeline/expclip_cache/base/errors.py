@@ -32,6 +32,10 @@ class CacheError(ExpclipError):
     """A feature cache is incomplete, damaged, locked or made with other settings."""
 
 
+class ReadOnlyCacheError(CacheError):
+    """Its folder cannot be written to."""
+
+
 class UntouchableCacheError(CacheError):
     """A part of a feature cache may be sound although it is of no use here, so it is neither replaced nor deleted."""
 

@@ -53,7 +53,7 @@ def parse_yaml(raw: bytes, path: Path) -> Any:
     try:
         tree = YAML(typ="safe").load(raw.decode("utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not valid YAML: {error}") from None
+        raise SettingsError(f"{path}: is not valid YAML: {_problem(error)}.") from None
     except RecursionError:
         raise SettingsError(f"{path}: is nested too deeply to be read.") from None
     if _count(tree, 0) > MAX_VALUES:
@@ -72,3 +72,11 @@ def _count(tree: Any, depth: int) -> int:
         if count > MAX_VALUES:
             break
     return count
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong and where, on one line: the library quotes lines of the file and adds advice on its own options."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem is None or mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join(problem.split())}"

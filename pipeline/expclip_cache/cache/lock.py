@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from expclip_cache.base import CacheError, make_folder, open_shared
+from expclip_cache.base import CacheError, ReadOnlyCacheError, make_folder, open_shared
 
 NAME = ".lock"
 INDEX_BYTE = 1 << 40
@@ -64,7 +64,8 @@ def writing(folder: Path, shards: range | None = None) -> Iterator[Claim]:
         make_folder(folder)
         file = os.fdopen(open_shared(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+", encoding="utf-8")
     except OSError as error:
-        raise CacheError(f"{folder}: cannot be written to ({error.strerror}). Choose another output folder.") from None
+        kind = ReadOnlyCacheError if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) else CacheError
+        raise kind(f"{folder}: cannot be written to ({error.strerror}). Choose another output folder.") from None
     with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, len(claimed), claimed.start)

@@ -18,6 +18,9 @@ IMAGE_SUFFIXES = frozenset(
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv"})
 """Suffixes of videos, likewise."""
 
+DEEPEST = 100
+"""Levels of folders that are walked."""
+
 SYSTEM_FOLDERS = frozenset(
     {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
 )
@@ -143,6 +146,11 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: T
             f"{folder}: expected a folder of images, but it cannot be listed ({error.strerror}). "
             "Check the path and its permissions."
         ) from None
+    if len(above) > DEEPEST:
+        raise DataError(
+            f"{folder}: is {DEEPEST} folders below the dataset's, deeper than any dataset. Check the path, or move the "
+            "images up."
+        )
     here = (status.st_dev, status.st_ino)
     if here in above:
         raise DataError(

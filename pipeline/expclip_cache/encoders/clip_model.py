@@ -1,6 +1,7 @@
 """Build a CLIP with open_clip: its model with the right weights, and its tokenizer."""
 
 import json
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,9 +111,20 @@ def _load_tokenizer(name: str, folder: str, files: ClipFiles) -> Tokenizer:
         raise EncoderError(tokenizer_failed("backbone", name, files.tokenizer_folder, error)) from error
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Without open_clip's warnings that a model has random weights, which our own reports say where it matters."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 def _build(name: str, folder: str, files: ClipFiles, precision: str) -> nn.Module:
     """The model on the CPU; the global random generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _without_warnings():
         torch.default_generator.manual_seed(0)
         try:
             return open_clip.create_model(

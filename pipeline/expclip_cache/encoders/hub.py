@@ -35,6 +35,7 @@ GATED = "its licence has to be accepted on its page, with the account whose toke
 ABSENT = "the hub has no such repository, or it is private and needs a token (hf auth login, or HF_TOKEN)"
 NO_SPACE = "there is no space left on the disk"
 NO_HUB = "what answers is not a hub; check HF_ENDPOINT, and whether this network has a login page"
+NO_CONNECTION = "no connection; check HF_ENDPOINT, and HTTPS_PROXY if this network has a proxy"
 SOCKS = "the proxy is a SOCKS proxy, for which httpx needs a package (pip install socksio)"
 
 LASTING = {
@@ -55,10 +56,10 @@ PASSING = {
     "TimeoutException": f"no answer within {TIMEOUT:.0f} seconds",
     "Timeout": f"no answer within {TIMEOUT:.0f} seconds",
     "TimeoutError": f"no answer within {TIMEOUT:.0f} seconds",
-    "ConnectError": "no connection",
+    "ConnectError": NO_CONNECTION,
     "RemoteProtocolError": "the connection broke off, or what answers does not speak HTTP",
     "TransportError": "the connection broke off",
-    "ConnectionError": "no connection",
+    "ConnectionError": NO_CONNECTION,
 }
 """What errors mean that may be over soon."""
 
@@ -151,7 +152,7 @@ class HubFolder(CachedFolder):
         needed = sum(self._sizes.get(name, 0) for name in names if not (self.path / name).exists())
         place = next(folder for folder in (self.path, *self.path.parents) if folder.is_dir())
         if needed > (free := shutil.disk_usage(place).free):
-            raise HubError(f"{gigabytes(needed)} are needed and {gigabytes(free)} are free in {place}", passing=False)
+            raise HubError(f"{in_words(needed)} are needed and {in_words(free)} are free in {place}", passing=False)
         return super().get_all(names)
 
     def remember_branch(self) -> None:
@@ -173,8 +174,8 @@ class HubFolder(CachedFolder):
                     return
             except HubError as error:
                 if pause is None or not error.passing:
-                    size = gigabytes(self._sizes[name])
-                    raise HubError(f"{name} ({size}): {error.reason}", error.passing) from error
+                    size = in_words(self._sizes[name])
+                    raise HubError(f"{name} ({size}): {error.reason}", passing=False) from error
                 logger.warning("%s: %s: %s; again in %.0f s", self.commit, name, error.reason, pause)
                 time.sleep(pause)
 
@@ -201,7 +202,7 @@ def from_hub(
     exact = revision is not None and COMMIT.fullmatch(revision) is not None
     if exact and (found := _cached(repository, revision, user, pick)):
         return found
-    failure = HubError("asked to use no network", passing=False)
+    failure = HubError("HF_HUB_OFFLINE is set", passing=False)
     if not local_only and not constants.HF_HUB_OFFLINE:
         for pause in (*PAUSES, None):
             try:
@@ -228,9 +229,10 @@ def from_hub(
     ) from failure
 
 
-def gigabytes(size: int) -> str:
-    """A size in words, such as 9.9 GB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+def in_words(size: int) -> str:
+    """A number of bytes, such as 9.9 GB."""
+    unit, name = next((each for each in ((1e9, "GB"), (1e6, "MB")) if size >= each[0] / 10), (1e3, "kB"))
+    return f"{size / unit:.1f} {name}"
 
 
 def _cached(repository: str, revision: str | None, user: str, pick: Callable[[ModelFolder], Chosen]) -> Chosen | None:

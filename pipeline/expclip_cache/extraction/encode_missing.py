@@ -30,9 +30,14 @@ def encode_missing(runs: Sequence[JobRun], cache: CacheSettings, run: RunSetting
     """
     import torch
 
-    from expclip_cache.workers import resolve_devices
+    from expclip_cache.workers import resolve_device, resolve_devices
 
     encoder = runs[0].encoder
+    precision = encoder.settings["precision"]
+    if precision != "fp32" and run.executor == "local" and resolve_device(run.device).type == "cpu":
+        report.say(
+            f"precision: {precision} on a CPU: fp32 is usually several times as fast there, and takes more memory"
+        )
     if encoder.settings["weights"] == "random":
         for each in runs:
             report.say(f"{each.job.out}: the weights are random, as requested: these features mean nothing")

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from expclip_cache.base import ExpclipError, Reporter, SettingsError
+from expclip_cache.base import ExpclipError, ReadOnlyCacheError, Reporter, SettingsError
 from expclip_cache.cache import INDEX, CacheSettings, CacheWriter, FeatureCache, ShardEntry, plan_shards
 from expclip_cache.encoders import recorded_commits
 from expclip_cache.extraction.complete import record_other_parts, refuse_all_skipped
@@ -82,17 +82,25 @@ class JobRun:
             CacheError, DataError: see `run_job`; the cache is unlocked.
         """
         with ExitStack() as stack:
-            stack.enter_context(self.writer)
+            read_only = None
+            try:
+                stack.enter_context(self.writer)
+            except ReadOnlyCacheError as error:
+                read_only = error
             found = survey(self.writer.store, self._numbers, self._cache.retry_skipped)
             for library in found.libraries[:1]:
                 self.commits = recorded_commits(library)
             self._request = self._requested(found)
             self.decision = decide(found, self._request)
+            # What is complete is of use where it cannot be written, such as on a disk that others share.
+            if read_only and not self.decision.complete:
+                raise read_only
             for note in (*found.damage, *self.decision.notes):
                 self._report.say(note)
             if self.decision.encode:
                 self.root = self.job.root()
-            prepare(self.decision, self.writer)
+            if not read_only:
+                prepare(self.decision, self.writer)
             if self.decision.complete and found.index:
                 self._report.say(f"{self.job.out}: complete, {len(found.index)} rows; nothing to do")
                 self.cache = found.index

@@ -13,9 +13,9 @@ def prompts_from(choice: str | Sequence[str] | None) -> tuple[Prompt, ...]:
     """The prompts of every class to choose from.
 
     Args:
-        choice: words (a sequence, or one string with commas) or the path of a prompt file; None for the seven classes
-            and the reference's ensemble. A word becomes "an expression of WORD."; text that ends in a full stop is
-            used unchanged.
+        choice: words (a sequence, or one string with commas or semicolons between them) or the path of a prompt file;
+            None for the seven classes and the reference's ensemble. A word becomes "an expression of WORD."; text that
+            ends in a full stop is used unchanged.
 
     Raises:
         SettingsError: fewer than two classes, or a prompt file that cannot be used.
@@ -25,7 +25,7 @@ def prompts_from(choice: str | Sequence[str] | None) -> tuple[Prompt, ...]:
     if isinstance(choice, str) and choice.endswith((".yaml", ".yml")):
         prompts = prompt_table(choice, (), classes_in(choice) or SEVEN_CLASSES)
     else:
-        words = choice.split(",") if isinstance(choice, str) else choice
+        words = choice.split(";" if ";" in choice else ",") if isinstance(choice, str) else choice
         words = list(dict.fromkeys(word.strip() for word in words if word.strip()))
         prompts = tuple(
             Prompt(0, word.rstrip("."), word if word.endswith(".") else f"an expression of {word}.") for word in words

@@ -56,12 +56,13 @@ def classes_in(path: str | Path) -> tuple[str, ...] | None:
     """
     tree = load_yaml(Path(path), IF_MISSING)
     classes = tree.get("classes") if isinstance(tree, Mapping) else None
-    return tuple(map(str, classes)) if isinstance(classes, Mapping) else None
+    return tuple(_named(f"{path}: classes", classes)) if isinstance(classes, Mapping) else None
 
 
 def _by_class(path: str | Path, tree: object, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
     if not isinstance(tree, Mapping):
         raise SettingsError(f"{path}: classes: expected class names, each with a list of prompts, found {tree!r}.")
+    tree = _named(f"{path}: classes", tree)
     missing = [name for name in classes if name not in tree]
     if missing:
         raise SettingsError(
@@ -77,7 +78,7 @@ def _by_template(
     templates = _prompts(f"{path}: templates", templates)
     if not isinstance(adjectives, Mapping) or not all(isinstance(word, str) for word in adjectives.values()):
         raise SettingsError(f"{path}: adjectives: expected class names, each with a word, found {adjectives!r}.")
-    words = ADJECTIVES | dict(adjectives)
+    words = ADJECTIVES | _named(f"{path}: adjectives", adjectives)
     needs_adjective = False
     for template in templates:
         fields = _fields(path, template)
@@ -107,8 +108,21 @@ def _prompts(where: str, value: object) -> tuple[str, ...]:
         raise SettingsError(f"{where}: expected a list with at least one prompt, found {value!r}.")
     wrong = [item for item in value if not isinstance(item, str) or not item.strip()]
     if wrong:
-        raise SettingsError(f"{where}: expected prompts, found {wrong[0]!r}.")
+        raise SettingsError(
+            f"{where}: expected prompts, found {wrong[0]!r}; put a text that looks like something else in quotes."
+        )
     return tuple(value)
+
+
+def _named(where: str, tree: Mapping[object, object]) -> dict[str, object]:
+    """The same mapping, whose keys are class names."""
+    named = {name: value for name, value in tree.items() if isinstance(name, str)}
+    if other := [name for name in tree if name not in named]:
+        raise SettingsError(
+            f"{where}: expected class names, found {other[0]!r}, which YAML reads as a {type(other[0]).__name__}. Put "
+            "the name in quotes."
+        )
+    return named
 
 
 def _found(tree: object) -> str:

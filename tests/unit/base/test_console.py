@@ -1,6 +1,8 @@
+import importlib
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,35 @@ def test_a_closed_pipe_is_not_an_error_of_ours():
     with pytest.raises(BrokenPipeError), handle_errors():
         os.write(writing, b"x")
     os.close(writing)
+
+
+def a_library(folder: Path, name: str, content: str) -> None:
+    (folder / f"{name}.py").write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("faiss", "raise ImportError('libfaiss.so: undefined symbol')", "the library faiss is installed but does not "),
+        ("faiss", "raise ModuleNotFoundError('No module', name='faiss')", "the library faiss is not installed"),
+        ("dlib", "import no_such_thing_at_all", "the library no_such_thing_at_all is not installed"),
+        ("dlib", "raise ImportError('x')", "Install it: pip install 'expclip-cache[face]'"),
+        ("open_clip", "raise RuntimeError('operator torchvision::nms does not exist')", "torch and torchvision do not"),
+    ],
+)
+def test_a_library_that_is_missing_or_broken_is_one_line(tmp_path, monkeypatch, capsys, name, content, message):
+    a_library(tmp_path, name, content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(SystemExit) as ended, handle_errors():
+        importlib.import_module(name)
+    assert ended.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_module_of_ours_that_is_missing_keeps_its_traceback():
+    with pytest.raises(ImportError), handle_errors():
+        importlib.import_module("expclip_cache.no_such_module")

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from expclip_cache.base.errors import DataError, SettingsError
 from expclip_cache.datasets.read import read_rows
 from expclip_cache.datasets.settings import DatasetSettings
+from expclip_cache.datasets.tree import read_tree
 
 SEVEN = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 
@@ -291,3 +293,13 @@ def test_a_folder_beside_the_frames_of_a_clip_is_not_another_clip(tmp_path):
     (tmp_path / "happy/empty").mkdir()
     listing = clips(tmp_path)
     assert [row.path for row in listing.rows] == ["happy/clip", "happy/empty"]
+
+
+def test_a_tree_without_an_end_is_an_error(tmp_path, monkeypatch):
+    """1,200 levels, as a loop of copies leaves them: more than Python can recurse, less than a path can be long."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        Path("d").mkdir()
+        monkeypatch.chdir("d")
+    with pytest.raises(DataError, match="is 100 folders below the dataset's, deeper than any dataset"):
+        read_tree(tmp_path)

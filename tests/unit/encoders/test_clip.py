@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -11,7 +12,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from expclip_cache.base.errors import EncoderError
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.images import read_pixels
+from expclip_cache.encoders.images import preprocess, read_pixels, to_float
 from expclip_cache.encoders.settings import ClipSettings
 from tiny_encoders import CLIP_MODEL, SIZE, model_of, random_pixels, write_clip
 
@@ -229,6 +230,78 @@ def test_a_tokenizer_of_another_model_is_an_error(tmp_path):
     encoder = load_clip(write_clip(tmp_path, CLIP_MODEL | {"text_cfg": text}), CPU)
     with pytest.raises(EncoderError, match=r"tokenizer gives token \d+, but its text tower has 64 tokens"):
         encoder.encode_texts(["anger"])
+
+
+def test_a_text_is_measured_without_the_class_token_at_the_end_of_its_context(tmp_path):
+    """In open_clip's mode `clips` the last position holds a class token, however short the text."""
+    text = CLIP_MODEL["text_cfg"] | {"tokenizer_mode": "clips"}
+    settings = write_clip(tmp_path, CLIP_MODEL | {"text_cfg": text})
+    special = {"bos_token": "<start>", "eos_token": "<end>", "cls_token": "<unk>"}
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | special))
+    encoder = load_clip(settings, CPU)
+    fits = " ".join(["anger"] * 9)
+    assert encoder.encode_texts([fits, "anger"]).shape == (2, 24)
+    with pytest.raises(EncoderError, match="more than the 12 tokens"):
+        encoder.encode_texts([f"{fits} anger anger"])
+
+
+TRAINED = [
+    {},
+    {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic", "resize_mode": "squash"},
+    {"mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bilinear", "resize_mode": "shortest"},
+    {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bilinear", "resize_mode": "squash"},
+]
+"""What SigLIP and PE-Core, MobileCLIP and CLIPA were trained with, after OpenAI's own."""
+
+
+@pytest.mark.parametrize("trained", TRAINED, ids=["openai", "siglip", "mobileclip", "clipa"])
+def test_preprocess_clip_is_what_the_model_was_trained_with(tmp_path, trained):
+    settings = write_clip(tmp_path / "model").model_copy(update={"preprocess": "clip"})
+    file = tmp_path / "model" / "open_clip_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"preprocess_cfg": trained}))
+    encoder = load_clip(settings, CPU)
+    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'model'}")
+    photo = Path(__file__).parents[2] / "data" / "astronaut.jpg"
+    wide = Image.open(photo).crop((0, 40, 300, 240))
+    wide.save(tmp_path / "wide.png")
+    pixels = torch.from_numpy(read_pixels(tmp_path / "wide.png", encoder.preprocess))[None]
+    theirs = transform(wide)[None]
+    torch.testing.assert_close(to_float(pixels, encoder.preprocess), theirs, rtol=0, atol=1e-6)
+    torch.testing.assert_close(encoder.encode_images(pixels), model.eval().encode_image(theirs), rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("trained", "message"),
+    [
+        ({"resize_mode": "longest"}, "trained with resize_mode 'longest'"),
+        ({"interpolation": "random"}, "interpolation 'random'; expected .* bicubic or bilinear"),
+        ({"mean": [0.5]}, r"expected three numbers as the model's mean or std, found \[0\.5\]"),
+        ({"std": "wide"}, "found 'wide'"),
+    ],
+)
+def test_a_way_to_see_images_that_is_not_known_is_an_error(tmp_path, trained, message):
+    settings = write_clip(tmp_path)
+    file = tmp_path / "open_clip_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"preprocess_cfg": trained}))
+    load_clip(settings, CPU)
+    with pytest.raises(EncoderError, match=message):
+        load_clip(settings.model_copy(update={"preprocess": "clip"}), CPU)
+
+
+def test_every_tag_of_open_clip_says_how_its_model_sees_images():
+    for model, tag in open_clip.list_pretrained():
+        preprocess("clip", 224, "full", open_clip.get_pretrained_cfg(model, tag))
+
+
+def test_a_tokenizer_that_is_only_a_sentencepiece_file_asks_for_the_right_package(tmp_path, monkeypatch):
+    settings = write_clip(tmp_path)
+    (tmp_path / "tokenizer.json").rename(tmp_path / "spiece.model")
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps({"tokenizer_class": "T5Tokenizer", "extra_ids": 0}))
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    with pytest.raises(EncoderError, match=r"only the SentencePiece file spiece\.model.*pip install sentencepiece"):
+        load_clip(settings, CPU)
 
 
 def test_a_missing_tokenizer_is_an_error(tmp_path):

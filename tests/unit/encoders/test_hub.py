@@ -156,8 +156,8 @@ def full_disk(served: Served) -> Callable[..., None]:
 
 def test_a_lack_of_space_is_known_before_the_weights_come(plain, monkeypatch):
     usage = shutil.disk_usage(plain.folders)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(EncoderError, match=r"0\.\d MB are needed and 0\.0 MB are free in .*are kept"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000))
+    with pytest.raises(EncoderError, match=r"0\.\d MB are needed and 0\.1 MB are free in .*are kept"):
         find_llm_files(LLM)
     assert not [name for name in plain.hub.sent if name.endswith(".safetensors")]
 

@@ -94,6 +94,24 @@ def test_a_complete_cache_needs_neither_images_nor_encoder(job):
     assert "nothing to do" in reporter.lines[-1]
 
 
+def test_a_complete_cache_that_cannot_be_written_is_complete_all_the_same(job, monkeypatch):
+    run_job(job, CACHE, RUN, SilentReporter())
+
+    def refuse_writing(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("expclip_cache.cache.lock.open_shared", refuse_writing)
+    before = files_in(job.out)
+    run_job(untouchable(job), CACHE, RUN, reporter := RecordingReporter())
+    assert "nothing to do" in reporter.lines[-1]
+    assert files_in(job.out) == before
+    with pytest.raises(CacheError, match="holds features made with other settings"):
+        run_job(job, CACHE.model_copy(update={"dtype": "float16"}), RUN, SilentReporter())
+    (job.out / INDEX).unlink()
+    with pytest.raises(CacheError, match=r"cannot be written to \(Read-only file system\)"):
+        run_job(job, CACHE, RUN, SilentReporter())
+
+
 def test_without_the_weights_on_this_machine_they_are_not_compared(job):
     run_job(job, CACHE, RUN, SilentReporter())
     run_job(with_encoder(untouchable(job), files=lambda _: None), CACHE, RUN, SilentReporter())

@@ -24,6 +24,7 @@ from expclip_cache.encoders.images import read_pixels
 from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.faces.detector import FaceFinder, can_find_faces
 from expclip_cache.heads.head_file import write_head
+from expclip_cache.prediction.class_prompts import prompts_from
 from expclip_cache.prediction.clips import read_clip
 from expclip_cache.prediction.predictor import DEMO_HEAD, Predictor
 from expclip_cache.prompts.templates import prompt_table
@@ -147,6 +148,8 @@ def test_the_packaged_head_classifies_drawn_faces(tmp_path, monkeypatch):
 def test_your_own_words_become_classes(head, faces):
     predictor = Predictor(head=head, crop=False, prompts="boredom, amusement, a face in pain.")
     assert predictor.classes == ("boredom", "amusement", "a face in pain")
+    table = prompts_from("boredom; a sad, tired face.")
+    assert [prompt.text for prompt in table] == ["an expression of boredom.", "a sad, tired face."]
     assert set(dict(predictor(faces / "0.png").expclip)) == set(predictor.classes)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from expclip_cache.base.classes import CANONICAL
 from expclip_cache.base.errors import SettingsError
+from expclip_cache.prompts.prompt_file import classes_in, read_prompt_file
 from expclip_cache.prompts.settings import PromptSettings
 from expclip_cache.prompts.templates import Prompt, prompt_table
 
@@ -209,3 +210,33 @@ def test_a_template_with_an_unknown_adjective(tmp_path):
 def test_a_missing_prompt_file(tmp_path):
     with pytest.raises(SettingsError, match=r"none.yaml: cannot be read \(No such file.*reference, clean or the path"):
         prompt_table(str(tmp_path / "none.yaml"), (1,), ["fear"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("classes: {1: [a face], sad: [b]}", r"classes: expected class names, found 1, which YAML reads as a int"),
+        ("classes: {true: [a face], sad: [b]}", r"found True, which YAML reads as a bool\. Put the name in quotes"),
+        ("classes: {2026-01-01: [a face]}", r"which YAML reads as a date"),
+        ("classes: {null: [a face]}", r"found None, which YAML reads as a NoneType"),
+        ("templates: ['a {a} face']\nadjectives: {1.5: bored}", r"adjectives: expected class names, found 1\.5"),
+        ("classes: {sad: [12]}", r"found 12; put a text that looks like something else in quotes"),
+        ("classes:\n  sad: [a]\n  sad: [b]", r"line 3, column 3: found duplicate key \"sad\" with value"),
+    ],
+)
+def test_names_that_yaml_reads_as_something_else_are_named_on_one_line(tmp_path, text, message):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=message) as caught:
+        read_prompt_file(file, classes_in(file) or ("sad",))
+    assert "\n" not in str(caught.value)
+
+
+def test_names_in_quotes_are_names(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("classes: {'1': [a face], 'true': ['a sad, tired face, with tears'], yes: [b]}")
+    assert read_prompt_file(file, classes_in(file) or ()) == {
+        "1": ("a face",),
+        "true": ("a sad, tired face, with tears",),
+        "yes": ("b",),
+    }
