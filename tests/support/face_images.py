@@ -77,8 +77,10 @@ def paused(job: Job, notes: Path) -> Job:
     return with_encoder(job, load=partial(_load_paused, job.encoder.load, notes))
 
 
-def _load_paused(load: Callable[[str], Encoder], notes: Path, device: str) -> Encoder:
-    encoder = load(device)
+def _load_paused(
+    load: Callable[[Sequence[str], str], Encoder], notes: Path, commits: Sequence[str], device: str
+) -> Encoder:
+    encoder = load(commits, device)
     encode = encoder.encode_images
 
     def encode_after_go(pixels: torch.Tensor) -> torch.Tensor:

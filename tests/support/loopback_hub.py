@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
@@ -93,8 +94,7 @@ class LoopbackHub:
         repository = self.repositories.setdefault(name, Repository(xet=xet))
         repository.commits[commit] = files
         repository.branches[branch] = commit
-        self.hashes |= {sha256(file): file for file in files.values()}
-        self.hashes |= {etag(file): file for file in files.values()}
+        self.hashes |= {digest: file for file in files.values() for digest in (file.stem, etag(file))}
         return commit
 
 
@@ -103,6 +103,7 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@cache
 def etag(file: Path) -> str:
     """The hash by which the hub knows a file: that of Git, and SHA-256 of what Git does not hold itself."""
     if file.suffix in LARGE:
@@ -238,8 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _content(self, digest: str, path: str) -> None:
         file = self.hub.hashes[digest]
         whole = file.stat().st_size
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
+        start, _ = self._range(whole)
+        asked = "Range" in self.headers
         headers = {"Content-Length": str(whole - start), "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
         if asked:
             headers["Content-Range"] = f"bytes {start}-{whole - 1}/{whole}"
@@ -279,27 +280,49 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps(body).encode(), headers | {"Content-Type": "application/json"})
 
     def _reconstruction(self, digest: str) -> None:
-        file = self.hub.hashes[digest]
-        size = file.stat().st_size
-        chunks = -(-size // CHUNK)
-        every = {"start": 0, "end": chunks}
+        """Of which chunks of the store a file, or the asked part of it, is made."""
+        size = self.hub.hashes[digest].stat().st_size
+        start, end = self._range(size)
+        if start >= size:
+            self._send(416, b"", {})
+            return
+        chunks = {"start": start // CHUNK, "end": -(-end // CHUNK)}
+        unpacked = min(size, chunks["end"] * CHUNK) - chunks["start"] * CHUNK
+        first, count = chunks["start"] * (CHUNK + 8), chunks["end"] - chunks["start"]
         fetched = {
-            "range": every,
+            "range": chunks,
             "url": f"{self.hub.address}/xorb/{digest}",
-            "url_range": {"start": 0, "end": size + 8 * chunks - 1},
+            "url_range": {"start": first, "end": first + unpacked + 8 * count - 1},
         }
         body = {
-            "offset_into_first_range": 0,
-            "terms": [{"hash": digest, "unpacked_length": size, "range": every}],
+            "offset_into_first_range": start - chunks["start"] * CHUNK,
+            "terms": [{"hash": digest, "unpacked_length": unpacked, "range": chunks}],
             "fetch_info": {digest: [fetched]},
         }
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def _xorb(self, digest: str) -> None:
+        """The asked bytes of the chunks, each of which has a header of 8 bytes: both lengths, and no compression."""
         file = self.hub.hashes[digest]
-        content = b"".join(xet_chunks(file.read_bytes()))
+        whole = file.stat().st_size
+        start, end = self._range(whole + 8 * -(-whole // CHUNK))
+        content = bytearray()
+        with file.open("rb") as stream:
+            for number in range(start // (CHUNK + 8), -(-end // (CHUNK + 8))):
+                stream.seek(number * CHUNK)
+                chunk = stream.read(CHUNK)
+                length = len(chunk).to_bytes(3, "little")
+                content += b"\0" + length + b"\0" + length + chunk
+        skipped = start % (CHUNK + 8)
+        content = bytes(content[skipped : skipped + end - start])
         self.hub.sent[digest] += len(content)
-        self._send(206, content, {"Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}"})
+        self._send(206, content, {"Content-Range": f"bytes {start}-{start + len(content) - 1}/*"})
+
+    def _range(self, size: int) -> tuple[int, int]:
+        """The asked bytes, end excluded."""
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        start, last = (int(asked[1]), asked[2]) if asked else (0, "")
+        return start, min(size, int(last) + 1) if last else size
 
     def _error(self, code: str, commit: str = "") -> None:
         headers = {"X-Error-Code": code, "X-Error-Message": f"{code} at {self.path}"}
@@ -320,11 +343,3 @@ class _Handler(BaseHTTPRequestHandler):
 def flipped(block: bytes, at: int) -> bytes:
     """The block with one bit of one byte changed."""
     return block[:at] + bytes([block[at] ^ 1]) + block[at + 1 :]
-
-
-def xet_chunks(content: bytes) -> Iterator[bytes]:
-    """The chunks of a Xet object: 8 bytes with both lengths and no compression, then the bytes."""
-    for start in range(0, len(content), CHUNK):
-        chunk = content[start : start + CHUNK]
-        length = len(chunk).to_bytes(3, "little")
-        yield b"\0" + length + b"\0" + length + chunk

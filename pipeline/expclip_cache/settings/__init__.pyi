@@ -18,6 +18,7 @@ from .paths import score_file as score_file
 from .paths import target_draws as target_draws
 from .presets import preset_file as preset_file
 from .presets import preset_names as preset_names
+from .replaced_files import replaced_files as replaced_files
 from .settings import Settings as Settings
 from .settings import chosen_names as chosen_names
 from .setup import Setup as Setup

@@ -1,7 +1,10 @@
 """Models on a hub: a real server on the loopback interface, the real client, real tiny models."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 
 import huggingface_hub
@@ -14,9 +17,9 @@ from expclip_cache.base import EncoderError
 from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, load_blip2_t5, load_clip
 from expclip_cache.encoders.clip_files import find_clip_files
 from expclip_cache.encoders.llm_files import find_llm_files
-from loopback_hub import Fault, sha256
+from loopback_hub import Fault, loopback_hub, sha256
 from served_models import Served, served_models, use_hub
-from tiny_encoders import random_pixels, write_clip
+from tiny_encoders import random_pixels, write_blip2, write_clip
 
 CPU = torch.device("cpu")
 
@@ -296,3 +299,54 @@ def test_a_text_tower_of_transformers_takes_config_and_tokenizer_from_its_reposi
     tokenizer.write_text(json.dumps(json.loads(tokenizer.read_text()) | {"model_max_length": 7}))
     plain.hub.add("someone/tower", tower)
     assert find_clip_files(settings).hashes()["tokenizer_sha256"] != described["tokenizer_sha256"]
+
+
+@pytest.mark.parametrize("only", ["/xorb/", "/v1/reconstructions"])
+@pytest.mark.parametrize("fault", ["500", "garbage"])
+def test_what_a_store_of_chunks_does_wrong_is_one_line(tmp_path, only, fault):
+    """In another process: the client of such stores waits and tries again by settings that are read once."""
+    with loopback_hub() as server:
+        write_blip2(tmp_path / "blip2")
+        server.add("someone/blip2", tmp_path / "blip2", xet=True)
+        server.fault, server.only = fault, only
+        program = (
+            "from expclip_cache.base import handle_errors\n"
+            "from expclip_cache.encoders import LlmSettings\n"
+            "from expclip_cache.encoders.llm_files import find_llm_files\n"
+            "with handle_errors(): find_llm_files(LlmSettings(model='someone/blip2'))\n"
+        )
+        environment = os.environ | {
+            "HF_ENDPOINT": server.address,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "1",
+            "HF_XET_CLIENT_RETRY_BASE_DELAY": "1ms",
+        }
+        ended = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300
+        )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("error: teacher: someone/blip2 is not a folder on this machine")
+    assert "model.safetensors (0.4 MB): " in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_clip_of_full_size_comes_through_the_hub(tmp_path, monkeypatch):
+    """ViT-B/32 with random weights, 605 MB, as the tag `openai` stands for it."""
+    if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 6e9:
+        pytest.skip("needs 6 GB of memory")
+    folder = tmp_path / "timm"
+    folder.mkdir()
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-B-32-quickgelu")
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    settings = ClipSettings(model="ViT-B-32-quickgelu", weights="openai")
+    pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    with served_models(tmp_path, monkeypatch, xet=True) as served:
+        commit = served.hub.add("timm/vit_base_patch32_clip_224.openai", folder, xet=True)
+        encoder = load_clip(settings, CPU)
+        assert encoder.describe()["library"].endswith(f"timm/vit_base_patch32_clip_224.openai@{commit}")
+        assert encoder.describe()["weights_sha256"] == sha256(folder / "open_clip_model.safetensors")
+        values = pixels.float() / 255
+        expected = model.eval().encode_image(values)
+        torch.testing.assert_close(encoder.encode_images(pixels), expected, rtol=0, atol=1e-4)
