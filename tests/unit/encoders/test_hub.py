@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import huggingface_hub
 import open_clip
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, load_blip2_t5, load_clip
+from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, hub, load_blip2_t5, load_clip
 from expclip_cache.encoders.clip_files import find_clip_files
 from expclip_cache.encoders.llm_files import find_llm_files
 from loopback_hub import Fault, loopback_hub, sha256
@@ -97,6 +98,12 @@ REASONS: dict[Fault, str] = {
     "gated": "its licence has to be accepted on its page",
     "html": "what answers is not a hub",
 }
+
+
+def test_the_docs_have_every_reason():
+    text = (Path(__file__).parents[3] / "docs" / "weights.md").read_text()
+    reasons = {*hub.LASTING.values(), *hub.PASSING.values(), hub.NO_SPACE, hub.SOCKS}
+    assert not [reason for reason in reasons if f"{reason}`" not in text]
 
 
 @pytest.mark.parametrize("fault", REASONS)
