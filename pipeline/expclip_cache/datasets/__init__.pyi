@@ -1,5 +1,7 @@
+from .appearance import FULL as FULL
 from .appearance import Appearance as Appearance
 from .appearance import orientation_of as orientation_of
+from .appearance import white_of as white_of
 from .boxes import NO_FACE as NO_FACE
 from .boxes import Box as Box
 from .build import build_manifest as build_manifest

@@ -1,4 +1,4 @@
-"""Images that look different in a viewer: they are stored on their side, mirrored, or with transparent parts."""
+"""Images that look different in a viewer: stored on their side, mirrored, with transparent parts, or in 12 bits."""
 
 import io
 import warnings
@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 Appearance = Literal["viewed", "stored"]
-"""`viewed`: turned as the metadata say, transparent parts on white. `stored`: the pixels as they are in the file, which
-is what the reference takes; whatever is hidden under transparent parts shows."""
+"""`viewed`: turned as the metadata say, transparent parts on white, and white where the file says that it is.
+`stored`: the pixels as they are in the file, which is what the reference takes; whatever is hidden under transparent
+parts shows."""
+
+FULL = 65535
+"""White in 16 bits."""
 
 _TAG = 0x0112
 _ORIENTATION = (b"Exif\0\0", b"eXIf", b"tiff:Orientation")
@@ -35,9 +39,23 @@ def orientation_of(image: "Image.Image") -> int:
     return value if value in range(1, 9) else 1
 
 
+def white_of(image: "Image.Image") -> int:
+    """The value of white in a grey image of more than 8 bits: a TIFF may say that it uses 10 or 12 of 16.
+
+    65535 if the image does not say so.
+    """
+    try:
+        tags = image.getexif()
+        # The largest value of a sample, or else the bits of one.
+        white = tags.get(281) or (1 << tags.get(258, 16)) - 1
+    except Exception:  # noqa: BLE001 - as above
+        return FULL
+    return white if isinstance(white, int) and 255 < white < FULL else FULL
+
+
 def looks_different_in_a_viewer(start: bytes) -> bool:
     """Whether the image that begins with these bytes looks different in a viewer."""
-    return _is_turned(start) or _has_transparency(start)
+    return _is_turned(start) or _has_transparency(start) or _is_dim(start)
 
 
 def _is_turned(start: bytes) -> bool:
@@ -49,6 +67,18 @@ def _is_turned(start: bytes) -> bool:
         with Image.open(io.BytesIO(start), formats=("JPEG", "PNG", "WEBP", "AVIF")) as image:
             return orientation_of(image) != 1
     except Exception:  # noqa: BLE001 - as above; the extraction says what is wrong with the file
+        return False
+
+
+def _is_dim(start: bytes) -> bool:
+    if start[:4] not in (b"II*\0", b"MM\0*"):
+        return False
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(start), formats=("TIFF",)) as image:
+            return image.mode.startswith("I;16") and white_of(image) < FULL
+    except Exception:  # noqa: BLE001 - as above
         return False
 
 

@@ -56,9 +56,9 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
 def _notes_on_appearance(files: Set[str], appearance: Appearance) -> list[str]:
     if not files:
         return []
-    used = "turned upright and put on white" if appearance == "viewed" else "used as they are stored"
+    used = "as a viewer shows them" if appearance == "viewed" else "as they are stored"
     return [
-        f"{len(files)} images are stored on their side, mirrored or with transparent parts, and are {used} "
+        f"{len(files)} images are on their side, mirrored, with transparent parts or in 10 or 12 bits; used {used} "
         f"(appearance: {appearance}): {examples(sorted(files, key=os.fsencode))}"
     ]
 

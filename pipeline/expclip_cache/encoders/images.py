@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from expclip_cache.base import DataError, EncoderError, FileAccessError
-from expclip_cache.datasets import NO_FACE, Appearance, Box, orientation_of
+from expclip_cache.datasets import FULL, NO_FACE, Appearance, Box, orientation_of, white_of
 
 if TYPE_CHECKING:
     import torch
@@ -236,10 +236,12 @@ def _pixels(image: Image.Image, appearance: Appearance) -> Image.Image:
     if appearance == "stored":
         return _rgb(image)
     turn = TURNS.get(orientation_of(image))
+    white = white_of(image) if image.mode.startswith("I;16") else FULL
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return _rgb(image) if turn is None else _rgb(image).transpose(turn)
+    upright = _rgb(image, white)
+    return upright if turn is None else upright.transpose(turn)
 
 
 @contextmanager
@@ -292,8 +294,11 @@ def one_line_errors(source: object) -> Iterator[None]:
         raise raised(f"{type(error).__name__}: {_without(source, str(error))}") from None
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, white: int = FULL) -> Image.Image:
     """To 8-bit RGB. 16-bit grey and fractions are scaled; Pillow's own conversion would clip them to white.
+
+    Args:
+        white: the value of white in 16-bit grey.
 
     Raises:
         DataError: the format does not say what the numbers mean: 32-bit numbers that do not fit into 16 bits, or values
@@ -308,7 +313,7 @@ def _rgb(image: Image.Image) -> Image.Image:
             raise DataError(
                 f"has pixels from {lowest} to {highest}, and nothing says how bright they are; expected 0 to 65535"
             )
-        top = 65535.0 if image.mode != "F" else max(float(highest), 1.0)
+        top = float(white) if image.mode != "F" else max(float(highest), 1.0)
         grey = np.empty(values.shape, dtype=np.uint8)
         # Some rows at a time: the intermediate numbers take eight times the memory of the image.
         step = max(1, BLOCK // max(1, image.width))

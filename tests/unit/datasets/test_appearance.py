@@ -1,11 +1,13 @@
 """Images on their side or with transparent parts: one rule for every command, and damaged metadata change no pixel."""
 
+import io
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 from typer.testing import CliRunner
 
 from expclip_cache.commands.app import app
@@ -76,11 +78,11 @@ def test_the_manifest_says_how_and_notes_what(tmp_path):
     save(tmp_path / "photos/b.jpg", noise(1), 1)
     viewed, stored = (build_manifest(tmp_path / "photos", settings(rule)) for rule in ("viewed", "stored"))
     assert viewed.notes == (
-        "1 images are stored on their side, mirrored or with transparent parts, and are turned upright and put on "
-        "white (appearance: viewed): 'a.jpg'",
+        "1 images are on their side, mirrored, with transparent parts or in 10 or 12 bits; used as a viewer shows "
+        "them (appearance: viewed): 'a.jpg'",
     )
     assert stored.notes == (
-        "1 images are stored on their side, mirrored or with transparent parts, and are used as they are stored "
+        "1 images are on their side, mirrored, with transparent parts or in 10 or 12 bits; used as they are stored "
         "(appearance: stored): 'a.jpg'",
     )
     assert viewed.rows == stored.rows
@@ -181,3 +183,47 @@ def test_images_without_transparent_parts_are_not_noted(tmp_path, name):
     assert manifest.notes == ()
     content = (tmp_path / name).read_bytes()
     np.testing.assert_array_equal(decode_image(content, "viewed"), decode_image(content))
+
+
+def packed_in_12_bits(values: np.ndarray) -> bytes:
+    """A TIFF of 12 bits a pixel, written by hand: Pillow reads such files and writes none."""
+    pairs = values.reshape(-1, 2).astype(int)
+    pixels = b"".join(bytes([a >> 4, (a & 15) << 4 | b >> 8, b & 255]) for a, b in pairs)
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: height, 279: len(pixels)}
+    start = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(
+        struct.pack("<HHIHH", tag, 3, 1, start if tag == 273 else value, 0) for tag, value in tags.items()
+    )
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + pixels
+
+
+def with_largest_value(values: np.ndarray) -> bytes:
+    """A TIFF of 16 bits a pixel that says how many of them it uses."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[281] = 4095
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "TIFF", tiffinfo=tags)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("encode", [packed_in_12_bits, with_largest_value])
+def test_twelve_bits_are_as_bright_as_a_viewer_shows_them(tmp_path, encode):
+    values = np.linspace(0, 4095, 40 * 30).astype(np.uint16).reshape(30, 40)
+    content = encode(values)
+    expected = np.round(values * (255 / 4095)).astype(np.uint8)
+    np.testing.assert_array_equal(np.asarray(decode_image(content, "viewed"))[..., 0], expected)
+    assert np.asarray(decode_image(content)).max() == 16
+    (tmp_path / "a.tif").write_bytes(content)
+    manifest = build_manifest(tmp_path)
+    assert manifest.appearance == "viewed"
+    assert "in 10 or 12 bits; used as a viewer shows them" in manifest.notes[0]
+
+
+def test_sixteen_bits_are_used_in_full(tmp_path):
+    values = np.linspace(0, 65535, 40 * 30).astype(np.uint16).reshape(30, 40)
+    for suffix in (".tif", ".png"):
+        Image.fromarray(values).save(tmp_path / f"a{suffix}")
+        for appearance in ("viewed", "stored"):
+            assert np.asarray(decode_image((tmp_path / f"a{suffix}").read_bytes(), appearance)).max() == 255
+    assert build_manifest(tmp_path).appearance is None
