@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 
-from expclip_cache.base import CacheError, EncoderError, write_atomically
+from expclip_cache.base import CacheError, EncoderError, sole_process, write_atomically
 
 REMEMBERED_BYTES = 64 * 1024**2
 """Size from which a file's hash is remembered. Smaller ones are hashed in less time than a process needs to start."""
@@ -44,22 +44,33 @@ def _file_digest(file: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _hash_of(file: Path, version: tuple[int, ...]) -> str:
-    """The remembered hash of this version of a file, or its hash."""
+    """The remembered hash of this version of a file, or its hash; of several processes that ask at once, one reads."""
     _, _, size, _, _ = version
     if size < REMEMBERED_BYTES:
         return _read_and_hash(file)
     memory = _memory(file)
+    if remembered := _remembered(memory, file, version):
+        return remembered
+    with ExitStack() as stack:
+        # Without a place for a lock and a memory, every process reads.
+        with suppress(OSError):
+            stack.enter_context(sole_process(memory.with_suffix(".lock")))
+        if remembered := _remembered(memory, file, version):
+            return remembered
+        found = _read_and_hash(file)
+        with suppress(OSError, CacheError):
+            record = {"file": os.fsdecode(file), "version": version, "sha256": found}
+            write_atomically(memory, json.dumps(record).encode())
+        return found
+
+
+def _remembered(memory: Path, file: Path, version: tuple[int, ...]) -> str | None:
+    """What was remembered of this version of the file."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        remembered = json.loads(memory.read_bytes())
-        if remembered["file"] == os.fsdecode(file) and remembered["version"] == list(version):
-            return str(remembered["sha256"])
-    found = _read_and_hash(file)
-    # Without a place to write, the next process hashes again.
-    with suppress(OSError, CacheError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        record = {"file": os.fsdecode(file), "version": version, "sha256": found}
-        write_atomically(memory, json.dumps(record).encode())
-    return found
+        record = json.loads(memory.read_bytes())
+        if record["file"] == os.fsdecode(file) and record["version"] == list(version):
+            return str(record["sha256"])
+    return None
 
 
 def _read_and_hash(file: Path) -> str:

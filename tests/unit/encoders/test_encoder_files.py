@@ -1,5 +1,7 @@
 import hashlib
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -11,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from expclip_cache.base import sole_process
 from expclip_cache.base.errors import EncoderError
 from expclip_cache.encoders import files, hashing
 from expclip_cache.encoders.clip import load_clip
@@ -299,3 +302,25 @@ def test_a_hash_is_read_from_the_bytes_once_and_remembered_until_they_change(tmp
     assert digest([link]) == sha256(blob)
     blob.write_bytes(b"others.")
     assert digest([link]) == sha256(blob)
+
+
+def test_of_several_processes_one_reads_a_large_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(hashing, "REMEMBERED_BYTES", 1)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"weights")
+    program = (
+        "import sys; from pathlib import Path; from expclip_cache.encoders import hashing\n"
+        "hashing.REMEMBERED_BYTES = 1\n"
+        "print('asks', flush=True); print(hashing.digest([Path(sys.argv[1])]))\n"
+    )
+    memory = hashing._memory(file.resolve())
+    with sole_process(memory.with_suffix(".lock")):
+        other = subprocess.Popen([sys.executable, "-c", program, file], stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "asks\n"
+        # What the one that reads would leave; this text shows that the other did not read.
+        status = file.stat()
+        version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        memory.write_text(json.dumps({"file": str(file.resolve()), "version": version, "sha256": "remembered"}))
+    assert other.communicate(timeout=60)[0] == "remembered\n"
