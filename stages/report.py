@@ -52,7 +52,7 @@ def main() -> None:
     console = Console(width=WIDTH)
     if any(row.is_published for row in compared):
         console.print(comparison_to_terminal(compared))
-    console.print(scores_to_terminal(page.scores))
+    console.print(scores_to_terminal(page.scores, page.recalls, inputs.drawn))
     print(f"{REPORT}/index.html has the confusion matrices, example faces and all settings")
 
 
@@ -64,6 +64,7 @@ def report_inputs(settings: Settings) -> ReportInputs:
         roots={name: image_root(name, settings.datasets[name]) for name in names},
         heads=HEAD_RESULTS,
         trained_on=settings.train.dataset,
+        drawn=[name for name in names if settings.datasets[name].draw],
         settings=shown_settings(settings),
         versions=versions(),
     )

@@ -24,6 +24,9 @@ def test_the_first_run_ends_in_the_table(clone, first_run):
     for word in [*SETS, "CLIP", "contrastive", "ridge", "type 2", "type 5", "mean"]:
         assert word in table
     assert max(map(len, table.splitlines())) <= 80
+    lines = " ".join(table.split())
+    assert "Weakest class under type 5, mean recall over the test sets: plain CLIP surprise" in lines
+    assert "The faces of all test sets are drawn" in lines
     rows = score_rows(clone)
     assert list(dict.fromkeys(row["test_set"] for row in rows)) == SETS
     systems = [("", ""), ("contrastive", "1"), ("contrastive", "2"), ("ridge", "")]

@@ -123,11 +123,11 @@ def _architecture(settings: ClipSettings, commits: Sequence[str], local_only: bo
         file = Path(settings.weights).expanduser()
         found = ClipFiles(model=model, weights=(ModelFolder(file.parent, "backbone").get(file.name, NO_PICKLES),))
     elif settings.weights != "random":
-        found = _tagged(settings, model, commits, local_only)
-    elif settings.revision is not None:
+        return _with_text_tower(_tagged(settings, model, commits, local_only), commits, local_only)
+    if settings.revision is not None:
         raise EncoderError(
-            f"backbone: revision {settings.revision!r} is of a repository on the hub, and weights: random come from "
-            "none. Set its revision: null."
+            f"backbone: revision {settings.revision!r} is of a repository on the hub, and weights: {settings.weights} "
+            "come from none. Set its revision: null."
         )
     return _with_text_tower(found, commits, local_only)
 

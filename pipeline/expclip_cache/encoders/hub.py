@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from expclip_cache.base import EncoderError, write_atomically
+from expclip_cache.base import CacheError, EncoderError, write_atomically
 from expclip_cache.encoders.hashing import digest
 from expclip_cache.encoders.model_folder import ModelFolder, one_line
 
@@ -158,7 +158,7 @@ class HubFolder(CachedFolder):
     def remember_branch(self) -> None:
         """Note in the hub's cache that the branch is at this commit, so that it is found without the hub."""
         reference = _storage(self.repository) / "refs" / self._branch
-        with suppress(OSError, ValueError, EncoderError):
+        with suppress(OSError, CacheError):
             if not COMMIT.fullmatch(self._branch) and _commit_at(reference) != self._sha:
                 reference.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(reference, self._sha.encode())
@@ -199,11 +199,13 @@ def from_hub(
     """
     from huggingface_hub import constants
 
+    offline = local_only or constants.HF_HUB_OFFLINE
     exact = revision is not None and COMMIT.fullmatch(revision) is not None
-    if exact and (found := _cached(repository, revision, user, pick)):
+    unusable: list[str] = []
+    if (exact or offline) and (found := _cached(repository, revision, user, pick, unusable)):
         return found
-    failure = HubError("HF_HUB_OFFLINE is set", passing=False)
-    if not local_only and not constants.HF_HUB_OFFLINE:
+    failure = HubError("; ".join(["HF_HUB_OFFLINE is set", *unusable[:1]]).rstrip("."), passing=False)
+    if not offline:
         for pause in (*PAUSES, None):
             try:
                 folder = HubFolder(repository, revision, user)
@@ -212,14 +214,12 @@ def from_hub(
                 return chosen
             except HubError as error:
                 failure = error
-            if found := _cached(repository, revision, user, pick):
+            if found := _cached(repository, revision, user, pick, unusable):
                 logger.warning("%s: using the files on this machine: %s", repository, failure.reason)
                 return found
             if pause is None or not failure.passing:
                 break
             time.sleep(pause)
-    elif found := _cached(repository, revision, user, pick):
-        return found
     named = repository if revision is None else f"{repository}@{revision}"
     raise EncoderError(
         f"{user}: {named} is not a folder on this machine, not complete in the hub's cache ({constants.HF_HUB_CACHE}), "
@@ -235,14 +235,21 @@ def in_words(size: int) -> str:
     return f"{size / unit:.1f} {name}"
 
 
-def _cached(repository: str, revision: str | None, user: str, pick: Callable[[ModelFolder], Chosen]) -> Chosen | None:
-    """The same choice from the hub's cache; None if it has no complete copy of that revision."""
-    storage = _storage(repository)
-    for commit in _cached_commits(storage, revision):
+def _cached(
+    repository: str, revision: str | None, user: str, pick: Callable[[ModelFolder], Chosen], unusable: list[str]
+) -> Chosen | None:
+    """The same choice from the hub's cache; None if it has no complete copy of that revision.
+
+    Args:
+        unusable: why copies that are there cannot be used is added to it.
+    """
+    for commit in _cached_commits(_storage(repository), revision):
+        folder = CachedFolder(repository, commit, user)
         try:
-            return pick(CachedFolder(repository, commit, user))
-        except EncoderError:
-            continue
+            return pick(folder)
+        except EncoderError as error:
+            if folder.path.is_dir():
+                unusable.append(str(error).removeprefix(f"{user}: "))
     return None
 
 
@@ -315,6 +322,8 @@ def _explained(error: Exception) -> HubError:
                 return HubError(names[name], passing and not tried)
         status = getattr(getattr(each, "response", None), "status_code", None)
         if isinstance(status, int):
-            return HubError(f"the hub answered with status {status}", passing=not tried and status >= 429)
+            return HubError(
+                f"the hub answered with status {status}", passing=not tried and (status == 429 or status >= 500)
+            )
     incomplete = isinstance(error, OSError) and error.errno is None
     return HubError(one_line(error), passing=incomplete or isinstance(error, RuntimeError))

@@ -1,6 +1,7 @@
 """The scores of a study in the terminal: a table for each backbone, teacher and prompt set, heads side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from textwrap import fill
 
 from rich.console import Group
 from rich.table import Table
@@ -9,15 +10,30 @@ from rich.text import Text
 from expclip_cache.reporting.sections import Section, sections_of
 from expclip_cache.reporting.system_names import PLAIN_CLIP
 from expclip_cache.reporting.systems import System, SystemScores, mean, under_highest_type
-from expclip_cache.reporting.text_table import MOST_ROWS, Column, first_of_each, tables_within_width, type_name
+from expclip_cache.reporting.text_table import (
+    MOST_ROWS,
+    WIDTH,
+    Column,
+    first_of_each,
+    tables_within_width,
+    type_name,
+)
+from expclip_cache.reporting.weakest_class import Recalls, weakest_over_test_sets
+
+MOST_WEAKEST = 6
+"""Systems whose weakest class is named below the tables; the page has it for all."""
 
 TITLE = "Zero-shot facial expression recognition, UAR in percent"
 
 
-def scores_to_terminal(scores: Sequence[SystemScores]) -> Group:
+def scores_to_terminal(scores: Sequence[SystemScores], recalls: Recalls, drawn: Collection[str] = ()) -> Group:
     """UAR of every test set and system; at most 80 characters wide, with no name or number cut.
 
-    With more than `MOST_ROWS` rows, only those under the highest prompt types are shown; the last line says so.
+    With more than `MOST_ROWS` rows, only those under the highest prompt types are shown; a line below says so.
+
+    Args:
+        recalls: of every class, for the weakest one.
+        drawn: names of test sets whose faces are no photographs.
     """
     tables, highest = _tables(scores), under_highest_type(scores)
     spread = ",\nmean ± standard deviation over its seeds" if any(row.seeds > 1 for row in scores) else ""
@@ -29,7 +45,27 @@ def scores_to_terminal(scores: Sequence[SystemScores]) -> Group:
         notes.append("Shown is the highest prompt type; report/systems.csv has the others, and WAR.")
     else:
         notes.append("WAR is in report/systems.csv, every seed in results/scores.csv.")
+    weakest = weakest_over_test_sets(scores, recalls)
+    if len(weakest) <= MOST_WEAKEST:
+        kinds = " and ".join(type_name(kind) for kind in dict.fromkeys(row.prompt_type for row in highest))
+        named = ", ".join(
+            f"{system.head or PLAIN_CLIP} {name} {value:.1f}" for system, (name, value) in weakest.items()
+        )
+        notes.append(fill(f"Weakest class under {kinds}, mean recall over the test sets: {named}.", WIDTH))
+    if drawn_note := note_on_drawn([row.test_set for row in scores], drawn):
+        notes.append(fill(drawn_note, WIDTH))
     return Group(Text(TITLE, style="bold"), *tables, Text("\n".join(notes)))
+
+
+def note_on_drawn(test_sets: Iterable[str], drawn: Collection[str]) -> str:
+    """What kind of faces the test sets have, if some are drawn; else empty."""
+    found = [name for name in dict.fromkeys(test_sets) if name in drawn]
+    if not found:
+        return ""
+    which = "all test sets" if len(found) == len(set(test_sets)) else ", ".join(found)
+    return (
+        f"The faces of {which} are drawn: their scores show that the method works, not how well it does on photographs."
+    )
 
 
 def _tables(scores: Sequence[SystemScores]) -> list[Table]:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 from expclip_cache.reporting.score_tables import scores_to_terminal
 from expclip_cache.reporting.systems import SystemScores, system_scores, under_highest_type
 from expclip_cache.reporting.text_table import MOST_ROWS, WIDTH
+from expclip_cache.reporting.weakest_class import Place
 from score_rows import study_rows
 
 FIVE = ("contrastive", "contrastive-low-lr", "ridge", "long", "averyverylongnamewithoutanyhyphen")
@@ -36,9 +38,13 @@ STUDIES = {
 }
 
 
-def shown(scores: list[SystemScores], width: int = WIDTH) -> str:
+def shown(scores: list[SystemScores], width: int = WIDTH, drawn: Collection[str] = ()) -> str:
     console = Console(width=width, file=io.StringIO())
-    console.print(scores_to_terminal(scores))
+    recalls = {
+        Place(row.test_set, row.prompt_type, row.system): {"anger": row.uar, "a class with a long name": row.war}
+        for row in scores
+    }
+    console.print(scores_to_terminal(scores, recalls, drawn))
     return console.file.getvalue()
 
 
@@ -130,3 +136,12 @@ def test_a_large_study_shows_the_highest_type_and_says_so():
 def test_scores_of_100_percent_fit():
     text = shown(system_scores(study_rows(low=99.99)))
     assert "100.0 ±0.0" in text
+
+
+def test_drawn_faces_are_named_as_such():
+    names = STUDIES["demo"]["test_sets"]
+    scores = system_scores(study_rows(**STUDIES["demo"]))
+    squeezed = " ".join(shown(scores, drawn=names).split())
+    assert "The faces of all test sets are drawn: their scores show that the method works, not how well" in squeezed
+    assert "The faces of demo-clean, demo-grey are drawn" in " ".join(shown(scores, drawn=names[:2]).split())
+    assert "drawn" not in shown(scores)

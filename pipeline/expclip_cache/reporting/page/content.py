@@ -1,6 +1,6 @@
 """What the report page shows, and what it is made from. No HTML here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from expclip_cache.base import StageTime
 from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.systems import System, SystemScores
+from expclip_cache.reporting.weakest_class import Recalls
 from expclip_cache.scoring import TestSetScores
 
 
@@ -22,6 +23,7 @@ class ReportInputs:
         roots: test set -> folder of its images, None if they are not on this machine.
         heads: folder of the results of the heads: metrics.json, details.json and loss.csv.
         trained_on: name of the training set.
+        drawn: names of the test sets whose faces are no photographs.
         settings: section of params.yaml -> setting -> value; shown unchanged.
         versions: library -> version.
     """
@@ -30,6 +32,7 @@ class ReportInputs:
     roots: Mapping[str, Path | None]
     heads: Path
     trained_on: str
+    drawn: Collection[str]
     settings: Mapping[str, Mapping[str, object]]
     versions: Mapping[str, str]
 
@@ -130,6 +133,8 @@ class Page:
 
     Attributes:
         scores: every system on every test set under every prompt type.
+        recalls: of every class of every system.
+        drawn: what kind of faces the test sets have, in words; empty if all are photographs.
         views: one for each head under each prompt set.
         trained_on: name of the training set.
         sources: the caches behind the numbers.
@@ -140,6 +145,8 @@ class Page:
     """
 
     scores: tuple[SystemScores, ...]
+    recalls: Recalls
+    drawn: str
     views: tuple[View, ...]
     trained_on: str
     sources: tuple[CacheSource, ...]

@@ -14,6 +14,7 @@ from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
 from expclip_cache.reporting.systems import mean
 from expclip_cache.reporting.text_table import type_name
+from expclip_cache.reporting.weakest_class import Place, weakest_class
 
 
 def render_page(page: Page) -> bytes:
@@ -28,6 +29,7 @@ def render_page(page: Page) -> bytes:
         page=page,
         style=Markup((here / "style.css").read_text(encoding="utf-8") + _choice_style(len(page.views))),
         grid=score_grid(page.scores),
+        weakest=lambda cell: weakest_class(page.recalls[Place(cell.test_set, cell.prompt_type, cell.system)]),
         several=several_of(systems),
         heads=len({system[:3] for system in systems if system.head}),
         test_sets=list(dict.fromkeys(row.test_set for row in page.scores)),

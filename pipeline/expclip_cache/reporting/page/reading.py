@@ -8,9 +8,11 @@ from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.page.content import CacheSource, Page, ReportInputs, SkippedInput, View
 from expclip_cache.reporting.page.head_results import HeadResults, read_head_results
 from expclip_cache.reporting.page.set_sections import SectionReader
+from expclip_cache.reporting.score_tables import note_on_drawn
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.system_names import several_of, system_names
 from expclip_cache.reporting.systems import System, SystemScores, system_scores, under_highest_type
+from expclip_cache.reporting.weakest_class import class_recalls
 
 MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
@@ -32,6 +34,8 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison], times: Seque
     skipped = (SkippedInput(name, **item) for (name, _), record in caches.items() for item in record["skipped"])
     return Page(
         scores=tuple(scores),
+        recalls=class_recalls(inputs.scores),
+        drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
         views=tuple(_views(inputs, scores, compared, read)),
         trained_on=inputs.trained_on,
         sources=tuple(_source(f"{name} ({of})" if of else name, record) for (name, of), record in caches.items()),
