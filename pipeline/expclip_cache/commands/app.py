@@ -1,5 +1,8 @@
 """`expclip-cache`: the commands put together. Heavy imports wait until a command runs."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from expclip_cache.commands.compare import compare_results
@@ -19,11 +22,23 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"expclip-cache {version('expclip-cache')}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
     """Zero-shot facial expression recognition by Exp-CLIP from cached features.
 
     The whole pipeline runs with `dvc repro`; the commands here do one step on their own.

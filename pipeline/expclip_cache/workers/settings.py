@@ -1,9 +1,10 @@
 """Where and how to run: the section `run` of params.yaml."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from expclip_cache.base import Section
 
@@ -12,6 +13,12 @@ def _batch_size(value: object) -> object:
     """Check the value before pydantic does, which would report one error for each member of the union."""
     if value != "auto" and not (isinstance(value, int | str) and str(value).isdecimal() and int(value) > 0):
         raise ValueError(f"expected auto or a number of images >= 1, found {value!r}")
+    return value
+
+
+def _known_device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value, re.ASCII):
+        raise ValueError(f"expected auto, cpu, cuda or cuda:1, found {value!r}")
     return value
 
 
@@ -38,7 +45,7 @@ class RunSettings(Section):
             on this machine, or as many as fit into the Ray cluster.
     """
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, AfterValidator(_known_device)] = "auto"
     batch_size: BatchSize = "auto"
     workers: Annotated[int, Field(ge=0)] = 2
     pixels: Literal["auto"] | Path | None = "auto"

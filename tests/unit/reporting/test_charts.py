@@ -1,10 +1,13 @@
 """Charts are well-formed, described and to scale."""
 
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from expclip_cache import reporting
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.scores import recall_bars, uar_gains
@@ -37,11 +40,14 @@ def test_a_confusion_matrix_shows_every_cell_and_leaves_rows_without_items_empty
     assert cells[1][0].text == "happiness predicted as sadness & <grief>: 10.0 %"
 
 
-def test_a_difference_is_coloured_by_sign_and_scaled_to_the_largest():
+def test_a_difference_is_coloured_by_what_it_means_and_scaled_to_the_largest():
     svg = confusion_heatmap(CLASSES, np.array([[20.0, -20, 0], [0, -5, 5], [0, 0, 0]]), "gain", difference=True)
     cells = {cell[0].text.split(": ")[1]: cell for cell in elements(svg, "rect") if "heat" in cell.get("class")}
     assert "more" in cells["+20.0 points"].get("class")
-    assert "less" in cells["-20.0 points"].get("class")
+    # Fewer faces taken for another class are a change for the better, more are one for the worse.
+    assert "more" in cells["-20.0 points"].get("class")
+    assert "less" in cells["-5.0 points"].get("class")
+    assert "less" in cells["+5.0 points"].get("class")
     opacities = {name: float(cell.get("fill-opacity")) for name, cell in cells.items()}
     assert opacities["-20.0 points"] == opacities["+20.0 points"] == 0.75
     assert opacities["-5.0 points"] == pytest.approx(0.75 / 4, abs=1e-3)
@@ -67,3 +73,35 @@ def test_equal_numbers_give_equal_text():
     percent = np.random.default_rng(1).random((7, 7)) * 100
     names = tuple("abcdefg")
     assert confusion_heatmap(names, percent, "x") == confusion_heatmap(names, percent.copy(), "x")
+
+
+def test_a_number_that_is_rounded_to_zero_has_no_sign():
+    svg = confusion_heatmap(CLASSES, np.array([[-0.2, 0, 0], [0, -0.04, 0], [0, 0, 0]]), "gain", difference=True)
+    assert "-0" not in ElementTree.fromstring(svg).get("aria-label")
+    assert {"-0.2 points", "0.0 points"} == {cell[0].text.split(": ")[1] for cell in elements(svg, "rect") if len(cell)}
+    assert "0.0" in [item.text for item in elements(uar_gains([("raf-db", 35.04, 35.0, 0.0)]), "text")]
+
+
+def test_recall_has_an_axis_and_a_line_of_chance():
+    svg = recall_bars(CLASSES, [25.0, 50.0, 50.0], [[100 / 3, 50.0, 50.0]])
+    (chance,) = [path for path in elements(svg, "path") if path.get("class") == "chance"]
+    bar = next(bar for bar in elements(svg, "rect") if bar.get("class") == "expclip")
+    assert float(chance.get("d")[1:].split()[0]) == pytest.approx(
+        float(bar.get("x")) + float(bar.get("width")), abs=0.2
+    )
+    assert "recall in percent; dashed: chance" in [item.text for item in elements(svg, "text")]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as the WCAG define it."""
+    values = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_clip_and_expclip_differ_in_lightness_so_that_print_and_every_eye_can_tell_them_apart(scheme):
+    style = (Path(reporting.__file__).parent / "page" / "style.css").read_text()
+    clip, expclip = (luminance(re.findall(rf"--{name}: (#\w{{6}})", style)[scheme]) for name in ("clip", "expclip"))
+    lighter, darker = max(clip, expclip), min(clip, expclip)
+    assert (lighter + 0.05) / (darker + 0.05) > 3

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from pydantic import ValidationError
 
 from expclip_cache.base import EncoderError
+from expclip_cache.workers import RunSettings
 from expclip_cache.workers.device import device_name, resolve_device
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
@@ -42,3 +44,9 @@ def test_cuda_by_name_and_number():
 def test_the_name_of_the_cpu_includes_its_threads():
     threads = torch.get_num_threads()
     assert device_name(torch.device("cpu")) == f"cpu ({threads} thread{'' if threads == 1 else 's'})"
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", "cuda:1 ", ""])
+def test_another_name_of_a_device_is_an_error_that_names_the_known_ones(device):
+    with pytest.raises(ValidationError, match="expected auto, cpu, cuda or cuda:1, found"):
+        RunSettings(device=device)

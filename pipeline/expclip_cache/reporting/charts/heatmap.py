@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from expclip_cache.reporting.charts.svg import LETTER, coordinate, gain_or_loss, svg, text
+from expclip_cache.reporting.charts.svg import LETTER, coordinate, gain_or_loss, rounded, svg, text
 
 
 def confusion_heatmap(classes: Sequence[str], percent: np.ndarray, title: str, *, difference: bool = False) -> str:
@@ -18,7 +18,7 @@ def confusion_heatmap(classes: Sequence[str], percent: np.ndarray, title: str, *
         percent: (c, c) percent of the true class, each row summing to 100; with `difference`, one such matrix minus
             another, in points. A row of NaN stays empty.
         title: whose matrix it is.
-        difference: colour by sign. A gain is good on the diagonal and bad off it; the colour shows the sign alone.
+        difference: colour by what the change means: more on the diagonal is for the better, more off it for the worse.
     """
     c, longest = len(classes), LETTER * max(map(len, classes))
     left, head = longest + 12, longest / math.sqrt(2) + 18
@@ -38,21 +38,22 @@ def confusion_heatmap(classes: Sequence[str], percent: np.ndarray, title: str, *
         if math.isnan(value):
             continue
         x, y = left + cell * column, head + cell * row
-        css = gain_or_loss(value) if difference else "expclip" if row == column else "clip"
+        better = value if row == column else -value
+        css = gain_or_loss(better) if difference else "expclip" if row == column else "clip"
         opacity = 0.75 * min(abs(value) / largest, 1.0)
-        unit = f"{value:+.1f} points" if difference else f"{value:.1f} %"
+        unit = f"{rounded(value, 1, sign=True)} points" if difference else f"{value:.1f} %"
         body.append(
             f'<rect class="heat {css}" x="{coordinate(x)}" y="{coordinate(y)}" width="{coordinate(cell - 1)}" '
             f'height="{coordinate(cell - 1)}" fill-opacity="{opacity:.3f}"><title>'
             f"{escape(classes[row])} predicted as {escape(classes[column])}: {unit}</title></rect>"
         )
         if abs(value) >= 0.5:
-            shown = f"{value:+.0f}" if difference else f"{value:.0f}"
+            shown = rounded(value, sign=difference)
             body.append(text(x + cell / 2 - 0.5, y + cell / 2 + 4, shown, "middle", "cell"))
     body.append(
         f'<rect class="frame" x="{coordinate(left - 0.5)}" y="{coordinate(head - 0.5)}" '
         f'width="{coordinate(cell * c)}" height="{coordinate(cell * c)}"/>'
     )
-    diagonal = [f"{name} {percent[k, k]:.0f}" for k, name in enumerate(classes) if not math.isnan(percent[k, k])]
+    diagonal = [f"{name} {rounded(percent[k, k])}" for k, name in enumerate(classes) if not math.isnan(percent[k, k])]
     unit = "points" if difference else "percent"
     return svg(width, height, f"{title}, {unit} on the diagonal: {', '.join(diagonal)}", body)

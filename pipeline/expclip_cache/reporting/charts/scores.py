@@ -5,7 +5,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from expclip_cache.reporting.charts.svg import LETTER, coordinate, dot, gain_or_loss, svg, text, vertical_line, whisker
+from expclip_cache.reporting.charts.svg import (
+    LETTER,
+    coordinate,
+    dot,
+    gain_or_loss,
+    rounded,
+    svg,
+    text,
+    vertical_line,
+    whisker,
+)
 
 
 def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
@@ -15,7 +25,7 @@ def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
         rows: name of the test set, CLIP's UAR, Exp-CLIP's UAR and its standard deviation over seeds; in percent.
     """
     left, right, step = 16 + LETTER * max(len(row[0]) for row in rows), 52, 32
-    width, height = 480.0, step * len(rows) + 30.0
+    width, height = 480.0, step * len(rows) + 48.0
     top = _ceiling(max(max(row[1], row[2] + row[3]) for row in rows))
 
     def x(value: float) -> float:
@@ -23,8 +33,9 @@ def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
 
     body = []
     for tick in range(0, int(top) + 1, 10 if top <= 50 else 20):
-        body.append(vertical_line(x(tick), 4, height - 26))
-        body.append(text(x(tick), height - 8, f"{tick}", "middle", "faint"))
+        body.append(vertical_line(x(tick), 4, height - 44))
+        body.append(text(x(tick), height - 26, f"{tick}", "middle", "faint"))
+    body.append(text((x(0) + x(top)) / 2, height - 6, "UAR in percent", "middle", "faint"))
     for number, (name, clip, expclip, std) in enumerate(rows):
         y = step * number + 20.0
         change = expclip - clip
@@ -37,7 +48,7 @@ def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
         if std:
             body.append(whisker(x(expclip - std), x(expclip + std), y))
         body.append(dot("expclip", x(expclip), y, 6))
-        body.append(text(max(x(clip), x(expclip + std)) + 12, y + 4, f"{change:+.1f}", "start", "strong"))
+        body.append(text(max(x(clip), x(expclip + std)) + 12, y + 4, rounded(change, 1, sign=True), "start", "strong"))
     label = "UAR in percent, CLIP then Exp-CLIP. " + "; ".join(f"{n}: {a:.1f} to {b:.1f}" for n, a, b, _ in rows)
     return svg(width, height, label, body)
 
@@ -49,11 +60,13 @@ def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence
         classes: c names.
         clip: (c,) recall in percent, NaN for a class without test items.
         expclip: (s, c) recall of each head; the bar is their mean, the whisker spans lowest to highest.
+
+    A dashed line shows the recall of guessing among the classes.
     """
     heads = np.asarray(expclip, dtype=float)
     mean, low, high = heads.mean(axis=0), heads.min(axis=0), heads.max(axis=0)
     left, right, step = 14 + LETTER * max(map(len, classes)), 44, 40
-    width, height = 480.0, step * len(classes) + 26.0
+    width, height, chance = 480.0, step * len(classes) + 44.0, 100 / len(classes)
 
     def x(value: float) -> float:
         return left + (width - left - right) * value / 100
@@ -66,8 +79,9 @@ def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence
 
     body = []
     for tick in (0, 25, 50, 75, 100):
-        body.append(vertical_line(x(tick), 2, height - 22))
-        body.append(text(x(tick), height - 6, f"{tick}", "middle", "faint"))
+        body.append(vertical_line(x(tick), 2, height - 40))
+        body.append(text(x(tick), height - 24, f"{tick}", "middle", "faint"))
+    body.append(text((x(0) + x(100)) / 2, height - 6, "recall in percent; dashed: chance", "middle", "faint"))
     for number, name in enumerate(classes):
         y = step * number + 6.0
         body.append(text(left - 8, y + 18, name, "end"))
@@ -80,6 +94,7 @@ def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence
             body.append(whisker(x(low[number]), x(high[number]), y + 20))
         body.append(text(x(clip[number]) + 5, y + 10.5, f"{clip[number]:.0f}", "start", "small"))
         body.append(text(end + 5, y + 24.5, f"{mean[number]:.0f}", "start", "small"))
+    body.append(f'<path class="chance" d="M{coordinate(x(chance))} 2V{coordinate(height - 40)}"/>')
     label = "Recall in percent, CLIP then Exp-CLIP. " + "; ".join(
         f"{name}: {a:.0f}, {b:.0f}" for name, a, b in zip(classes, clip, mean, strict=True) if not math.isnan(a)
     )

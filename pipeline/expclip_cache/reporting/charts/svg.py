@@ -45,8 +45,18 @@ def whisker(start: float, end: float, y: float) -> str:
 
 
 def gain_or_loss(value: float) -> str:
-    """The CSS class of a change."""
+    """The CSS class of a change for the better (or none) or for the worse."""
     return "more" if value >= 0 else "less"
+
+
+def rounded(value: float, digits: int = 0, *, sign: bool = False) -> str:
+    """A number as text, without a sign if it is rounded to zero.
+
+    >>> rounded(-0.2), rounded(-0.04, 1, sign=True), rounded(3.27, 1, sign=True)
+    ('0', '0.0', '+3.3')
+    """
+    shown = f"{value:{'+' if sign else ''}.{digits}f}"
+    return shown.lstrip("+-") if float(shown) == 0 else shown
 
 
 def coordinate(value: float) -> str:
