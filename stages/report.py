@@ -1,109 +1,15 @@
 """Report the results of all test sets: python stages/report.py."""
 
-import json
-import platform
-import shutil
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-
 from rich.console import Console
 
-from expclip_cache.base import DataError, handle_errors, read_stage_times
-from expclip_cache.datasets import DatasetSettings, resolve_root
-from expclip_cache.reporting import (
-    WIDTH,
-    ReportInputs,
-    compare_with_published,
-    comparison_csv,
-    comparison_to_terminal,
-    confusion_csvs,
-    headline_csv,
-    headline_metrics,
-    read_page,
-    render_page,
-    scores_to_terminal,
-    systems_csv,
-)
-from expclip_cache.scoring import read_score_file
-from expclip_cache.settings import HEAD_RESULTS, REPORT, Settings, load_settings, score_file
-
-LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
+from expclip_cache.base import handle_errors
+from expclip_cache.reporting import WIDTH
+from expclip_cache.settings import load_settings, report_study
 
 
 def main() -> None:
     """Write report/ (the page, csv and json files) and print its tables."""
-    settings = load_settings()
-    inputs = report_inputs(settings)
-    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    compared = compare_with_published(settings.backbones, settings.prompts, test_sets, inputs.scores)
-    page = read_page(inputs, compared, read_stage_times())
-    write(
-        REPORT,
-        {
-            "metrics.json": json.dumps(headline_metrics(page.scores), indent=2) + "\n",
-            "systems.csv": systems_csv(page.scores),
-            "uar.csv": headline_csv(page.scores),
-            "comparison.csv": comparison_csv(compared),
-            **{f"confusion/{name}": text for name, text in confusion_csvs(inputs.scores).items()},
-            "index.html": render_page(page),
-        },
-    )
-    console = Console(width=WIDTH)
-    if any(row.is_published for row in compared):
-        console.print(comparison_to_terminal(compared))
-    console.print(scores_to_terminal(page.scores, page.recalls, inputs.drawn))
-    print(f"{REPORT}/index.html has the confusion matrices, example faces and all settings")
-
-
-def report_inputs(settings: Settings) -> ReportInputs:
-    """What the page is made from: the results of the study in the current folder."""
-    names = settings.score.datasets
-    return ReportInputs(
-        scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
-        roots={name: image_root(name, settings.datasets[name]) for name in names},
-        heads=HEAD_RESULTS,
-        trained_on=settings.train.dataset,
-        drawn=[name for name in names if settings.datasets[name].draw],
-        settings=shown_settings(settings),
-        versions=versions(),
-    )
-
-
-def write(folder: Path, texts: Mapping[str, str | bytes]) -> None:
-    """Write the files of the report; the tables of an earlier run's test sets go."""
-    shutil.rmtree(folder / "confusion", ignore_errors=True)
-    for name, text in texts.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
-
-
-def image_root(name: str, dataset: DatasetSettings) -> Path | None:
-    """The folder of a dataset's images; None on a machine without them, for which the page shows paths instead."""
-    try:
-        return resolve_root(name, dataset)
-    except DataError:
-        return None
-
-
-def shown_settings(settings: Settings) -> dict[str, Mapping[str, object]]:
-    """The settings shown on the page: section -> name or setting -> value. How the study ran is not among them."""
-    shown = settings.model_dump(mode="json", exclude={"run", "datasets"})
-    # Of a dataset only what is set: most settings do not apply to most layouts.
-    datasets = {name: entry.model_dump(mode="json", exclude_unset=True) for name, entry in settings.datasets.items()}
-    return {**shown, "datasets": datasets}
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the installed libraries."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    Console(width=WIDTH).print(report_study(load_settings()))
 
 
 if __name__ == "__main__":

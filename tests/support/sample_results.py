@@ -26,8 +26,8 @@ from expclip_cache.settings.paths import (
     score_file,
 )
 from expclip_cache.settings.settings import Settings
+from expclip_cache.settings.study_report import report_inputs, shown_settings
 from labelled_caches import write_labelled, write_prompts
-from stages.report import report_inputs, shown_settings
 
 WIDTH = 24
 NUISANCE = 16

@@ -12,6 +12,7 @@ from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
 from expclip_cache.commands.inspect import inspect
 from expclip_cache.commands.predict import predict
+from expclip_cache.commands.report import report
 from expclip_cache.commands.save_crops import save_crops
 from expclip_cache.commands.score import score
 from expclip_cache.commands.train import train
@@ -50,6 +51,7 @@ for command in (
     extract,
     train,
     score,
+    report,
     predict,
     verify,
     inspect,

@@ -27,3 +27,4 @@ from .setup import preset_definitions as preset_definitions
 from .setup_files import write_setup as write_setup
 from .study_images import read_images as read_images
 from .study_prompts import encode_study_prompts as encode_study_prompts
+from .study_report import report_study as report_study

@@ -17,8 +17,8 @@ from expclip_cache.reporting.rerun import compare_results
 from expclip_cache.reporting.score_files import confusion_csvs, headline_csv, headline_metrics, systems_csv
 from expclip_cache.reporting.systems import system_scores
 from expclip_cache.scoring.score_file import read_score_file, write_score_file
+from expclip_cache.settings.study_report import write_files
 from sample_results import study, write_results
-from stages.report import write
 
 SETTINGS = study(test_sets=("demo-grey", "demo-clips"), seeds=2)
 SCORES = "results/scores/demo-clip/demo-grey.json"
@@ -40,7 +40,7 @@ def results(tmp_path_factory) -> Path:
         "comparison.csv": comparison_csv(compared),
         **{f"confusion/{name}": text for name, text in confusion_csvs(found).items()},
     }
-    write(folder / "report", files)
+    write_files(folder / "report", files)
     return folder
 
 

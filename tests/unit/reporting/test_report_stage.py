@@ -1,10 +1,13 @@
 """The report stage: its files, and the table that ends what it prints."""
 
 import json
+import shutil
 
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from expclip_cache.commands.app import app
 from expclip_cache.reporting.text_table import WIDTH
 from sample_results import study, write_results
 from stages import report
@@ -58,3 +61,17 @@ def test_images_that_are_not_on_this_machine_are_named_by_their_paths(workplace)
     page = (workplace / "report/index.html").read_text()
     assert "<img" not in page
     assert 'class="missing"' in page
+
+
+def test_the_command_shows_the_same_tables(workplace, capsys):
+    report.main()
+    expected = capsys.readouterr().out
+    result = CliRunner().invoke(app, ["report"])
+    assert (result.exit_code, result.output) == (0, expected)
+
+
+def test_without_results_the_command_says_how_to_get_them(workplace):
+    shutil.rmtree(workplace / "results")
+    result = CliRunner().invoke(app, ["report"])
+    assert result.exit_code == 1
+    assert "the scores cannot be read (No such file or directory). Run `dvc repro scores`." in result.output
