@@ -4,20 +4,20 @@ Files come one by one, and only those that are asked for. What has come complete
 where other programs find it. Without the hub, a complete copy there is enough.
 """
 
-import errno
 import hashlib
 import logging
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from expclip_cache.base import CacheError, EncoderError, write_atomically
 from expclip_cache.encoders.hashing import digest
-from expclip_cache.encoders.model_folder import ModelFolder, one_line
+from expclip_cache.encoders.hub_errors import TIMEOUT, HubError, hub_errors
+from expclip_cache.encoders.model_folder import ModelFolder
 
 logger = logging.getLogger(__name__)
 
@@ -27,54 +27,6 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 PAUSES = (1.0, 4.0)
 """Seconds to wait before asking again, where the trouble may be over."""
-
-TIMEOUT = 10.0
-"""Seconds to wait for the hub's answer."""
-
-GATED = "its licence has to be accepted on its page, with the account whose token is set (hf auth login, or HF_TOKEN)"
-ABSENT = "the hub has no such repository, or it is private and needs a token (hf auth login, or HF_TOKEN)"
-NO_SPACE = "there is no space left on the disk"
-NO_HUB = "what answers is not a hub; check HF_ENDPOINT, and whether this network has a login page"
-NO_CONNECTION = "no connection; check HF_ENDPOINT, and HTTPS_PROXY if this network has a proxy"
-SOCKS = "the proxy is a SOCKS proxy, for which httpx needs a package (pip install socksio)"
-
-LASTING = {
-    "GatedRepoError": GATED,
-    "RepositoryNotFoundError": ABSENT,
-    "RevisionNotFoundError": "the repository has no such revision",
-    "ProxyError": "the proxy refuses or does not answer; check HTTPS_PROXY and HTTP_PROXY",
-    "TooManyRedirects": "it redirects in a circle; check HF_ENDPOINT",
-    "UnsupportedProtocol": "that is not an http or https address; check HF_ENDPOINT and the proxy",
-    "InvalidURL": "that is not an http or https address; check HF_ENDPOINT and the proxy",
-    "FileMetadataError": NO_HUB,
-    "JSONDecodeError": NO_HUB,
-}
-"""What errors mean that another attempt would not change, by the names of their classes: they are those of httpx,
-httpx2 or requests, depending on the version of huggingface_hub."""
-
-PASSING = {
-    "TimeoutException": f"no answer within {TIMEOUT:.0f} seconds",
-    "Timeout": f"no answer within {TIMEOUT:.0f} seconds",
-    "TimeoutError": f"no answer within {TIMEOUT:.0f} seconds",
-    "ConnectError": NO_CONNECTION,
-    "RemoteProtocolError": "the connection broke off, or what answers does not speak HTTP",
-    "TransportError": "the connection broke off",
-    "ConnectionError": NO_CONNECTION,
-}
-"""What errors mean that may be over soon."""
-
-
-class HubError(Exception):
-    """The hub did not give what was asked for.
-
-    Attributes:
-        reason: in words.
-        passing: whether another attempt may go better.
-    """
-
-    def __init__(self, reason: str, passing: bool):
-        super().__init__(reason)
-        self.reason, self.passing = reason, passing
 
 
 class CachedFolder(ModelFolder):
@@ -114,7 +66,7 @@ class HubFolder(CachedFolder):
         """
         from huggingface_hub import HfApi
 
-        with _hub_errors():
+        with hub_errors():
             info = HfApi().model_info(repository, revision=revision, timeout=TIMEOUT, files_metadata=True)
             super().__init__(repository, str(info.sha), user)
         self._sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
@@ -164,12 +116,15 @@ class HubFolder(CachedFolder):
                 write_atomically(reference, self._sha.encode())
 
     def _download(self, name: str) -> None:
-        """Download a file unless it is there. A connection that breaks off is resumed where it broke."""
+        """Download a file unless it is there, in several attempts.
+
+        The library goes on where an answer ended early; after other failures the file is begun anew.
+        """
         from huggingface_hub import hf_hub_download
 
         for pause in (*PAUSES, None):
             try:
-                with _hub_errors():
+                with hub_errors():
                     hf_hub_download(self.repository, name, revision=self._sha)
                     return
             except HubError as error:
@@ -292,38 +247,3 @@ def _is_damaged(file: Path) -> bool:
         content = file.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() != name
     return False
-
-
-@contextmanager
-def _hub_errors() -> Iterator[None]:
-    """Any error of the hub's client inside the block becomes a HubError."""
-    try:
-        yield
-    except Exception as error:  # it raises those of httpx or requests, of hf_xet, and its own
-        raise _explained(error) from error
-
-
-def _explained(error: Exception) -> HubError:
-    """What an error of the hub's client means. Its own message is often that of a fallback, so its causes are read."""
-    chain: list[BaseException] = [error]
-    while len(chain) < 10 and (cause := chain[-1].__cause__ or chain[-1].__context__):
-        chain.append(cause)
-    for each in chain:
-        if (isinstance(each, OSError) and each.errno == errno.ENOSPC) or "os error 28" in str(each):
-            return HubError(NO_SPACE, passing=False)
-    # Its client has tried that several times already.
-    tried = type(error).__name__ == "LocalEntryNotFoundError"
-    for each in chain:
-        kinds = [kind.__name__ for kind in type(each).__mro__]
-        if "socksio" in str(each):
-            return HubError(SOCKS, passing=False)
-        for names, passing in ((LASTING, False), (PASSING, True)):
-            if name := next((kind for kind in kinds if kind in names), None):
-                return HubError(names[name], passing and not tried)
-        status = getattr(getattr(each, "response", None), "status_code", None)
-        if isinstance(status, int):
-            return HubError(
-                f"the hub answered with status {status}", passing=not tried and (status == 429 or status >= 500)
-            )
-    incomplete = isinstance(error, OSError) and error.errno is None
-    return HubError(one_line(error), passing=incomplete or isinstance(error, RuntimeError))

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, hub, load_blip2_t5, load_clip
+from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, hub_errors, load_blip2_t5, load_clip
 from expclip_cache.encoders.clip_files import find_clip_files
 from expclip_cache.encoders.llm_files import find_llm_files
 from loopback_hub import Fault, loopback_hub, sha256
@@ -102,7 +102,7 @@ REASONS: dict[Fault, str] = {
 
 def test_the_docs_have_every_reason():
     text = (Path(__file__).parents[3] / "docs" / "weights.md").read_text()
-    reasons = {*hub.LASTING.values(), *hub.PASSING.values(), hub.NO_SPACE, hub.SOCKS}
+    reasons = {*hub_errors.LASTING.values(), *hub_errors.PASSING.values(), hub_errors.NO_SPACE, hub_errors.SOCKS}
     assert not [reason for reason in reasons if f"{reason}`" not in text]
 
 
