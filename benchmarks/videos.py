@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.measure import Figure, show, timed_in_turn
 from expclip_cache.datasets import Manifest, build_manifest, sample_indices
-from expclip_cache.encoders.images import preprocess, to_square
+from expclip_cache.encoders.preprocess import preprocess, to_square
 from expclip_cache.encoders.videos import decode_video
 from expclip_cache.extraction.decoding import Images, decode_batches, plan_batches
 

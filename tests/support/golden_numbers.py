@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from expclip_cache.base import SilentReporter
 from expclip_cache.datasets import sample_indices
 from expclip_cache.encoders import ClipSettings, LlmSettings, images, library_versions, versions
+from expclip_cache.encoders import preprocess as preprocessing
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.extraction import encoding
@@ -135,15 +136,15 @@ def pixels() -> dict[str, Case]:
                 file = Path(folder) / "image.png"
                 image.save(file, exif=_quarter_turn())
                 for kind in ("reference", "clip"):
-                    values = images.read_pixels(file, images.preprocess(kind, 16)).astype(np.int64)
+                    values = images.read_pixels(file, preprocessing.preprocess(kind, 16)).astype(np.int64)
                     numbers = np.concatenate([values.sum(axis=(1, 2)), values.ravel()[::29]])
                     cases[f"{mode} of {width} x {height}, {kind}"] = Case(numbers)
     for decode in ("full", "draft"):
-        values = images.read_pixels(DATA / "astronaut.jpg", images.preprocess("reference", 32, decode))
+        values = images.read_pixels(DATA / "astronaut.jpg", preprocessing.preprocess("reference", 32, decode))
         # JPEG decoders differ by a level.
         cases[f"astronaut.jpg, {decode}"] = Case(values.astype(np.int64).ravel()[::101], absolute=1)
     for kind in ("reference", "clip"):
-        floats = images.to_float(formula_pixels(1, 3), images.preprocess(kind, 3))
+        floats = preprocessing.to_float(formula_pixels(1, 3), preprocessing.preprocess(kind, 3))
         cases[f"floats, {kind}"] = Case(floats.numpy().astype(np.float64).ravel(), absolute=1e-5)
     return cases
 
@@ -189,7 +190,7 @@ class ChannelMeans:
 
     width = 3
     device = CPU
-    preprocess = images.preprocess("reference", 2)
+    preprocess = preprocessing.preprocess("reference", 2)
 
     def __init__(self, fits: int):
         self._fits = fits
@@ -278,7 +279,7 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "PIXELS": Part("the pixels of encoders.images", pixels),
+    "PIXELS": Part("the pixels of encoders.images and encoders.preprocess", pixels),
     "POOLING": Part("the pooled features of extraction.encoding", pooled),
     "CLIP": Part("the features of encoders.clip", clip_features),
     "BLIP2_T5": Part("the targets of encoders.blip2_t5", llm_targets),

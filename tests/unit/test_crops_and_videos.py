@@ -17,7 +17,7 @@ from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.commands.app import app
 from expclip_cache.datasets.sampling import sample_indices
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.images import to_square
+from expclip_cache.encoders.preprocess import to_square
 from expclip_cache.faces.detector import FaceFinder, can_find_faces
 from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.file import load_settings

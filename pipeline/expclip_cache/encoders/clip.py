@@ -10,8 +10,8 @@ from expclip_cache.base import EncoderError
 from expclip_cache.encoders.clip_files import ClipFiles, find_clip_files
 from expclip_cache.encoders.clip_model import ClipModel, Tokenizer, build_clip, vocabulary_size
 from expclip_cache.encoders.freed_memory import keep_freed_memory
-from expclip_cache.encoders.images import Preprocess, preprocess, to_float
 from expclip_cache.encoders.libraries import clip_libraries, loaded_libraries
+from expclip_cache.encoders.preprocess import Preprocess, preprocess, to_float
 from expclip_cache.encoders.settings import ClipSettings
 
 MAX_LETTERS = 100

@@ -24,7 +24,7 @@ class ClipSettings(Section):
             so it is not part of a cache's identity.
         preprocess: `reference` stretches the image to a square without mean and standard deviation, as Exp-CLIP does;
             `clip` does what the model was trained with, such as CLIP's crop, mean and standard deviation.
-        decode: see `encoders.images.Decode`.
+        decode: see `encoders.preprocess.Decode`.
         precision: of weights and activations.
     """
 
@@ -58,7 +58,7 @@ class LlmSettings(Section):
         mode: `eval`, or `dropout` to keep dropout on, as the reference's train() does.
         draws: sets of targets in mode dropout, each with other masks.
         preprocess: `reference` as in `ClipSettings`; `clip` is OpenAI's crop, mean and standard deviation.
-        decode: see `encoders.images.Decode`.
+        decode: see `encoders.preprocess.Decode`.
         precision: `reference` is float16 for the vision model, float32 for the Q-Former and bfloat16 for T5.
     """
 

@@ -7,7 +7,8 @@ change and the version does not.
 """
 
 PIXELS = 1
-"""Of `encoders.images` and `encoders.videos`: decoding an image or a video, cropping it and resizing it."""
+"""Of `encoders.images`, `encoders.preprocess` and `encoders.videos`: decoding an image or a video, cropping it and
+resizing it."""
 
 TRAINED_PREPROCESS = 2
 """Of `preprocess: clip` of a backbone: 1 was OpenAI's for every model, 2 is what the model was trained with."""

@@ -9,7 +9,8 @@ from PIL import Image
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets import ShortClip, sample_indices
-from expclip_cache.encoders.images import MAX_PIXELS, one_line_errors
+from expclip_cache.encoders.images import one_line_errors
+from expclip_cache.encoders.preprocess import MAX_PIXELS
 
 if TYPE_CHECKING:
     import cv2

@@ -14,7 +14,8 @@ from expclip_cache.commands.app import app
 from expclip_cache.datasets.build import build_manifest
 from expclip_cache.datasets.manifest import read_manifest, write_manifest
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.encoders.images import decode_image, decode_pixels, preprocess, read_image
+from expclip_cache.encoders.images import decode_image, decode_pixels, read_image
+from expclip_cache.encoders.preprocess import preprocess
 from expclip_cache.extraction.folder import extract
 from expclip_cache.workers.settings import RunSettings
 from tiny_encoders import write_clip

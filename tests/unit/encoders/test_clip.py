@@ -12,7 +12,8 @@ from transformers import CLIPConfig, CLIPModel
 
 from expclip_cache.base.errors import EncoderError
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.images import preprocess, read_pixels, to_float
+from expclip_cache.encoders.images import read_pixels
+from expclip_cache.encoders.preprocess import preprocess, to_float
 from expclip_cache.encoders.settings import ClipSettings
 from tiny_encoders import CLIP_MODEL, SIZE, model_of, random_pixels, write_clip
 

@@ -12,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 import golden_numbers
 from expclip_cache.encoders import images, versions
+from expclip_cache.encoders import preprocess as preprocessing
 from expclip_cache.encoders.blip2_t5 import Blip2T5Encoder
 from expclip_cache.encoders.clip import ClipEncoder
 from expclip_cache.extraction import encoding
@@ -59,7 +60,7 @@ def full_size(_self, _mode, _size):
     """`draft`, but the JPEG is decoded at its full size."""
 
 
-def unscaled(pixels, how, to_float=images.to_float):
+def unscaled(pixels, how, to_float=preprocessing.to_float):
     return 255 * to_float(pixels, how)
 
 
@@ -99,7 +100,7 @@ CHANGES = [
     ("PIXELS", images, "to_square", mirrored),
     ("PIXELS", images, "to_square", blue_first),
     ("PIXELS", images, "_rgb", clipped),
-    ("PIXELS", images, "to_float", unscaled),
+    ("PIXELS", preprocessing, "to_float", unscaled),
     ("PIXELS", JpegImageFile, "draft", full_size),
     ("POOLING", encoding, "encode_rows", first_frame),
     ("POOLING", encoding, "encode_rows", normalised),

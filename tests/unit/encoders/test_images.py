@@ -22,15 +22,8 @@ from torchvision.transforms import Compose
 from expclip_cache.base.errors import DataError, FileAccessError
 from expclip_cache.datasets.build import build_manifest
 from expclip_cache.encoders import images
-from expclip_cache.encoders.images import (
-    CLIP_MEAN,
-    CLIP_STD,
-    preprocess,
-    read_image,
-    read_pixels,
-    to_float,
-    to_square,
-)
+from expclip_cache.encoders.images import read_image, read_pixels
+from expclip_cache.encoders.preprocess import CLIP_MEAN, CLIP_STD, preprocess, to_float, to_square
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 REFERENCE = preprocess("reference", 32)
@@ -212,7 +205,8 @@ def test_draft_decoding_is_part_of_a_caches_settings_and_full_decoding_is_left_o
 
 PEAK = """
 import resource, sys
-from expclip_cache.encoders.images import preprocess, read_pixels
+from expclip_cache.encoders.images import read_pixels
+from expclip_cache.encoders.preprocess import preprocess
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 read_pixels(sys.argv[1], preprocess(sys.argv[2], 224))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
@@ -256,7 +250,7 @@ def test_a_very_long_image_is_cropped_as_if_it_had_been_scaled_as_a_whole(monkey
     image = Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     how = preprocess("clip", 28)
     whole = to_square(image, how).astype(int)
-    monkeypatch.setattr(images, "MAX_PIXELS", 1000)
+    monkeypatch.setattr("expclip_cache.encoders.preprocess.MAX_PIXELS", 1000)
     difference = np.abs(to_square(image, how) - whole)
     # Pillow scales rows and columns in the order that is faster, and cuts off between what is blacker than black.
     assert difference.max() <= 16

@@ -16,7 +16,8 @@ from expclip_cache.cache.format import shard_name
 from expclip_cache.cache.settings import CacheSettings
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
-from expclip_cache.encoders.images import preprocess, read_pixels
+from expclip_cache.encoders.images import read_pixels
+from expclip_cache.encoders.preprocess import preprocess
 from expclip_cache.extraction import kept_pixels
 from expclip_cache.extraction.jobs import clip_job, llm_job
 from expclip_cache.extraction.kept_pixels import KeptPixels, keep_pixels

@@ -14,7 +14,7 @@ from expclip_cache.datasets.build import build_manifest
 from expclip_cache.datasets.manifest import read_manifest, write_manifest
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.images import to_square
+from expclip_cache.encoders.preprocess import to_square
 from expclip_cache.extraction.folder import extract
 from expclip_cache.workers.settings import RunSettings
 from tiny_encoders import write_clip
