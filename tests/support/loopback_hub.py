@@ -268,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.fault = None
             self.connection.shutdown(socket.SHUT_RDWR)
         else:
-            # With this option a close sends a reset instead of an orderly end.
+            # With this option, closing the socket sends a TCP reset instead of a FIN.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 

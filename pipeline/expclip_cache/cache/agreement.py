@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from expclip_cache.cache.format import Identity, Json, differences
+from expclip_cache.cache.format import Identity, Json, identity_differences
 from expclip_cache.cache.index import skipped_in
 from expclip_cache.cache.shard import Shard
 from expclip_cache.datasets import Manifest
@@ -40,9 +40,7 @@ def _contradictions(shard: Shard, number: int, known: Known) -> Iterator[str]:
     if entry.number != number:
         yield f"contains shard {entry.number}"
     identity = known.identity or entry.identity
-    words = ("cache", "this shard")
-    yield from differences(identity.settings, entry.identity.settings, words)
-    yield from differences(identity.encoder, entry.identity.encoder, words)
+    yield from identity_differences(identity, entry.identity, ("cache", "this shard"))
     width, dtype = shard.features.shape[1], shard.features.dtype.name
     if (width, dtype) != (identity.encoder.get("width"), identity.settings.get("dtype")):
         yield f"its features are {width} wide and {dtype}, which contradicts its settings"

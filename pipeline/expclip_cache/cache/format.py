@@ -132,9 +132,12 @@ def inconsistent_row(rows: range, features: np.ndarray, errors: Sequence[bytes] 
     return None
 
 
-def identity_differences(cached: Identity, requested: Identity) -> list[str]:
-    """One phrase for each setting and fact in which two identities differ."""
-    return differences(cached.settings, requested.settings) + differences(cached.encoder, requested.encoder)
+def identity_differences(
+    cached: Identity, requested: Identity, words: tuple[str, str] = ("cached", "requested")
+) -> list[str]:
+    """One phrase for each setting and fact in which two identities differ, see `differences`."""
+    settings = differences(cached.settings, requested.settings, words)
+    return settings + differences(cached.encoder, requested.encoder, words)
 
 
 def differences(

@@ -66,12 +66,12 @@ def _described_by_index(store: Store, index: Json, sizes: dict[str, int]) -> dic
 
 
 def _described_by_shards(store: Store, names: list[str], problems: list[str]) -> dict[str, Json]:
-    entries, labels = _read_shards(store, names, problems)
     if not names:
         raise CacheError(
             f"{store}: is not a feature cache: there is neither an index nor a shard in it. `expclip-cache extract` "
             "makes one from images."
         )
+    entries, labels = _read_shards(store, names, problems)
     if not entries:
         raise CacheError(
             f"{store}: expected a feature cache, found no readable shard." + "".join(f"\n{p}" for p in problems)

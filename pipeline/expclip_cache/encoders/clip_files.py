@@ -4,7 +4,7 @@ import difflib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import util
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -58,16 +58,14 @@ def find_clip_files(settings: ClipSettings, commits: Sequence[str] = (), *, loca
         EncoderError: the model or tag is unknown, the weights do not belong to the model, a file is missing, or the hub
             cannot be reached.
     """
-    if local_folder(settings.model, "backbone", "clip") is None and not settings.model.startswith(HUB):
+    if _is_architecture(settings):
         return _architecture(settings, commits, local_only)
     repository = settings.model.removeprefix(HUB)
     revision = commit_of(commits, repository, settings.revision)
 
     def pick(folder: ModelFolder) -> ClipFiles:
         config = folder.read_json(CONFIG)
-        for name in ("config.json", TOKENIZER_CONFIG):
-            if name in folder.names():
-                folder.read_json(name)
+        folder.refuse_code("config.json", TOKENIZER_CONFIG)
         model = config.get("model_cfg")
         if not isinstance(model, dict):
             raise EncoderError(f"{folder.user}: {folder.path / CONFIG} has no model_cfg.")
@@ -75,7 +73,7 @@ def find_clip_files(settings: ClipSettings, commits: Sequence[str] = (), *, loca
             config=folder.matching(CONFIG_FILES),
             tokenizer=folder.matching(TOKENIZER_FILES),
             weights=_folder_weights(folder, settings),
-            commits=(folder.commit,) if folder.commit else (),
+            commits=folder.commits,
             model=model,
             preprocess=config.get("preprocess_cfg") or {},
             tokenizer_folder=folder.path if _text(model).get("hf_tokenizer_name") else None,
@@ -88,12 +86,17 @@ def find_clip_files(settings: ClipSettings, commits: Sequence[str] = (), *, loca
 def clip_config(settings: ClipSettings) -> Mapping[str, Any]:
     """`model_cfg` of a CLIP, without importing open_clip or using the network; empty if it is not on this machine."""
     try:
-        if local_folder(settings.model, "backbone", "clip") is None and not settings.model.startswith(HUB):
+        if _is_architecture(settings):
             return _built_in(settings.model)
         untrained = settings.model_copy(update={"weights": "random"})
         return find_clip_files(untrained, local_only=True).model
     except EncoderError:
         return {}
+
+
+def _is_architecture(settings: ClipSettings) -> bool:
+    """Whether the model is named as one of open_clip's own: neither a folder nor a repository."""
+    return local_folder(settings.model, "backbone", "clip") is None and not settings.model.startswith(HUB)
 
 
 def _folder_weights(folder: ModelFolder, settings: ClipSettings) -> tuple[Path, ...]:
@@ -160,8 +163,8 @@ def _tagged(settings: ClipSettings, model: dict[str, Any], commits: Sequence[str
     own = (str(PurePosixPath(name).with_suffix(".safetensors")),) if name else ()
 
     def pick(folder: ModelFolder) -> ClipFiles:
-        commits = (folder.commit,) if folder.commit else ()
-        return ClipFiles((_safe_weights(folder, (*own, *WEIGHTS)),), commits=commits, model=model, preprocess=tag)
+        weights = (_safe_weights(folder, (*own, *WEIGHTS)),)
+        return ClipFiles(weights, commits=folder.commits, model=model, preprocess=tag)
 
     revision = commit_of(commits, repository, settings.revision)
     return from_hub(repository, revision, "backbone", pick, local_only=local_only)
@@ -170,45 +173,34 @@ def _tagged(settings: ClipSettings, model: dict[str, Any], commits: Sequence[str
 def _with_text_tower(found: ClipFiles, commits: Sequence[str], local_only: bool) -> ClipFiles:
     """With the config and the tokenizer that a text tower of transformers takes from repositories of their own."""
     text = _text(found.model)
-    tower, tokenizer = text.get("hf_model_name"), text.get("hf_tokenizer_name")
-    if found.tokenizer_folder is not None:
-        tokenizer = None
-    if not tower and not tokenizer:
-        return found
 
-    def pick_config(folder: ModelFolder) -> tuple[ModelFolder, tuple[Path, ...]]:
+    def with_config(folder: ModelFolder) -> ClipFiles:
         folder.read_json("config.json")
-        return folder, (folder.get("config.json"),)
-
-    def pick_tokenizer(folder: ModelFolder) -> tuple[ModelFolder, tuple[Path, ...]]:
-        for name in ("config.json", TOKENIZER_CONFIG):
-            if name in folder.names():
-                folder.read_json(name)
-        # Which class of tokenizer it is may be in the config alone.
-        return folder, folder.matching((*TOKENIZER_FILES, "config.json"))
-
-    config, model, folder = found.config, found.model, found.tokenizer_folder
-    files, used = found.tokenizer, [*found.commits]
-    if tower:
-        source, extra = choose_files(
-            tower, commit_of(commits, tower, None), "backbone", "", pick_config, local_only=local_only
+        return replace(
+            found,
+            config=(*found.config, folder.get("config.json")),
+            commits=(*found.commits, *folder.commits),
+            model={**found.model, "text_cfg": {**text, "hf_model_name": str(folder.path)}},
         )
-        config, used = (*config, *extra), [*used, *filter(None, [source.commit])]
-        model = {**model, "text_cfg": {**text, "hf_model_name": str(source.path)}}
-    if tokenizer:
-        source, files = choose_files(
-            tokenizer, commit_of(commits, tokenizer, None), "backbone", "", pick_tokenizer, local_only=local_only
+
+    def with_tokenizer(folder: ModelFolder) -> ClipFiles:
+        folder.refuse_code("config.json", TOKENIZER_CONFIG)
+        return replace(
+            found,
+            # Which class of tokenizer it is may be in the config alone.
+            tokenizer=folder.matching((*TOKENIZER_FILES, "config.json")),
+            commits=tuple(dict.fromkeys((*found.commits, *folder.commits))),
+            tokenizer_folder=folder.path,
         )
-        folder, used = source.path, [*used, *filter(None, [source.commit])]
-    return ClipFiles(
-        weights=found.weights,
-        config=config,
-        tokenizer=files,
-        commits=tuple(dict.fromkeys(used)),
-        model=model,
-        preprocess=found.preprocess,
-        tokenizer_folder=folder,
-    )
+
+    if tower := text.get("hf_model_name"):
+        revision = commit_of(commits, tower, None)
+        found = choose_files(tower, revision, "backbone", "", with_config, local_only=local_only)
+    tokenizer = text.get("hf_tokenizer_name")
+    if tokenizer and found.tokenizer_folder is None:
+        revision = commit_of(commits, tokenizer, None)
+        found = choose_files(tokenizer, revision, "backbone", "", with_tokenizer, local_only=local_only)
+    return found
 
 
 def _text(model: Mapping[str, Any]) -> dict[str, Any]:

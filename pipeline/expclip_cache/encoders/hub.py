@@ -38,7 +38,7 @@ class CachedFolder(ModelFolder):
 
     def __init__(self, repository: str, commit: str, user: str):
         super().__init__(_storage(repository) / "snapshots" / commit, user)
-        self.repository, self.commit = repository, f"{repository}@{commit}"
+        self.repository, self.commits = repository, (f"{repository}@{commit}",)
 
     def get(self, name: str, why: str = "") -> Path:
         """One of the files.
@@ -90,7 +90,7 @@ class HubFolder(CachedFolder):
             self._download(name)
             if not _is_damaged(file):
                 return file
-            logger.warning("%s: %s is damaged; deleting it", self.commit, name)
+            logger.warning("%s: %s is damaged; deleting it", self.commits[0], name)
             file.resolve().unlink()
             file.unlink()
         raise HubError(f"{name} came damaged twice: its hash is not the one that the hub gave for it", passing=False)
@@ -118,7 +118,7 @@ class HubFolder(CachedFolder):
     def _download(self, name: str) -> None:
         """Download a file unless it is there, in several attempts.
 
-        The library goes on where an answer ended early; after other failures the file is begun anew.
+        The library resumes a response that ended early; after any other failure the file is downloaded from the start.
         """
         from huggingface_hub import hf_hub_download
 
@@ -131,7 +131,7 @@ class HubFolder(CachedFolder):
                 if pause is None or not error.passing:
                     size = in_words(self._sizes[name])
                     raise HubError(f"{name} ({size}): {error.reason}", passing=False) from error
-                logger.warning("%s: %s: %s; again in %.0f s", self.commit, name, error.reason, pause)
+                logger.warning("%s: %s: %s; again in %.0f s", self.commits[0], name, error.reason, pause)
                 time.sleep(pause)
 
 

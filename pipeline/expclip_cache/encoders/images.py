@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -16,9 +15,6 @@ from PIL import Image, PngImagePlugin
 from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets import FULL, NO_FACE, Appearance, Box, orientation_of, white_of
 from expclip_cache.encoders.preprocess import MAX_PIXELS, Preprocess, to_square
-
-if TYPE_CHECKING:
-    pass
 
 MAX_TEXT = 64 * 1024**2
 """Largest text or colour profile in a PNG, in bytes."""

@@ -57,16 +57,14 @@ def find_llm_files(settings: LlmSettings, commits: Sequence[str] = (), *, local_
 
     def pick(folder: ModelFolder) -> LlmFiles:
         _check_kind(folder)
-        for tokenizer in (TOKENIZER_CONFIG, f"qformer_tokenizer/{TOKENIZER_CONFIG}"):
-            if tokenizer in folder.names():
-                folder.read_json(tokenizer)
+        folder.refuse_code(TOKENIZER_CONFIG, f"qformer_tokenizer/{TOKENIZER_CONFIG}")
         tensors = _tensors(folder) if settings.weights == "pretrained" and INDEX in folder.names() else None
         names = [] if settings.weights == "random" else sorted(set(tensors.values())) if tensors else [WEIGHTS]
         return LlmFiles(
             config=(folder.get(CONFIG),),
             tokenizer=folder.matching(TOKENIZER_FILES),
             weights=_weights(folder, names),
-            commits=(folder.commit,) if folder.commit else (),
+            commits=folder.commits,
             folder=folder.path,
             tensors=tensors,
         )

@@ -17,10 +17,10 @@ class ModelFolder:
     Attributes:
         path: of the folder.
         user: what messages call the encoder that needs it: backbone or teacher.
-        commit: `owner/name@commit` if it comes from the hub.
+        commits: `owner/name@commit` if it comes from the hub, else empty.
     """
 
-    commit: str | None = None
+    commits: tuple[str, ...] = ()
 
     def __init__(self, path: Path, user: str):
         self.path, self.user = path, user
@@ -87,6 +87,15 @@ class ModelFolder:
         if not isinstance(content, dict):
             raise EncoderError(f"{self.user}: {file} cannot be read: expected a JSON object, found {content!r:.40}.")
         return content
+
+    def refuse_code(self, *names: str) -> None:
+        """Make sure that none of these JSON files, where there is one, names Python files to run.
+
+        Raises:
+            EncoderError: see `read_json`.
+        """
+        for name in set(names).intersection(self.names()):
+            self.read_json(name)
 
     def missing(self, name: str, why: str = "") -> EncoderError:
         """The error for a file that the folder does not have."""

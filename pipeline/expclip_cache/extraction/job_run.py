@@ -7,7 +7,6 @@ from types import TracebackType
 
 from expclip_cache.base import ExpclipError, ReadOnlyCacheError, Reporter, SettingsError
 from expclip_cache.cache import INDEX, CacheSettings, CacheWriter, FeatureCache, ShardEntry, plan_shards
-from expclip_cache.encoders import recorded_commits
 from expclip_cache.extraction.complete import record_other_parts, refuse_all_skipped
 from expclip_cache.extraction.decide import Decision, Request, decide
 from expclip_cache.extraction.jobs import Job, RequestedEncoder
@@ -88,8 +87,7 @@ class JobRun:
             except ReadOnlyCacheError as error:
                 read_only = error
             found = survey(self.writer.store, self._numbers, self._cache.retry_skipped)
-            for library in found.libraries[:1]:
-                self.commits = recorded_commits(library)
+            self.commits = found.commits
             self._request = self._requested(found)
             self.decision = decide(found, self._request)
             # What is complete is of use where it cannot be written, such as on a disk that others share.

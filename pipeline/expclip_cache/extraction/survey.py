@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from expclip_cache.base import CacheError, UntouchableCacheError
 from expclip_cache.cache import INDEX, FeatureCache, Folder, ShardEntry, Store, shard_name
+from expclip_cache.encoders import recorded_commits
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,10 @@ class Survey:
     damage: tuple[str, ...] = ()
 
     @property
-    def libraries(self) -> list[str]:
-        """What made the features, as the index and the proved shards record it."""
-        return [*(self.index.libraries if self.index else ()), *(entry.library for entry in self.entries)]
+    def commits(self) -> tuple[str, ...]:
+        """Of the repositories on the hub that the features were made from, as the index or the first shard says."""
+        libraries = [*(self.index.libraries if self.index else ()), *(entry.library for entry in self.entries)]
+        return recorded_commits(libraries[0]) if libraries else ()
 
     @property
     def entries(self) -> list[ShardEntry]:
