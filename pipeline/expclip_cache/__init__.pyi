@@ -26,6 +26,9 @@ from .heads import contrastive_loss as contrastive_loss
 from .heads import fit_contrastive as fit_contrastive
 from .heads import fit_ridge as fit_ridge
 from .heads import read_head as read_head
+from .prediction import Answer as Answer
+from .prediction import Moment as Moment
+from .prediction import Prediction as Prediction
 from .prediction import Predictor as Predictor
 from .prompts import PromptSettings as PromptSettings
 from .prompts import prompt_table as prompt_table

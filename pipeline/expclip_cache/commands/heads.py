@@ -2,11 +2,11 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from expclip_cache.base import EncoderError, handle_errors
+from expclip_cache.base import handle_errors
 from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of
 
 NO_CLIP = "names no CLIP, so only its width can be compared."
@@ -49,44 +49,20 @@ def import_head(
     Example: expclip-cache import-head ViT-B-32.pth official/b32.safetensors --model ViT-B-32-quickgelu --weights openai
     """
     with handle_errors():
-        import hashlib
-
         from expclip_cache.base import TerminalReporter
-        from expclip_cache.heads import CLIP, read_checkpoint, write_head
+        from expclip_cache.encoders import ClipSettings
+        from expclip_cache.heads import import_checkpoint
 
         if model is None:
             refuse_options(
                 context, ("weights", "revision", "preprocess"), "describes a CLIP: name its --model as well."
             )
-        matrix = read_checkpoint(checkpoint)
-        record: dict[str, Any] = {
-            "imported_from": checkpoint.name,
-            "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        }
-        if model is not None:
-            record[CLIP] = _clip_record(context, matrix.shape[1])
-        write_head(out, matrix, record)
+        clip = None if model is None else settings_of(context, ClipSettings)
+        height, width = import_checkpoint(checkpoint, out, clip)
         report = TerminalReporter()
-        report.say(f"{out}: takes CLIP features of width {matrix.shape[1]} to {matrix.shape[0]}")
+        report.say(f"{out}: takes CLIP features of width {width} to {height}")
         if model is None:
             report.say(f"{out}: {NO_CLIP} With --model, it would be refused for features of another one.")
-
-
-def _clip_record(context: typer.Context, width: int) -> dict[str, Any]:
-    """What a head's file records of the CLIP that the options name; loads it, so that all of it is known."""
-    from expclip_cache.cache import Identity
-    from expclip_cache.encoders import ClipSettings, load_clip
-    from expclip_cache.heads import clip_of
-    from expclip_cache.workers import resolve_device
-
-    settings = settings_of(context, ClipSettings)
-    encoder = load_clip(settings, resolve_device("cpu"))
-    if encoder.width != width:
-        raise EncoderError(
-            f"--model {settings.model}: has features of width {encoder.width}, but the head takes features of width "
-            f"{width}. Name the CLIP that it was fitted to."
-        )
-    return clip_of(Identity(settings.image_settings(), encoder.describe()))
 
 
 def export_head(

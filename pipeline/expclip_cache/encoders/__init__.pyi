@@ -2,6 +2,7 @@ from .blip2_t5 import load_blip2_t5 as load_blip2_t5
 from .clip import load_clip as load_clip
 from .file_hashes import file_hashes as file_hashes
 from .freed_memory import give_back_freed_memory as give_back_freed_memory
+from .images import as_viewed as as_viewed
 from .images import decode_pixels as decode_pixels
 from .images import read_image as read_image
 from .images import read_pixels as read_pixels
@@ -22,3 +23,5 @@ from .settings import ClipSettings as ClipSettings
 from .settings import LlmSettings as LlmSettings
 from .versions import PIXELS as PIXELS
 from .videos import decode_video as decode_video
+from .videos import frames_every as frames_every
+from .videos import stated_seconds as stated_seconds

@@ -16,6 +16,10 @@ from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets import FULL, NO_FACE, Appearance, Box, orientation_of, white_of
 from expclip_cache.encoders.preprocess import MAX_PIXELS, Preprocess, to_square
 
+# Pillow warns about large images before it refuses them; our own limit is checked for each of them. For the whole
+# process: threads share what is ignored.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 MAX_TEXT = 64 * 1024**2
 """Largest text or colour profile in a PNG, in bytes."""
 
@@ -132,6 +136,17 @@ def read_image(path: str | Path) -> Image.Image:
     return decode_image(read_file(path), "viewed")
 
 
+def as_viewed(image: Image.Image) -> Image.Image:
+    """An opened image, RGB, as a viewer shows it.
+
+    Raises:
+        FileAccessError, DataError: see `decode_pixels`.
+    """
+    with one_line_errors(image):
+        _refuse_large(image)
+        return _pixels(image, "viewed")
+
+
 def _pixels(image: Image.Image, appearance: Appearance) -> Image.Image:
     """The pixels of an opened image, RGB."""
     if appearance == "stored":
@@ -151,15 +166,14 @@ def _decoding(content: bytes) -> Iterator[Image.Image]:
     stream, formats = io.BytesIO(content), _formats()
     if content[4:12] in HEIC and "HEIF" not in formats:
         raise DataError("is a HEIC image, which needs pillow-heif (pip install 'expclip-cache[heic]')")
-    with one_line_errors(stream), warnings.catch_warnings():
-        # Pillow warns about large images before it refuses them; our own limit is checked below.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(stream, formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded at most"
-                )
-            yield image
+    with one_line_errors(stream), Image.open(stream, formats=formats) as image:
+        _refuse_large(image)
+        yield image
+
+
+def _refuse_large(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are decoded at most")
 
 
 @cache

@@ -6,11 +6,13 @@ from .contrastive import fit_contrastive as fit_contrastive
 from .head_file import KEY as KEY
 from .head_file import read_head as read_head
 from .head_file import write_head as write_head
+from .imported import import_checkpoint as import_checkpoint
 from .loss import contrastive_loss as contrastive_loss
-from .origin import CLIP as CLIP
-from .origin import clip_of as clip_of
 from .origin import names_clip as names_clip
+from .origin import recorded_clip as recorded_clip
 from .origin import refuse_head_of_another_clip as refuse_head_of_another_clip
+from .published import PUBLISHED_HEADS as PUBLISHED_HEADS
+from .published import fetch_published_head as fetch_published_head
 from .results import write_head_results as write_head_results
 from .ridge.fitting import RidgeHead as RidgeHead
 from .ridge.fitting import fit_ridge as fit_ridge

@@ -7,8 +7,9 @@ the scores would be wrong without a word.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from expclip_cache.base import DataError
+from expclip_cache.base import DataError, build
 from expclip_cache.cache import FeatureCache, Identity, Json, differences
+from expclip_cache.encoders import ClipSettings
 from expclip_cache.heads.head_file import read_record
 
 CLIP = "clip"
@@ -55,6 +56,19 @@ def clip_of(identity: Identity) -> dict[str, Json]:
 def names_clip(head: Path) -> bool:
     """Whether a head's file records its CLIP; imported heads may not."""
     return isinstance(read_record(head).get(CLIP), dict)
+
+
+def recorded_clip(head: Path) -> ClipSettings | None:
+    """The CLIP that a head was fitted to, by the names that its file records; None if it records none.
+
+    Raises:
+        DataError: the file is missing or is not a head.
+    """
+    recorded = read_record(head).get(CLIP)
+    if not isinstance(recorded, dict):
+        return None
+    named = {key: recorded[key] for key in (*NAMES, "preprocess") if key in recorded}
+    return build(ClipSettings, **named)
 
 
 def refuse_head_of_another_clip(head: Path, identity: Identity, features: str) -> None:

@@ -2,13 +2,27 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets import Tree, read_tree
+from expclip_cache.datasets import read_tree
 
 
-def find_inputs(paths: Sequence[Path], clips: bool) -> tuple[list[Path], list[str]]:
+@dataclass(frozen=True)
+class Input:
+    """A photo, video or clip to classify.
+
+    Attributes:
+        path: of the file or folder.
+        name: its path below the folder that was named, or the file's own name; posix.
+    """
+
+    path: Path
+    name: str
+
+
+def find_inputs(paths: Sequence[Path], clips: bool) -> tuple[list[Input], list[str]]:
     """Every photo, video and clip, in the given order and by name within a folder; and notes on what is passed over.
 
     Args:
@@ -19,28 +33,20 @@ def find_inputs(paths: Sequence[Path], clips: bool) -> tuple[list[Path], list[st
     Raises:
         DataError: a path does not exist, or a folder has no photo, video or clip.
     """
-    inputs: list[Path] = []
+    inputs: list[Input] = []
     notes: list[str] = []
     for path in paths:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder.")
         if not path.is_dir():
-            inputs.append(path)
+            inputs.append(Input(path, path.name))
             continue
         tree = read_tree(path)
         passed_over = [] if clips else [f"{path}: {note}" for note in tree.notes(videos=True)]
-        found = _clip_folders(path, tree) if clips else _photos_and_videos(path, tree)
+        found = {str(PurePosixPath(name).parent) for name in tree.images} if clips else {*tree.images, *tree.videos}
         if not found:
             expected = "folder of frames" if clips else "photo or video"
             raise DataError("\n".join([f"{path}: expected at least one {expected} in it, found none.", *passed_over]))
-        inputs += found
+        inputs += [Input(path / name, name) for name in sorted(found, key=os.fsencode)]
         notes += passed_over
     return inputs, notes
-
-
-def _photos_and_videos(folder: Path, tree: Tree) -> list[Path]:
-    return sorted((folder / name for name in (*tree.images, *tree.videos)), key=os.fsencode)
-
-
-def _clip_folders(folder: Path, tree: Tree) -> list[Path]:
-    return sorted({(folder / name).parent for name in tree.images}, key=os.fsencode)

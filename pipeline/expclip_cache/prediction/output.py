@@ -2,11 +2,10 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import TextIO
 
 from expclip_cache.base import printable_name
-from expclip_cache.prediction.result import Prediction, Ranked
+from expclip_cache.prediction.result import Answer, Moment, Prediction, Ranked
 
 BAR_WIDTH = 24
 """Length of a bar of 100 percent, in characters."""
@@ -16,60 +15,94 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 def prediction_to_bars(prediction: Prediction, compare: bool, top: int) -> str:
-    """A block of lines with one bar per class.
+    """A block of lines for each face, with one bar per class.
 
     Args:
-        prediction: of one photo or clip.
+        prediction: of one photo or clip, with an answer.
         compare: show plain CLIP beside Exp-CLIP.
         top: number of classes shown.
     """
-    lines = [f"{printable_name(prediction.path)}{_note(prediction)}"]
-    shown = prediction.expclip[:top]
-    longest = max(len(name) for name, _ in shown)
-    clip = dict(prediction.clip)
-    if compare:
-        lines.append(f"  {'':{longest}}  {'Exp-CLIP':{BAR_WIDTH + 7}}  CLIP")
-    for name, percent in shown:
-        line = f"  {name:{longest}}  {_bar(percent)} {percent:4.0f} %"
-        lines.append(line + (f"  {_bar(clip[name])} {clip[name]:4.0f} %" if compare else ""))
-    return "\n".join(lines)
-
-
-def prediction_to_line(prediction: Prediction, compare: bool, top: int) -> str:
-    """One line; the arguments are those of `prediction_to_bars`."""
-    text = f"{printable_name(prediction.path)}  {_words(prediction.expclip[:top])}"
-    return f"{text}  (CLIP: {_words(prediction.clip[:top])})" if compare else text
-
-
-def prediction_to_json(prediction: Prediction) -> str:
-    """One JSON object on one line."""
-    face = prediction.face
-    return json.dumps(
-        {
-            "path": prediction.path,
-            "best": prediction.best,
-            "expclip": {name: round(percent, 2) for name, percent in prediction.expclip},
-            "clip": {name: round(percent, 2) for name, percent in prediction.clip},
-            "face": None if face is None else {"box": face.box, "found": face.found},
-            "frames": prediction.frames,
-        }
+    return "\n".join(
+        "\n".join([f"{printable_name(prediction.path)}{_note(prediction, number)}", *_bars(answer, compare, top)])
+        for number, answer in enumerate(prediction.answers, start=1)
     )
 
 
-def error_to_json(path: Path, reason: str) -> str:
-    """One JSON object on one line, for an input without an answer."""
-    return json.dumps({"path": str(path), "error": reason})
+def prediction_to_lines(prediction: Prediction, compare: bool, top: int) -> str:
+    """One line for each face; the arguments are those of `prediction_to_bars`."""
+    lines = []
+    for number, answer in enumerate(prediction.answers, start=1):
+        of_several = f"  face {number}" if len(prediction.answers) > 1 else ""
+        line = f"{printable_name(prediction.path)}{of_several}  {_words(answer.ranked[:top])}"
+        lines.append(f"{line}  (CLIP: {_words(answer.clip[:top])})" if compare else line)
+    return "\n".join(lines)
 
 
-def _note(prediction: Prediction) -> str:
+def prediction_to_json(prediction: Prediction, top: int | None = None) -> str:
+    """One JSON object on a line for each face, or one with the reason why there is no answer.
+
+    Args:
+        top: number of classes in it; all by default.
+    """
+    if not prediction.answers:
+        return json.dumps({"path": prediction.path, "error": prediction.reason})
+    return "\n".join(
+        json.dumps({"path": prediction.path, **_answer(answer, top), "frames": prediction.frames})
+        for answer in prediction.answers
+    )
+
+
+def moment_to_json(path: str, moment: Moment, top: int | None = None) -> str:
+    """One JSON object on one line; the arguments are those of `prediction_to_json`."""
+    answer = {"error": "no face found"} if moment.answer is None else _answer(moment.answer, top)
+    return json.dumps({"path": path, "seconds": round(moment.seconds, 3), **answer})
+
+
+def has_blocks(terminal: TextIO) -> bool:
+    """Whether a terminal's encoding has the characters of the bars; Latin-1 and ASCII have not."""
+    try:
+        BLOCKS.encode(terminal.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _answer(answer: Answer, top: int | None) -> dict[str, object]:
+    face = answer.face
+    return {
+        "best": answer.best,
+        "expclip": None if answer.expclip is None else _percentages(answer.expclip, top),
+        "clip": _percentages(answer.clip, top),
+        "face": None if face is None else {"box": face.box, "found": face.found},
+    }
+
+
+def _percentages(ranked: Ranked, top: int | None) -> dict[str, float]:
+    return {name: round(percent, 2) for name, percent in ranked[:top]}
+
+
+def _note(prediction: Prediction, number: int) -> str:
     """The number of frames and the size of the face, in brackets."""
     parts = []
     if prediction.frames > 1:
         parts.append(f"{prediction.frames} frames")
-    if face := prediction.face:
+    if face := prediction.answers[number - 1].face:
         size = f"{face.right - face.left} x {face.bottom - face.top}"
-        parts.append(f"the largest of {face.found} faces, {size}" if face.found > 1 else f"face of {size}")
+        if len(prediction.answers) > 1:
+            parts.append(f"face {number} of {face.found}, {size}")
+        else:
+            parts.append(f"the largest of {face.found} faces, {size}" if face.found > 1 else f"face of {size}")
     return f"  ({', '.join(parts)})" if parts else ""
+
+
+def _bars(answer: Answer, compare: bool, top: int) -> list[str]:
+    shown, clip = answer.ranked[:top], dict(answer.clip)
+    longest = max(len(name) for name, _ in shown)
+    lines = [f"  {'':{longest}}  {'Exp-CLIP':{BAR_WIDTH + 7}}  CLIP"] if compare else []
+    for name, percent in shown:
+        line = f"  {name:{longest}}  {_bar(percent)} {percent:4.0f} %"
+        lines.append(line + (f"  {_bar(clip[name])} {clip[name]:4.0f} %" if compare else ""))
+    return lines
 
 
 def _words(ranked: Ranked) -> str:
@@ -78,15 +111,6 @@ def _words(ranked: Ranked) -> str:
 
 def _bar(percent: float) -> str:
     eighths = round(percent / 100 * BAR_WIDTH * 8)
-    if not _has_blocks(sys.stdout):
+    if not has_blocks(sys.stdout):
         return ("#" * round(eighths / 8)).ljust(BAR_WIDTH)
     return (BLOCKS[8] * (eighths // 8) + (BLOCKS[eighths % 8] if eighths % 8 else "")).ljust(BAR_WIDTH)
-
-
-def _has_blocks(terminal: TextIO) -> bool:
-    """Whether a terminal's encoding has the characters of the bars; Latin-1 and ASCII have not."""
-    try:
-        BLOCKS.encode(terminal.encoding or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

@@ -1,28 +1,33 @@
-"""Your own photo or clip -> its expression, with plain CLIP and with Exp-CLIP.
+"""Your own photo, video or clip -> its expression, with plain CLIP and with Exp-CLIP.
 
 from expclip_cache import Predictor
 predictor = Predictor()
 print(predictor("photo.jpg").best)
 """
 
-from collections.abc import Sequence
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from expclip_cache.base import DataError, EncoderError
+from expclip_cache.base import DataError, EncoderError, SettingsError
 from expclip_cache.cache import Identity
-from expclip_cache.datasets import ShortClip, is_video
-from expclip_cache.encoders import ClipSettings, read_image, to_square
-from expclip_cache.faces import FaceFinder, fill_gaps
+from expclip_cache.datasets import ShortClip
+from expclip_cache.encoders import ClipSettings, frames_every, stated_seconds
+from expclip_cache.faces import FaceFinder
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prediction.class_prompts import prompts_from
-from expclip_cache.prediction.clips import read_clip
-from expclip_cache.prediction.result import Prediction, Ranked
+from expclip_cache.prediction.head_choice import choose_head
+from expclip_cache.prediction.read_ahead import in_batches, read_ahead
+from expclip_cache.prediction.result import Answer, Moment, Prediction, Ranked
+from expclip_cache.prediction.sources import PixelReader, Pixels, Source, read_or_reason
 from expclip_cache.scoring import PromptIndex, softmax_percent
-
-DEMO_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
 
 
 class Predictor:
@@ -30,7 +35,8 @@ class Predictor:
 
     Attributes:
         classes: the c class names.
-        head: file of the head.
+        head: file of the head; None for plain CLIP.
+        clip: the encoder's settings.
     """
 
     def __init__(
@@ -42,18 +48,21 @@ class Predictor:
         device: str = "auto",
         frames: int = 16,
         short_clip: ShortClip = "edge",
+        all_faces: bool = False,
     ):
         """Load the encoder and the head.
 
         Args:
-            clip: the encoder; by default the demo encoder, which was trained on drawn faces only.
-            head: its file; by default the packaged head for the demo encoder; any other encoder needs one of its own.
+            clip: the encoder; by default the one that the head was fitted to.
+            head: its file, the name of a published head (`PUBLISHED_HEADS`), or `none` for plain CLIP; by default the
+                head of the packaged demo encoder, which was trained on drawn faces only.
             prompts: your own words or a prompt file, see `prompts_from`; by default the seven classes and the
                 reference's ensemble.
             crop: crop to the largest face first; needs the detector of the extra `face`.
             device: `auto`, `cpu`, `cuda` or `cuda:1`.
             frames: number of frames sampled from a clip; their mean feature is classified, as in the reference.
             short_clip: rule for clips with no more frames than that, see `expclip_cache.datasets.sample_indices`.
+            all_faces: one answer for every face of a photo, and not of the largest only.
 
         Raises:
             ExpclipError: the encoder, head or prompts cannot be used.
@@ -61,76 +70,139 @@ class Predictor:
         from expclip_cache.encoders import load_clip
         from expclip_cache.workers import resolve_device
 
-        clip = clip or ClipSettings()
-        self.head = Path(head) if head is not None else _default_head(clip)
-        weights = read_head(self.head)
-        self._finder = FaceFinder() if crop else None
-        self._frames = frames
-        self._short_clip: ShortClip = short_clip
+        if all_faces and not crop:
+            raise SettingsError("all_faces: expected crop as well, as whole images have no faces.")
+        if crop:
+            FaceFinder()  # if there is no detector, that is said before anything is loaded
+        self.head, self.clip = choose_head(head, clip)
         table = prompts_from(prompts)
         self.classes = tuple(dict.fromkeys(prompt.class_name for prompt in table))
-        self._encoder = load_clip(clip, resolve_device(device))
-        refuse_head_of_another_clip(
-            self.head, Identity(clip.image_settings(), self._encoder.describe()), f"CLIP {clip.model}"
-        )
-        if weights.shape[1] != self._encoder.width:
-            raise EncoderError(
-                f"{self.head}: takes features of width {weights.shape[1]}, but CLIP {clip.model} has width "
-                f"{self._encoder.width}. Give the head that was trained on this CLIP."
-            )
+        weights = read_head(self.head) if self.head else None
+        self._encoder = load_clip(self.clip, resolve_device(device))
+        if self.head and weights is not None:
+            self._refuse_other_head(self.head, weights)
+        self._reader = PixelReader(self._encoder.preprocess, crop, all_faces, frames, short_clip)
         texts = self._encoder.encode_texts([prompt.text for prompt in table]).cpu().numpy()
         labels = np.array([self.classes.index(prompt.class_name) for prompt in table])
-        self._expclip_index = PromptIndex(texts, labels, weights)
+        self._expclip_index = None if weights is None else PromptIndex(texts, labels, weights)
         self._clip_index = PromptIndex(texts, labels)
 
-    @property
-    def crops(self) -> bool:
-        """Whether images are cropped to the face first."""
-        return self._finder is not None
+    def __call__(self, source: Source) -> Prediction:
+        """Classify the expression in a photo, a video, a folder of frames or an image in memory.
 
-    def __call__(self, path: str | Path) -> Prediction:
-        """Classify the expression in a photo, a video file or a folder of frames.
+        Args:
+            source: a path, a PIL image, a NumPy array or a torch tensor, see `expclip_cache.prediction.Source`.
 
         Raises:
             DataError: it cannot be read, or no face is found in it; the message does not repeat the path.
         """
-        path = Path(path)
-        if path.is_dir() or is_video(path.name):
-            images = read_clip(path, self._frames, self._short_clip)
-        else:
-            images = [read_image(path)]
-        face = None
-        if self._finder:
-            found = [self._finder.find(image) for image in images]
-            if not any(found):
-                raise DataError(
-                    "no face found. If the image is already cropped to the face, use --no-crop (crop=False)"
-                )
-            faces = fill_gaps(found)
-            images = [image.crop(found.box) for image, found in zip(images, faces, strict=True)]
-            face = faces[0]
-        feature = self._mean_feature(images)
-        expclip, clip = (self._ranked(index, feature) for index in (self._expclip_index, self._clip_index))
-        return Prediction(str(path), expclip, clip, face, len(images))
+        (prediction,) = self._predictions([self._reader.read(source)])
+        return prediction
 
-    def _mean_feature(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """(1, d) mean of the raw features. The head is linear, so it maps this mean to the mean of the projections."""
+    def many(self, sources: Iterable[Source], batch_size: int = 32) -> Iterator[Prediction]:
+        """Classify many photos, videos, folders of frames or images in memory, in their order.
+
+        While a batch is encoded, the next sources are read and searched for faces. A source that cannot be read, or has
+        no face, gets a prediction without answers and with the reason.
+
+        Args:
+            sources: read as they are needed, a little ahead, so a generator may be endless.
+            batch_size: images that are encoded at once.
+        """
+
+        def read(source: Source) -> Pixels:
+            path = str(source) if isinstance(source, str | Path) else ""
+            return read_or_reason(partial(self._reader.read, source), path, self._encoder.image_size)
+
+        for batch in in_batches(read_ahead(read, sources, batch_size), batch_size):
+            yield from self._predictions(batch, batch_size)
+
+    def over_time(self, video: str | Path, every: float = 0.5, batch_size: int = 32) -> Iterator[Moment]:
+        """Classify the frames of a video one by one, each by its largest face.
+
+        Args:
+            video: its file.
+            every: seconds between two frames.
+            batch_size: frames that are encoded at once.
+
+        Raises:
+            DataError: it cannot be read; the message does not repeat the path.
+        """
+        if not every > 0:
+            raise SettingsError(f"every: expected seconds > 0, found {every}.")
+        seconds: deque[float] = deque()
+
+        def frames() -> Iterator[Image.Image]:
+            with _open_video(video) as file:
+                for time, frame in frames_every(file, every):
+                    seconds.append(time)
+                    yield frame
+
+        for prediction in self.many(frames(), batch_size):
+            yield Moment(seconds.popleft(), prediction.answers[0] if prediction.answers else None)
+
+    def moments(self, video: str | Path, every: float = 0.5) -> int:
+        """About how many frames `over_time` gives, by what the file says of its length; 0 if it does not say.
+
+        Raises:
+            DataError: as `over_time`.
+        """
+        with _open_video(video) as file:
+            return math.ceil(stated_seconds(file) / every)
+
+    def _refuse_other_head(self, head: Path, weights: np.ndarray) -> None:
+        identity = Identity(self.clip.image_settings(), self._encoder.describe())
+        refuse_head_of_another_clip(head, identity, f"CLIP {self.clip.model}")
+        if weights.shape[1] != self._encoder.width:
+            raise EncoderError(
+                f"{head}: takes features of width {weights.shape[1]}, but CLIP {self.clip.model} has width "
+                f"{self._encoder.width}. Give the head that was trained on this CLIP."
+            )
+
+    def _predictions(self, batch: Sequence[Pixels], batch_size: int = 32) -> list[Prediction]:
+        """The predictions for what was read; it is encoded `batch_size` squares at a time."""
+        answers = iter(self._answers(batch, batch_size))
+        return [
+            Prediction(pixels.path, tuple(next(answers) for _ in pixels.faces), pixels.frames, pixels.reason)
+            for pixels in batch
+        ]
+
+    def _answers(self, batch: Sequence[Pixels], batch_size: int) -> list[Answer]:
+        """One answer for each face in the batch, in order."""
+        faces = [face for pixels in batch for face in pixels.faces]
+        if not faces:
+            return []
+        features = self._features(np.concatenate([pixels.squares for pixels in batch]), batch_size)
+        # The head is linear, so it maps the mean of a clip's features to the mean of their projections.
+        frames = [pixels.frames for pixels in batch for _ in pixels.faces]
+        ends = np.cumsum(frames)
+        means = np.stack([features[end - count : end].mean(axis=0) for end, count in zip(ends, frames, strict=True)])
+        clip = self._ranked(self._clip_index, means)
+        expclip = self._ranked(self._expclip_index, means) if self._expclip_index else [None] * len(faces)
+        return [Answer(*each) for each in zip(expclip, clip, faces, strict=True)]
+
+    def _features(self, squares: np.ndarray, batch_size: int) -> np.ndarray:
+        """(n, 3, s, s) uint8 -> (n, d) float32, raw."""
         import torch
 
-        pixels = np.stack([to_square(image, self._encoder.preprocess) for image in images])
-        features = self._encoder.encode_images(torch.from_numpy(pixels))
-        return features.mean(dim=0, keepdim=True).cpu().numpy()
+        parts = torch.from_numpy(squares).split(batch_size)
+        return np.concatenate([self._encoder.encode_images(part).cpu().numpy() for part in parts])
 
-    def _ranked(self, index: PromptIndex, feature: np.ndarray) -> Ranked:
-        percent = softmax_percent(index.similarities(feature), self._encoder.logit_scale)[0]
-        return tuple((self.classes[label], float(percent[label])) for label in np.argsort(-percent, kind="stable"))
+    def _ranked(self, index: PromptIndex, features: np.ndarray) -> list[Ranked]:
+        """The classes of each of the (n, d) features, the most likely first."""
+        rows = softmax_percent(index.similarities(features), self._encoder.logit_scale)
+        return [
+            tuple((self.classes[label], float(row[label])) for label in np.argsort(-row, kind="stable")) for row in rows
+        ]
 
 
-def _default_head(clip: ClipSettings) -> Path:
-    if clip.model == "demo":
-        return DEMO_HEAD
-    raise DataError(
-        f"no head: {clip.model} needs one that was fitted to its features. Give the file with --head (head=...): "
-        "`dvc repro` writes heads/<backbone>/<teacher>/<head>/seed-1.safetensors, `expclip-cache train` fits one to "
-        "any features, `expclip-cache import-head` converts the reference's checkpoints."
-    )
+@contextmanager
+def _open_video(path: str | Path) -> Iterator[BinaryIO]:
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("expected a video file" if path.exists() else "does not exist")
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})") from None

@@ -11,7 +11,7 @@ import pytest
 from expclip_cache.base.errors import DataError, FileAccessError
 from expclip_cache.datasets.sampling import sample_indices
 from expclip_cache.encoders import videos
-from expclip_cache.encoders.videos import decode_video
+from expclip_cache.encoders.videos import decode_video, frames_every, stated_seconds
 from videos import CODECS, moving_frames, read_with_opencv, write_video
 
 
@@ -115,3 +115,43 @@ def test_trouble_of_the_machine_is_not_the_videos_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(videos.Image, "frombuffer", no_memory)
     with pytest.raises(FileAccessError, match=r"^MemoryError"):
         decoded(file.read_bytes())
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+@pytest.mark.parametrize("every", [0.01, 0.04, 0.1, 0.5, 100])
+def test_frames_over_time_are_the_first_of_each_interval(tmp_path, suffix, every):
+    """Against a plain loop over all frames, 25 a second."""
+    file = tmp_path / f"clip{suffix}"
+    write_video(file, moving_frames(40))
+    frames = read_with_opencv(file)
+    expected: dict[int, int] = {}
+    for index in range(40):
+        expected.setdefault(int(round(index / 25, 6) / every + 1e-9), index)
+    found = list(frames_every(io.BytesIO(file.read_bytes()), every))
+    assert [time for time, _ in found] == pytest.approx([index / 25 for index in expected.values()], abs=0.002)
+    np.testing.assert_array_equal(
+        [np.asarray(image) for _, image in found], [frames[index] for index in expected.values()]
+    )
+
+
+def test_the_length_that_a_video_states_leaves_the_file_at_its_start(tmp_path):
+    write_video(tmp_path / "clip.mp4", moving_frames(40))
+    with (tmp_path / "clip.mp4").open("rb") as file:
+        assert stated_seconds(file) == pytest.approx(1.6)
+        assert file.tell() == 0
+        assert len(list(frames_every(file, 0.5))) == 4
+
+
+def test_frames_over_time_come_one_by_one(tmp_path):
+    """So that a long video fits into memory."""
+    write_video(tmp_path / "clip.avi", moving_frames(40))
+    with (tmp_path / "clip.avi").open("rb") as file:
+        frames = frames_every(file, 0.2)
+        assert [round(next(frames)[0], 2) for _ in range(3)] == [0, 0.2, 0.4]
+        frames.close()
+
+
+def test_what_is_no_video_has_no_frames_over_time():
+    for read in (lambda file: next(frames_every(file, 1)), stated_seconds):
+        with pytest.raises(DataError, match="not a video in a known format"):
+            read(io.BytesIO(b"hello"))

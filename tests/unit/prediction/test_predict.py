@@ -19,52 +19,18 @@ from expclip_cache.commands.app import app
 from expclip_cache.demo.drawing.curves import SIZE
 from expclip_cache.demo.drawing.sets import draw_items, plan_face
 from expclip_cache.demo.settings import DemoSetSettings
-from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.images import read_pixels
 from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.faces.detector import FaceFinder, can_find_faces
-from expclip_cache.heads.head_file import write_head
+from expclip_cache.heads.head_file import read_head, write_head
 from expclip_cache.prediction.class_prompts import prompts_from
 from expclip_cache.prediction.clips import read_clip
-from expclip_cache.prediction.predictor import DEMO_HEAD, Predictor
+from expclip_cache.prediction.head_choice import DEMO_HEAD
+from expclip_cache.prediction.predictor import Predictor
 from expclip_cache.prompts.templates import prompt_table
 
 PHOTO = Path(__file__).parents[2] / "data/astronaut.jpg"
 needs_detector = pytest.mark.skipif(not can_find_faces(), reason="needs dlib (the extra `face`)")
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    return load_clip(ClipSettings(), torch.device("cpu"))
-
-
-@pytest.fixture(scope="module")
-def head(tmp_path_factory, encoder):
-    file = tmp_path_factory.mktemp("head") / "head.safetensors"
-    write_head(file, np.random.default_rng(5).standard_normal((192, encoder.width), dtype=np.float32), {})
-    return file
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("faces")
-    for number in range(6):
-        Image.fromarray(draw_items(DemoSetSettings(count=6, seed=9), [number])[0, 0]).save(folder / f"{number}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def predictor(head):
-    return Predictor(head=head, crop=False)
-
-
-@pytest.fixture
-def run(head):
-    def command(*arguments: object, crop: str = "--no-crop"):
-        given = ["predict", *map(str, arguments), "--head", str(head), "--device", "cpu", crop]
-        return CliRunner().invoke(app, given, catch_exceptions=False)
-
-    return command
 
 
 def write_video(path: Path, frames: list[np.ndarray]) -> None:
@@ -89,25 +55,25 @@ def test_percentages_equal_the_formula_of_the_paper(predictor, faces, encoder, h
     of = np.array([prompt.class_name for prompt in table])
     logits = encoder.logit_scale * np.array([cosines[of == name].mean() for name in predictor.classes])
     expected = 100 * np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-    found = dict(predictor(faces / "0.png").expclip)
+    found = dict(predictor(faces / "0.png").answers[0].expclip)
     np.testing.assert_allclose([found[name] for name in predictor.classes], expected, atol=0.01)
 
 
 def test_percentages_are_ranked_and_sum_to_100(predictor, faces):
     prediction = predictor(faces / "1.png")
-    for ranked in (prediction.expclip, prediction.clip):
+    (answer,) = prediction.answers
+    for ranked in (answer.expclip, answer.clip):
         values = [percent for _, percent in ranked]
         assert values == sorted(values, reverse=True)
         assert sum(values) == pytest.approx(100)
         assert {name for name, _ in ranked} == set(predictor.classes)
-    assert prediction.best == prediction.expclip[0][0]
+    assert prediction.best == answer.best == answer.expclip[0][0]
 
 
 def test_a_folder_of_frames_is_classified_by_its_mean_feature(predictor, faces, encoder):
     clip = predictor(faces)
     assert clip.frames == 16
-    still = [predictor(faces / f"{number}.png") for number in range(6)]
-    assert clip.expclip != still[0].expclip
+    assert clip.answers[0].expclip != predictor(faces / "0.png").answers[0].expclip
     pixels = np.stack([read_pixels(faces / f"{min(k, 5)}.png", encoder.preprocess) for k in range(16)])
     mean = encoder.encode_images(torch.from_numpy(pixels)).mean(dim=0, keepdim=True).numpy()
     np.testing.assert_allclose(predictor._expclip_index.similarities(mean).argmax(), predictor.classes.index(clip.best))
@@ -150,7 +116,7 @@ def test_your_own_words_become_classes(head, faces):
     assert predictor.classes == ("boredom", "amusement", "a face in pain")
     table = prompts_from("boredom; a sad, tired face.")
     assert [prompt.text for prompt in table] == ["an expression of boredom.", "a sad, tired face."]
-    assert set(dict(predictor(faces / "0.png").expclip)) == set(predictor.classes)
+    assert set(dict(predictor(faces / "0.png").answers[0].expclip)) == set(predictor.classes)
 
 
 def test_a_prompt_file_defines_the_classes(head, faces, tmp_path):
@@ -168,7 +134,7 @@ def test_a_single_class_is_refused(head):
 def test_a_head_of_another_width_is_refused(tmp_path):
     write_head(tmp_path / "wide.safetensors", np.ones((8, 999), dtype=np.float32), {})
     with pytest.raises(EncoderError, match=r"wide\.safetensors.*999.*Give the head"):
-        Predictor(head=tmp_path / "wide.safetensors", crop=False)
+        Predictor(ClipSettings(), tmp_path / "wide.safetensors", crop=False)
 
 
 def test_a_missing_head_is_refused(tmp_path, monkeypatch):
@@ -298,8 +264,16 @@ def test_a_head_of_another_clip_is_refused(wrong):
         Predictor(ClipSettings(**wrong), DEMO_HEAD, crop=False)
 
 
-def test_a_head_that_names_no_clip_is_mentioned(run, faces):
-    assert "names no CLIP, so only its width can be compared" in run(faces / "0.png").stderr.replace("\n", " ")
+def test_a_head_that_names_no_clip_needs_a_model(head, faces, tmp_path):
+    unnamed = tmp_path / "unnamed.safetensors"
+    write_head(unnamed, read_head(head), {})
+    given = ["predict", str(faces / "0.png"), "--head", str(unnamed), "--device", "cpu", "--no-crop"]
+    refused = CliRunner().invoke(app, given)
+    assert refused.exit_code == 1
+    assert "unnamed.safetensors: names no CLIP. Say which one it was fitted to: --model" in refused.stderr
+    done = CliRunner().invoke(app, [*given, "--model", "demo"])
+    assert done.exit_code == 0
+    assert "names no CLIP, so only its width can be compared" in done.stderr.replace("\n", " ")
 
 
 def test_without_a_detector_predict_asks_for_a_choice(faces, head, monkeypatch):
@@ -337,10 +311,9 @@ def test_every_terminal_gets_an_answer(tmp_path, faces, head, encoding):
     )
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
-    # Where a terminal claims ASCII, click takes UTF-8 for names.
-    text = done.stdout.decode("utf-8" if encoding == "ascii" else encoding)
+    text = done.stdout.decode(encoding)
     assert text.count(" %") == 14
     assert ("█" in text) == (encoding == "utf-8")
     assert ("#" in text) == (encoding != "utf-8")
     assert "caf\\udce9.png" in text
-    assert ("笑.png" in text) == (encoding != "latin-1")
+    assert ("笑.png" in text) == (encoding == "utf-8")
