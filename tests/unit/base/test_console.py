@@ -55,6 +55,18 @@ def test_a_stop_signal_has_its_exit_code_and_last_line(capsys, run, number, code
     assert capsys.readouterr().err == f"{word}; {KEPT}"
 
 
+@pytest.mark.parametrize(("number", "code", "word"), STOPS)
+def test_what_does_not_resume_does_not_promise_it(capsys, number, code, word):
+    with pytest.raises(SystemExit) as ended, handle_errors(resumes=False):
+        send(number)
+    assert ended.value.code == code
+    with pytest.raises(SystemExit), handle_errors(resumes=False):
+        raise MemoryError
+    assert capsys.readouterr().err == (
+        f"{word}\nerror: there is not enough memory. Free some, then run the same command again.\n"
+    )
+
+
 def test_an_ignored_ctrl_c_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with handle_errors():

@@ -17,7 +17,7 @@ from expclip_cache.base.progress import TerminalReporter
 from expclip_cache.cache.inspection import inspect_cache
 from expclip_cache.cache.verify import Finding, Verification
 from expclip_cache.commands.cache_tables import description_to_terminal, verification_to_terminal
-from expclip_cache.prediction.output import prediction_to_bars, prediction_to_line
+from expclip_cache.prediction.output import prediction_to_bars, prediction_to_lines
 from expclip_cache.prediction.predictor import Predictor
 
 NO_TEXT = os.fsdecode(b"caf\xe9")
@@ -73,7 +73,7 @@ def test_a_prediction(tmp_path):
     path = tmp_path / f"{TITLE}{NO_TEXT}.png"
     Image.new("RGB", (60, 60), "teal").save(path)
     found = Predictor(crop=False, device="cpu")(path)
-    for text in (prediction_to_bars(found, True, 7), prediction_to_line(found, True, 7)):
+    for text in (prediction_to_bars(found, True, 7), prediction_to_lines(found, True, 7)):
         assert "\x1b" not in text
         text.encode("utf-8")
 
