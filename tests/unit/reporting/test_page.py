@@ -287,9 +287,17 @@ def test_all_systems_are_side_by_side_whatever_the_view(larger):
     page = read_page(inputs_of(larger), (), TIMES)
     html = render_page(page).decode()
     table = html[html.index('aria-label="Table of scores"') : html.index('<section id="heads">')]
-    rows = re.findall(r'<tr><th scope="row">.*?</tr>', table, re.DOTALL)
+    rows = re.findall(r"<tr>.*?</tr>", table.partition("</thead>")[2], re.DOTALL)
     assert len(rows) == (2 + 1) * 2 * 2
     assert all(row.count("<td>") == 1 + 2 * (1 + 2 * 2) for row in rows)
+    # A test set is named once, beside all its prompts.
+    assert [
+        html.count(f'rowspan="4">{name}<') for name in (*dict.fromkeys(s.test_set for s in page.scores), "mean")
+    ] == [
+        1,
+        1,
+        1,
+    ]
     for score in page.scores:
         assert f"{score.uar:.1f}" in table
         assert f"{score.war:.1f}" in table

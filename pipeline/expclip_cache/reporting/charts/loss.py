@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from expclip_cache.reporting.charts.svg import coordinate, dot, svg, text
+from expclip_cache.reporting.charts.svg import WIDTH, coordinate, dot, svg, text
 
 
 def loss_curve(series: Mapping[str, Sequence[float]]) -> str:
@@ -13,7 +13,7 @@ def loss_curve(series: Mapping[str, Sequence[float]]) -> str:
     Args:
         series: name of a head -> loss of each epoch.
     """
-    width, height, left, base = 480.0, 240.0, 44.0, 202.0
+    width, height, left, base = WIDTH, 240.0, 44.0, 202.0
     values = [value for losses in series.values() for value in losses]
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or max(abs(high), 1.0) * 0.05

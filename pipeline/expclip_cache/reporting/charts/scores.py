@@ -7,6 +7,7 @@ import numpy as np
 
 from expclip_cache.reporting.charts.svg import (
     LETTER,
+    WIDTH,
     coordinate,
     dot,
     gain_or_loss,
@@ -25,7 +26,7 @@ def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
         rows: name of the test set, CLIP's UAR, Exp-CLIP's UAR and its standard deviation over seeds; in percent.
     """
     left, right, step = 16 + LETTER * max(len(row[0]) for row in rows), 52, 32
-    width, height = 480.0, step * len(rows) + 48.0
+    width, height = WIDTH, step * len(rows) + 48.0
     top = _ceiling(max(max(row[1], row[2] + row[3]) for row in rows))
 
     def x(value: float) -> float:
@@ -66,7 +67,7 @@ def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence
     heads = np.asarray(expclip, dtype=float)
     mean, low, high = heads.mean(axis=0), heads.min(axis=0), heads.max(axis=0)
     left, right, step = 14 + LETTER * max(map(len, classes)), 44, 40
-    width, height, chance = 480.0, step * len(classes) + 44.0, 100 / len(classes)
+    width, height, chance = WIDTH, step * len(classes) + 44.0, 100 / len(classes)
 
     def x(value: float) -> float:
         return left + (width - left - right) * value / 100

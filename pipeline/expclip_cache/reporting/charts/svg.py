@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
+WIDTH = 400.0
+"""Natural width of a chart in pixels: about that of a phone, on which its text is as large as meant."""
+
 LETTER = 7.3
 """Width reserved per letter in pixels: a little more than the average at 12 px in the widest of the usual fonts."""
 
