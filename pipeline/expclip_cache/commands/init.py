@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def init(
-    preset: Annotated[str | None, typer.Option(help="demo, paper, or a settings file.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="demo, paper, or a settings file; in a new project demo, unless it can ask.")
+    ] = None,
     backbones: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,22 +34,33 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that has been edited.")] = False,
 ) -> None:
-    """Write params.yaml and roots.yaml for this machine, after listing every dataset.
+    """Make a project, and write its params.yaml for this machine.
 
-    At a terminal it asks for anything not given. Datasets without a folder are left out, and it says which.
+    In a folder without a dvc.yaml it writes the whole pipeline first: dvc.yaml, the stages, presets, dataset
+    definitions and prompts. Then it lists every dataset and writes params.yaml and roots.yaml. At a terminal it asks
+    for anything not given. Datasets without a folder are left out, and it says which.
 
-    Example: expclip-cache init --preset paper --data /data
+    Example: expclip-cache init && dvc repro
+
+    Or: expclip-cache init --preset paper --data /data
 
     Or: expclip-cache init --preset paper --backbones b32 --root caer-s=/data/CAER-S/crops --root raf-db=/data/RAF-DB
     """
     with handle_errors():
         from expclip_cache.base import SettingsError
         from expclip_cache.commands.comma_list import entries
-        from expclip_cache.settings import plan_setup, preset_file, preset_names, write_setup
+        from expclip_cache.settings import PARAMS_FILE, make_project, plan_setup, preset_file, preset_names, write_setup
 
         interactive = sys.stdin.isatty()
+        made = make_project()
+        typer.echo("".join(f"{line}\n" for line in made), nl=False)
+        if preset is None and PARAMS_FILE.exists() and made:
+            typer.echo("params.yaml: kept; next: dvc repro")
+            return
         if preset is None and not interactive:
-            raise SettingsError(f"--preset is missing: one of {', '.join(preset_names())}, or a settings file.")
+            if PARAMS_FILE.exists():
+                raise SettingsError(f"--preset is missing: one of {', '.join(preset_names())}, or a settings file.")
+            preset = "demo"
         file = preset_file(preset or typer.prompt(f"preset ({', '.join(preset_names())})", default="demo"))
         chosen = entries(backbones or ())
         given = dict(_name_and_folder(pair) for pair in root or ())

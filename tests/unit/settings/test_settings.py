@@ -148,7 +148,7 @@ def test_each_head_is_for_every_pair_unless_it_names_its_own(edited):
 
 
 def test_a_missing_file_is_an_error_that_says_what_to_copy(tmp_path):
-    with pytest.raises(SettingsError, match=r"Copy a preset there, for example configs/demo\.yaml"):
+    with pytest.raises(SettingsError, match="`expclip-cache init` writes one"):
         load_settings(tmp_path / "params.yaml")
 
 

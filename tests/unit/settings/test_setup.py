@@ -34,6 +34,7 @@ def repository(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "configs", folder / "configs")
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
     shutil.copy(ROOT / "configs/demo.yaml", folder / "params.yaml")
+    shutil.copy(ROOT / "dvc.yaml", folder)
     for name, classes in {"RAF": "1234567", "CAER-S": ("Anger", "Happy")}.items():
         for number, class_folder in enumerate(classes, start=1):
             for item in range(number):
@@ -319,9 +320,9 @@ def test_an_end_that_fits_two_backbones_is_refused_unless_it_is_a_name():
         full_names(["32"], names)
 
 
-def test_outside_the_repository_an_error_says_where_to_run(tmp_path, monkeypatch):
+def test_without_presets_an_error_says_where_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="Run this in the root of the repository"):
+    with pytest.raises(SettingsError, match="Run this where dvc.yaml is"):
         preset_file("demo")
 
 
