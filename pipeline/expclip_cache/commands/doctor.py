@@ -8,10 +8,11 @@ from expclip_cache.base import handle_errors
 
 
 def doctor() -> None:
-    """Repair what a kill of `dvc repro` may leave unreadable: dvc.lock, and the file of DVC's locks.
+    """Repair what a kill of `dvc repro` left unreadable.
 
-    DVC rewrites both in place. What cannot be read is moved to .dvc/tmp and replaced by the last committed version, or
-    by nothing; features, heads and scores are not touched, and the next `dvc repro` finds them.
+    That is dvc.lock and the file of DVC's locks: DVC rewrites both in place. What cannot be read is moved to .dvc/tmp
+    and replaced by the last committed version, or by nothing; features, heads and scores are not touched, and the next
+    `dvc repro` finds them.
 
     It also names what DVC does not notice: features that were made with other weights than those on this machine, and a
     project that another version of expclip-cache made.

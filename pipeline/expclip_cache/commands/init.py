@@ -34,7 +34,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that has been edited.")] = False,
 ) -> None:
-    """Make a project, and write its params.yaml for this machine.
+    """Make a project and write its params.yaml.
 
     In a folder without a dvc.yaml it writes the whole pipeline first: dvc.yaml, the stages, presets, dataset
     definitions and prompts. Then it lists every dataset and writes params.yaml and roots.yaml. At a terminal it asks

@@ -104,8 +104,8 @@ def refuse_unlabelled(manifest: Manifest) -> None:
     if without:
         found = "no labels" if without == len(manifest.rows) else f"no label for {without} of {len(manifest.rows)} rows"
         raise DataError(
-            f"test set {manifest.name}: has {found}, and scoring needs one for every row. Labels come from the names of "
-            "class folders, a table or a definition; or take it out of score.datasets."
+            f"test set {manifest.name}: has {found}, and scoring needs one for every row. Labels come from the names "
+            "of class folders, a table or a definition. Or take it out of score.datasets."
         )
 
 

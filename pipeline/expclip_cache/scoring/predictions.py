@@ -92,8 +92,8 @@ def refuse_unlabelled(images: FeatureCache) -> None:
     """
     if not images.classes:
         raise DataError(
-            f"{images}: the test set has no labels, so it cannot be scored. Extract it from class folders with --layout "
-            "image-folders."
+            f"{images}: the test set has no labels, so it cannot be scored. Extract it from class folders with "
+            "--layout image-folders."
         )
     if (images.labels[images.good_rows] < 0).any():
         raise DataError(f"{images}: has rows without a label; scoring needs a label for every row.")

@@ -7,6 +7,7 @@ installed version alone, so each stage depends on a file that holds the version,
 import re
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from expclip_cache.base import SettingsError, make_folder, write_atomically
 from expclip_cache.datasets import builtin_definitions
@@ -91,8 +92,8 @@ def other_version(folder: Path) -> str:
     if made in ("", installed):
         return ""
     return (
-        f"{VERSION}: this project was made by {made}, and {installed} is installed. Delete dvc.yaml and stages/ and run "
-        "expclip-cache init: it writes those of the new version and keeps params.yaml"
+        f"{VERSION}: this project was made by {made}, and {installed} is installed. Delete dvc.yaml and stages/ and "
+        "run expclip-cache init: it writes those of the new version and keeps params.yaml"
     )
 
 
@@ -115,7 +116,8 @@ def _start_dvc(folder: Path) -> str:
     except SCMError:
         in_git = False
     try:
-        with Repo.init(str(folder), no_scm=not in_git, subdir=in_git) as repo, repo.config.edit() as config:
+        with Repo.init(str(folder), no_scm=not in_git, subdir=in_git) as repo, repo.config.edit() as edited:
+            config: Any = edited
             config["core"] |= {"analytics": False, "check_update": False, "autostage": True}
     except DvcException as error:
         raise SettingsError(f"{folder.absolute()}: DVC cannot start here ({error})") from None

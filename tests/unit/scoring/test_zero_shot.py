@@ -89,13 +89,15 @@ def test_images_without_labels_are_refused(place):
     with pytest.raises(DataError, match="unlabelled: has rows without a label"):
         score(place / "unlabelled", place / "prompts", settings=PromptSettings(types=(2,)))
     write_labelled(place / "plain", IMAGES, np.full(40, -1), [f"{n}.png" for n in range(40)], ())
-    with pytest.raises(DataError, match=r"plain: the test set has no labels.*Extract it .* with --layout image-folders"):
+    with pytest.raises(
+        DataError, match=r"plain: the test set has no labels.*Extract it .* with --layout image-folders"
+    ):
         score(place / "plain", place / "prompts", settings=PromptSettings(types=(2,)))
 
 
 def run(place, *arguments):
     return CliRunner().invoke(
-        app, ["score", str(place / "faces"), "--prompts", str(place / "prompts"), *map(str, arguments)]
+        app, ["score", str(place / "faces"), "--prompt-features", str(place / "prompts"), *map(str, arguments)]
     )
 
 

@@ -148,7 +148,9 @@ def test_each_head_is_for_every_pair_unless_it_names_its_own(edited):
 
 
 def test_a_set_without_labels_is_no_test_set(edited):
-    with pytest.raises(SettingsError, match=r"score\.datasets names 'demo-train', which has no labels \(datasets\.demo-t"):
+    with pytest.raises(
+        SettingsError, match=r"score\.datasets names 'demo-train', which has no labels \(datasets\.demo-t"
+    ):
         load_settings(edited("datasets: [demo-clean,", "datasets: [demo-train, demo-clean,"))
 
 

@@ -322,7 +322,7 @@ def test_an_end_that_fits_two_backbones_is_refused_unless_it_is_a_name():
 
 def test_without_presets_an_error_says_where_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="Run this where dvc.yaml is"):
+    with pytest.raises(SettingsError, match=r"Run this where dvc\.yaml is"):
         preset_file("demo")
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """Gives a params.yaml in the current folder that scores a table of three images: labels of the first, the second."""
+    """Gives a params.yaml in the current folder that scores a table of three images with these labels."""
     monkeypatch.chdir(tmp_path)
 
     def write(*labels: str, scored: bool = True) -> None:
