@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,7 @@ def init(
         _print_setup(setup)
         write_setup(setup, force=force)
         _advise_on_first_run()
-        typer.echo("wrote params.yaml; next: dvc repro")
+        _say_what_is_next(setup)
 
 
 def _find_roots(data: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -160,16 +161,43 @@ def _print_setup(setup: "Setup") -> None:
         typer.echo(f"left out, for none of the chosen backbones: head {head}")
     if setup.untrainable:
         typer.echo(
-            f"{setup.untrainable}, the training set, has no folder on this machine: dvc repro cannot train a head. "
-            "You can still score an imported head, see docs/paper.md."
+            f"{setup.untrainable}, the training set, has no folder on this machine: dvc repro cannot train a head"
         )
 
 
+def _say_what_is_next(setup: "Setup") -> None:
+    """The command that runs the study, or without a training set those that score a head from elsewhere."""
+    from expclip_cache.settings import image_features, load_settings, prompt_features
+
+    if not setup.untrainable:
+        typer.echo("wrote params.yaml; next: dvc repro")
+        return
+    settings = load_settings()
+    names = settings.score.datasets
+    cropped = [f" --dataset {name}" for name in names if settings.datasets[name].crop == "detect"]
+    backbone = next(iter(settings.backbones))
+    caches = " ".join(str(image_features(backbone, name)) for name in names)
+    commands = [
+        *(f"python stages/manifest.py {name}" for name in names),
+        *([f"python stages/crops.py{''.join(cropped)}"] if cropped else []),
+        f"python stages/images.py{''.join(f' --dataset {name}' for name in names)}",
+        "python stages/prompts.py",
+        f"expclip-cache score {caches} --prompt-features {prompt_features(backbone)} --head HEAD",
+    ]
+    typer.echo(
+        f"wrote params.yaml; next: the same command with --root {setup.untrainable}=FOLDER, or score a head that was "
+        "trained elsewhere (import-head reads the reference's):"
+    )
+    typer.echo("\n".join(f"  {command}" for command in commands))
+
+
 def _advise_on_first_run() -> None:
-    """Say what to do before the first run: fp32 where half precision would run on a CPU, old features to move."""
+    """Say what to do before the first run: about FAISS, half precision on a CPU, and features of earlier versions."""
     from expclip_cache.settings import load_settings, old_feature_moves
     from expclip_cache.workers import resolve_device
 
+    if find_spec("faiss") is None:
+        typer.echo("FAISS is missing, which scores: pip install 'expclip-cache[cpu]', or on a GPU 'expclip-cache[gpu]'")
     settings = load_settings()
     half = [f"{name} ({clip.precision})" for name, clip in settings.backbones.items() if clip.precision != "fp32"]
     if half and settings.run.device in ("auto", "cpu") and resolve_device(settings.run.device).type == "cpu":

@@ -207,6 +207,14 @@ def test_a_training_set_without_a_folder_stays_and_a_message_says_so(repository)
     run = init("--preset", "paper", "--root", "raf-db=../RAF")
     assert run.exit_code == 0
     assert "caer-s, the training set, has no folder on this machine: dvc repro cannot train a head" in run.output
+    assert run.output.partition("next: ")[2].splitlines() == [
+        "the same command with --root caer-s=FOLDER, or score a head that was trained elsewhere (import-head reads the "
+        "reference's):",
+        "  python stages/manifest.py raf-db",
+        "  python stages/images.py --dataset raf-db",
+        "  python stages/prompts.py",
+        "  expclip-cache score features/images/clip-b32/raf-db --prompt-features features/prompts/clip-b32 --head HEAD",
+    ]
     settings = load_settings()
     assert settings.train.dataset in settings.datasets
     with pytest.raises(DataError, match="EXPCLIP_DATA_CAER_S"):
