@@ -61,7 +61,7 @@ def score(
         from expclip_cache.commands.comma_list import entries
         from expclip_cache.heads import names_clip
         from expclip_cache.prompts import TYPES, PromptSettings
-        from expclip_cache.reporting import zero_shot_to_json, zero_shot_to_terminal
+        from expclip_cache.reporting import WIDTH, zero_shot_to_json, zero_shot_to_terminal
         from expclip_cache.scoring import score as score_cache
         from expclip_cache.scoring import short_names
 
@@ -77,6 +77,4 @@ def score(
         if as_json:
             typer.echo(json.dumps(zero_shot_to_json(scored), indent=2))
         else:
-            table = zero_shot_to_terminal(scored)
-            # As wide as the table, so that no number is cut off.
-            Console(width=Console(width=1000).measure(table).maximum).print(table)
+            Console(width=WIDTH).print(zero_shot_to_terminal(scored))
