@@ -123,4 +123,6 @@ def _start_dvc(folder: Path) -> str:
         raise SettingsError(f"{folder.absolute()}: DVC cannot start here ({error})") from None
     if in_git:
         return ".dvc: made, in this Git repository"
-    return ".dvc: made; there is no Git repository here, which `dvc exp run` needs"
+    # With Git, DVC writes this file itself.
+    write_atomically(folder / ".dvc/.gitignore", b"/config.local\n/tmp\n/cache\n")
+    return ".dvc: made, without Git; should you need `dvc exp run`: git init && dvc config core.no_scm false"

@@ -45,10 +45,11 @@ def test_a_projects_graph_is_the_repositorys_with_the_version_in_place_of_the_co
         assert ours[name] == stage
 
 
+@pytest.mark.slow
 def test_init_in_an_empty_folder_makes_the_demo_a_project_that_dvc_can_run(folder):
     output = init()
     assert "a new project" in output
-    assert "no Git repository here" in output
+    assert "without Git" in output
     assert output.endswith("next: dvc repro\n")
     assert {path.name for path in folder.iterdir()} == {
         *(".dvc", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml"),
@@ -98,6 +99,17 @@ def test_nothing_that_is_there_is_lost(folder):
     assert ignored.count("/data/") == 1
     assert "/features/" in ignored
     assert "uv.lock" not in ignored, "that is the repository's own affair"
+
+
+def test_git_that_comes_later_ignores_what_dvc_keeps_to_itself(folder):
+    make_project()
+    subprocess.run(["git", "init", "-q"], check=True)
+    for kept in ("cache", "tmp", "config.local"):
+        (folder / ".dvc" / kept).mkdir(exist_ok=True)
+        (folder / ".dvc" / kept / "file").touch()
+    subprocess.run(["git", "add", "."], check=True)
+    tracked = subprocess.run(["git", "ls-files", ".dvc"], capture_output=True, text=True, check=True).stdout
+    assert tracked.splitlines() == [".dvc/.gitignore", ".dvc/config"]
 
 
 def test_a_folder_with_a_graph_of_its_own_is_left_alone(folder):
