@@ -39,7 +39,7 @@ def make_project(folder: Path = Path()) -> list[str]:
     """
     if (folder / GRAPH).exists():
         return []
-    done = [f"{folder.absolute()}: a new project, with the pipeline of expclip-cache {version('expclip-cache')}"]
+    done = [f"{folder.absolute()}: a project now, with the pipeline of expclip-cache {version('expclip-cache')}"]
     # The graph is written last: it makes a folder a project.
     for path, text in sorted(project_texts().items(), key=lambda item: item[0] == GRAPH):
         make_folder((folder / path).parent)

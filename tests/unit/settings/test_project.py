@@ -48,7 +48,7 @@ def test_a_projects_graph_is_the_repositorys_with_the_version_in_place_of_the_co
 @pytest.mark.slow
 def test_init_in_an_empty_folder_makes_the_demo_a_project_that_dvc_can_run(folder):
     output = init()
-    assert "a new project" in output
+    assert "a project now" in output
     assert "without Git" in output
     assert output.endswith("next: dvc repro\n")
     assert {path.name for path in folder.iterdir()} == {
