@@ -8,15 +8,18 @@ import sys
 from dataclasses import replace
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
-from expclip_cache.datasets import build_manifest, dataset_root, write_manifest
+from expclip_cache.datasets import build_manifest, dataset_root, refuse_unlabelled, write_manifest
 from expclip_cache.settings import chosen_names, load_settings, manifest_file
 
 
 def main(name: str, report: Reporter) -> None:
     """Write manifests/NAME.jsonl."""
-    dataset = load_settings().datasets[name]
+    settings = load_settings()
+    dataset = settings.datasets[name]
     root = dataset_root(name, dataset, report)
     manifest = build_manifest(root, dataset, name, report)
+    if name in settings.score.datasets:
+        refuse_unlabelled(manifest)
     if dataset.is_definition and dataset.crop is None:
         from expclip_cache.faces import scene_note  # imports Pillow and more
 

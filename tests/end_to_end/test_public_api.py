@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 import expclip_cache
 
@@ -53,6 +54,26 @@ def test_the_wheel_installs_one_package_and_every_file_it_needs(site):
     }
     ours = {path for path in ours if "__pycache__" not in path.parts}
     assert not [path for path in ours if not (site / path).is_file()]
+
+
+def test_the_wheel_has_the_files_of_a_project_and_init_makes_one_from_them(site, tmp_path):
+    packaged = site / "expclip_cache/project"
+    files = {path.relative_to(packaged): path for path in packaged.rglob("*") if path.is_file()}
+    assert {Path("dvc.yaml"), Path(".gitignore"), Path("configs/paper.yaml"), Path("stages/heads.py")} <= files.keys()
+    assert not [path for path, file in files.items() if file.read_bytes() != (ROOT / path).read_bytes()]
+    command = [sys.executable, "-m", "expclip_cache.commands.app", "init"]
+    environment = {**os.environ, "PYTHONPATH": str(site), "DVC_SITE_CACHE_DIR": str(tmp_path / "cache")}
+    project = tmp_path / "project"
+    project.mkdir()
+    done = subprocess.run(
+        command, cwd=project, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = {path.relative_to(project) for path in project.rglob("*") if path.is_file()}
+    assert files.keys() <= made
+    with Repo(str(project)) as repo:
+        commands = {stage.cmd for stage in repo.index.stages}
+    assert commands == {f"python stages/{path.stem}.py" for path in (ROOT / "stages").glob("[!_]*.py")}
 
 
 def test_every_example_runs_in_a_folder_with_its_own_pipeline_module(site, user_folder):

@@ -31,7 +31,7 @@ def test_every_command_parses(line):
 def test_an_unknown_option_would_fail():
     command = APP.commands["score"]
     with pytest.raises(Exception, match="--heads"):
-        command.make_context("score", ["x", "--prompts", "y", "--heads", "z"])
+        command.make_context("score", ["x", "--prompt-features", "y", "--heads", "z"])
 
 
 def test_the_stages_and_files_in_the_page_exist():

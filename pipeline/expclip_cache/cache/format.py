@@ -112,7 +112,7 @@ def parse_part(text: str) -> range:
     found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)
     part = range(int(found[1]), int(found[2])) if found else range(0)
     if not part:
-        raise SettingsError(f"shards: expected first:end, such as 0:8 for shards 0 to 7, found {text!r}.")
+        raise SettingsError(f"--shards: expected first:end, such as 0:8 for shards 0 to 7, found {text!r}.")
     return part
 
 

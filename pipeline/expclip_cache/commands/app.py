@@ -7,7 +7,9 @@ import typer
 
 from expclip_cache.commands.compare import compare_results
 from expclip_cache.commands.doctor import doctor
+from expclip_cache.commands.encode_prompts import encode_prompts
 from expclip_cache.commands.extract import extract
+from expclip_cache.commands.grouped_help import GroupedCommands, GroupedOptions
 from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
 from expclip_cache.commands.inspect import inspect
@@ -19,6 +21,7 @@ from expclip_cache.commands.train import train
 from expclip_cache.commands.verify import verify
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="Zero-shot facial expression recognition by Exp-CLIP from cached features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -46,22 +49,16 @@ def main(
     """
 
 
-for command in (
-    init,
-    extract,
-    train,
-    score,
-    report,
-    predict,
-    verify,
-    inspect,
-    compare_results,
-    import_head,
-    export_head,
-    save_crops,
-    doctor,
-):
-    app.command()(command)
+GROUPS = {
+    "A whole study": (init, report, compare_results, doctor),
+    "Features": (extract, encode_prompts, inspect, verify, save_crops),
+    "Heads and scores": (train, score, import_head, export_head),
+    "Your own photos": (predict,),
+}
+
+for group, commands in GROUPS.items():
+    for command in commands:
+        app.command(cls=GroupedOptions, rich_help_panel=group)(command)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,14 @@ MAX_SHOWN = 30
 
 
 def compare_results(
-    recorded: Annotated[Path, typer.Argument(help="Folder with the recorded results/ and report/.")],
+    recorded: Annotated[
+        Path, typer.Argument(metavar="RECORDED", help="Folder with the recorded results/ and report/.")
+    ],
     rerun: Annotated[
-        Path, typer.Argument(help="Folder with results/ and report/ of the rerun; by default the current folder.")
+        Path,
+        typer.Argument(
+            metavar="[RERUN]", help="Folder with results/ and report/ of the rerun; by default the current folder."
+        ),
     ] = Path(),
     tolerance: Annotated[
         float,

@@ -8,20 +8,23 @@ from expclip_cache.base import handle_errors
 
 
 def doctor() -> None:
-    """Repair what a kill of `dvc repro` may leave unreadable: dvc.lock, and the file of DVC's locks.
+    """Repair what a kill of `dvc repro` left unreadable.
 
-    DVC rewrites both in place. What cannot be read is moved to .dvc/tmp and replaced by the last committed version, or
-    by nothing; features, heads and scores are not touched, and the next `dvc repro` finds them.
+    That is dvc.lock and the file of DVC's locks: DVC rewrites both in place. What cannot be read is moved to .dvc/tmp
+    and replaced by the last committed version, or by nothing; features, heads and scores are not touched, and the next
+    `dvc repro` finds them.
 
-    It also names features that were made with other weights than those on this machine, which DVC does not notice.
+    It also names what DVC does not notice: features that were made with other weights than those on this machine, and a
+    project that another version of expclip-cache made.
 
     Example: expclip-cache doctor && dvc repro
     """
     with handle_errors():
-        from expclip_cache.settings import load_settings, repair_dvc_files, replaced_files
+        from expclip_cache.settings import load_settings, other_version, repair_dvc_files, replaced_files
 
         lines = repair_dvc_files(Path())
         typer.echo("\n".join(lines) or "dvc.lock and DVC's locks can be read; nothing to repair")
-        if replaced := replaced_files(load_settings()):
-            typer.echo("\n".join(replaced))
+        outdated = [line for line in (other_version(Path()), *replaced_files(load_settings())) if line]
+        if outdated:
+            typer.echo("\n".join(outdated))
             raise typer.Exit(1)

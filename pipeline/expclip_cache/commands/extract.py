@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from expclip_cache.base import Reporter
     from expclip_cache.datasets import Manifest
 
+ENCODER = "Encoder"
+OF_LLM = "With --encoder llm"
+IMAGES = "Images"
+CACHE = "Cache"
+RUN = "How it runs"
+
 LLM_ONLY = ("instruction", "mode", "draw")
 
 _of_clip = partial(DefaultOf, "encoders.ClipSettings")
@@ -31,9 +37,14 @@ class EncoderKind(StrEnum):
 
 def extract(
     context: typer.Context,
-    images: Annotated[Path, typer.Argument(help="Folder of images (or of clips as frame folders), at any depth.")],
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="Folder of images (or of clips as frame folders), at any depth.")
+    ],
     out: Annotated[
-        str, typer.Argument(help="Folder for the cache (shards and index.json), or an address: s3://bucket/photos.")
+        str,
+        typer.Argument(
+            metavar="FEATURES", help="Folder for the cache (shards and index.json), or an address: s3://bucket/photos."
+        ),
     ],
     *,
     encoder: Annotated[
@@ -42,6 +53,7 @@ def extract(
     model: Annotated[
         str,
         typer.Option(
+            rich_help_panel=ENCODER,
             help="demo, an open_clip or Hugging Face model name, or a local model folder.",
             default_factory=_of_clip("model"),
         ),
@@ -49,31 +61,44 @@ def extract(
     weights: Annotated[
         str,
         typer.Option(
+            rich_help_panel=ENCODER,
             help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.",
             default_factory=_of_clip("weights"),
         ),
     ],
     revision: Annotated[
-        str | None, typer.Option(help="Commit, branch or tag of the model's repository on the Hugging Face hub.")
+        str | None,
+        typer.Option(
+            rich_help_panel=ENCODER, help="Commit, branch or tag of the model's repository on the Hugging Face hub."
+        ),
     ] = None,
     instruction: Annotated[
         str,
         typer.Option(
-            help="llm: what it is asked; the reference's by default.",
+            rich_help_panel=OF_LLM,
+            help="What it is asked; the reference's by default.",
             show_default=False,
             default_factory=_of_llm("instruction"),
         ),
     ],
     mode: Annotated[
         Literal["eval", "dropout"],
-        typer.Option(help="llm: dropout keeps dropout on, as in the reference.", default_factory=_of_llm("mode")),
+        typer.Option(
+            rich_help_panel=OF_LLM,
+            help="dropout keeps dropout on, as in the reference.",
+            default_factory=_of_llm("mode"),
+        ),
     ],
     draw: Annotated[
-        int, typer.Option(min=0, help="llm: which draw of the masks, in mode dropout; each has a cache of its own.")
+        int,
+        typer.Option(
+            min=0, rich_help_panel=OF_LLM, help="Which draw of the masks, in mode dropout; each has a cache of its own."
+        ),
     ] = 0,
     preprocess: Annotated[
         Literal["reference", "clip"],
         typer.Option(
+            rich_help_panel=ENCODER,
             help="reference: stretch, no mean/std; clip: as the CLIP was trained (llm: crop and normalise).",
             default_factory=_of_clip("preprocess"),
         ),
@@ -81,6 +106,7 @@ def extract(
     decode: Annotated[
         Literal["full", "draft"],
         typer.Option(
+            rich_help_panel=ENCODER,
             help="draft: decode large JPEGs at a fraction of their size; faster, pixels differ slightly.",
             default_factory=_of_clip("decode"),
         ),
@@ -88,6 +114,7 @@ def extract(
     precision: Annotated[
         str,
         typer.Option(
+            rich_help_panel=ENCODER,
             help="clip: fp32, fp16 or bf16; llm: fp32 or reference (per module).",
             default_factory=_of_clip("precision"),
         ),
@@ -95,80 +122,109 @@ def extract(
     layout: Annotated[
         Literal["images", "image-folders", "frame-folders"],
         typer.Option(
-            help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>."
+            rich_help_panel=IMAGES,
+            help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>.",
         ),
     ] = "images",
     crops: Annotated[
         Path | None,
-        typer.Option(help="Crop to the largest face, and keep the boxes in this file for the next encoder."),
+        typer.Option(
+            rich_help_panel=IMAGES,
+            help="Crop to the largest face, and keep the boxes in this file for the next encoder.",
+        ),
     ] = None,
     dtype: Annotated[
         Literal["float16", "float32"],
-        typer.Option(help="Of the stored features.", default_factory=_of_cache("dtype")),
+        typer.Option(rich_help_panel=CACHE, help="Of the stored features.", default_factory=_of_cache("dtype")),
     ],
     shard_rows: Annotated[
-        int, typer.Option(help="Rows per shard, the unit of resuming.", default_factory=_of_cache("shard_rows"))
+        int,
+        typer.Option(
+            rich_help_panel=CACHE, help="Rows per shard, the unit of resuming.", default_factory=_of_cache("shard_rows")
+        ),
     ],
     on_bad_image: Annotated[
         Literal["skip", "fail"],
         typer.Option(
-            help="skip: record the row and its reason; fail: stop.", default_factory=_of_cache("on_bad_image")
+            rich_help_panel=IMAGES,
+            help="skip: record the row and its reason; fail: stop.",
+            default_factory=_of_cache("on_bad_image"),
         ),
     ],
     on_mismatch: Annotated[
         Literal["refuse", "replace"],
         typer.Option(
-            help="If OUT holds features made with other settings or code.", default_factory=_of_cache("on_mismatch")
+            rich_help_panel=CACHE,
+            help="If FEATURES holds features made with other settings or code.",
+            default_factory=_of_cache("on_mismatch"),
         ),
     ],
     on_other_library: Annotated[
         Literal["accept", "refuse"],
         typer.Option(
-            help="If OUT holds features made under other versions of torch, open_clip, transformers, Pillow.",
+            rich_help_panel=CACHE,
+            help="If FEATURES holds features made under other versions of torch, open_clip, transformers, Pillow.",
             default_factory=_of_cache("on_other_library"),
         ),
     ],
     retry_skipped: Annotated[
-        bool, typer.Option("--retry-skipped", help="Try the rows again that could not be read.")
+        bool, typer.Option("--retry-skipped", rich_help_panel=IMAGES, help="Try the rows again that could not be read.")
     ] = False,
     device: Annotated[
         str,
-        typer.Option(help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.", default_factory=_of_run("device")),
+        typer.Option(
+            rich_help_panel=RUN,
+            help="auto (every GPU, or the CPU), cpu, cuda or cuda:1.",
+            default_factory=_of_run("device"),
+        ),
     ],
     batch_size: Annotated[
         str,
         typer.Option(
+            rich_help_panel=RUN,
             help="Images per batch; auto: 16 on a CPU, as many as fit and pay off on a GPU.",
             default_factory=_of_run("batch_size"),
         ),
     ],
     workers: Annotated[
-        int, typer.Option(help="Decoding processes, for each encoder.", default_factory=_of_run("workers"))
+        int,
+        typer.Option(
+            rich_help_panel=RUN, help="Decoding processes, for each encoder.", default_factory=_of_run("workers")
+        ),
     ],
     pixels: Annotated[
         Path | None,
-        typer.Option(help="Keep decoded images in this folder (150 KB for 224 x 224), for the next encoder to take."),
+        typer.Option(
+            rich_help_panel=RUN,
+            help="Keep decoded images in this folder (150 KB for 224 x 224), for the next encoder to take.",
+        ),
     ] = None,
     executor: Annotated[
         Literal["local", "ray"],
         typer.Option(
-            help="local: this machine; ray: a Ray cluster. See docs/scale.md.", default_factory=_of_run("executor")
+            rich_help_panel=RUN,
+            help="local: this machine; ray: a Ray cluster. See docs/scale.md.",
+            default_factory=_of_run("executor"),
         ),
     ],
     processes: Annotated[
         str,
         typer.Option(
+            rich_help_panel=RUN,
             help="Encoders at once. auto: one for each GPU; without any, local: 1, ray: all that fit.",
             default_factory=_of_run("processes"),
         ),
     ],
     shards: Annotated[
-        str | None, typer.Option(help="Make only this part, such as 0:8; other processes or machines make the others.")
+        str | None,
+        typer.Option(
+            rich_help_panel=RUN, help="Make only this part, such as 0:8; other processes or machines make the others."
+        ),
     ] = None,
 ) -> None:
-    """Run a frozen encoder over a folder of images once and cache its features.
+    """Encode images once with a frozen encoder.
 
-    Resumes by itself: finished shards are kept, whatever ended the last run.
+    Their features are cached. A run resumes by itself: finished shards are kept, whatever ended the last one.
 
     Example: expclip-cache extract photos/ features/photos --model demo
     """

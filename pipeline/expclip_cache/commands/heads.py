@@ -17,8 +17,10 @@ _of_clip = partial(DefaultOf, "encoders.ClipSettings")
 
 def import_head(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Argument(help="Torch file with mlp.weight, as the reference publishes it.")],
-    out: Annotated[Path, typer.Argument(help="The head, a .safetensors file.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Torch file with mlp.weight, as the reference publishes it.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="HEAD", help="The head, a .safetensors file.")],
     *,
     model: Annotated[
         str | None,
@@ -66,10 +68,10 @@ def import_head(
 
 
 def export_head(
-    head: Annotated[Path, typer.Argument(help="A head, a .safetensors file.")],
-    out: Annotated[Path, typer.Argument(help="The torch file, for example head.pth.")],
+    head: Annotated[Path, typer.Argument(metavar="HEAD", help="A head, a .safetensors file.")],
+    out: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The torch file, for example head.pth.")],
 ) -> None:
-    """Convert a head to a checkpoint that the reference's code loads.
+    """Convert a head to a checkpoint for the reference's code.
 
     Example: expclip-cache export-head heads/clip-b32/blip2-flan-t5-xxl/reference/seed-1.safetensors head.pth
     """

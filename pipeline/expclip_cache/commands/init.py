@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def init(
-    preset: Annotated[str | None, typer.Option(help="demo, paper, or a settings file.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="demo, paper, or a settings file; in a new project demo, unless it can ask.")
+    ] = None,
     backbones: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,22 +35,33 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that has been edited.")] = False,
 ) -> None:
-    """Write params.yaml and roots.yaml for this machine, after listing every dataset.
+    """Make a project and write its params.yaml.
 
-    At a terminal it asks for anything not given. Datasets without a folder are left out, and it says which.
+    In a folder without a dvc.yaml it writes the whole pipeline first: dvc.yaml, the stages, presets, dataset
+    definitions and prompts. Then it lists every dataset and writes params.yaml and roots.yaml. At a terminal it asks
+    for anything not given. Datasets without a folder are left out, and it says which.
 
-    Example: expclip-cache init --preset paper --data /data
+    Example: expclip-cache init && dvc repro
+
+    Or: expclip-cache init --preset paper --data /data
 
     Or: expclip-cache init --preset paper --backbones b32 --root caer-s=/data/CAER-S/crops --root raf-db=/data/RAF-DB
     """
     with handle_errors():
         from expclip_cache.base import SettingsError
         from expclip_cache.commands.comma_list import entries
-        from expclip_cache.settings import plan_setup, preset_file, preset_names, write_setup
+        from expclip_cache.settings import PARAMS_FILE, make_project, plan_setup, preset_file, preset_names, write_setup
 
         interactive = sys.stdin.isatty()
+        made = make_project()
+        typer.echo("".join(f"{line}\n" for line in made), nl=False)
+        if preset is None and PARAMS_FILE.exists() and made:
+            typer.echo("params.yaml: kept; next: dvc repro")
+            return
         if preset is None and not interactive:
-            raise SettingsError(f"--preset is missing: one of {', '.join(preset_names())}, or a settings file.")
+            if PARAMS_FILE.exists():
+                raise SettingsError(f"--preset is missing: one of {', '.join(preset_names())}, or a settings file.")
+            preset = "demo"
         file = preset_file(preset or typer.prompt(f"preset ({', '.join(preset_names())})", default="demo"))
         chosen = entries(backbones or ())
         given = dict(_name_and_folder(pair) for pair in root or ())
@@ -61,7 +75,7 @@ def init(
         _print_setup(setup)
         write_setup(setup, force=force)
         _advise_on_first_run()
-        typer.echo("wrote params.yaml; next: dvc repro")
+        _say_what_is_next(setup)
 
 
 def _find_roots(data: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -147,16 +161,43 @@ def _print_setup(setup: "Setup") -> None:
         typer.echo(f"left out, for none of the chosen backbones: head {head}")
     if setup.untrainable:
         typer.echo(
-            f"{setup.untrainable}, the training set, has no folder on this machine: dvc repro cannot train a head. "
-            "You can still score an imported head, see docs/paper.md."
+            f"{setup.untrainable}, the training set, has no folder on this machine: dvc repro cannot train a head"
         )
 
 
+def _say_what_is_next(setup: "Setup") -> None:
+    """The command that runs the study, or without a training set those that score a head from elsewhere."""
+    from expclip_cache.settings import image_features, load_settings, prompt_features
+
+    if not setup.untrainable:
+        typer.echo("wrote params.yaml; next: dvc repro")
+        return
+    settings = load_settings()
+    names = settings.score.datasets
+    cropped = [f" --dataset {name}" for name in names if settings.datasets[name].crop == "detect"]
+    backbone = next(iter(settings.backbones))
+    caches = " ".join(str(image_features(backbone, name)) for name in names)
+    commands = [
+        *(f"python stages/manifest.py {name}" for name in names),
+        *([f"python stages/crops.py{''.join(cropped)}"] if cropped else []),
+        f"python stages/images.py{''.join(f' --dataset {name}' for name in names)}",
+        "python stages/prompts.py",
+        f"expclip-cache score {caches} --prompt-features {prompt_features(backbone)} --head HEAD",
+    ]
+    typer.echo(
+        f"wrote params.yaml; next: the same command with --root {setup.untrainable}=FOLDER, or score a head that was "
+        "trained elsewhere (import-head reads the reference's):"
+    )
+    typer.echo("\n".join(f"  {command}" for command in commands))
+
+
 def _advise_on_first_run() -> None:
-    """Say what to do before the first run: fp32 where half precision would run on a CPU, old features to move."""
+    """Say what to do before the first run: about FAISS, half precision on a CPU, and features of earlier versions."""
     from expclip_cache.settings import load_settings, old_feature_moves
     from expclip_cache.workers import resolve_device
 
+    if find_spec("faiss") is None:
+        typer.echo("FAISS is missing, which scores: pip install 'expclip-cache[cpu]', or on a GPU 'expclip-cache[gpu]'")
     settings = load_settings()
     half = [f"{name} ({clip.precision})" for name, clip in settings.backbones.items() if clip.precision != "fp32"]
     if half and settings.run.device in ("auto", "cpu") and resolve_device(settings.run.device).type == "cpu":

@@ -9,13 +9,14 @@ from expclip_cache.base import handle_errors
 
 def inspect(
     cache: Annotated[
-        str, typer.Argument(help="Folder with shards and index.json, or its address: s3://bucket/photos.")
+        str,
+        typer.Argument(metavar="CACHE", help="Folder with shards and index.json, or its address: s3://bucket/photos."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say what is in a cache: settings, encoder, rows, labels, shards, unreadable images.
+    """Say what is in a cache.
 
-    Whether its bytes are right, verify says.
+    Its settings, encoder, rows, labels, shards and unreadable images. Whether its bytes are right, verify says.
 
     Example: expclip-cache inspect features/photos --json
     """

@@ -4,7 +4,9 @@ from expclip_cache.base import handle_errors
 
 
 def report() -> None:
-    """Show the table of scores again, and write the report page anew, from the results in this folder.
+    """Show the table of scores again, and write its page anew.
+
+    Both are made from the results in this folder.
 
     Example: expclip-cache report
     """

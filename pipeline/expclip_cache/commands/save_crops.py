@@ -10,12 +10,15 @@ from expclip_cache.base import handle_errors, printable
 
 def save_crops(
     manifest: Annotated[
-        Path, typer.Argument(help="Manifest with the boxes, such as features/images/clip-b32/caer-s/manifest.jsonl.")
+        Path,
+        typer.Argument(
+            metavar="MANIFEST", help="Manifest with the boxes, such as features/images/clip-b32/caer-s/manifest.jsonl."
+        ),
     ],
-    images: Annotated[Path, typer.Argument(help="Folder of the images.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the crops.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of the images.")],
+    out: Annotated[Path, typer.Argument(metavar="CROPS", help="Folder for the crops.")],
 ) -> None:
-    """Write the faces that an encoder saw as images, to look at them.
+    """Save the faces that an encoder saw, to look at them.
 
     Example: expclip-cache save-crops features/images/clip-b32/caer-s/manifest.jsonl /data/CAER-S crops/
     """

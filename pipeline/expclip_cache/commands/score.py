@@ -7,7 +7,7 @@ import typer
 
 from expclip_cache.base import handle_errors
 from expclip_cache.commands.heads import NO_CLIP
-from expclip_cache.commands.setting_options import DefaultOf, settings_of
+from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of
 
 
 def score(
@@ -15,16 +15,21 @@ def score(
     images: Annotated[
         list[str],
         typer.Argument(
-            help="Caches of labelled test sets: folders such as features/images/clip-b32/raf-db, or addresses."
+            metavar="IMAGE-FEATURES",
+            help="Caches of labelled test sets: folders such as features/images/clip-b32/raf-db, or addresses.",
         ),
     ],
     *,
-    prompts: Annotated[str, typer.Option(help="Cache of the prompts, such as features/prompts/clip-b32.")],
-    head: Annotated[list[Path] | None, typer.Option(help="A head (.safetensors). Repeat for more.")] = None,
-    prompt_set: Annotated[
+    prompt_features: Annotated[
         str,
         typer.Option(
-            "--set",
+            metavar="CACHE", help="Cache of the prompts, such as features/prompts/clip-b32; encode-prompts makes one."
+        ),
+    ],
+    head: Annotated[list[Path] | None, typer.Option(help="A head (.safetensors). Repeat for more.")] = None,
+    set: Annotated[
+        str,
+        typer.Option(
             help="reference, clean, or a prompt file my-prompts.yaml.",
             default_factory=DefaultOf("prompts.PromptSettings", "set"),
         ),
@@ -41,10 +46,11 @@ def score(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score cached features with plain CLIP and any heads: UAR and WAR in percent.
+    """Score cached features with plain CLIP and any heads.
 
-    Example: expclip-cache score features/images/clip-b32/raf-db --prompts features/prompts/clip-b32 --head
-    b32.safetensors
+    The scores are UAR and WAR in percent.
+
+    Example: expclip-cache score features/photos --head official/b32.safetensors --prompt-features features/prompts
     """
     with handle_errors():
         import json
@@ -55,13 +61,15 @@ def score(
         from expclip_cache.commands.comma_list import entries
         from expclip_cache.heads import names_clip
         from expclip_cache.prompts import TYPES, PromptSettings
-        from expclip_cache.reporting import zero_shot_to_json, zero_shot_to_terminal
+        from expclip_cache.reporting import WIDTH, zero_shot_to_json, zero_shot_to_terminal
         from expclip_cache.scoring import score as score_cache
         from expclip_cache.scoring import short_names
 
-        how = settings_of(context, PromptSettings, set=prompt_set, types=entries(types) if types else TYPES)
+        if set.endswith((".yaml", ".yml")):
+            refuse_options(context, ("types",), "belongs to the sets reference and clean; a prompt file has no types.")
+        how = settings_of(context, PromptSettings, types=entries(types) if types else TYPES)
         heads = dict(zip(short_names(head or []), head or [], strict=True))
-        scored = {cache: score_cache(cache, prompts, heads, how, every_type=not types) for cache in images}
+        scored = {cache: score_cache(cache, prompt_features, heads, how, every_type=not types) for cache in images}
         report = TerminalReporter()
         for path in head or []:
             if not names_clip(path):
@@ -69,6 +77,4 @@ def score(
         if as_json:
             typer.echo(json.dumps(zero_shot_to_json(scored), indent=2))
         else:
-            table = zero_shot_to_terminal(scored)
-            # As wide as the table, so that no number is cut off.
-            Console(width=Console(width=1000).measure(table).maximum).print(table)
+            Console(width=WIDTH).print(zero_shot_to_terminal(scored))

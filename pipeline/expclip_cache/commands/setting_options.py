@@ -1,5 +1,6 @@
 """Options that are keys of a settings class: they have its defaults, and may belong to one of several classes."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
@@ -49,12 +50,22 @@ def settings_of(context: typer.Context, section: type[S], **instead: object) -> 
         instead: values that come from elsewhere.
 
     Raises:
-        SettingsError: a value is out of range.
+        SettingsError: a value is out of range; the message names the option.
     """
     from expclip_cache.base import build
 
     given = {key: value for key, value in context.params.items() if key in section.model_fields}
-    return build(section, **given | instead)
+    try:
+        return build(section, **given | instead)
+    except SettingsError as error:
+        raise SettingsError(_naming_options(str(error), context)) from None
+
+
+def _naming_options(message: str, context: typer.Context) -> str:
+    """A message about keys, one on each line, with the options that the values came from."""
+    options = {option.name: option.opts[0] for option in context.command.params}
+    message = message.replace("settings: the file: ", "")  # what concerns several keys
+    return re.sub(r"^settings: (\w+)(\.\d+)?", lambda found: options.get(found[1], found[1]), message, flags=re.M)
 
 
 def was_given(context: typer.Context, option: str) -> bool:

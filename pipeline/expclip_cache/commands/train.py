@@ -9,8 +9,11 @@ import typer
 from expclip_cache.base import handle_errors
 from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of, was_given
 
+CONTRASTIVE = "With --kind contrastive"
+RIDGE = "With --kind ridge"
+
 CONTRASTIVE_ONLY = ("lr", "momentum", "weight_decay", "epochs", "seeds", "device")
-RIDGE_ONLY = ("fixed", "lambdas", "held_out", "tolerance", "weight", "moments", "shards")
+RIDGE_ONLY = ("fixed", "lambdas", "held_out", "tolerance", "teacher_weight", "moments", "shards")
 CHOICE_ONLY = ("lambdas", "held_out", "tolerance", "batch_size")
 """Options of ridge that have no effect if lambda is given."""
 
@@ -20,8 +23,16 @@ _of_ridge = partial(DefaultOf, "heads.RidgeSettings")
 
 def train(
     context: typer.Context,
-    images: Annotated[str, typer.Argument(help="Cache of the training images' features: a folder or an address.")],
-    out: Annotated[Path, typer.Argument(help="The head, a .safetensors file; with several seeds a folder for them.")],
+    images: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE-FEATURES", help="Cache of the training images' features: a folder or an address."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="HEAD", help="The head, a .safetensors file; with several seeds a folder for them."),
+    ],
     *,
     targets: Annotated[
         list[str],
@@ -32,14 +43,23 @@ def train(
         typer.Option(help="contrastive: by SGD, one head per seed; ridge: in closed form, without epochs and seeds."),
     ] = "contrastive",
     lr: Annotated[
-        float, typer.Option(help="Contrastive: learning rate, constant.", default_factory=_of_contrastive("lr"))
+        float,
+        typer.Option(
+            rich_help_panel=CONTRASTIVE, help="Learning rate, constant.", default_factory=_of_contrastive("lr")
+        ),
     ],
-    momentum: Annotated[float, typer.Option(help="Contrastive: of SGD.", default_factory=_of_contrastive("momentum"))],
+    momentum: Annotated[
+        float, typer.Option(rich_help_panel=CONTRASTIVE, help="Of SGD.", default_factory=_of_contrastive("momentum"))
+    ],
     weight_decay: Annotated[
-        float, typer.Option(help="Contrastive: of SGD.", default_factory=_of_contrastive("weight_decay"))
+        float,
+        typer.Option(rich_help_panel=CONTRASTIVE, help="Of SGD.", default_factory=_of_contrastive("weight_decay")),
     ],
     epochs: Annotated[
-        int, typer.Option(help="Contrastive: passes over the images.", default_factory=_of_contrastive("epochs"))
+        int,
+        typer.Option(
+            rich_help_panel=CONTRASTIVE, help="Passes over the images.", default_factory=_of_contrastive("epochs")
+        ),
     ],
     seeds: Annotated[
         list[str],
@@ -47,20 +67,23 @@ def train(
             "--seeds",
             "--seed",
             metavar="N[,N...]",
-            help="Contrastive: one head for each, all trained at once.",
+            rich_help_panel=CONTRASTIVE,
+            help="One head for each, all trained at once.",
             default_factory=_of_contrastive("seeds"),
         ),
     ],
     device: Annotated[
         str,
         typer.Option(
-            help="Contrastive: auto, cpu, cuda or cuda:1.", default_factory=DefaultOf("workers.RunSettings", "device")
+            rich_help_panel=CONTRASTIVE,
+            help="auto, cpu, cuda or cuda:1.",
+            default_factory=DefaultOf("workers.RunSettings", "device"),
         ),
     ],
     batch_size: Annotated[
         int,
         typer.Option(
-            help="Contrastive: images per step; ridge: per batch of the held-out loss.",
+            help="With contrastive: images per step; with ridge: per batch of the held-out loss.",
             default_factory=_of_contrastive("batch_size"),
         ),
     ],
@@ -69,7 +92,8 @@ def train(
         typer.Option(
             "--lambda",
             "--fixed",
-            help="Ridge: relative to the mean eigenvalue of X'X; chosen on held-out images by default.",
+            rich_help_panel=RIDGE,
+            help="Relative to the mean eigenvalue of X'X; chosen on held-out images by default.",
             show_default=False,
             default_factory=_of_ridge("fixed"),
         ),
@@ -78,7 +102,8 @@ def train(
         list[str],
         typer.Option(
             metavar="X[,X...]",
-            help="Ridge: what lambda is chosen from; by default 20 values from 1e-4 to 5.6.",
+            rich_help_panel=RIDGE,
+            help="What lambda is chosen from; by default 20 values from 1e-4 to 5.6.",
             show_default=False,
             default_factory=_of_ridge("lambdas"),
         ),
@@ -86,26 +111,36 @@ def train(
     held_out: Annotated[
         float,
         typer.Option(
-            help="Ridge: share of the images that lambda is chosen on.", default_factory=_of_ridge("held_out")
+            rich_help_panel=RIDGE,
+            help="Share of the images that lambda is chosen on.",
+            default_factory=_of_ridge("held_out"),
         ),
     ],
     tolerance: Annotated[
         float,
         typer.Option(
-            help="Ridge: share of the best held-out gain that may be given up for a larger lambda.",
+            rich_help_panel=RIDGE,
+            help="Share of the best held-out gain that may be given up for a larger lambda.",
             default_factory=_of_ridge("tolerance"),
         ),
     ],
-    weight: Annotated[
+    teacher_weight: Annotated[
         list[float] | None,
-        typer.Option(help="Ridge: of each teacher, in the order of --targets; equal by default."),
+        typer.Option(
+            rich_help_panel=RIDGE,
+            metavar="WEIGHT",
+            help="Of a teacher; repeat it in the order of --targets; equal by default.",
+        ),
     ] = None,
-    moments: Annotated[Path, typer.Option(help="Ridge: folder that keeps the sums over the caches.")] = Path("moments"),
+    moments: Annotated[
+        Path, typer.Option(rich_help_panel=RIDGE, help="Folder that keeps the sums over the caches.")
+    ] = Path("moments"),
     shards: Annotated[
         str | None,
         typer.Option(
-            help="Ridge: only sum this part and keep it, such as 0:16; other machines sum the others. A part starts at "
-            "a multiple of 8 shards and ends at one or at the last shard."
+            rich_help_panel=RIDGE,
+            help="Only sum this part and keep it, such as 0:16; other machines sum the others. A part starts at "
+            "a multiple of 8 shards and ends at one or at the last shard.",
         ),
     ] = None,
 ) -> None:
@@ -131,7 +166,7 @@ def train(
                 refuse_options(context, CHOICE_ONLY, "is for choosing lambda, but --lambda gives it; remove one.")
             choose = "fixed" if was_given(context, "fixed") else "held_out"
             settings = settings_of(context, RidgeSettings, choose=choose, lambdas=entries(lambdas))
-            heads = fit_ridge_head(images, targets, settings, out, weight or [], moments, shards, report)
+            heads = fit_ridge_head(images, targets, settings, out, teacher_weight or [], moments, shards, report)
         if heads:
             given = " ".join(f"--head {head}" for head in heads)
-            report.say(f"next: expclip-cache score TEST_SET_FEATURES --prompts PROMPT_FEATURES {given}")
+            report.say(f"next: expclip-cache score IMAGE-FEATURES --prompt-features CACHE {given}")

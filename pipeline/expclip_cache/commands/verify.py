@@ -10,25 +10,34 @@ from expclip_cache.base import handle_errors, printable
 
 def verify(
     cache: Annotated[
-        str, typer.Argument(help="Folder with shards and index.json, or its address: s3://bucket/photos.")
+        str,
+        typer.Argument(metavar="CACHE", help="Folder with shards and index.json, or its address: s3://bucket/photos."),
     ],
     manifest: Annotated[
-        Path | None, typer.Option(help="What the cache was made from; by default its own manifest.jsonl.")
+        Path | None,
+        typer.Option(metavar="FILE", help="What the cache was made from; by default its own manifest.jsonl."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the raw images: read them too and compare them with the manifest.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of the raw images: read them too and compare them with the manifest."
+        ),
     ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Read only so many shards, and so many rows of the raw images, spread evenly; list the rest."
+            min=1,
+            metavar="N",
+            help="Read only so many shards, and so many rows of the raw images, spread evenly; list the rest.",
         ),
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Delete what is broken; the next extract makes only that.")
     ] = False,
 ) -> None:
-    """Read every byte of a cache and say what is broken; the exit code is 1 if anything is.
+    """Read every byte of a cache and say what is broken.
+
+    The exit code is 1 if anything is.
 
     Example: expclip-cache verify features/photos --images photos/
     """

@@ -22,6 +22,7 @@ from .manifest import inconsistency as inconsistency
 from .manifest import parse_manifest as parse_manifest
 from .manifest import read_manifest as read_manifest
 from .manifest import recorded_sha256 as recorded_sha256
+from .manifest import refuse_unlabelled as refuse_unlabelled
 from .manifest import write_manifest as write_manifest
 from .read import is_there_as_shipped as is_there_as_shipped
 from .read import read_rows as read_rows

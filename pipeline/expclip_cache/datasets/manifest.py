@@ -94,6 +94,21 @@ class Manifest:
             yield "".join(map(_row_line, self.rows[start : start + ROWS_AT_ONCE])).encode("ascii")
 
 
+def refuse_unlabelled(manifest: Manifest) -> None:
+    """Make sure that a test set can be scored.
+
+    Raises:
+        DataError: it has rows without a label.
+    """
+    without = sum(row.label == UNLABELLED for row in manifest.rows)
+    if without:
+        found = "no labels" if without == len(manifest.rows) else f"no label for {without} of {len(manifest.rows)} rows"
+        raise DataError(
+            f"test set {manifest.name}: has {found}, and scoring needs one for every row. Labels come from the names "
+            "of class folders, a table or a definition. Or take it out of score.datasets."
+        )
+
+
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the file atomically: it is complete or does not exist."""
     header = {

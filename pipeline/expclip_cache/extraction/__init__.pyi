@@ -11,5 +11,6 @@ from .jobs import clip_job as clip_job
 from .jobs import llm_encoder as llm_encoder
 from .jobs import llm_job as llm_job
 from .prompt_cache import encode_prompts as encode_prompts
+from .recorded_clip import recorded_clip as recorded_clip
 from .run import run_job as run_job
 from .run import run_jobs as run_jobs

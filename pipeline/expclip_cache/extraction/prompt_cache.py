@@ -55,6 +55,7 @@ def encode_prompts(
     cache: CacheSettings | None = None,
     device: str = "auto",
     report: Reporter | None = None,
+    commits: Sequence[str] = (),
 ) -> FeatureCache:
     """Run CLIP's text tower over prompts and cache their embeddings.
 
@@ -69,6 +70,7 @@ def encode_prompts(
         cache: how features are stored.
         device: see `RunSettings.device`.
         report: hears what is done; by default nobody does.
+        commits: as `owner/name@commit`: what is taken of a repository on the hub if `clip` names no revision.
 
     Returns:
         The cache: (p, d) features of the p distinct texts, raw, in the order in which they first occur.
@@ -87,7 +89,7 @@ def encode_prompts(
     if there and not new:
         described, library, embeddings = dict(there.identity.encoder), there.libraries[0], {}
     else:
-        encoder = _load(clip, device, recorded_commits(there.libraries[0]) if there else ())
+        encoder = _load(clip, device, recorded_commits(there.libraries[0]) if there else commits)
         described = encoder.describe()
         library = described.pop("library")
         # Weights that came to this machine just now could not be compared before.

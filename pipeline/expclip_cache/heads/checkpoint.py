@@ -13,6 +13,9 @@ from expclip_cache.heads.head_file import KEY, PARALLEL, refuse_infinite
 MAX_VALUES = 1 << 28
 """Largest matrix that is read: 16,384 x 16,384, several times the largest encoders."""
 
+STARTS = (b"PK", b"\x80")
+"""How files of torch.save begin: a ZIP archive, and before torch 1.6 a pickle."""
+
 
 def read_checkpoint(path: Path) -> np.ndarray:
     """W (t, d) float32 of a checkpoint. Nothing in the file is executed.
@@ -25,6 +28,13 @@ def read_checkpoint(path: Path) -> np.ndarray:
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: is not a file.")
     try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if not start.startswith(STARTS):
+            raise DataError(
+                f"{path}: expected a torch checkpoint with {KEY!r}, found a file of another kind (it begins with "
+                f"{start!r})."
+            )
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise DataError(f"{path}: the checkpoint cannot be read ({error.strerror or error}).") from None
@@ -70,8 +80,9 @@ def _named_code(error: pickle.UnpicklingError) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of torch's message; the others advise loading the file unsafely."""
-    return str(error).strip().split("\n")[0].rstrip(".")[:200] or type(error).__name__
+    """The first line of torch's message, without its request for a better one; the others advise unsafe loading."""
+    line = str(error).strip().split("\n")[0].partition("(Could this error message")[0]
+    return line.strip().rstrip(".")[:200] or type(error).__name__
 
 
 def _content(state: object) -> str:

@@ -2,12 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from expclip_cache.base import Section
 
 Aggregation = Literal["mean", "renorm_mean", "nearest"]
 """How the similarities to a class's prompts become one score, see `scoring.PromptIndex`."""
+
+
+def _known_set(value: str) -> str:
+    if value not in ("reference", "clean") and not value.endswith((".yaml", ".yml")):
+        raise ValueError(f"expected reference, clean, or a prompt file such as my-prompts.yaml, found {value!r}")
+    return value
 
 
 class PromptSettings(Section):
@@ -19,7 +25,7 @@ class PromptSettings(Section):
         aggregation: see `Aggregation`.
     """
 
-    set: Annotated[str, Field(pattern=r"^(reference|clean|.+\.ya?ml)$")] = "reference"
+    set: Annotated[str, AfterValidator(_known_set)] = "reference"
     types: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (2, 5)
     aggregation: Aggregation = "mean"
 

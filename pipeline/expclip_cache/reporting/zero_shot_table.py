@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from rich import box
-from rich.table import Table
+from rich.console import Group
 
 from expclip_cache.cache import Json
+from expclip_cache.reporting.text_table import Column, first_of_each, tables_within_width, type_name
 from expclip_cache.scoring import Scores, ZeroShotScores, short_names
 
 
@@ -33,27 +33,35 @@ def zero_shot_to_json(scored: Mapping[str, Sequence[ZeroShotScores]]) -> list[Js
     ]
 
 
-def zero_shot_to_terminal(scored: Mapping[str, Sequence[ZeroShotScores]]) -> Table:
+def zero_shot_to_terminal(scored: Mapping[str, Sequence[ZeroShotScores]]) -> Group:
     """A line per prompt type and head, a column per test set, and a column for the mean over several test sets."""
     every = [row for rows in scored.values() for row in rows]
-    table = Table(title="UAR / WAR in percent", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("prompts", "head"):
-        table.add_column(name, no_wrap=True)
-    for name, rows in zip(short_names(list(scored)), scored.values(), strict=True):
-        skipped = f" +{rows[0].skipped} skipped" if rows[0].skipped else ""
-        table.add_column(f"{name}\n{rows[0].clip.items} items{skipped}", justify="right", no_wrap=True)
+    lines = [(kind, head) for kind in sorted({row.prompt_type for row in every}) for head in (None, *every[0].heads)]
+    kinds = [kind for kind, _ in lines]
+    fixed = [
+        Column("prompts", first_of_each([type_name(kind) for kind in kinds], kinds), "left"),
+        Column("head", [head or "none: plain CLIP" for _, head in lines], "left"),
+    ]
+    found = [[_scores(rows, kind, head) for kind, head in lines] for rows in scored.values()]
+    sets = [
+        Column(_header(name, rows[0]), [_words(cell.uar, cell.war) if cell else "" for cell in cells])
+        for name, rows, cells in zip(short_names(list(scored)), scored.values(), found, strict=True)
+    ]
     if len(scored) > 1:
-        table.add_column("mean", justify="right", no_wrap=True)
-    for kind in sorted({row.prompt_type for row in every}):
-        of_type = [next((row for row in rows if row.prompt_type == kind), None) for rows in scored.values()]
-        for head in (None, *every[0].heads):
-            found = [row and (row.heads[head] if head else row.clip) for row in of_type]
-            cells = [_words(scores.uar, scores.war) if scores else "" for scores in found]
-            if len(scored) > 1:
-                cells.append(_mean(found))
-            table.add_row("" if head else f"type {kind}", head or "none: plain CLIP", *cells)
-        table.add_section()
-    return table
+        sets.append(Column("mean", [_mean(of_line) for of_line in zip(*found, strict=True)]))
+    ends = [number for number in range(1, len(lines)) if kinds[number] != kinds[number - 1]]
+    return Group(*tables_within_width("UAR / WAR in percent", fixed, sets, ends))
+
+
+def _scores(rows: Sequence[ZeroShotScores], kind: int, head: str | None) -> Scores | None:
+    """Of one line of the table in one test set; None if the type has no scores there."""
+    row = next((row for row in rows if row.prompt_type == kind), None)
+    return row and (row.heads[head] if head else row.clip)
+
+
+def _header(name: str, first: ZeroShotScores) -> str:
+    skipped = f"\n+{first.skipped} skipped" if first.skipped else ""
+    return f"{name}\n{first.clip.items} items{skipped}"
 
 
 def _mean(found: Sequence[Scores | None]) -> str:

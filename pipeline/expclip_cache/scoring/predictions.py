@@ -56,10 +56,9 @@ def predict_dataset(
         DataError: the dataset has rows without a label.
         CacheError: a prompt has no embedding, or a head expects features of another width.
     """
+    refuse_unlabelled(images)
     rows = images.good_rows
     truth = images.labels[rows].astype(np.int64)
-    if not images.classes or (truth < 0).any():
-        raise DataError(f"{images}: has rows without a label; scoring needs a label for every row.")
     for name, head in heads.items():
         if head.shape[1] != images.width:
             raise CacheError(
@@ -83,3 +82,18 @@ def predict_dataset(
         clip={kind: classify(kind, None) for kind in types},
         expclip={kind: {name: classify(kind, head) for name, head in heads.items()} for kind in types},
     )
+
+
+def refuse_unlabelled(images: FeatureCache) -> None:
+    """Make sure that a cache can be scored.
+
+    Raises:
+        DataError: it has no labels, or has rows without one.
+    """
+    if not images.classes:
+        raise DataError(
+            f"{images}: the test set has no labels, so it cannot be scored. Extract it from class folders with "
+            "--layout image-folders."
+        )
+    if (images.labels[images.good_rows] < 0).any():
+        raise DataError(f"{images}: has rows without a label; scoring needs a label for every row.")

@@ -34,11 +34,11 @@ def stack_prompts(
     Raises:
         CacheError: a prompt has no embedding.
     """
-    missing = [prompt.text for prompt in prompts if prompt.text not in embeddings]
+    missing = [prompt for prompt in prompts if prompt.text not in embeddings]
     if missing:
         raise CacheError(
-            f"the prompt cache has no embedding of {missing[0]!r} ({len(missing)} of {len(prompts)} prompts are "
-            "missing). Encode the prompts again."
+            f"the prompt cache has no embedding of {missing[0].text!r} ({len(missing)} of {len(prompts)} prompts"
+            f"{f' of type {missing[0].type}' if missing[0].type else ''} are missing). Encode the prompts again."
         )
     vectors = np.stack([embeddings[prompt.text] for prompt in prompts])
     return vectors, np.array([classes.index(prompt.class_name) for prompt in prompts])

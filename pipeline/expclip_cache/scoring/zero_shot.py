@@ -11,7 +11,7 @@ from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prompts import TYPES, Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring.metrics import Scores, scores
-from expclip_cache.scoring.predictions import predict_dataset
+from expclip_cache.scoring.predictions import predict_dataset, refuse_unlabelled
 from expclip_cache.scoring.prompt_embeddings import embeddings_by_text, refuse_other_clip
 
 DEFAULT_PROMPTS = PromptSettings()
@@ -61,6 +61,7 @@ def score(
         SettingsError: the prompt set has no prompts for these classes, or `every_type` finds no complete type.
     """
     images, prompts = _opened(images), _opened(prompts)
+    refuse_unlabelled(images)
     refuse_other_clip(images, prompts)
     embeddings = embeddings_by_text(prompts)
     table = prompt_table(settings.set, TYPES if every_type else settings.types, images.classes)

@@ -18,12 +18,15 @@ from .paths import score_file as score_file
 from .paths import target_draws as target_draws
 from .presets import preset_file as preset_file
 from .presets import preset_names as preset_names
+from .project import make_project as make_project
+from .project import other_version as other_version
 from .replaced_files import replaced_files as replaced_files
 from .settings import Settings as Settings
 from .settings import chosen_names as chosen_names
 from .setup import Setup as Setup
 from .setup import plan_setup as plan_setup
 from .setup import preset_definitions as preset_definitions
+from .setup_files import PARAMS_FILE as PARAMS_FILE
 from .setup_files import write_setup as write_setup
 from .study_images import read_images as read_images
 from .study_prompts import encode_study_prompts as encode_study_prompts

@@ -16,5 +16,5 @@ def load_settings(path: str | Path = "params.yaml") -> Settings:
         SettingsError: the file is missing or not YAML, or a key is unknown, missing or out of range. All findings are
             listed, each with its place.
     """
-    tree = load_yaml(Path(path), "Copy a preset there, for example configs/demo.yaml.")
+    tree = load_yaml(Path(path), "`expclip-cache init` writes one, and a project with it.")
     return validated(Settings, tree, str(path))

@@ -22,7 +22,7 @@ def preset_file(preset: str) -> Path:
             return file
     names = ", ".join(preset_names())
     if not names:
-        raise SettingsError(f"no presets found in {CONFIGS.absolute()}. Run this in the root of the repository.")
+        raise SettingsError(f"no presets found in {CONFIGS.absolute()}. Run this where dvc.yaml is.")
     raise SettingsError(f"preset: expected one of {names}, or a file; found {preset!r}.")
 
 

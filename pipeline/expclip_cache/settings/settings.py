@@ -61,6 +61,12 @@ class Settings(Section):
         datasets, backbones, teachers = tuple(self.datasets), tuple(self.backbones), tuple(self.teachers)
         _refuse_unknown("train.dataset", (self.train.dataset,), "datasets", datasets)
         _refuse_unknown("score.datasets", self.score.datasets, "datasets", datasets)
+        for name in self.score.datasets:
+            if not self.datasets[name].labelled:
+                raise ValueError(
+                    f"score.datasets names {name!r}, which has no labels (datasets.{name}.labelled is false), so it "
+                    "cannot be scored"
+                )
         for name, head in self.heads.items():
             _refuse_unknown(f"heads.{name}.backbones", head.backbones, "backbones", backbones)
             _refuse_unknown(f"heads.{name}.teachers", head.teachers, "teachers", teachers)

@@ -17,6 +17,7 @@ from expclip_cache.datasets import (
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.found_dataset import FoundDataset, has_root, list_dataset, names_of_root
 from expclip_cache.settings.presets import adapt_preset
+from expclip_cache.settings.project import definition_source
 from expclip_cache.settings.study_part import full_names, heads_without_backbone
 
 
@@ -121,7 +122,7 @@ def _added_datasets(datasets: Mapping[str, DatasetSettings], given: Mapping[str,
             continue
         if name not in builtin:
             raise SettingsError(f"--root {name}: expected one of {', '.join(sorted(known | builtin.keys()))}.")
-        source = f"pipeline/expclip_cache/datasets/definitions/{builtin[name].name}"
+        source = definition_source(builtin[name])
         folds = load_definition(builtin[name]).folds
         if folds:
             added |= {f"{name}-{fold}": DatasetSettings(source=source, fold=fold) for fold in folds}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from expclip_cache.base import Reporter
-from expclip_cache.datasets import read_manifest
+from expclip_cache.datasets import read_manifest, refuse_unlabelled
 from expclip_cache.extraction import encode_prompts
 from expclip_cache.prompts import prompt_table
 from expclip_cache.settings.paths import manifest_file, prompt_features
@@ -17,16 +17,18 @@ def encode_study_prompts(settings: Settings, backbones: Sequence[str], report: R
         backbones: names of those whose text towers are run.
 
     Raises:
-        DataError: the manifest of a test set cannot be read.
+        DataError: the manifest of a test set cannot be read, or lacks labels.
         SettingsError: a prompt set cannot be read, or has no prompts for a class.
         CacheError, EncoderError: see `encode_prompts`.
     """
-    classes = [read_manifest(manifest_file(name)).classes for name in settings.score.datasets]
+    manifests = [read_manifest(manifest_file(name)) for name in settings.score.datasets]
+    for manifest in manifests:
+        refuse_unlabelled(manifest)
     texts = [
         prompt.text
         for prompts in settings.prompts.values()
-        for named in classes
-        for prompt in prompt_table(prompts.set, prompts.types, named)
+        for manifest in manifests
+        for prompt in prompt_table(prompts.set, prompts.types, manifest.classes)
     ]
     for backbone in backbones:
         clip, out = settings.backbones[backbone], prompt_features(backbone)

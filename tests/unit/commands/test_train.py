@@ -72,7 +72,7 @@ def test_a_contrastive_head_is_the_one_the_loop_gives(caches):
         f"out.safetensors: seed 7, loss {alone.losses[0, -1]:.4f} after 3 epochs on 300 images (chance 3.9120); "
         "takes CLIP features of width 8" in output
     )
-    assert "next: expclip-cache score TEST_SET_FEATURES --prompts PROMPT_FEATURES --head out.safetensors" in output
+    assert "next: expclip-cache score IMAGE-FEATURES --prompt-features CACHE --head out.safetensors" in output
 
 
 def test_the_defaults_are_the_references(tmp_path, monkeypatch):
@@ -119,7 +119,9 @@ def test_one_teacher_gives_the_ridge_solution(caches):
 
 def test_the_heads_of_several_teachers_are_stacked_by_weight(caches):
     X, Y, Z = caches
-    output = ridge("--targets", "y", "--targets", "z", "--weight", "1", "--weight", "0.25", "--lambda", "0.1")
+    output = ridge(
+        "--targets", "y", "--targets", "z", "--teacher-weight", "1", "--teacher-weight", "0.25", "--lambda", "0.1"
+    )
     both = np.concatenate([witness(X, Y, 0.1), 0.5 * witness(X, Z, 0.1)])
     assert relative_error(fitted_head(), both) < 1e-6
     assert "fitted to 2 teachers" in one_line(output)
@@ -163,16 +165,19 @@ def test_sums_made_in_parts_give_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--targets", "y", "--weight", "1", "--weight", "2"], "a positive weight for each of 1 targets"),
-        (["--targets", "y", "--weight", "0"], "a positive weight"),
+        (
+            ["--targets", "y", "--teacher-weight", "1", "--teacher-weight", "2"],
+            "a positive weight for each of 1 targets",
+        ),
+        (["--targets", "y", "--teacher-weight", "0"], "a positive weight"),
         (["--targets", "y", "--targets", "y"], "given twice"),
         (["--targets", "y", "--shards", "3:90"], "expected a part of 0:19"),
         (["--targets", "y", "--shards", "3:16"], "a part must start at a multiple of 8"),
         (["--targets", "y", "--shards", "0:12"], "end at one or at 19, the number of shards. Use 0:16."),
         (["--targets", "nowhere"], "complete feature cache"),
-        (["--targets", "y", "--lambda", "-1"], "fixed: Input should be greater than 0"),
-        (["--targets", "y", "--lambdas", "1,-1"], "lambdas.1: Input should be greater than 0"),
-        (["--targets", "y", "--batch-size", "1"], "batch_size: Input should be greater than or equal to 2"),
+        (["--targets", "y", "--lambda", "-1"], "--lambda: Input should be greater than 0, found -1.0."),
+        (["--targets", "y", "--lambdas", "1,-1"], "--lambdas: Input should be greater than 0, found '-1'."),
+        (["--targets", "y", "--batch-size", "1"], "--batch-size: Input should be greater than or equal to 2"),
         (["--targets", "y", "--lr", "1"], "--lr belongs to --kind contrastive; remove it."),
         (["--targets", "y", "--seed", "1"], "--seeds belongs to --kind contrastive; remove it."),
         (["--targets", "y", "--lambda", "1", "--tolerance", "0.1"], "--tolerance is for choosing lambda, but --lambda"),
@@ -188,8 +193,8 @@ def test_invalid_arguments_for_ridge_are_refused_with_one_message(words, message
     ("words", "message"),
     [
         (["--targets", "y", "--targets", "z"], "--targets: --kind contrastive takes one teacher, found 2."),
-        (["--targets", "y", "--lr", "-1"], "lr: Input should be greater than 0"),
-        (["--targets", "y", "--seeds", "1,x"], "seeds.1: Input should be a valid integer"),
+        (["--targets", "y", "--lr", "-1"], "--lr: Input should be greater than 0"),
+        (["--targets", "y", "--seeds", "1,x"], "--seeds: Input should be a valid integer"),
         (["--targets", "y", "--seeds", "1,1"], "expected each seed once"),
         (["--targets", "y", "--seeds", "1,2"], "out.safetensors: expected a folder for the heads of 2 seeds"),
         (["--targets", "y"], "less than one full batch"),
@@ -198,7 +203,7 @@ def test_invalid_arguments_for_ridge_are_refused_with_one_message(words, message
         (["--targets", "y", "--lambda", "1"], "--lambda belongs to --kind ridge; remove it, or add --kind ridge."),
         (["--targets", "y", "--fixed", "1"], "--lambda belongs to --kind ridge; remove it, or add --kind ridge."),
         (["--targets", "y", "--shards", "0:8"], "--shards belongs to --kind ridge"),
-        (["--targets", "y", "--weight", "1"], "--weight belongs to --kind ridge"),
+        (["--targets", "y", "--teacher-weight", "1"], "--teacher-weight belongs to --kind ridge"),
     ],
 )
 def test_invalid_arguments_for_contrastive_are_refused_with_one_message(words, message):

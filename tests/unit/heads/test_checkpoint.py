@@ -139,6 +139,16 @@ def test_files_that_are_not_checkpoints_are_refused(tmp_path, damage, weights):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"backbones:\n", b"", b"\x1f\x8b\x08"])
+def test_a_file_of_another_kind_is_named_as_such(tmp_path, start):
+    (tmp_path / "photo.jpg").write_bytes(start + b"\x01\x02\x03" * 50)
+    result = run("import-head", tmp_path / "photo.jpg", tmp_path / "head.safetensors")
+    assert result.exit_code == 1
+    message = " ".join(result.output.split())
+    assert "photo.jpg: expected a torch checkpoint with 'mlp.weight', found a file of another kind" in message
+    assert "weights_only" not in message
+
+
 def test_reading_a_checkpoint_as_a_head_suggests_import_head(tmp_path, weights):
     write_checkpoint(tmp_path / "a.pth", weights)
     with pytest.raises(DataError, match="import-head"):

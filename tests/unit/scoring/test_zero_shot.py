@@ -88,11 +88,16 @@ def test_images_without_labels_are_refused(place):
     write_labelled(place / "unlabelled", IMAGES, np.full(40, -1), [f"{n}.png" for n in range(40)], CLASSES)
     with pytest.raises(DataError, match="unlabelled: has rows without a label"):
         score(place / "unlabelled", place / "prompts", settings=PromptSettings(types=(2,)))
+    write_labelled(place / "plain", IMAGES, np.full(40, -1), [f"{n}.png" for n in range(40)], ())
+    with pytest.raises(
+        DataError, match=r"plain: the test set has no labels.*Extract it .* with --layout image-folders"
+    ):
+        score(place / "plain", place / "prompts", settings=PromptSettings(types=(2,)))
 
 
 def run(place, *arguments):
     return CliRunner().invoke(
-        app, ["score", str(place / "faces"), "--prompts", str(place / "prompts"), *map(str, arguments)]
+        app, ["score", str(place / "faces"), "--prompt-features", str(place / "prompts"), *map(str, arguments)]
     )
 
 
@@ -111,7 +116,8 @@ def test_the_command_prints_a_table_without_heads(place):
     assert result.exit_code == 0, result.output
     uar, war = plain_scores(2, None)
     assert f"{uar:.2f} / {war:.2f}" in result.stdout
-    assert "39 items +1 skipped" in result.stdout
+    assert "39 items" in result.stdout
+    assert "+1 skipped" in result.stdout
     assert "type 1" not in result.stdout
     assert "mean" not in result.stdout
 
@@ -125,6 +131,16 @@ def test_several_test_sets_get_a_mean(place):
     assert result.stdout.count("mean") == 1
     both = json.loads(run(place, place / "again", "--json").stdout)
     assert [found["features"] for found in both] == [str(place / "faces"), str(place / "again")]
+
+
+def test_many_test_sets_fill_further_tables_of_80_columns(place):
+    more = [shutil.copytree(place / "faces", place / f"faces-from-another-laboratory-{number}") for number in range(5)]
+    output = run(place, *more, "--types", "1,2").stdout
+    assert max(len(line.rstrip()) for line in output.splitlines()) <= 80
+    assert output.count("UAR / WAR in percent, continued") == 2
+    for kind in (1, 2):
+        uar, war = plain_scores(kind, None)
+        assert output.count(f"{uar:.2f} / {war:.2f}") == 7, "six identical sets and their mean"
 
 
 def test_heads_with_the_same_file_name_are_named_by_their_paths(place):

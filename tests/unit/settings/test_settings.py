@@ -147,8 +147,15 @@ def test_each_head_is_for_every_pair_unless_it_names_its_own(edited):
     ]
 
 
-def test_a_missing_file_is_an_error_that_says_what_to_copy(tmp_path):
-    with pytest.raises(SettingsError, match=r"Copy a preset there, for example configs/demo\.yaml"):
+def test_a_set_without_labels_is_no_test_set(edited):
+    with pytest.raises(
+        SettingsError, match=r"score\.datasets names 'demo-train', which has no labels \(datasets\.demo-t"
+    ):
+        load_settings(edited("datasets: [demo-clean,", "datasets: [demo-train, demo-clean,"))
+
+
+def test_a_missing_file_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(SettingsError, match="`expclip-cache init` writes one"):
         load_settings(tmp_path / "params.yaml")
 
 

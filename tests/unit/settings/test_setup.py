@@ -34,6 +34,7 @@ def repository(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "configs", folder / "configs")
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
     shutil.copy(ROOT / "configs/demo.yaml", folder / "params.yaml")
+    shutil.copy(ROOT / "dvc.yaml", folder)
     for name, classes in {"RAF": "1234567", "CAER-S": ("Anger", "Happy")}.items():
         for number, class_folder in enumerate(classes, start=1):
             for item in range(number):
@@ -206,6 +207,14 @@ def test_a_training_set_without_a_folder_stays_and_a_message_says_so(repository)
     run = init("--preset", "paper", "--root", "raf-db=../RAF")
     assert run.exit_code == 0
     assert "caer-s, the training set, has no folder on this machine: dvc repro cannot train a head" in run.output
+    assert run.output.partition("next: ")[2].splitlines() == [
+        "the same command with --root caer-s=FOLDER, or score a head that was trained elsewhere (import-head reads the "
+        "reference's):",
+        "  python stages/manifest.py raf-db",
+        "  python stages/images.py --dataset raf-db",
+        "  python stages/prompts.py",
+        "  expclip-cache score features/images/clip-b32/raf-db --prompt-features features/prompts/clip-b32 --head HEAD",
+    ]
     settings = load_settings()
     assert settings.train.dataset in settings.datasets
     with pytest.raises(DataError, match="EXPCLIP_DATA_CAER_S"):
@@ -319,9 +328,9 @@ def test_an_end_that_fits_two_backbones_is_refused_unless_it_is_a_name():
         full_names(["32"], names)
 
 
-def test_outside_the_repository_an_error_says_where_to_run(tmp_path, monkeypatch):
+def test_without_presets_an_error_says_where_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="Run this in the root of the repository"):
+    with pytest.raises(SettingsError, match=r"Run this where dvc\.yaml is"):
         preset_file("demo")
 
 
