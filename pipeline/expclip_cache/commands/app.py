@@ -7,6 +7,7 @@ import typer
 
 from expclip_cache.commands.compare import compare_results
 from expclip_cache.commands.doctor import doctor
+from expclip_cache.commands.export_model import export_model
 from expclip_cache.commands.extract import extract
 from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
@@ -53,6 +54,7 @@ for command in (
     score,
     report,
     predict,
+    export_model,
     verify,
     inspect,
     compare_results,

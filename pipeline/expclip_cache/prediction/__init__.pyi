@@ -1,3 +1,6 @@
+from .class_prompts import prompts_from as prompts_from
+from .head_choice import choose_head as choose_head
+from .head_choice import refuse_misfit as refuse_misfit
 from .inputs import find_inputs as find_inputs
 from .output import error_to_json as error_to_json
 from .output import prediction_to_bars as prediction_to_bars

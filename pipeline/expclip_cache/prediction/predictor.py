@@ -11,18 +11,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from expclip_cache.base import DataError, EncoderError
-from expclip_cache.cache import Identity
+from expclip_cache.base import DataError
 from expclip_cache.datasets import ShortClip, is_video
 from expclip_cache.encoders import ClipSettings, read_image, to_square
 from expclip_cache.faces import FaceFinder, fill_gaps
-from expclip_cache.heads import read_head, refuse_head_of_another_clip
+from expclip_cache.heads import read_head
 from expclip_cache.prediction.class_prompts import prompts_from
 from expclip_cache.prediction.clips import read_clip
+from expclip_cache.prediction.head_choice import choose_head, refuse_misfit
 from expclip_cache.prediction.result import Prediction, Ranked
 from expclip_cache.scoring import PromptIndex, softmax_percent
-
-DEMO_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
 
 
 class Predictor:
@@ -62,7 +60,7 @@ class Predictor:
         from expclip_cache.workers import resolve_device
 
         clip = clip or ClipSettings()
-        self.head = Path(head) if head is not None else _default_head(clip)
+        self.head = choose_head(clip, head)
         weights = read_head(self.head)
         self._finder = FaceFinder() if crop else None
         self._frames = frames
@@ -70,14 +68,7 @@ class Predictor:
         table = prompts_from(prompts)
         self.classes = tuple(dict.fromkeys(prompt.class_name for prompt in table))
         self._encoder = load_clip(clip, resolve_device(device))
-        refuse_head_of_another_clip(
-            self.head, Identity(clip.image_settings(), self._encoder.describe()), f"CLIP {clip.model}"
-        )
-        if weights.shape[1] != self._encoder.width:
-            raise EncoderError(
-                f"{self.head}: takes features of width {weights.shape[1]}, but CLIP {clip.model} has width "
-                f"{self._encoder.width}. Give the head that was trained on this CLIP."
-            )
+        refuse_misfit(self.head, weights, clip, self._encoder)
         texts = self._encoder.encode_texts([prompt.text for prompt in table]).cpu().numpy()
         labels = np.array([self.classes.index(prompt.class_name) for prompt in table])
         self._expclip_index = PromptIndex(texts, labels, weights)
@@ -124,13 +115,3 @@ class Predictor:
     def _ranked(self, index: PromptIndex, feature: np.ndarray) -> Ranked:
         percent = softmax_percent(index.similarities(feature), self._encoder.logit_scale)[0]
         return tuple((self.classes[label], float(percent[label])) for label in np.argsort(-percent, kind="stable"))
-
-
-def _default_head(clip: ClipSettings) -> Path:
-    if clip.model == "demo":
-        return DEMO_HEAD
-    raise DataError(
-        f"no head: {clip.model} needs one that was fitted to its features. Give the file with --head (head=...): "
-        "`dvc repro` writes heads/<backbone>/<teacher>/<head>/seed-1.safetensors, `expclip-cache train` fits one to "
-        "any features, `expclip-cache import-head` converts the reference's checkpoints."
-    )

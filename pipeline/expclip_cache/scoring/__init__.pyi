@@ -10,6 +10,7 @@ from .path_names import short_names as short_names
 from .percentages import softmax_percent as softmax_percent
 from .predictions import Predictions as Predictions
 from .prompt_embeddings import embeddings_by_text as embeddings_by_text
+from .prompt_index import MIN_NORM as MIN_NORM
 from .prompt_index import PromptIndex as PromptIndex
 from .results import Classifier as Classifier
 from .results import HeadScores as HeadScores

@@ -26,7 +26,8 @@ from expclip_cache.faces.detector import FaceFinder, can_find_faces
 from expclip_cache.heads.head_file import write_head
 from expclip_cache.prediction.class_prompts import prompts_from
 from expclip_cache.prediction.clips import read_clip
-from expclip_cache.prediction.predictor import DEMO_HEAD, Predictor
+from expclip_cache.prediction.head_choice import DEMO_HEAD
+from expclip_cache.prediction.predictor import Predictor
 from expclip_cache.prompts.templates import prompt_table
 
 PHOTO = Path(__file__).parents[2] / "data/astronaut.jpg"

@@ -1,0 +1,4 @@
+from .run import NO_HEAD as NO_HEAD
+from .run import Exported as Exported
+from .run import export_classifier as export_classifier
+from .run import export_features as export_features
