@@ -11,10 +11,10 @@ from expclip_cache.export.onnx_graph import without_warnings
 
 
 def quantised(graph: onnx.ModelProto, exact: Collection[str]) -> onnx.ModelProto:
-    """The graph with the weights of its linear layers as int8, one scale for each output.
+    """The graph with the weights of its linear layers as 8-bit integers.
 
-    Their inputs are quantised while the model runs, image by image of a batch together. Everything else, convolutions
-    included, stays float32.
+    Each output has a scale of its own. Their inputs are rounded while the model runs, by the range of a whole batch.
+    Everything else, convolutions included, stays float32.
 
     Args:
         graph: is not changed.
@@ -28,7 +28,8 @@ def quantised(graph: onnx.ModelProto, exact: Collection[str]) -> onnx.ModelProto
             file,
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
-            weight_type=QuantType.QInt8,
+            # Signed weights saturate on processors without VNNI: ViT-B-32's features turned by 11 degrees, not by 1.
+            weight_type=QuantType.QUInt8,
             nodes_to_exclude=kept,
         )
         return onnx.load(file)

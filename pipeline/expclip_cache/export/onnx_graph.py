@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import onnx
 import onnxruntime
+import onnxscript  # noqa: F401 - torch's exporter needs it, and would only say so after the model is loaded
 import torch
 from torch import nn
 from torch.onnx.errors import OnnxExporterError
