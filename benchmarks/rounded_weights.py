@@ -1,4 +1,4 @@
-"""What `export-model --int8` changes on the demo's test sets: python -m benchmarks.int8.
+"""What `export-model --int8` changes on the demo's test sets: python -m benchmarks.rounded_weights.
 
 Draws the test sets of configs/demo.yaml, encodes them with the exported image tower in float32 and with --int8, and
 scores both with the packaged head and without one, under prompt type 5.
