@@ -11,7 +11,9 @@ import typer
 from expclip_cache.commands.app import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")]
+)
 COMMAND = typer.main.get_command(app)
 
 

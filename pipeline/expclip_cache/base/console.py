@@ -37,6 +37,9 @@ PACKAGES = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "pyarrow": "'expclip-cache[parquet]'",
+    "onnx": "'expclip-cache[onnx]'",
+    "onnxruntime": "'expclip-cache[onnx]'",
+    "onnxscript": "'expclip-cache[onnx]'",
 }
 """What to install for a library, where it is not of the library's own name."""
 

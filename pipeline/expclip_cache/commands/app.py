@@ -8,6 +8,7 @@ import typer
 from expclip_cache.commands.compare import compare_results
 from expclip_cache.commands.doctor import doctor
 from expclip_cache.commands.encode_prompts import encode_prompts
+from expclip_cache.commands.export_model import export_model
 from expclip_cache.commands.extract import extract
 from expclip_cache.commands.grouped_help import GroupedCommands, GroupedOptions
 from expclip_cache.commands.heads import export_head, import_head
@@ -53,7 +54,7 @@ GROUPS = {
     "A whole study": (init, report, compare_results, doctor),
     "Features": (extract, encode_prompts, inspect, verify, save_crops),
     "Heads and scores": (train, score, import_head, export_head),
-    "Your own photos": (predict,),
+    "Your own photos": (predict, export_model),
 }
 
 for group, commands in GROUPS.items():

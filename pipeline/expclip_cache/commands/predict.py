@@ -1,28 +1,31 @@
 """`expclip-cache predict`."""
 
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from expclip_cache.base import handle_errors
-from expclip_cache.commands.heads import NO_CLIP
-from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of, was_given
+from expclip_cache.commands.head_options import (
+    MODEL,
+    HeadOption,
+    ModelOption,
+    PreprocessOption,
+    PromptsOption,
+    RevisionOption,
+    WeightsOption,
+    head_and_clip,
+    notes_on,
+)
+from expclip_cache.commands.setting_options import DefaultOf, refuse_options, settings_of
 
-if TYPE_CHECKING:
-    from expclip_cache.encoders import ClipSettings
-    from expclip_cache.prediction import Predictor
-
-FACES, CLASSES, MODEL, OUTPUT, MACHINE = "Faces and frames", "Classes", "Model", "Output", "Machine"
-
-_of_clip = partial(DefaultOf, "encoders.ClipSettings")
+FACES, OUTPUT, RUN = "Faces and frames", "Output", "How it runs"
 
 
 def predict(
     context: typer.Context,
-    inputs: Annotated[list[Path], typer.Argument(help="Photos, video files, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, video files, or folders of them.")],
     *,
     crop: Annotated[
         bool,
@@ -58,51 +61,19 @@ def predict(
             rich_help_panel=FACES,
         ),
     ],
-    prompts: Annotated[
-        str | None,
-        typer.Option(
-            help="Your own words, such as 'boredom, amusement, pain', or a prompt file my-prompts.yaml.",
-            rich_help_panel=CLASSES,
-        ),
-    ] = None,
-    head: Annotated[
-        str | None,
-        typer.Option(
-            help="Head file; exp-clip-b32, -b16 or -l14 for the published ones; none for plain CLIP. By default that "
-            "of the demo.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="demo, an open_clip model, or a local model folder. By default the one that the head names.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.", rich_help_panel=MODEL
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None,
-        typer.Option(
-            help="Commit, branch or tag of the weights' repository on the Hugging Face hub.", rich_help_panel=MODEL
-        ),
-    ] = None,
-    preprocess: Annotated[
-        Literal["reference", "clip"] | None,
-        typer.Option(
-            help="As used to train the head. reference: stretch to a square, no mean/std normalisation; clip: as the "
-            "model was trained, which is the default with --head none.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    prompts: PromptsOption = None,
+    head: HeadOption = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    revision: RevisionOption = None,
+    preprocess: PreprocessOption = None,
     precision: Annotated[
         Literal["fp32", "fp16", "bf16"],
-        typer.Option(help="Precision of the encoder.", default_factory=_of_clip("precision"), rich_help_panel=MODEL),
+        typer.Option(
+            help="Precision of the encoder.",
+            default_factory=DefaultOf("encoders.ClipSettings", "precision"),
+            rich_help_panel=MODEL,
+        ),
     ],
     top: Annotated[
         int | None,
@@ -133,11 +104,11 @@ def predict(
         typer.Option(
             help="auto, cpu, cuda or cuda:1.",
             default_factory=DefaultOf("workers.RunSettings", "device"),
-            rich_help_panel=MACHINE,
+            rich_help_panel=RUN,
         ),
     ],
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Faces or frames that are encoded at once.", rich_help_panel=MACHINE)
+        int, typer.Option(min=1, help="Faces or frames that are encoded at once.", rich_help_panel=RUN)
     ] = 32,
 ) -> None:
     """Classify the expression in your own photos and videos.
@@ -162,10 +133,13 @@ def predict(
         found, passed_over = find_inputs(inputs, clips)
         copies = None if save is None else SavedCopies(save, found)
         run = settings_of(context, RunSettings)
-        file, clip = _head_and_clip(context, head, model)
+        file, clip = head_and_clip(context)
         predictor = Predictor(clip, file or NO_HEAD, prompts, crop, run.device, frames, all_faces=all_faces)
         report = TerminalReporter()
-        for note in [*passed_over, *_notes(predictor, crop, all_faces)]:
+        named = f"head {file}" if file else "no head: plain CLIP"
+        images = f"cropped to {'every' if all_faces else 'the largest'} face" if crop else "whole"
+        notes = [f"{named}; CLIP {clip.model}, weights {clip.weights}; images {images}", *notes_on(file, clip)]
+        for note in (*passed_over, *notes):
             report.say(note)
         table = None if csv is None else stack.enter_context(AnswerTable(csv, predictor.classes, compare))
         answers = ShownAnswers(report, table, copies, compare, top, as_json)
@@ -176,33 +150,3 @@ def predict(
         if answers.failed:
             report.say(f"{answers.failed} of {len(found)} inputs have no answer")
             raise typer.Exit(1 if answers.failed == len(found) else 3)
-
-
-def _head_and_clip(context: typer.Context, head: str | None, model: str | None) -> "tuple[Path | None, ClipSettings]":
-    """The head and the CLIP that the options name; what they leave open of the CLIP is what the head names."""
-    from expclip_cache.base import build
-    from expclip_cache.encoders import ClipSettings
-    from expclip_cache.prediction import choose_head
-
-    named = ("model", "weights", "revision", "preprocess", "precision")
-    given = {key: context.params[key] for key in named if was_given(context, key)}
-    file, clip = choose_head(head, None if model is None else build(ClipSettings, **given))
-    if file is None and clip.model != ClipSettings().model:
-        # Plain CLIP sees images as it was trained to. The demo's was trained on what `reference` gives.
-        given = {"preprocess": "clip", **given}
-    return file, build(ClipSettings, **{**clip.model_dump(), **given})
-
-
-def _notes(predictor: "Predictor", crop: bool, all_faces: bool) -> list[str]:
-    """What to know about the answers."""
-    from expclip_cache.encoders import ClipSettings
-    from expclip_cache.heads import names_clip
-
-    clip, images = predictor.clip, f"cropped to {'every' if all_faces else 'the largest'} face" if crop else "whole"
-    named = f"head {predictor.head}" if predictor.head else "no head: plain CLIP"
-    notes = [f"{named}; CLIP {clip.model}, weights {clip.weights}; images {images}"]
-    if predictor.head and not names_clip(predictor.head):
-        notes.append(f"{predictor.head}: {NO_CLIP}")
-    if clip.model == ClipSettings().model:
-        notes.append("the demo encoder was trained on drawn faces only; its answers for photographs mean nothing")
-    return notes

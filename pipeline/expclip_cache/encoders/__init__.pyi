@@ -1,4 +1,5 @@
 from .blip2_t5 import load_blip2_t5 as load_blip2_t5
+from .clip import ClipEncoder as ClipEncoder
 from .clip import load_clip as load_clip
 from .file_hashes import file_hashes as file_hashes
 from .freed_memory import give_back_freed_memory as give_back_freed_memory
@@ -10,6 +11,7 @@ from .libraries import library_differences as library_differences
 from .libraries import library_versions as library_versions
 from .libraries import parse_library as parse_library
 from .libraries import recorded_commits as recorded_commits
+from .pixels_to_features import PixelsToFeatures as PixelsToFeatures
 from .preprocess import CLIP_MEAN as CLIP_MEAN
 from .preprocess import CLIP_STD as CLIP_STD
 from .preprocess import MAX_PIXELS as MAX_PIXELS

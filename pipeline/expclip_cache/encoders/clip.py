@@ -11,7 +11,8 @@ from expclip_cache.encoders.clip_files import ClipFiles, find_clip_files
 from expclip_cache.encoders.clip_model import ClipModel, Tokenizer, build_clip, vocabulary_size
 from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.libraries import clip_libraries, loaded_libraries
-from expclip_cache.encoders.preprocess import Preprocess, preprocess, to_float
+from expclip_cache.encoders.pixels_to_features import PixelsToFeatures
+from expclip_cache.encoders.preprocess import Preprocess, preprocess
 from expclip_cache.encoders.settings import ClipSettings
 
 MAX_LETTERS = 100
@@ -31,6 +32,7 @@ class ClipEncoder:
         context_length: tokens per prompt, start and end included.
         device: where the model runs.
         preprocess: how an image becomes the pixels that `encode_images` takes.
+        pixels_to_features: what `encode_images` computes, as a module of torch.
     """
 
     def __init__(
@@ -46,7 +48,8 @@ class ClipEncoder:
             settings.preprocess, self.image_size, settings.decode, files.preprocess
         )
         self._model = model
-        self._dtype = open_clip.get_input_dtype(settings.precision) or torch.float32
+        dtype = open_clip.get_input_dtype(settings.precision) or torch.float32
+        self.pixels_to_features = PixelsToFeatures(model, self.preprocess, dtype)
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary_size(model)
         # In this mode the last position holds the class token, whatever the length.
@@ -80,8 +83,7 @@ class ClipEncoder:
             ValueError: the pixels have another shape or dtype.
         """
         with torch.inference_mode():
-            values = to_float(pixels.to(self.device, non_blocking=True), self.preprocess)
-            features = self._model.encode_image(values.to(self._dtype))
+            features = self.pixels_to_features(pixels.to(self.device, non_blocking=True))
         return _ordinary(features)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -130,7 +132,9 @@ class ClipEncoder:
         return tokens
 
 
-def load_clip(settings: ClipSettings, device: torch.device, commits: Sequence[str] = ()) -> ClipEncoder:
+def load_clip(
+    settings: ClipSettings, device: torch.device, commits: Sequence[str] = (), *, packed: bool = True
+) -> ClipEncoder:
     """Build the CLIP that the settings name, and freeze it.
 
     Args:
@@ -140,12 +144,13 @@ def load_clip(settings: ClipSettings, device: torch.device, commits: Sequence[st
             an architecture, or `random` (seed 0).
         device: where the model runs.
         commits: as `owner/name@commit`: what is taken of a repository if the settings name no revision.
+        packed: on a CPU, lay the weights out for speed; torch cannot export a model that is packed.
 
     Raises:
         EncoderError: the model or tag is unknown, the weights are missing or do not fit, or the hub cannot be reached.
     """
     files = find_clip_files(settings, commits)
-    model, tokenizer = build_clip(settings.model, files, settings.precision, device)
+    model, tokenizer = build_clip(settings.model, files, settings.precision, device, packed)
     if device.type == "cpu":
         keep_freed_memory()
     return ClipEncoder(model, tokenizer, files, settings, device)

@@ -25,11 +25,15 @@ Tokenizer = Callable[..., torch.Tensor]
 
 
 class ImageTower(Protocol):
-    """The attribute that open_clip's image towers share."""
+    """What open_clip's image towers share."""
 
     @property
     def image_size(self) -> int | tuple[int, int]:
         """Side of the input, or both sides, in pixels."""
+        ...
+
+    def parameters(self) -> Iterator[torch.Tensor]:
+        """Its weights."""
         ...
 
 
@@ -55,13 +59,16 @@ class ClipModel(Protocol):
         ...
 
 
-def build_clip(name: str, files: ClipFiles, precision: str, device: torch.device) -> tuple[ClipModel, Tokenizer]:
+def build_clip(
+    name: str, files: ClipFiles, precision: str, device: torch.device, packed: bool
+) -> tuple[ClipModel, Tokenizer]:
     """The frozen model on its device, with the weights in `files`, or random ones (seed 0), and its tokenizer.
 
     Args:
         name: for messages.
         files: from `find_clip_files`.
         precision: fp32, fp16 or bf16.
+        packed: pack the image tower if it can be, see `encoders.packed_linear`.
 
     Raises:
         EncoderError: the weights do not fit the model, or it or its tokenizer cannot be built.
@@ -72,7 +79,7 @@ def build_clip(name: str, files: ClipFiles, precision: str, device: torch.device
     if files.weights:
         _check_positions(model, files.weights[0])
     model = model.to(device).eval().requires_grad_(False)
-    if precision == "fp32" and can_pack(device):
+    if packed and precision == "fp32" and can_pack(device):
         _pack_image_tower(model)
     return cast(ClipModel, model), tokenizer
 

@@ -58,7 +58,7 @@ def names_clip(head: Path) -> bool:
     return isinstance(read_record(head).get(CLIP), dict)
 
 
-def recorded_clip(head: Path) -> ClipSettings | None:
+def clip_of_head(head: Path) -> ClipSettings | None:
     """The CLIP that a head was fitted to, by the names that its file records; None if it records none.
 
     Raises:

@@ -1,6 +1,8 @@
 from .answer_table import AnswerTable as AnswerTable
+from .class_prompts import prompts_from as prompts_from
 from .head_choice import NO_HEAD as NO_HEAD
 from .head_choice import choose_head as choose_head
+from .head_choice import refuse_misfit as refuse_misfit
 from .inputs import Input as Input
 from .inputs import find_inputs as find_inputs
 from .output import moment_to_json as moment_to_json

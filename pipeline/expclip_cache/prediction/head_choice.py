@@ -1,10 +1,17 @@
-"""Which head a `Predictor` uses, and which CLIP it belongs to."""
+"""Which head classifies, and which CLIP it belongs to."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from expclip_cache.base import DataError
+import numpy as np
+
+from expclip_cache.base import DataError, EncoderError
+from expclip_cache.cache import Identity
 from expclip_cache.encoders import ClipSettings
-from expclip_cache.heads import PUBLISHED_HEADS, fetch_published_head, recorded_clip
+from expclip_cache.heads import PUBLISHED_HEADS, clip_of_head, fetch_published_head, refuse_head_of_another_clip
+
+if TYPE_CHECKING:
+    from expclip_cache.encoders import ClipEncoder
 
 DEMO_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
 
@@ -39,7 +46,28 @@ def choose_head(head: str | Path | None, clip: ClipSettings | None) -> tuple[Pat
         raise DataError(
             f"{file}: no such head. Expected a .safetensors file, {', '.join(PUBLISHED_HEADS)} or {NO_HEAD}."
         )
-    found = clip or recorded_clip(file)
+    found = clip or clip_of_head(file)
     if found is None:
         raise DataError(f"{file}: names no CLIP. Say which one it was fitted to: --model and --weights (clip=...).")
     return file, found
+
+
+def refuse_misfit(head: Path, weights: np.ndarray, clip: ClipSettings, encoder: "ClipEncoder") -> None:
+    """Make sure that a head belongs to a loaded CLIP.
+
+    Args:
+        head: its file.
+        weights: W (t, d), its content.
+        clip: the settings of the encoder.
+        encoder: the CLIP.
+
+    Raises:
+        DataError: it names another CLIP.
+        EncoderError: it takes features of another width.
+    """
+    refuse_head_of_another_clip(head, Identity(clip.image_settings(), encoder.describe()), f"CLIP {clip.model}")
+    if weights.shape[1] != encoder.width:
+        raise EncoderError(
+            f"{head}: takes features of width {weights.shape[1]}, but CLIP {clip.model} has width {encoder.width}. "
+            "Give the head that was trained on this CLIP."
+        )

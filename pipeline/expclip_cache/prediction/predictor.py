@@ -16,14 +16,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from expclip_cache.base import DataError, EncoderError, SettingsError
-from expclip_cache.cache import Identity
+from expclip_cache.base import DataError, SettingsError
 from expclip_cache.datasets import ShortClip
 from expclip_cache.encoders import ClipSettings, frames_every, stated_seconds
 from expclip_cache.faces import FaceFinder
-from expclip_cache.heads import read_head, refuse_head_of_another_clip
+from expclip_cache.heads import read_head
 from expclip_cache.prediction.class_prompts import prompts_from
-from expclip_cache.prediction.head_choice import choose_head
+from expclip_cache.prediction.head_choice import choose_head, refuse_misfit
 from expclip_cache.prediction.read_ahead import in_batches, read_ahead
 from expclip_cache.prediction.result import Answer, Moment, Prediction, Ranked
 from expclip_cache.prediction.sources import PixelReader, Pixels, Source, read_or_reason
@@ -80,7 +79,7 @@ class Predictor:
         weights = read_head(self.head) if self.head else None
         self._encoder = load_clip(self.clip, resolve_device(device))
         if self.head and weights is not None:
-            self._refuse_other_head(self.head, weights)
+            refuse_misfit(self.head, weights, self.clip, self._encoder)
         self._reader = PixelReader(self._encoder.preprocess, crop, all_faces, frames, short_clip)
         texts = self._encoder.encode_texts([prompt.text for prompt in table]).cpu().numpy()
         labels = np.array([self.classes.index(prompt.class_name) for prompt in table])
@@ -149,15 +148,6 @@ class Predictor:
         """
         with _open_video(video) as file:
             return math.ceil(stated_seconds(file) / every)
-
-    def _refuse_other_head(self, head: Path, weights: np.ndarray) -> None:
-        identity = Identity(self.clip.image_settings(), self._encoder.describe())
-        refuse_head_of_another_clip(head, identity, f"CLIP {self.clip.model}")
-        if weights.shape[1] != self._encoder.width:
-            raise EncoderError(
-                f"{head}: takes features of width {weights.shape[1]}, but CLIP {self.clip.model} has width "
-                f"{self._encoder.width}. Give the head that was trained on this CLIP."
-            )
 
     def _predictions(self, batch: Sequence[Pixels], batch_size: int = 32) -> list[Prediction]:
         """The predictions for what was read; it is encoded `batch_size` squares at a time."""

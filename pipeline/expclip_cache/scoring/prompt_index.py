@@ -24,6 +24,10 @@ class PromptIndex:
     Aggregation over the prompts of a class: `mean` of the similarities (the reference; one inner product with the mean
     of the unit prompt vectors), `renorm_mean` (that mean scaled back to unit length, CLIP's own convention), or
     `nearest` (the largest similarity).
+
+    Attributes:
+        vectors: (c, d) float32, with which an image's inner product is its similarity times |W x|; with aggregation
+            `nearest` (p, d), one for each prompt.
     """
 
     def __init__(
@@ -56,9 +60,9 @@ class PromptIndex:
                 vectors = _normalise(vectors)
         if self._head is not None:
             vectors = vectors @ self._head
-        self._vectors = _contiguous(vectors)
-        self._index = faiss.IndexFlatIP(self._vectors.shape[1])
-        self._index.add(self._vectors)
+        self.vectors = _contiguous(vectors)
+        self._index = faiss.IndexFlatIP(self.vectors.shape[1])
+        self._index.add(self.vectors)
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """The nearest class of each image: (n, d) raw features -> (n,) int64."""
@@ -69,7 +73,7 @@ class PromptIndex:
         """Similarity of each image to each class: (n, d) raw features -> (n, c) float32 in [-1, 1]."""
         images = _contiguous(images)
         # Every similarity is needed, unsorted: a matrix product, not a search.
-        values = images @ self._vectors.T / self._norms(images)[:, None]
+        values = images @ self.vectors.T / self._norms(images)[:, None]
         if np.array_equal(self._class_of_vector, np.arange(self._c)):
             return values
         return np.stack([values[:, self._class_of_vector == label].max(axis=1) for label in range(self._c)], axis=1)
@@ -84,12 +88,12 @@ class PromptIndex:
         norms = np.empty(len(images), dtype=np.float32)
         for start in range(0, len(images), BLOCK):
             block = slice(start, start + BLOCK)
-            projected = images[block] if self._root is None else images[block] @ self._root
+            projected = images[block] if self.root is None else images[block] @ self.root
             norms[block] = np.sqrt(np.einsum("nd,nd->n", projected, projected))
         return np.maximum(norms, MIN_NORM)
 
     @cached_property
-    def _root(self) -> np.ndarray | None:
+    def root(self) -> np.ndarray | None:
         """R (d, d) float32 with |R'x| = |W x|, from the eigenvectors of W'W in float64; None without a head.
 
         Whatever the rank of W, norms are wrong by at most about 1e-8 |W| |x|, the same error as rounding x and W to

@@ -17,7 +17,7 @@ from expclip_cache.base.errors import DataError, EncoderError
 from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.heads import published
 from expclip_cache.heads.head_file import read_head
-from expclip_cache.heads.origin import names_clip, recorded_clip
+from expclip_cache.heads.origin import clip_of_head, names_clip
 from expclip_cache.prediction.head_choice import DEMO_HEAD, choose_head
 from expclip_cache.prediction.predictor import Predictor
 from tiny_encoders import write_clip
@@ -116,7 +116,7 @@ def test_a_published_head_is_downloaded_once_checked_and_names_its_clip(publishe
         published_demo(address)
         first, clip = choose_head("exp-clip-b32", None)
     assert np.array_equal(read_head(first), weights)
-    assert clip == recorded_clip(first) == ClipSettings()
+    assert clip == clip_of_head(first) == ClipSettings()
     assert names_clip(first)
     # The server is gone.
     assert choose_head("exp-clip-b32", None) == (first, clip)

@@ -1,0 +1,5 @@
+"""A CLIP, a head and prompts as one ONNX file that needs neither torch nor this package."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
