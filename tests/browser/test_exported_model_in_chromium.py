@@ -58,7 +58,7 @@ def test_the_page_answers_as_predictor_does(tmp_path):
     export_classifier(folder / "model.onnx", ClipSettings())
     drawn = draw_items(DemoSetSettings(count=2, seed=2, style="occluded"), [1])[0, 0]
     Image.fromarray(drawn).save(folder / "face.png")
-    expected = dict(Predictor(crop=False)(folder / "face.png").expclip)
+    expected = dict(Predictor(crop=False)(folder / "face.png").answers[0].expclip)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = f"http://127.0.0.1:{server.server_port}/"

@@ -8,6 +8,7 @@ from .head_file import read_head as read_head
 from .head_file import write_head as write_head
 from .imported import import_checkpoint as import_checkpoint
 from .loss import contrastive_loss as contrastive_loss
+from .origin import clip_of as clip_of
 from .origin import clip_of_head as clip_of_head
 from .origin import names_clip as names_clip
 from .origin import refuse_head_of_another_clip as refuse_head_of_another_clip

@@ -86,7 +86,7 @@ def features(tmp_path_factory, clip):
 
 def answers(predictor: Predictor, images: list[Path], kind: str) -> np.ndarray:
     """(n, c) probabilities by a predictor, in the order of its classes."""
-    ranked = [dict(getattr(predictor(image), kind)) for image in images]
+    ranked = [dict(getattr(predictor(image).answers[0], kind)) for image in images]
     return np.array([[found[name] / 100 for name in predictor.classes] for found in ranked])
 
 
@@ -177,7 +177,7 @@ def test_the_program_of_the_page_answers_without_torch_and_this_package(demo, tm
     )
     assert done.returncode == 0, done.stderr
     found = {name: float(percent.rstrip("%")) for name, percent in map(str.split, done.stdout.splitlines())}
-    expected = dict(Predictor(crop=False)(tmp_path / "face.jpg").expclip)
+    expected = dict(Predictor(crop=False)(tmp_path / "face.jpg").answers[0].expclip)
     assert found == pytest.approx(expected, abs=0.06)
 
 
