@@ -179,7 +179,7 @@ def extract(
 
     Example: expclip-cache extract photos/ features/photos --model demo
     """
-    with handle_errors():
+    with handle_errors(resumes=True):
         from expclip_cache.base import SettingsError, TerminalReporter
         from expclip_cache.cache import CacheSettings, parse_part
         from expclip_cache.encoders import ClipSettings, LlmSettings
