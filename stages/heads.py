@@ -51,5 +51,5 @@ def main(report: Reporter) -> None:
 
 
 if __name__ == "__main__":
-    with handle_errors(), recorded_time("heads") as report:
+    with handle_errors(resumes=True), recorded_time("heads") as report:
         main(report)

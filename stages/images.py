@@ -45,5 +45,5 @@ if __name__ == "__main__":
     parser.add_argument("--backbone", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--dataset", action="append", default=[], help="only this one; repeatable")
     given = parser.parse_args()
-    with handle_errors(), recorded_time("images") as report:
+    with handle_errors(resumes=True), recorded_time("images") as report:
         main(report, given.backbone, given.dataset)

@@ -50,5 +50,5 @@ def heads_of(settings: Settings, backbone: str) -> list[HeadToScore]:
 
 
 if __name__ == "__main__":
-    with handle_errors(), recorded_time("scores") as report:
+    with handle_errors(resumes=True), recorded_time("scores") as report:
         main(report)

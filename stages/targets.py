@@ -33,5 +33,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--teacher", action="append", default=[], help="only this one; repeatable")
     given = parser.parse_args()
-    with handle_errors(), recorded_time("targets") as report:
+    with handle_errors(resumes=True), recorded_time("targets") as report:
         main(report, given.teacher)

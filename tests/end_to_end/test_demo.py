@@ -73,7 +73,7 @@ def test_dvc_shows_the_metrics_and_plots(clone, first_run):
     heads = metrics["report/metrics.json"]["data"]["demo-clip"]["demo-llm"]
     assert list(heads) == ["contrastive", "ridge"]
     for head in heads.values():
-        assert {"uar", "gain", "std"} <= head["reference"].keys()
+        assert {"uar", "gain", "test_sets"} <= head["reference"].keys()
         assert list(head["reference"]["test_sets"]) == SETS
     clone.run("dvc", "plots", "show", "-o", "plots-page")
     page = (clone.folder / "plots-page/index.html").read_text()

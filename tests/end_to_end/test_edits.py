@@ -46,7 +46,7 @@ EDITS: dict[str, Edit] = {
     "the renderer in `demo/drawing/faces.py`": ("demo/drawing/faces.py", comment),
     "the margin in `faces/detector.py`": ("faces/detector.py", replaced("MARGIN = 0.2", "MARGIN = 0.3")),
     "`heads.contrastive.lr` in params.yaml": ("params.yaml", replaced("    lr: 0.03\n", "    lr: 0.04\n")),
-    "`prompts.reference.types` in params.yaml": ("params.yaml", replaced("types: [2, 5]", "types: [2]")),
+    "`prompts.reference.types` in params.yaml": ("params.yaml", replaced("    - 2\n    - 5\n", "    - 2\n")),
     "`cache.on_bad_image` in params.yaml": ("params.yaml", replaced("on_bad_image: skip", "on_bad_image: fail")),
 }
 

@@ -32,7 +32,7 @@ def experiment_checkout(clone: Checkout, folder: Path) -> Checkout:
     checkout.run("dvc", "config", "--local", "cache.dir", str(clone.folder / ".dvc/cache"))
     checkout.run("git", "config", "user.name", "test")
     checkout.run("git", "config", "user.email", "test@example.org")
-    checkout.edit(r"datasets: \[demo-clean.*\]", "datasets: [demo-clean, demo-clips]")
+    checkout.edit(r"(?s)  datasets:\n  - demo-clean\n.*", "  datasets: [demo-clean, demo-clips]\n")
     checkout.run("dvc", "checkout")
     checkout.repro()
     checkout.run("git", "add", "-A")

@@ -18,7 +18,7 @@ from expclip_cache.cache.lock import writing
 
 pytestmark = pytest.mark.slow
 
-KEPT = "finished work is kept, run the same command again to resume"
+KEPT = "run the same command again: finished work is kept"
 
 
 @pytest.mark.parametrize(

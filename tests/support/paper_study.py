@@ -15,7 +15,7 @@ SETTINGS = {
     "workers: 8": "workers: 0",
     "device: auto": "device: cpu",
     # Random encoders give lambda nothing to be chosen by.
-    "kind: ridge ": "kind: ridge\n    choose: fixed ",
+    "choose: held_out ": "choose: fixed ",
 }
 
 

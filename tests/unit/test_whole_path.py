@@ -215,8 +215,8 @@ def test_a_wrong_class_mapping_fails_these_checks(copied_run, definition, right,
     assert right in text
     (folder / "wrong.yaml").write_text(text.replace(right, wrong))
     params = (folder / "params.yaml").read_text()
-    params = params.replace("datasets: [raf-db,", "datasets: [wrong, raf-db,")
-    (folder / "params.yaml").write_text(params + "  wrong: {source: wrong.yaml, short_clip: first}\n")
+    params = params.replace("\nscore:\n", "  wrong: {source: wrong.yaml, short_clip: first}\n\nscore:\n")
+    (folder / "params.yaml").write_text(params.replace("  - raf-db\n", "  - wrong\n  - raf-db\n"))
     manifest.main("wrong", SilentReporter())
     images.main(SilentReporter(), ["clip-b32"], ["wrong"])
     images.main(SilentReporter(), ["clip-b16"], ["wrong"])

@@ -51,7 +51,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise CacheError(
             f"{path.parent}: {path.name} cannot be written ({error.strerror}). Free some space or choose another "
-            "folder, then run the same command again: finished work is kept."
+            "folder, then run the same command again."
         ) from None
 
 

@@ -45,17 +45,18 @@ PACKAGES = {
 
 
 @contextmanager
-def handle_errors(*, resumes: bool = True) -> Iterator[None]:
+def handle_errors(resumes: bool = False) -> Iterator[None]:
     """Print errors that the user can fix as one message, and set the exit code.
-
-    Args:
-        resumes: whether what runs here goes on where it was stopped, if it is run again; the messages promise it.
 
     The exit code is 1 after an `ExpclipError`, an error of the system on a file and lack of memory, 130 after Ctrl-C
     and 143 after SIGTERM. Any other exception is a bug of ours and keeps its traceback. Every command and stage enters
     here before it loads torch or prints, so idle threads are told to sleep here too, and printing to cope with every
     terminal.
+
+    Args:
+        resumes: whether the same command, run again, goes on from finished work; messages say so.
     """
+    again = "run the same command again" + (": finished work is kept" if resumes else "")
     let_idle_threads_sleep()
     _print_whatever_the_terminal()
     arrived: list[int] = []
@@ -73,18 +74,16 @@ def handle_errors(*, resumes: bool = True) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _end_stopped(signal.SIGINT, resumes)
+        _end_stopped(signal.SIGINT, again)
     except SystemExit as error:
         if error.code == EXIT_CODES[signal.SIGTERM]:
-            _end_stopped(signal.SIGTERM, resumes)
+            _end_stopped(signal.SIGTERM, again)
         raise
     except Exception as error:
         # Compiled code that a signal interrupts may replace our exception by one of its own.
         if arrived:
-            _end_stopped(arrived[0], resumes)
-        line = (
-            str(error) if isinstance(error, ExpclipError) else _of_the_machine(error, resumes) or _of_a_library(error)
-        )
+            _end_stopped(arrived[0], again)
+        line = str(error) if isinstance(error, ExpclipError) else _of_the_machine(error, again) or _of_a_library(error)
         if not line:
             raise
         _print_last_line(f"error: {line}")
@@ -98,18 +97,18 @@ def _print_whatever_the_terminal() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _of_the_machine(error: Exception, resumes: bool) -> str:
+def _of_the_machine(error: Exception, again: str) -> str:
     """Trouble of the machine on one line; empty if the error is of another kind."""
-    again = f"then run the same command again{': finished work is kept' if resumes else ''}."
     if isinstance(error, MemoryError):
-        return f"there is not enough memory. Free some, {again}"
+        return f"there is not enough memory. Free some, then {again}."
     # A closed pipe is no error: `expclip-cache inspect | head`.
     if not isinstance(error, OSError) or error.errno is None or error.errno == errno.EPIPE:
         return ""
     if error.filename is None and error.errno not in ADVICE:
         return ""
     where = "" if error.filename is None else f"{error.filename}: "
-    return f"{where}{error.strerror}. {ADVICE.get(error.errno, 'Repair that')}, {again}"
+    advice = ADVICE.get(error.errno, "Repair that")
+    return f"{where}{error.strerror}. {advice}, then {again}."
 
 
 def _of_a_library(error: Exception) -> str:
@@ -129,14 +128,14 @@ def _of_a_library(error: Exception) -> str:
     return f"the library {library} {found} ({' '.join(str(error).split())}). Install it: pip install {packages}"
 
 
-def _end_stopped(number: int, resumes: bool) -> NoReturn:
+def _end_stopped(number: int, again: str) -> NoReturn:
     """Say that a signal ended the command, and exit.
 
     Raises:
         SystemExit: always.
     """
     word = "interrupted" if number == signal.SIGINT else "terminated"
-    _print_last_line(word + "; finished work is kept, run the same command again to resume" * resumes)
+    _print_last_line(f"{word}; {again}")
     raise SystemExit(EXIT_CODES[signal.Signals(number)]) from None
 
 

@@ -11,8 +11,8 @@ from .format import plan_shards as plan_shards
 from .format import shard_name as shard_name
 from .inspection import inspect_cache as inspect_cache
 from .lock import is_signed as is_signed
+from .pairing import paired_rows as paired_rows
 from .reader import FeatureCache as FeatureCache
-from .reader import paired_rows as paired_rows
 from .settings import CacheSettings as CacheSettings
 from .shard import ShardEntry as ShardEntry
 from .shard_writer import ShardWriter as ShardWriter

@@ -304,21 +304,3 @@ class FeatureCache:
         for start, stop in pairwise([*np.flatnonzero(np.diff(ascending, prepend=-1)), len(ids)]):
             places = slice(start, stop)
             yield int(ascending[start]), places if order is None else order[places]
-
-
-def paired_rows(images: FeatureCache, *targets: FeatureCache) -> np.ndarray:
-    """(m,) int64, ids of the rows that have features in every cache.
-
-    Raises:
-        CacheError: the caches were made from different manifests, so equal ids would not mean equal images.
-    """
-    rows, ours = images.good_rows, images.identity.settings["manifest"]
-    for cache in targets:
-        theirs = cache.identity.settings["manifest"]
-        if ours != theirs:
-            raise CacheError(
-                f"{images} and {cache} were made from different manifests ({ours[:12]}, {theirs[:12]}): "
-                "their rows are not the same images. Encode both from one manifest."
-            )
-        rows = np.intersect1d(rows, cache.good_rows, assume_unique=True)
-    return rows

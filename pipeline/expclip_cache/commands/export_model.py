@@ -43,7 +43,7 @@ def export_model(
 
     Example: expclip-cache export-model model.onnx --prompts 'boredom, amusement, pain'
     """
-    with handle_errors(resumes=False):
+    with handle_errors():
         if features:
             refuse_options(context, ("head", "prompts"), "has no effect on features. Leave it out, or --features.")
         from expclip_cache.base import TerminalReporter

@@ -126,6 +126,13 @@ def extract(
             help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>.",
         ),
     ] = "images",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take the list of images from this file, such as the manifest.jsonl of a finished cache, instead of "
+            "listing the folder."
+        ),
+    ] = None,
     crops: Annotated[
         Path | None,
         typer.Option(
@@ -228,7 +235,7 @@ def extract(
 
     Example: expclip-cache extract photos/ features/photos --model demo
     """
-    with handle_errors():
+    with handle_errors(resumes=True):
         from expclip_cache.base import SettingsError, TerminalReporter
         from expclip_cache.cache import CacheSettings, parse_part
         from expclip_cache.encoders import ClipSettings, LlmSettings
@@ -242,13 +249,15 @@ def extract(
             chosen = settings_of(context, LlmSettings)
             if chosen.mode == "eval" and was_given(context, "draw"):
                 raise SettingsError("--draw: there are no draws in mode eval; remove it, or add --mode dropout.")
+        if manifest is not None:
+            refuse_options(context, ("layout",), "says how to list a folder, but --manifest is a list; remove one.")
         report = TerminalReporter()
         cache = extract_features(
             images,
             out,
             chosen,
             layout=layout,
-            manifest=None if crops is None else _with_faces(images, layout, crops, report),
+            manifest=_listed(images, layout, manifest, crops, report),
             cache=settings_of(context, CacheSettings),
             run=settings_of(context, RunSettings),
             part=None if shards is None else parse_part(shards),
@@ -264,14 +273,24 @@ def extract(
         )
 
 
-def _with_faces(
-    images: Path, layout: Literal["images", "image-folders", "frame-folders"], crops: Path, report: "Reporter"
+def _listed(
+    images: Path,
+    layout: Literal["images", "image-folders", "frame-folders"],
+    manifest_file: Path | None,
+    crops: Path | None,
+    report: "Reporter",
 ) -> "Manifest":
-    """The manifest of a folder whose images are cropped to their faces."""
-    from expclip_cache.datasets import build_manifest
-    from expclip_cache.faces import complete_crops
+    """The images: those that a file lists or those of the folder, whole or cropped to their faces."""
+    from expclip_cache.base import SettingsError
+    from expclip_cache.datasets import build_manifest, read_manifest
 
-    manifest = build_manifest(images, layout, report=report)
+    manifest = read_manifest(manifest_file) if manifest_file else build_manifest(images, layout, report=report)
     for note in manifest.notes:
         report.say(note)
+    if crops is None:
+        return manifest
+    if any(row.boxes for row in manifest.rows):
+        raise SettingsError(f"--crops: the images of {manifest_file} are cropped already; remove --crops.")
+    from expclip_cache.faces import complete_crops  # imports Pillow and more
+
     return complete_crops(manifest, lambda: images, crops, report)

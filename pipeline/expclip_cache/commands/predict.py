@@ -117,7 +117,7 @@ def predict(
 
     Example: expclip-cache predict photo.jpg --head exp-clip-b32
     """
-    with handle_errors(resumes=False), ExitStack() as stack:
+    with handle_errors(), ExitStack() as stack:
         from expclip_cache.base import TerminalReporter
         from expclip_cache.commands.shown_answers import ShownAnswers
         from expclip_cache.prediction import NO_HEAD, AnswerTable, Predictor, SavedCopies, find_inputs, seconds_of

@@ -32,6 +32,7 @@ from .roots import read_roots as read_roots
 from .roots import resolve_root as resolve_root
 from .roots import root_names as root_names
 from .roots import root_variable as root_variable
+from .same_images import image_difference as image_difference
 from .sampling import ShortClip as ShortClip
 from .sampling import sample_indices as sample_indices
 from .settings import DatasetSettings as DatasetSettings

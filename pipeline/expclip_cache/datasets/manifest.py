@@ -168,7 +168,7 @@ def parse_manifest(raw: bytes, path: Path | str) -> Manifest:
         intact = (len(rows), manifest.sha256) == (header["rows"], header["sha256"])
         problem = inconsistency(manifest) if intact else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: is not a manifest ({error!r}). Delete it and build it again.") from None
+        raise DataError(f"{path}: is not a manifest ({error!r}). Correct the path, or build it again.") from None
     if not intact:
         raise DataError(
             f"{path}: the rows do not match the hash in the first line. Delete the file and build it again."

@@ -21,8 +21,9 @@ def headline_metrics(scores: Sequence[SystemScores]) -> Metrics:
     """What `dvc exp show` and `dvc metrics diff` compare: few numbers, under the highest prompt type.
 
     Returns:
-        Backbone -> teacher -> head -> prompt set -> `uar`, `gain` over plain CLIP and `std` over the seeds, each the
-        mean over the test sets, and `test_sets`: the UAR of each. In percent and points, rounded to a hundredth.
+        Backbone -> teacher -> head -> prompt set -> `uar`, `gain` over plain CLIP and, if there are several, `std` over
+        the seeds, each the mean over the test sets, and `test_sets`: the UAR of each. In percent and points, rounded
+        to a hundredth.
     """
     by_system: dict[tuple[str, str, str, str], list[SystemScores]] = {}
     for row in under_highest_type(scores):
@@ -33,7 +34,7 @@ def headline_metrics(scores: Sequence[SystemScores]) -> Metrics:
         tree.setdefault(backbone, {}).setdefault(teacher, {}).setdefault(head, {})[prompts] = {
             "uar": round(mean(row.uar for row in rows), 2),
             "gain": round(mean(row.gain for row in rows), 2),
-            "std": round(mean(row.uar_std for row in rows), 2),
+            **({"std": round(mean(row.uar_std for row in rows), 2)} if rows[0].seeds > 1 else {}),
             "test_sets": {row.test_set: round(row.uar, 2) for row in rows},
         }
     return tree

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from expclip_cache.reporting.sections import Section, sections_of
-from expclip_cache.reporting.system_names import PLAIN_CLIP
+from expclip_cache.reporting.system_names import PLAIN_CLIP, system_names
 from expclip_cache.reporting.systems import System, SystemScores, mean, under_highest_type
 from expclip_cache.reporting.text_table import (
     MOST_ROWS,
@@ -48,9 +48,8 @@ def scores_to_terminal(scores: Sequence[SystemScores], recalls: Recalls, drawn: 
     weakest = weakest_over_test_sets(scores, recalls)
     if len(weakest) <= MOST_WEAKEST:
         kinds = " and ".join(type_name(kind) for kind in dict.fromkeys(row.prompt_type for row in highest))
-        named = ", ".join(
-            f"{system.head or PLAIN_CLIP} {name} {value:.1f}" for system, (name, value) in weakest.items()
-        )
+        names = system_names(weakest)
+        named = ", ".join(f"{names[system]} {name} {value:.1f}" for system, (name, value) in weakest.items())
         notes.append(fill(f"Weakest class under {kinds}, mean recall over the test sets: {named}.", WIDTH))
     if drawn_note := note_on_drawn([row.test_set for row in scores], drawn):
         notes.append(fill(drawn_note, WIDTH))

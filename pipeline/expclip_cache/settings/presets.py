@@ -51,14 +51,9 @@ def adapt_preset(
         crop: datasets whose faces are to be found and cropped.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
 
+    # With the defaults, which are DVC's too: the layout of the presets is what `dvc exp run -S` leaves as it is.
     yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1 << 16
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    # By default ruamel.yaml writes null as nothing.
-    yaml.representer.add_representer(type(None), lambda out, _: out.represent_scalar("tag:yaml.org,2002:null", "null"))
     tree = yaml.load(text)
     scored = tree["score"]["datasets"]
     for section, names in (("datasets", drop), ("backbones", drop_backbones), ("heads", drop_heads)):
@@ -70,9 +65,7 @@ def adapt_preset(
             if name in references:
                 references.remove(name)
     for name, dataset in add.items():
-        entry = CommentedMap(dataset.model_dump(exclude_unset=True))
-        entry.fa.set_flow_style()
-        tree["datasets"][name] = entry
+        tree["datasets"][name] = dataset.model_dump(exclude_unset=True)
         scored.append(name)
     for name in crop:
         tree["datasets"][name]["crop"] = "detect"

@@ -9,7 +9,9 @@ import pytest
 
 from expclip_cache.base import CacheError, handle_errors
 
-KEPT = "finished work is kept, run the same command again to resume\n"
+AGAIN = {False: "run the same command again", True: "run the same command again: finished work is kept"}
+"""Whether a command resumes -> what it says."""
+
 STOPS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 
 
@@ -48,23 +50,12 @@ def test_any_other_exception_keeps_its_traceback(capsys):
 
 @pytest.mark.parametrize(("number", "code", "word"), STOPS)
 @pytest.mark.parametrize("run", [send, send_and_replace_the_exception])
-def test_a_stop_signal_has_its_exit_code_and_last_line(capsys, run, number, code, word):
-    with pytest.raises(SystemExit) as ended, handle_errors():
+@pytest.mark.parametrize("resumes", AGAIN)
+def test_a_stop_signal_has_its_exit_code_and_last_line(capsys, resumes, run, number, code, word):
+    with pytest.raises(SystemExit) as ended, handle_errors(resumes):
         run(number)
     assert ended.value.code == code
-    assert capsys.readouterr().err == f"{word}; {KEPT}"
-
-
-@pytest.mark.parametrize(("number", "code", "word"), STOPS)
-def test_what_does_not_resume_does_not_promise_it(capsys, number, code, word):
-    with pytest.raises(SystemExit) as ended, handle_errors(resumes=False):
-        send(number)
-    assert ended.value.code == code
-    with pytest.raises(SystemExit), handle_errors(resumes=False):
-        raise MemoryError
-    assert capsys.readouterr().err == (
-        f"{word}\nerror: there is not enough memory. Free some, then run the same command again.\n"
-    )
+    assert capsys.readouterr().err == f"{word}; {AGAIN[resumes]}\n"
 
 
 def test_an_ignored_ctrl_c_stays_ignored():
@@ -118,12 +109,12 @@ def allocate_too_much():
         (allocate_too_much, "there is not enough memory. Free some"),
     ],
 )
-def test_trouble_of_the_machine_is_one_message(capsys, fail, message):
-    with pytest.raises(SystemExit) as ended, handle_errors():
+@pytest.mark.parametrize("resumes", AGAIN)
+def test_trouble_of_the_machine_is_one_message(capsys, resumes, fail, message):
+    with pytest.raises(SystemExit) as ended, handle_errors(resumes):
         fail()
     assert ended.value.code == 1
-    rest = "finished work is kept."
-    assert capsys.readouterr().err == f"error: {message}, then run the same command again: {rest}\n"
+    assert capsys.readouterr().err == f"error: {message}, then {AGAIN[resumes]}.\n"
 
 
 def test_a_closed_pipe_is_not_an_error_of_ours():

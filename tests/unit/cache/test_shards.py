@@ -15,7 +15,7 @@ from expclip_cache.base.errors import CacheError
 from expclip_cache.cache import reader
 from expclip_cache.cache.format import INDEX, Identity, canonical_json, differences, shard_name
 from expclip_cache.cache.header import SEALED_FROM, digest_of
-from expclip_cache.cache.reader import FeatureCache, paired_rows
+from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.shard import open_shard
 from expclip_cache.cache.shard_writer import write_shard
 from tiny_caches import write_cache
@@ -265,15 +265,6 @@ def test_an_index_with_impossible_settings_is_refused_despite_a_valid_fingerprin
     edit_index(folder, {"settings": settings, "encoder": encoder, "fingerprint": wrong.fingerprint})
     with pytest.raises(CacheError, match="contradicts itself"):
         FeatureCache(folder)
-
-
-def test_rows_are_paired_by_id_and_only_within_one_manifest(tmp_path):
-    images = FeatureCache(make_cache(tmp_path / "i", bad=(2,)))
-    targets = FeatureCache(make_cache(tmp_path / "t", shard_rows=3, bad=(7,)))
-    assert paired_rows(images, targets).tolist() == [0, 1, 3, 4, 5, 6, 8, 9]
-    other = Identity({**IDENTITY.settings, "manifest": "m2"}, IDENTITY.encoder)
-    with pytest.raises(CacheError, match="different manifests"):
-        paired_rows(images, FeatureCache(make_cache(tmp_path / "o", identity=other)))
 
 
 def test_differences_are_named():

@@ -105,7 +105,7 @@ def test_an_altered_manifest_is_rejected(root, tmp_path, old, new):
     content = path.read_bytes()
     assert old in content
     path.write_bytes(content.replace(old, new))
-    with pytest.raises(DataError, match=r"Delete (it|the file) and build it again"):
+    with pytest.raises(DataError, match=r"(Correct the path, or|Delete the file and) build it again"):
         read_manifest(path)
 
 

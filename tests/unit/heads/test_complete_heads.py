@@ -338,7 +338,7 @@ def test_too_few_images_for_a_batch_are_refused(caches, tmp_path):
 
 def test_caches_of_other_images_are_refused(caches, tmp_path):
     targets = tiny_study.write_cache(tmp_path / "other", tiny_study.features()[1], 50, manifest="m2")
-    with pytest.raises(CacheError, match="were made from different manifests"):
+    with pytest.raises(CacheError, match="expected features of the same images, found different manifests"):
         fit(caches[0], targets, tmp_path / "heads")
 
 

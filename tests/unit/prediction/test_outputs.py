@@ -95,7 +95,7 @@ def test_what_was_answered_before_an_interruption_is_kept_and_no_more_is_promise
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
     assert process.returncode == 130
-    assert error.splitlines()[-1] == "interrupted"
+    assert error.splitlines()[-1] == "interrupted; run the same command again"
     rows = list(csv.DictReader(table.open()))
     assert 40 <= len(rows) < 3000
     assert [row["path"] for row in rows] == [str(tmp_path / f"{number:04}.png") for number in range(len(rows))]

@@ -24,7 +24,7 @@ def row(test_set: str, kind: int, head: str, clip: float, uar: float, std: float
         prompt_type=kind,
         items=100,
         skipped=0,
-        seeds=3 if head else 0,
+        seeds={"": 0, "ridge": 1}.get(head, 3),
         uar=float(uar),
         uar_std=float(std),
         war=float(uar),
@@ -55,7 +55,7 @@ def test_every_head_has_means_and_the_uar_of_each_set_under_the_highest_type():
                     "reference": {"uar": 37.0, "gain": 7.0, "std": 1.5, "test_sets": {"a": 50, "b": 24}},
                 },
                 "ridge": {
-                    "reference": {"uar": 45.06, "gain": 15.06, "std": 0, "test_sets": {"a": 60, "b": 30.13}},
+                    "reference": {"uar": 45.06, "gain": 15.06, "test_sets": {"a": 60, "b": 30.13}},
                 },
             }
         }

@@ -145,3 +145,11 @@ def test_drawn_faces_are_named_as_such():
     assert "The faces of all test sets are drawn: their scores show that the method works, not how well" in squeezed
     assert "The faces of demo-clean, demo-grey are drawn" in " ".join(shown(scores, drawn=names[:2]).split())
     assert "drawn" not in shown(scores)
+
+
+def test_the_weakest_class_of_two_prompt_sets_says_which():
+    text = " ".join(shown(system_scores(study_rows(heads=("ridge",), prompts=("reference", "own")))).split())
+    named = re.findall(r"(?:plain CLIP|ridge) / (?:reference|own)(?= an?)", text.partition("Weakest class")[2])
+    assert sorted(named) == [
+        f"{system} / {name}" for system in ("plain CLIP", "ridge") for name in ("own", "reference")
+    ]

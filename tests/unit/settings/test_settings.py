@@ -50,8 +50,8 @@ def test_an_unknown_key_is_an_error_that_lists_the_known_keys_and_the_closest(ed
     ("old", "new", "message"),
     [
         (
-            "demo-train: {source",
-            "demo-train: {sorce",
+            "demo-train:\n    source",
+            "demo-train:\n    sorce",
             r"datasets\.demo-train\.sorce: unknown key. Did you mean 'source'",
         ),
         ("draw: {count: 420", "draw: {cuont: 420", r"datasets\.demo-clips\.draw\.cuont: unknown.*Did you mean 'count'"),
