@@ -74,12 +74,11 @@ class Checkout:
         path.write_text(text)
 
     def results(self) -> dict[str, bytes]:
-        """The content of every result file, by path; of the page, everything before the run times at its end."""
+        """The content of every result file, the page included, by path."""
         files = [path for name in ("results", "report") for path in (self.folder / name).rglob("*") if path.is_file()]
         found = {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
-        page, times, _ = found["report/index.html"].partition(b"<h3>Times</h3>")
-        assert times
-        return found | {"report/index.html": page}
+        assert found.pop("report/times.html")
+        return found
 
 
 def work_of(checkout: Checkout, stage: str) -> dict[str, int]:
