@@ -126,6 +126,21 @@ def clone(tmp_path_factory, prepared) -> Checkout:
     return checkout
 
 
+def recorded_clone(clone: Checkout, folder: Path) -> Checkout:
+    """A fresh clone that has the settings and the results of `clone` in its commit, and nothing else that was made."""
+    clone.run("git", "clone", "-q", str(clone.folder), str(folder))
+    checkout = Checkout(folder, clone.programs)
+    for name in ("results", "report"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.copytree(clone.folder / name, folder / name)
+    for name in ("dvc.lock", "params.yaml"):
+        shutil.copy2(clone.folder / name, folder / name)
+    checkout.run("git", "add", "-A")
+    checkout.run(*COMMIT, "recorded results")
+    checkout.run("git", "clean", "-qfdx")
+    return checkout
+
+
 @pytest.fixture(scope="session")
 def first_run_of_clone(clone) -> subprocess.CompletedProcess[str]:
     """The first `dvc repro` in the clone."""

@@ -150,15 +150,3 @@ def test_a_killed_encode_stage_resumes_from_its_finished_shards(clone, first_run
     clone.repro("-f", "-s", "images")
     assert {path.name: path.read_bytes() for path in folder.glob("[!.]*")} == resumed
     assert len(resumed) == 38 + len(("index.json", "manifest.jsonl"))
-
-
-def test_two_clean_runs_give_the_same_bytes(clone, first_run):
-    clone.edit(r"shard_rows: \d+", "shard_rows: 2048")
-    clone.edit(r"batch_size: \d+ +# images", "batch_size: 256   # images")
-    clone.repro()
-    before = clone.results()
-    clone.run("git", "clean", "-qfdx")
-    assert not (clone.folder / "features").exists()
-    assert not (clone.folder / "data").exists()
-    clone.run("dvc", "repro", "--no-run-cache")
-    assert clone.results() == before
