@@ -74,10 +74,10 @@ class Checkout:
         path.write_text(text)
 
     def results(self) -> dict[str, bytes]:
-        """The content of every result file, the page included, by path."""
+        """The content of every result file by path; how long the stages took is none."""
         files = [path for name in ("results", "report") for path in (self.folder / name).rglob("*") if path.is_file()]
         found = {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
-        assert found.pop("report/times.html")
+        found.pop("report/times.html", None)
         return found
 
 
