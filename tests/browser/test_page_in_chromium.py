@@ -11,7 +11,7 @@ from PIL import Image
 from expclip_cache.base.progress import FinishedBar
 from expclip_cache.base.stage_times import StageTime
 from expclip_cache.reporting.comparison import Comparison, Pair
-from expclip_cache.reporting.page.html import render_page
+from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
 from sample_results import inputs_of, study, write_results
 
@@ -105,15 +105,16 @@ def page(request, tmp_path_factory):
         long_path = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
         settings = study(backbones=("b32", "a-backbone-with-a-rather-long-name-of-its-own"), test_sets=("one", "two"))
         write_results(folder, settings, classes=request.param, items=330, path=long_path)
-        page = read_page(inputs_of(settings), PUBLISHED, TIMES)
+        page = read_page(inputs_of(settings), PUBLISHED)
         faces = page.views[0].sets[0].fixed[:6]
         for face in faces:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 64), "teal").save(folder / "faces" / face.path)
-        page = read_page(inputs_of(settings, {page.views[0].rows[0].test_set: folder / "faces"}), PUBLISHED, TIMES)
+        page = read_page(inputs_of(settings, {page.views[0].rows[0].test_set: folder / "faces"}), PUBLISHED)
     finally:
         os.chdir(before)
     (folder / "index.html").write_bytes(render_page(page))
+    (folder / "times.html").write_bytes(render_times(TIMES))
     return folder / "index.html"
 
 
@@ -180,6 +181,18 @@ def test_without_style_sheets_every_view_is_there(browser, page):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_text_has_enough_contrast(browser, page, dark):
     browser.open(page.as_uri(), dark=dark)
+    assert browser.run(LOW_CONTRAST) == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(400, False), (1400, True)])
+def test_the_page_of_times_is_self_contained_fits_and_can_be_read(browser, page, width, dark):
+    browser.open(page.with_name("times.html").as_uri(), width=width, dark=dark)
+    assert browser.console() == []
+    assert [url for url in browser.requested() if not url.startswith("data:")] == [
+        page.with_name("times.html").as_uri()
+    ]
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    assert browser.run(WIDER_THAN_THE_WINDOW) == []
     assert browser.run(LOW_CONTRAST) == []
 
 

@@ -74,12 +74,11 @@ class Checkout:
         path.write_text(text)
 
     def results(self) -> dict[str, bytes]:
-        """The content of every result file, by path; of the page, everything before the run times at its end."""
+        """The content of every result file by path; how long the stages took is none."""
         files = [path for name in ("results", "report") for path in (self.folder / name).rglob("*") if path.is_file()]
         found = {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
-        page, times, _ = found["report/index.html"].partition(b"<h3>Times</h3>")
-        assert times
-        return found | {"report/index.html": page}
+        found.pop("report/times.html", None)
+        return found
 
 
 def work_of(checkout: Checkout, stage: str) -> dict[str, int]:
@@ -124,6 +123,21 @@ def clone(tmp_path_factory, prepared) -> Checkout:
     checkout.run("git", "init", "-q")
     checkout.run("git", "add", "-A")
     checkout.run(*COMMIT, "clone")
+    return checkout
+
+
+def recorded_clone(clone: Checkout, folder: Path) -> Checkout:
+    """A fresh clone that has the settings and the results of `clone` in its commit, and nothing else that was made."""
+    clone.run("git", "clone", "-q", str(clone.folder), str(folder))
+    checkout = Checkout(folder, clone.programs)
+    for name in ("results", "report"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.copytree(clone.folder / name, folder / name)
+    for name in ("dvc.lock", "params.yaml"):
+        shutil.copy2(clone.folder / name, folder / name)
+    checkout.run("git", "add", "-A")
+    checkout.run(*COMMIT, "recorded results")
+    checkout.run("git", "clean", "-qfdx")
     return checkout
 
 

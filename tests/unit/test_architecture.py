@@ -1,4 +1,4 @@
-"""The architecture holds: who imports whom, what starts fast, that types are right and DVC and the library agree."""
+"""The architecture holds: who imports whom, what starts fast, and that DVC and the library agree."""
 
 import ast
 import importlib
@@ -24,11 +24,6 @@ GRAPH = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 def run(*command: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "pipeline"), str(ROOT)])}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
-
-
-def test_packages_import_from_the_layers_below_them():
-    done = run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_there_are_no_loose_modules_and_every_package_has_a_layer():
@@ -76,12 +71,6 @@ def test_no_source_imports_a_package_called_pipeline():
             plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
             modules = [*plain, *(node.module or "" for node in nodes if isinstance(node, ast.ImportFrom))]
             assert not [name for name in modules if name.split(".")[0] == "pipeline"], path
-
-
-@pytest.mark.slow
-def test_types_are_right():
-    done = run(sys.executable, "-m", "basedpyright")
-    assert done.returncode == 0, done.stdout
 
 
 def test_the_graph_and_the_library_agree_on_places():

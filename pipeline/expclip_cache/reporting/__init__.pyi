@@ -4,6 +4,7 @@ from .comparison_table import comparison_csv as comparison_csv
 from .comparison_table import comparison_to_terminal as comparison_to_terminal
 from .page.content import ReportInputs as ReportInputs
 from .page.html import render_page as render_page
+from .page.html import render_times as render_times
 from .page.reading import read_page as read_page
 from .rerun import RerunComparison as RerunComparison
 from .rerun import compare_results as compare_results

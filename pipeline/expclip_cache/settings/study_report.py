@@ -22,6 +22,7 @@ from expclip_cache.reporting import (
     headline_metrics,
     read_page,
     render_page,
+    render_times,
     scores_to_terminal,
     systems_csv,
 )
@@ -33,7 +34,7 @@ LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py"
 
 
 def report_study(settings: Settings) -> Group:
-    """Write report/ (the page, csv and json files) from the results in the current folder.
+    """Write report/ (the pages, csv and json files) from the results in the current folder.
 
     Returns:
         The tables and where the page is, for the terminal.
@@ -44,7 +45,7 @@ def report_study(settings: Settings) -> Group:
     inputs = report_inputs(settings)
     test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
     compared = compare_with_published(settings.backbones, settings.prompts, test_sets, inputs.scores)
-    page = read_page(inputs, compared, read_stage_times())
+    page = read_page(inputs, compared)
     write_files(
         REPORT,
         {
@@ -54,6 +55,7 @@ def report_study(settings: Settings) -> Group:
             "comparison.csv": comparison_csv(compared),
             **{f"confusion/{name}": text for name, text in confusion_csvs(inputs.scores).items()},
             "index.html": render_page(page),
+            "times.html": render_times(read_stage_times()),
         },
     )
     published = [comparison_to_terminal(compared)] if any(row.is_published for row in compared) else []

@@ -14,7 +14,7 @@ from expclip_cache.base.progress import FinishedBar
 from expclip_cache.base.stage_times import StageTime
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page import reading
-from expclip_cache.reporting.page.html import render_page
+from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
 from expclip_cache.settings.settings import Settings
 from sample_results import inputs_of, study, write_results
@@ -104,7 +104,7 @@ def larger(study_results, tmp_path, monkeypatch) -> Settings:
 
 
 def html_of(settings, roots=(), compared=()) -> str:
-    return render_page(read_page(inputs_of(settings, dict(roots)), compared, TIMES)).decode()
+    return render_page(read_page(inputs_of(settings, dict(roots)), compared)).decode()
 
 
 def view_of(html: str, number: int) -> str:
@@ -124,7 +124,7 @@ def test_heading_levels_have_no_gaps_and_links_have_targets(results):
     assert outline.levels.count(1) == 1
     assert all(later <= earlier + 1 for earlier, later in zip(outline.levels, outline.levels[1:], strict=False))
     assert len(set(outline.ids)) == len(outline.ids)
-    assert {f"#{name}" for name in outline.ids} >= set(outline.references)
+    assert {*(f"#{name}" for name in outline.ids), "times.html"} >= set(outline.references)
 
 
 def test_names_with_markup_are_escaped(tmp_path, monkeypatch):
@@ -142,7 +142,7 @@ def test_names_with_markup_are_escaped(tmp_path, monkeypatch):
 
 
 def test_available_images_are_embedded_and_missing_ones_are_named(results, tmp_path):
-    page = read_page(inputs_of(results), (), TIMES)
+    page = read_page(inputs_of(results), ())
     view = page.views[0]
     first = view.sets[0].fixed[0]
     second = next(face for face in view.sets[0].broken if face.path != first.path)
@@ -157,7 +157,7 @@ def test_available_images_are_embedded_and_missing_ones_are_named(results, tmp_p
 
 
 def test_a_clip_shows_its_middle_frame(results, tmp_path):
-    page = read_page(inputs_of(results), (), TIMES)
+    page = read_page(inputs_of(results), ())
     clip = tmp_path / "clips" / page.views[0].sets[4].fixed[0].path
     clip.mkdir(parents=True)
     for number, colour in enumerate(["red", "lime", "blue"]):
@@ -196,7 +196,7 @@ def test_folds_are_shown_singly_averaged_and_pooled(results):
 def test_settings_and_fingerprints_are_shown(results):
     html = html_of(results)
     made = html[html.index("<h2>How it was made") :]
-    page = read_page(inputs_of(results), (), TIMES)
+    page = read_page(inputs_of(results), ())
     assert [source.name for source in page.sources] == [
         *results.score.datasets,
         "demo-train (images, demo-clip)",
@@ -216,13 +216,13 @@ def test_settings_and_fingerprints_are_shown(results):
         assert f"<h4>{section}</h4>" in made
 
 
-def test_times_are_shown_if_the_stages_ran_here(results):
-    html = html_of(results)
-    table = html[html.index("<h3>Times</h3>") :]
+def test_the_times_of_stages_that_ran_here_have_a_page_of_their_own():
+    html = render_times(TIMES).decode()
     for words in ("x86_64, 2 cores", "images@demo-clip", "2 min 10 s", "1,400 images in 2 min 09 s", "0.42 s"):
-        assert words in table
-    without = render_page(read_page(inputs_of(results), (), [])).decode()
-    assert "No earlier stage ran on this machine" in without
+        assert words in html
+    outline = Outline(html)
+    assert (outline.levels, outline.references) == ([1], ["index.html"])
+    assert "No earlier stage ran on this machine" in render_times([]).decode()
 
 
 @pytest.mark.parametrize("file", ["scores/demo-clip/demo-grey.json", "heads/details.json", "heads/loss.csv"])
@@ -240,7 +240,7 @@ def test_a_damaged_result_file_is_named(results, tmp_path, file):
 
 
 def test_every_head_under_every_prompt_set_has_a_view_with_its_own_content(larger):
-    page = read_page(inputs_of(larger), (), TIMES)
+    page = read_page(inputs_of(larger), ())
     assert len(page.views) == len({view.system for view in page.views}) == 2 * 2 * 2 * 2
     assert [view.system for view in page.views[:3]] == [
         ("b32", "t5", "contrastive", "reference"),
@@ -284,7 +284,7 @@ def test_one_view_needs_no_choice(tmp_path, monkeypatch):
 
 
 def test_all_systems_are_side_by_side_whatever_the_view(larger):
-    page = read_page(inputs_of(larger), (), TIMES)
+    page = read_page(inputs_of(larger), ())
     html = render_page(page).decode()
     table = html[html.index('aria-label="Table of scores"') : html.index('<section id="heads">')]
     rows = re.findall(r"<tr>.*?</tr>", table.partition("</thead>")[2], re.DOTALL)
@@ -317,10 +317,10 @@ def test_beyond_the_limit_views_say_where_their_matrices_are(larger, monkeypatch
 
 def test_the_first_view_has_its_matrices_however_many_test_sets_there_are(results, monkeypatch):
     monkeypatch.setattr(reading, "MAX_SECTIONS", 1)
-    page = read_page(inputs_of(results), (), TIMES)
+    page = read_page(inputs_of(results), ())
     assert [len(view.sets) for view in page.views] == [5, 0]
 
 
 def test_an_input_skipped_by_every_backbone_is_listed_once(larger):
-    page = read_page(inputs_of(larger), (), TIMES)
+    page = read_page(inputs_of(larger), ())
     assert [(item.dataset, item.row) for item in page.skipped] == [("demo-clean", 3)]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from expclip_cache.base import StageTime
 from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.systems import System, SystemScores
@@ -141,7 +140,6 @@ class Page:
         skipped: inputs without features.
         settings: section of params.yaml -> setting -> value.
         versions: library -> version.
-        times: of the stages that ran on this machine.
     """
 
     scores: tuple[SystemScores, ...]
@@ -153,4 +151,3 @@ class Page:
     skipped: tuple[SkippedInput, ...]
     settings: Mapping[str, Mapping[str, object]]
     versions: Mapping[str, str]
-    times: tuple[StageTime, ...]

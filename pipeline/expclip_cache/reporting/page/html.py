@@ -1,10 +1,12 @@
-"""Page -> HTML: a template with autoescaping and an inline style sheet; the file loads nothing from elsewhere."""
+"""Page -> HTML: templates with autoescaping and an inline style sheet; the files load nothing from elsewhere."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from expclip_cache.base import StageTime
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.scores import recall_bars, uar_gains
@@ -18,16 +20,12 @@ from expclip_cache.reporting.weakest_class import Place, weakest_class
 
 
 def render_page(page: Page) -> bytes:
-    """The whole file, UTF-8. The same page gives the same bytes."""
-    here = files("expclip_cache.reporting.page")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"mean": mean, "plain": _plain, "printable": _printable, "seconds": _seconds}
-    environment.filters |= {"type_name": type_name, "gains": _gains, "loss": _loss, "figures": _figures}
-    template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
+    """The page of the results, UTF-8. The same results give the same bytes."""
     systems = {row.system for row in page.scores}
-    html = template.render(
+    return _render(
+        "page.html",
+        _choice_style(len(page.views)),
         page=page,
-        style=Markup((here / "style.css").read_text(encoding="utf-8") + _choice_style(len(page.views))),
         grid=score_grid(page.scores),
         weakest=lambda cell: weakest_class(page.recalls[Place(cell.test_set, cell.prompt_type, cell.system)]),
         several=several_of(systems),
@@ -36,7 +34,21 @@ def render_page(page: Page) -> bytes:
         with_sections=sum(1 for view in page.views if view.sets),
         words=WORDS,
     )
-    return html.encode("utf-8")
+
+
+def render_times(times: Sequence[StageTime]) -> bytes:
+    """A page of its own with the times of the stages that ran on this machine, in their order, UTF-8."""
+    return _render("times.html", times=times)
+
+
+def _render(template: str, more_style: str = "", **values: object) -> bytes:
+    here = files("expclip_cache.reporting.page")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"mean": mean, "plain": _plain, "printable": _printable, "seconds": _seconds}
+    environment.filters |= {"type_name": type_name, "gains": _gains, "loss": _loss, "figures": _figures}
+    style = Markup((here / "style.css").read_text(encoding="utf-8") + more_style)
+    text = environment.from_string((here / template).read_text(encoding="utf-8"))
+    return text.render(style=style, **values).encode("utf-8")
 
 
 def _choice_style(views: int) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from expclip_cache.base import StageTime
 from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.page.content import CacheSource, Page, ReportInputs, SkippedInput, View
@@ -18,13 +17,12 @@ MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
 
 
-def read_page(inputs: ReportInputs, compared: Sequence[Comparison], times: Sequence[StageTime]) -> Page:
+def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
     """Put together what the page shows.
 
     Args:
         inputs: the results of a study.
         compared: our scores beside the published ones.
-        times: of the stages that ran on this machine, in the order of the page.
 
     Raises:
         DataError: a result file of the heads is missing or damaged.
@@ -42,7 +40,6 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison], times: Seque
         skipped=tuple(dict.fromkeys(skipped)),
         settings=inputs.settings,
         versions=inputs.versions,
-        times=tuple(times),
     )
 
 
