@@ -51,10 +51,8 @@ def read_head(path: str | Path) -> np.ndarray:
     try:
         tensors = load_file(path)
     except (KeyError, TypeError, AttributeError) as error:
-        # NumPy has neither bfloat16 nor the 8-bit types.
-        raise DataError(
-            f"{path}: has numbers of a type that heads do not have ({error}). Convert it to float32 first."
-        ) from None
+        # NumPy alone has neither bfloat16 nor the 8-bit types.
+        raise _other_type(path, error) from None
     except (SafetensorError, OSError) as error:
         raise DataError(
             f"{path}: is not a safetensors file ({error}). Torch checkpoints: `expclip-cache import-head`."
@@ -63,6 +61,8 @@ def read_head(path: str | Path) -> np.ndarray:
     if set(tensors) != {KEY} or tensors[KEY].ndim != 2:
         found = ", ".join(f"{name} {tensor.shape}" for name, tensor in tensors.items())
         raise DataError(f"{path}: expected one matrix {KEY!r} (t, d), found {found}.")
+    if tensors[KEY].dtype not in (np.float16, np.float32, np.float64):
+        raise _other_type(path, tensors[KEY].dtype)
     record = _metadata(path)
     recorded = record.pop(CHECKSUM, None)
     if recorded is not None and recorded != _checksum(tensors[KEY], record):
@@ -70,6 +70,10 @@ def read_head(path: str | Path) -> np.ndarray:
     weights = tensors[KEY].astype(np.float32)
     refuse_infinite(path, weights)
     return weights
+
+
+def _other_type(path: Path, found: object) -> DataError:
+    return DataError(f"{path}: has numbers of a type that heads do not have ({found}). Convert it to float32 first.")
 
 
 def refuse_infinite(path: Path, weights: np.ndarray) -> None:

@@ -151,7 +151,7 @@ def test_a_set_without_labels_is_no_test_set(edited):
     with pytest.raises(
         SettingsError, match=r"score\.datasets names 'demo-train', which has no labels \(datasets\.demo-t"
     ):
-        load_settings(edited("datasets: [demo-clean,", "datasets: [demo-train, demo-clean,"))
+        load_settings(edited("datasets:\n  - demo-clean\n", "datasets:\n  - demo-train\n  - demo-clean\n"))
 
 
 def test_a_missing_file_is_an_error_that_says_what_to_do(tmp_path):
