@@ -13,7 +13,7 @@ from expclip_cache.heads.head_file import read_head, read_record
 from expclip_cache.heads.recipe import Recipe, contrastive_record, recipes_of
 from expclip_cache.heads.ridge.fitting import fit_ridge, ridge_record
 from expclip_cache.heads.ridge.shard_groups import ShardGroups, moments_folder
-from expclip_cache.heads.settings import ContrastiveSettings, RidgeSettings
+from expclip_cache.heads.settings import ContrastiveSettings, HeadSettings, RidgeSettings
 from expclip_cache.workers import RunSettings
 
 
@@ -38,9 +38,9 @@ class StudyHead:
     moments: Path | None = None
 
 
-def head_seeds(settings: ContrastiveSettings | RidgeSettings) -> tuple[int | None, ...]:
-    """The heads that one entry of `heads:` stands for: one per seed, or a single one for ridge."""
-    return (None,) if isinstance(settings, RidgeSettings) else settings.seeds
+def head_seeds(settings: HeadSettings) -> tuple[int | None, ...]:
+    """The heads that one entry of `heads:` stands for: one per seed, or a single one of a kind without seeds."""
+    return settings.seeds if isinstance(settings, ContrastiveSettings) else (None,)
 
 
 def head_path(folder: Path, name: str, seed: int | None) -> Path:
@@ -51,7 +51,7 @@ def head_path(folder: Path, name: str, seed: int | None) -> Path:
 def complete_heads(
     images: FeatureCache,
     targets: Sequence[FeatureCache],
-    heads: Mapping[str, ContrastiveSettings | RidgeSettings],
+    heads: Mapping[str, HeadSettings],
     folder: Path,
     *,
     moments: Path | None = None,
@@ -112,7 +112,7 @@ def complete_heads(
 def _fit_contrastive_heads(
     images: FeatureCache,
     targets: Sequence[FeatureCache],
-    heads: Mapping[str, ContrastiveSettings | RidgeSettings],
+    heads: Mapping[str, HeadSettings],
     missing: Mapping[tuple[str, int | None], Path],
     made_by: Mapping[str, str],
     run: RunSettings,
@@ -137,7 +137,7 @@ def _fit_contrastive_heads(
 
 
 def _records(
-    settings: ContrastiveSettings | RidgeSettings, images: FeatureCache, targets: Sequence[FeatureCache]
+    settings: HeadSettings, images: FeatureCache, targets: Sequence[FeatureCache]
 ) -> Iterator[tuple[int | None, dict[str, Json]]]:
     """The seed of each head with what its file records, apart from what the fit found."""
     if isinstance(settings, RidgeSettings):

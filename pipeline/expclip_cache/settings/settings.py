@@ -10,7 +10,7 @@ from expclip_cache.base import Name, Section, SettingsError
 from expclip_cache.cache import CacheSettings
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings, LlmSettings
-from expclip_cache.heads import ContrastiveSettings, HeadSettings, RidgeSettings, TrainSettings
+from expclip_cache.heads import HeadSettings, RidgeSettings, TrainSettings
 from expclip_cache.prompts import PromptSettings
 from expclip_cache.scoring import ScoreSettings
 from expclip_cache.workers import RunSettings
@@ -37,7 +37,7 @@ class Settings(Section):
     score: ScoreSettings
     datasets: dict[Name, DatasetSettings]
 
-    def pairs(self) -> Iterator[tuple[str, str, dict[str, ContrastiveSettings | RidgeSettings]]]:
+    def pairs(self) -> Iterator[tuple[str, str, dict[str, HeadSettings]]]:
         """Every backbone and teacher that a head is fitted for, and those heads by name."""
         for backbone in self.backbones:
             for teacher in self.teachers:
