@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 def documented() -> list[str]:
     """The commands of the page without `uv run`, because the tests already run in its environment."""
     blocks = re.findall(r"^```console\n(.*?)^```", (ROOT / "docs/experiments.md").read_text(), flags=re.M | re.S)
-    return [line.removeprefix("uv run ") for line in "".join(blocks).splitlines()]
+    return "".join(blocks).replace("uv run ", "").splitlines()
 
 
 def shell(checkout: Checkout, command: str) -> str:
@@ -43,32 +43,37 @@ def experiment_checkout(clone: Checkout, folder: Path) -> Checkout:
 def check_commands(checkout: Checkout) -> None:
     """Run every command of the page in order and check that it shows what the page says."""
     ridge = checkout.folder / "heads/demo-clip/demo-llm/ridge/closed-form.safetensors"
-    fitted, shown = ridge.stat().st_mtime_ns, {}
+    fitted, shown = ridge.stat().st_mtime_ns, []
     for command in documented():
-        shown[command] = shell(checkout, command)
+        shown.append((command, shell(checkout, command)))
         if command.startswith("dvc exp run"):
-            assert stages_run(shown[command]) == {"heads", "scores", "report"}
-            assert ridge.stat().st_mtime_ns == fitted
-    (difference,) = [text for command, text in shown.items() if command.startswith("dvc metrics diff")]
+            assert stages_run(shown[-1][1]) == {"heads", "scores", "report"}
+            if "contrastive" in command:
+                assert ridge.stat().st_mtime_ns == fitted
+    difference, of_ridge = [text for command, text in shown if command.startswith("dvc metrics diff")]
     head = "demo-clip.demo-llm.contrastive"
-    numbers = ("uar", "gain", "std", "test_sets.demo-clean", "test_sets.demo-clips")
+    # Of sets as small as these, one may keep its score.
+    numbers = ("uar", "gain", "std", "test_sets.demo-")
     for name in (*(f"{head}.reference.{number}" for number in numbers), f"{head}.final_loss"):
         assert name in difference
     assert "ridge" not in difference, "the closed-form head does not depend on the learning rate"
-    (table,) = [text for command, text in shown.items() if command.startswith("dvc exp show")]
+    for name in ("ridge.lambda", "ridge.held_out_loss", "ridge.reference.uar"):
+        assert f"demo-clip.demo-llm.{name}" in of_ridge
+    assert "contrastive" not in of_ridge, "its line is that of the last commit again"
+    (table,) = [text for command, text in shown if command.startswith("dvc exp show")]
     for word in (
         "bolder",
         "timid",
-        "boldest",
+        "timidest",
         f"{head}.reference.uar",
         "heads.contrastive.lr",
-        "0.005",
         "0.05",
-        "0.02",
+        "0.01",
+        "0.003",
     ):
         assert word in table
     assert "results/scores" not in table
-    assert "0.02" in (checkout.folder / "params.yaml").read_text()
+    assert "    lr: 0.05\n" in (checkout.folder / "params.yaml").read_text()
     metrics = json.loads((checkout.folder / "report/metrics.json").read_text())
     found = metrics["demo-clip"]["demo-llm"]["contrastive"]["reference"]
     assert list(found["test_sets"]) == ["demo-clean", "demo-clips"]

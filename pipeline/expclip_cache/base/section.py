@@ -9,7 +9,9 @@ from expclip_cache.base.errors import SettingsError
 
 S = TypeVar("S", bound="Section")
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", description="letters, digits, - and _")]
+NAME = r"^[A-Za-z0-9_-]+$"
+
+Name = Annotated[str, Field(pattern=NAME)]
 """A name that is used as a folder name and as the key of a DVC stage."""
 
 
@@ -62,6 +64,9 @@ def _describe(item: Any, section: type[Section]) -> str:
         return f"{path}.kind: expected {' or '.join(_kinds(annotation))}, " + (
             f"found {found!r}." if found else "but the key is missing."
         )
+    if item.get("ctx", {}).get("pattern") == NAME:
+        place = path.removesuffix(".[key]")
+        return f"{place}: a name has letters, digits, - and _ alone, found {item['input']!r}."
     return f"{path}: {item['msg']}, found {item['input']!r}."
 
 

@@ -51,7 +51,8 @@ class RequestedEncoder:
     """A frozen image encoder that is not loaded yet. Two with the same settings are the same encoder.
 
     Attributes:
-        settings: every setting of the encoder that changes a number, by name; known without loading it.
+        settings: every setting of the encoder that changes a number, by name; known without loading it. `weights` and
+            `precision` are among them.
         revision: commit, branch or tag of its repository on the hub, if the settings name one.
         files: gives the hashes of its files by name, where they are on this machine, else None; compared with those
             that a cache was made with. Takes commits, as `owner/name@commit`, of repositories whose revision the

@@ -96,6 +96,15 @@ def test_an_unknown_dataset_name(edited):
         load_settings(edited("  dataset: demo-train", "  dataset: demo-trian"))
 
 
+def test_a_name_with_a_dot_is_refused_in_words(edited):
+    with pytest.raises(
+        SettingsError, match=r"heads\.lr-0\.1: a name has letters, digits, - and _ alone, found 'lr-0\.1'"
+    ):
+        load_settings(edited("\n  ridge:\n", "\n  lr-0.1:\n"))
+    with pytest.raises(SettingsError, match=r"train\.dataset: a name has letters, .*, found 'a/b'"):
+        load_settings(edited("  dataset: demo-train", "  dataset: a/b"))
+
+
 @pytest.mark.parametrize(
     ("new", "message"),
     [
