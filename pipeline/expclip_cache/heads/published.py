@@ -90,7 +90,8 @@ def _download(head: PublishedHead) -> bytes:
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise EncoderError(
             f"{address}: the head cannot be downloaded ({getattr(error, 'reason', None) or error}). Download it "
-            "elsewhere, then convert it: expclip-cache import-head."
+            f"elsewhere, then convert it: expclip-cache import-head {head.file} head.safetensors --model {head.model} "
+            "--weights openai"
         ) from None
     found = hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
     if found != head.git_hash:
