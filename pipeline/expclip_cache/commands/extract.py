@@ -129,8 +129,9 @@ def extract(
     manifest: Annotated[
         Path | None,
         typer.Option(
+            rich_help_panel=IMAGES,
             help="Take the list of images from this file, such as the manifest.jsonl of a finished cache, instead of "
-            "listing the folder."
+            "listing the folder.",
         ),
     ] = None,
     crops: Annotated[
