@@ -114,7 +114,7 @@ def test_it_waits_for_no_dvc_that_is_at_work(finished):
 @pytest.mark.parametrize(
     ("old", "new", "target", "message"),
     [
-        ("\n  demo-grey: {", "\n  'x; touch forced': {", (), "found 'x; touch forced'"),
+        ("\n  demo-grey:\n", "\n  'x; touch forced':\n", (), "found 'x; touch forced'"),
         ("\n  demo-clip:\n", "\n  ../../docs:\n", ("-s", "prompts"), "found '../../docs'"),
         ("set: reference ", "set: prompts/../mine.yaml ", ("-s", "prompts"), "DVC tracks only the folder prompts/"),
     ],
@@ -127,7 +127,7 @@ def test_no_name_reaches_a_shell_or_a_folder_outside(finished, old, new, target,
     precious.write_text("precious")
     docs = sorted(path.name for path in (finished.folder / "docs").rglob("*"))
     features = sorted((finished.folder / "features").rglob("shard-*.h5"))
-    params.write_text(before.replace(old, new).replace("demo-grey,", ""))
+    params.write_text(before.replace(old, new).replace("  - demo-grey\n", ""))
     try:
         done = finished.run("dvc", "repro", *target, ok=False)
     finally:

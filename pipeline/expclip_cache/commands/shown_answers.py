@@ -69,7 +69,9 @@ class ShownAnswers:
             name = str(video.path)
             moments: list[Moment] = []
             try:
-                with self._report.bar(printable_name(video.name), predictor.moments(video.path, every), "frame") as bar:
+                with self._report.bar(
+                    printable_name(video.name), predictor.expected_moments(video.path, every), "frame"
+                ) as bar:
                     for moment in predictor.over_time(video.path, every, batch_size):
                         moments.append(moment)
                         bar.advance(1)

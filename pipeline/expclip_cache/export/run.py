@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +16,7 @@ from expclip_cache.export.int8 import quantised
 from expclip_cache.export.onnx_graph import refuse_disagreement, to_onnx
 from expclip_cache.export.pixels_to_classes import EXACT, PixelsToClasses
 from expclip_cache.heads import read_head
-from expclip_cache.prediction import NO_HEAD, choose_head, prompts_from, refuse_misfit
+from expclip_cache.prediction import NO_HEAD, choose_head, classes_of, prompts_from, refuse_misfit
 from expclip_cache.scoring import PromptIndex
 
 MOST_BYTES = 2_000_000_000
@@ -69,8 +68,7 @@ def export_classifier(
     encoder = _load(clip)
     if file is not None and weights is not None:
         refuse_misfit(file, weights, clip, encoder)
-    classes = tuple(dict.fromkeys(prompt.class_name for prompt in table))
-    labels = np.array([classes.index(prompt.class_name) for prompt in table])
+    classes, labels = classes_of(table)
     index = PromptIndex(encoder.encode_texts([prompt.text for prompt in table]).numpy(), labels, weights)
     module = PixelsToClasses(encoder.pixels_to_features, index, encoder.logit_scale)
     facts: dict[str, Json] = {

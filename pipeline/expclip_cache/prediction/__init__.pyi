@@ -1,4 +1,5 @@
 from .answer_table import AnswerTable as AnswerTable
+from .class_prompts import classes_of as classes_of
 from .class_prompts import prompts_from as prompts_from
 from .head_choice import NO_HEAD as NO_HEAD
 from .head_choice import choose_head as choose_head

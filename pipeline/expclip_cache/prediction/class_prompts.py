@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from expclip_cache.base import CANONICAL, SettingsError
 from expclip_cache.prompts import Prompt, classes_in, prompt_table
 
@@ -33,3 +35,9 @@ def prompts_from(choice: str | Sequence[str] | None) -> tuple[Prompt, ...]:
     if len({prompt.class_name for prompt in prompts}) < 2:
         raise SettingsError(f"prompts: expected at least two classes to choose from, found {choice!r}.")
     return prompts
+
+
+def classes_of(prompts: Sequence[Prompt]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The c class names in their order, and (p,) the number of each prompt's class."""
+    classes = tuple(dict.fromkeys(prompt.class_name for prompt in prompts))
+    return classes, np.array([classes.index(prompt.class_name) for prompt in prompts])

@@ -21,7 +21,7 @@ from expclip_cache.datasets import ShortClip
 from expclip_cache.encoders import ClipSettings, frames_every, stated_seconds
 from expclip_cache.faces import FaceFinder
 from expclip_cache.heads import read_head
-from expclip_cache.prediction.class_prompts import prompts_from
+from expclip_cache.prediction.class_prompts import classes_of, prompts_from
 from expclip_cache.prediction.head_choice import choose_head, refuse_misfit
 from expclip_cache.prediction.read_ahead import in_batches, read_ahead
 from expclip_cache.prediction.result import Answer, Moment, Prediction, Ranked
@@ -75,14 +75,13 @@ class Predictor:
             FaceFinder()  # if there is no detector, that is said before anything is loaded
         self.head, self.clip = choose_head(head, clip)
         table = prompts_from(prompts)
-        self.classes = tuple(dict.fromkeys(prompt.class_name for prompt in table))
+        self.classes, labels = classes_of(table)
         weights = read_head(self.head) if self.head else None
         self._encoder = load_clip(self.clip, resolve_device(device))
         if self.head and weights is not None:
             refuse_misfit(self.head, weights, self.clip, self._encoder)
         self._reader = PixelReader(self._encoder.preprocess, crop, all_faces, frames, short_clip)
         texts = self._encoder.encode_texts([prompt.text for prompt in table]).cpu().numpy()
-        labels = np.array([self.classes.index(prompt.class_name) for prompt in table])
         self._expclip_index = None if weights is None else PromptIndex(texts, labels, weights)
         self._clip_index = PromptIndex(texts, labels)
 
@@ -140,7 +139,7 @@ class Predictor:
         for prediction in self.many(frames(), batch_size):
             yield Moment(seconds.popleft(), prediction.answers[0] if prediction.answers else None)
 
-    def moments(self, video: str | Path, every: float = 0.5) -> int:
+    def expected_moments(self, video: str | Path, every: float = 0.5) -> int:
         """About how many frames `over_time` gives, by what the file says of its length; 0 if it does not say.
 
         Raises:

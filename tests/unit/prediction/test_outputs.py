@@ -90,7 +90,7 @@ def test_what_was_answered_before_an_interruption_is_kept_and_no_more_is_promise
     table = tmp_path / "answers.csv"
     command = [sys.executable, "-m", "expclip_cache.commands.app", "predict", tmp_path, "--no-crop", "--head", head]
     process = subprocess.Popen([*command, "--csv", table], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and (not table.exists() or table.read_text().count("\n") < 40):
+    while process.poll() is None and (not table.exists() or table.read_text().count("\n") <= 40):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
