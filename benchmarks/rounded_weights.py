@@ -18,7 +18,7 @@ from expclip_cache.demo import FRAMES, DemoSetSettings, draw_items, plan_face
 from expclip_cache.encoders import ClipSettings, load_clip
 from expclip_cache.export import export_features
 from expclip_cache.heads import read_head
-from expclip_cache.prediction import prompts_from
+from expclip_cache.prediction import classes_of, prompts_from
 from expclip_cache.prediction.head_choice import DEMO_HEAD
 from expclip_cache.scoring import PromptIndex, confusion, uar
 from expclip_cache.settings import load_settings
@@ -70,8 +70,7 @@ def main() -> None:
             export_features(file, clip, int8)
             towers.append(Tower(file))
     table = prompts_from(None)
-    classes = list(dict.fromkeys(prompt.class_name for prompt in table))
-    owners = np.array([classes.index(prompt.class_name) for prompt in table])
+    classes, owners = classes_of(table)
     texts = load_clip(clip, torch.device("cpu")).encode_texts([prompt.text for prompt in table]).numpy()
     heads = {"plain CLIP": None, "with the head": read_head(DEMO_HEAD)}
     print("\n| test set | | float32 | int8 | change | same class | cosine of features, lowest |")

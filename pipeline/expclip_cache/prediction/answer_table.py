@@ -48,8 +48,7 @@ class AnswerTable:
 
     def add_moment(self, path: str, moment: Moment) -> None:
         """Add the row of one time in a video, likewise."""
-        found = moment.answer is not None
-        self._add(path, moment.seconds, 1 if found else None, moment.answer, "" if found else "no face found")
+        self._add(path, moment.seconds, 1 if moment.answer else None, moment.answer, moment.reason)
 
     def _add(self, path: str, seconds: float | None, number: int | None, answer: Answer | None, reason: str) -> None:
         face = answer.face if answer else None

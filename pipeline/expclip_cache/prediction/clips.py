@@ -1,6 +1,9 @@
 """Videos and folders of frames -> the sampled frames."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -25,10 +28,21 @@ def read_clip(path: Path, frames: int, short_clip: ShortClip) -> list[Image.Imag
         if not names:
             raise DataError("expected images directly in this folder, found none")
         return [read_image(path / names[index]) for index in sample_indices(len(names), frames, short_clip)]
+    with open_video(path) as file:
+        return decode_video(file, frames, short_clip)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[BinaryIO]:
+    """A video file, open at its start.
+
+    Raises:
+        DataError: it is no file or cannot be read; the message does not repeat the path.
+    """
     if not path.is_file():
-        raise DataError("is not a file" if path.exists() else "does not exist")
+        raise DataError("is not a file; expected a video file" if path.exists() else "does not exist")
     try:
         with path.open("rb") as file:
-            return decode_video(file, frames, short_clip)
+            yield file
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})") from None

@@ -54,7 +54,7 @@ def prediction_to_json(prediction: Prediction, top: int | None = None) -> str:
 
 def moment_to_json(path: str, moment: Moment, top: int | None = None) -> str:
     """One JSON object on one line; the arguments are those of `prediction_to_json`."""
-    answer = {"error": "no face found"} if moment.answer is None else _answer(moment.answer, top)
+    answer = {"error": moment.reason} if moment.answer is None else _answer(moment.answer, top)
     return json.dumps({"path": path, "seconds": round(moment.seconds, 3), **answer})
 
 

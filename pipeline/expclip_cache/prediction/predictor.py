@@ -8,20 +8,19 @@ print(predictor("photo.jpg").best)
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from expclip_cache.base import DataError, SettingsError
+from expclip_cache.base import SettingsError
 from expclip_cache.datasets import ShortClip
 from expclip_cache.encoders import ClipSettings, frames_every, stated_seconds
 from expclip_cache.faces import FaceFinder
 from expclip_cache.heads import read_head
 from expclip_cache.prediction.class_prompts import classes_of, prompts_from
+from expclip_cache.prediction.clips import open_video
 from expclip_cache.prediction.head_choice import choose_head, refuse_misfit
 from expclip_cache.prediction.read_ahead import in_batches, read_ahead
 from expclip_cache.prediction.result import Answer, Moment, Prediction, Ranked
@@ -131,7 +130,7 @@ class Predictor:
         seconds: deque[float] = deque()
 
         def frames() -> Iterator[Image.Image]:
-            with _open_video(video) as file:
+            with open_video(Path(video)) as file:
                 for time, frame in frames_every(file, every):
                     seconds.append(time)
                     yield frame
@@ -145,7 +144,7 @@ class Predictor:
         Raises:
             DataError: as `over_time`.
         """
-        with _open_video(video) as file:
+        with open_video(Path(video)) as file:
             return math.ceil(stated_seconds(file) / every)
 
     def _predictions(self, batch: Sequence[Pixels], batch_size: int = 32) -> list[Prediction]:
@@ -183,15 +182,3 @@ class Predictor:
         return [
             tuple((self.classes[label], float(row[label])) for label in np.argsort(-row, kind="stable")) for row in rows
         ]
-
-
-@contextmanager
-def _open_video(path: str | Path) -> Iterator[BinaryIO]:
-    path = Path(path)
-    if not path.is_file():
-        raise DataError("expected a video file" if path.exists() else "does not exist")
-    try:
-        with path.open("rb") as file:
-            yield file
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})") from None

@@ -66,3 +66,8 @@ class Moment:
 
     seconds: float
     answer: Answer | None
+
+    @property
+    def reason(self) -> str:
+        """Why there is no answer; empty if there is one."""
+        return "" if self.answer else "no face found"

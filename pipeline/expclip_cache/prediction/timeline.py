@@ -62,10 +62,10 @@ def timeline_to_text(path: str, moments: Sequence[Moment], top: int | None = Non
         (column * len(moments) // columns, -(-(column + 1) * len(moments) // columns)) for column in range(columns)
     ]
     shown = np.array([_mean(percent[start:end]) for start, end in bounds])
-    longest = max(map(len, names[:top]))
+    longest, means = max(map(len, names[:top])), _mean(percent)
     lines = [f"{printable_name(path)}  ({_summary(moments)})"]
     for number, name in enumerate(names[:top]):
-        lines.append(f"  {name:{longest}}  {_levels(shown[:, number])} {_mean(percent)[number]:4.0f} %")
+        lines.append(f"  {name:{longest}}  {_levels(shown[:, number])} {means[number]:4.0f} %")
     start, end = (f"{moments[place].seconds:.1f} s" for place in (0, -1))
     lines.append(f"  {'':{longest}}  {start}{end:>{max(columns - len(start), len(end) + 1)}}")
     return "\n".join(lines)
@@ -93,11 +93,10 @@ def timeline_to_svg(path: str, moments: Sequence[Moment]) -> str:
     grey = ", shaded" if body else ""
     body.append(f'<text x="{LEFT}" y="22">{escape(printable_name(path))}: {_summary(moments)}{grey}</text>')
     body.append(f'<text x="{WIDTH - RIGHT + 10}" y="22" class="faint">mean</text>')
-    for number, name in enumerate(names):
+    for number, (name, mean) in enumerate(zip(names, _mean(percent), strict=True)):
         base = TOP + ROW * (number + 1)
         body.append(f'<text x="{LEFT - 10}" y="{base - 8}" text-anchor="end">{escape(name)}</text>')
-        mean = f"{_mean(percent)[number]:.0f} %"
-        body.append(f'<text x="{WIDTH - RIGHT + 10}" y="{base - 8}" class="faint">{mean}</text>')
+        body.append(f'<text x="{WIDTH - RIGHT + 10}" y="{base - 8}" class="faint">{mean:.0f} %</text>')
         body.append(f'<path class="base" d="M{LEFT} {base}H{WIDTH - RIGHT}"/>')
         bars = "".join(
             f"M{LEFT + scale * (start - seconds[0]):.1f} {base}v{-value * (ROW - 8) / 100:.1f}"
