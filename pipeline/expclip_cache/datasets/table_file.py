@@ -131,14 +131,9 @@ def _json_lines(lines: list[str], file: Path) -> Iterator[tuple[str, Entry]]:
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, Entry]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise DataError(
-            f"{file}: reading Parquet needs pyarrow. Install it (pip install 'expclip-cache[parquet]'), or save the "
-            "table as .csv."
-        ) from None
+    import pyarrow
+    import pyarrow.parquet
+
     number = 0
     try:
         with _reading(file), pyarrow.parquet.ParquetFile(file) as table:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -421,15 +420,6 @@ def test_parquet_with_text_that_is_not_utf_8_or_columns_of_one_name(tmp_path):
     pyarrow.parquet.write_table(twice, tmp_path / "twice.parquet")
     with pytest.raises(DataError, match=r"twice\.parquet: expected columns with different names.*file"):
         read(tmp_path / "twice.parquet")
-
-
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
-    file = write_table(tmp_path / "faces.parquet", [{"file": "a.png"}])
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(
-        DataError, match=r"reading Parquet needs pyarrow.*expclip-cache\[parquet\].*save the table as \.csv"
-    ):
-        read(file)
 
 
 def test_a_split_a_pattern_and_a_class_that_is_not_used(tmp_path):
