@@ -5,8 +5,8 @@ confidence, as is usual since Guo et al. (2017, arXiv 1706.04599), so that the f
 The expected calibration error (ECE) is the mean distance between a bin's mean confidence and its accuracy, each bin
 weighted by its items.
 
-The ECE of a perfectly calibrated classifier is above 0 on a finite test set: the accuracy of a bin with few items is off by
-chance. `ece_if_calibrated` says how large that part is. It is reported beside the ECE and never subtracted from it.
+The ECE of a perfectly calibrated classifier is above 0 on a finite test set: the accuracy of a bin with few items is
+off by chance. `ece_if_calibrated` says by how much. It is reported beside the ECE and never subtracted from it.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al. 2017, arXiv 1706.04599): one number, fitted to labels, that softmax divides logits by."""
+"""Temperature scaling (Guo et al. 2017, arXiv 1706.04599): one number, fitted to labels, that divides the logits."""
 
 import numpy as np
 
