@@ -1,4 +1,4 @@
-"""How far scores and percentages can be trusted."""
+"""How far the numbers can be trusted: intervals, spread over seeds, paired tests, calibration of the percentages."""
 
 import lazy_loader as lazy
 
