@@ -1,13 +1,13 @@
-"""How far the scores can be trusted, from every prediction: python stages/intervals.py."""
+"""How far scores and percentages can be trusted, from every prediction: python stages/intervals.py."""
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.scoring import PredictionFile
-from expclip_cache.settings import DIFFERENCES, INTERVALS, load_settings, prediction_file
-from expclip_cache.statistics import study_statistics, write_statistics
+from expclip_cache.settings import CALIBRATION, DIFFERENCES, INTERVALS, RELIABILITY, load_settings, prediction_file
+from expclip_cache.statistics import study_calibration, study_statistics, write_calibration, write_statistics
 
 
 def main(report: Reporter) -> None:
-    """Write results/intervals.csv and results/differences.csv."""
+    """Write results/intervals.csv, differences.csv, calibration.csv and reliability.csv."""
     settings = load_settings()
     files = {
         name: {backbone: PredictionFile(prediction_file(backbone, name)) for backbone in settings.backbones}
@@ -15,6 +15,7 @@ def main(report: Reporter) -> None:
     }
     test_sets = {name: settings.datasets[name] for name in files}
     write_statistics(study_statistics(files, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
+    write_calibration(study_calibration(files), CALIBRATION, RELIABILITY)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,12 @@ from expclip_cache.cache import Json
 
 _KEYS = (
     *("test_set", "part", "system", "backbone", "published_backbone", "teacher", "head", "seed"),
-    *("prompts", "prompt_type", "epoch"),
+    *("prompts", "prompt_type", "epoch", "bin"),
 )
 """The columns that say what a line of a csv file is about."""
+
+_MOVING = ("results/heads/loss.csv", "results/reliability.csv")
+"""Files of which only the lines have to agree: the course of the loss, and the bin of each answer."""
 
 _ITEMS = "report/confusion/"
 """Folder of the files with a line for each item."""
@@ -40,8 +43,9 @@ def values_under_tolerance(name: str, raw: bytes) -> dict[str, object]:
     """Those values that have to agree when single items may be classified differently.
 
     These are all values of the files of scores and metrics. Of the confusion matrices they are what was scored and the
-    items of each class, of the loss curves the heads, seeds and epochs. Nothing of the files with a line for each item
-    and of the descriptions of the caches, which record the versions of libraries.
+    items of each class, of the loss curves the heads, seeds and epochs, of the reliability diagrams the bins. Nothing
+    of the files with a line for each item and of the descriptions of the caches, which record the versions of
+    libraries.
 
     Raises:
         DataError: the file is damaged.
@@ -51,7 +55,7 @@ def values_under_tolerance(name: str, raw: bytes) -> dict[str, object]:
     if name == "results/heads/details.json":
         return {}
     values = all_values(name, raw)
-    return dict.fromkeys(values, "") if name == "results/heads/loss.csv" else values
+    return dict.fromkeys(values, "") if name in _MOVING else values
 
 
 def first_changed_line(before: bytes, after: bytes) -> tuple[str, str | None, str | None]:

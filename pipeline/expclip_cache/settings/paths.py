@@ -31,6 +31,12 @@ INTERVALS = Path("results/intervals.csv")
 DIFFERENCES = Path("results/differences.csv")
 """Every controlled pair of systems with its tests."""
 
+CALIBRATION = Path("results/calibration.csv")
+"""How well every classifier's percentages match how often it is right."""
+
+RELIABILITY = Path("results/reliability.csv")
+"""The bins behind that, those of the reliability diagrams."""
+
 REPORT = Path("report")
 """The report page and its tables."""
 

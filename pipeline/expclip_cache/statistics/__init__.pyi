@@ -29,6 +29,10 @@ from .significance import McNemar as McNemar
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
 from .study import study_statistics as study_statistics
+from .study_calibration import CalibrationRow as CalibrationRow
+from .study_calibration import ReliabilityRow as ReliabilityRow
+from .study_calibration import StudyCalibration as StudyCalibration
+from .study_calibration import study_calibration as study_calibration
 from .system import Row as Row
 from .system import System as System
 from .systems import SystemScores as SystemScores
@@ -36,6 +40,8 @@ from .systems import mean as mean
 from .systems import standard_deviation as standard_deviation
 from .systems import system_scores as system_scores
 from .systems import under_highest_type as under_highest_type
+from .tables import read_calibration as read_calibration
 from .tables import read_statistics as read_statistics
+from .tables import write_calibration as write_calibration
 from .tables import write_statistics as write_statistics
 from .temperature import fitted_temperature as fitted_temperature
