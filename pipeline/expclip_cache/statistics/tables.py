@@ -5,10 +5,11 @@ import io
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from expclip_cache.base import DataError, csv_text
 from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
+from expclip_cache.statistics.settings import StatisticsSettings
 from expclip_cache.statistics.study_calibration import CalibrationRow, ReliabilityRow, StudyCalibration
 
 Line = TypeVar("Line", ScoredRow, Difference, CalibrationRow, ReliabilityRow)
@@ -20,13 +21,13 @@ def write_statistics(found: Statistics, rows: Path, differences: Path) -> None:
     _write(found.differences, Difference, differences)
 
 
-def read_statistics(rows: Path, differences: Path) -> Statistics:
-    """Read what `write_statistics` wrote.
+def read_statistics(rows: Path, differences: Path, settings: StatisticsSettings) -> Statistics:
+    """Read what `write_statistics` wrote with these settings.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    return Statistics(tuple(_read(ScoredRow, rows)), tuple(_read(Difference, differences)))
+    return Statistics(settings, tuple(_read(ScoredRow, rows)), tuple(_read(Difference, differences)))
 
 
 def write_calibration(found: StudyCalibration, rows: Path, bins: Path) -> None:
@@ -65,9 +66,10 @@ def _cell(name: str, value: object) -> object:
     return f"{value:.3g}" if name.endswith("_p") and value is not None else value
 
 
-def _value(cell: str, kind: object) -> object:
-    if kind in (int, float):
-        return kind(cell)  # pyright: ignore[reportCallIssue]
-    if kind in (int | None, float | None):
-        return None if cell == "" else (int if kind == int | None else float)(cell)
-    return cell
+def _value(cell: str, kind: object) -> Any:
+    """A cell as a field of that type."""
+    if cell == "" and kind in (int | None, float | None):
+        return None
+    if kind in (int, int | None):
+        return int(cell)
+    return float(cell) if kind in (float, float | None) else cell
