@@ -108,8 +108,9 @@ class StudyCalibration:
         found = self._by_row.get((test_set, row))
         bins = tuple(self._bins_by_row.get((test_set, row), ()))
         if found is None or len(bins) != BINS:
+            what = ", ".join([*filter(None, row.system), f"prompt type {row.prompt_type}"])
             raise DataError(
-                f"results/calibration.csv and results/reliability.csv: expected {test_set} with {row}, found other "
+                f"results/calibration.csv and results/reliability.csv: expected {test_set} with {what}, found other "
                 "rows. They are of another study; run `dvc repro`."
             )
         return found, bins

@@ -18,7 +18,7 @@ def fitted_temperature(similarities: np.ndarray, logit_scale: float, truth: np.n
         logit_scale: exp of CLIP's parameter `logit_scale`.
         truth: (n,) true classes.
     """
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
 
     logits = logit_scale * np.asarray(similarities, dtype=np.float64)
     logits -= logits.max(axis=1, keepdims=True)
@@ -34,4 +34,4 @@ def fitted_temperature(similarities: np.ndarray, logit_scale: float, truth: np.n
         return RANGE[0]
     if excess(high) >= 0:
         return RANGE[1]
-    return float(np.exp(brentq(excess, low, high, xtol=1e-10)))
+    return float(np.exp(root_scalar(excess, bracket=(low, high), xtol=1e-10).root))
