@@ -32,7 +32,8 @@ text { font: 14px system-ui, sans-serif; fill: #222 }
 .area { fill: #0072b2 }
 .area.best { fill: #d55e00 }
 .area.unsure { fill-opacity: 0.35 }
-@media (prefers-color-scheme: dark) { svg { background: #16181c } text { fill: #eee } .faint { fill: #aaa } }
+@media (prefers-color-scheme: dark) { svg { background: #16181c } text { fill: #eee } .faint { fill: #aaa }
+  .area.unsure { fill-opacity: 0.5 } }
 """
 
 
@@ -78,7 +79,7 @@ def timeline_to_text(path: str, moments: Sequence[Moment], top: int | None = Non
 
 
 def timeline_to_svg(path: str, moments: Sequence[Moment]) -> str:
-    """A row for each class, over time, as an image of its own; shaded where no face was found, pale where unsure.
+    """A row for each class, over time, as an image of its own; shaded where no face was found, faint where unsure.
 
     Args:
         path: of the video.
@@ -97,7 +98,7 @@ def timeline_to_svg(path: str, moments: Sequence[Moment]) -> str:
         for start, end, face in zip(seconds, ends, seen, strict=True)
         if not face
     ]
-    summary = _summary(moments, ", shaded", ", pale")
+    summary = _summary(moments, ", shaded", ", faint")
     body.append(f'<text x="{LEFT}" y="22">{escape(printable_name(path))}: {summary}</text>')
     body.append(f'<text x="{WIDTH - RIGHT + 10}" y="22" class="faint">mean</text>')
     for number, (name, mean) in enumerate(zip(names, _mean(percent), strict=True)):

@@ -142,7 +142,7 @@ def test_the_chart_in_the_terminal_marks_unsure_moments():
     assert "unsure" not in timeline_to_text("a.mp4", MOMENTS[:2])
 
 
-def test_the_svg_has_pale_bars_for_unsure_moments():
+def test_the_svg_has_faint_bars_for_unsure_moments():
     root = ElementTree.fromstring(timeline_to_svg("a.mp4", MOMENTS))
     areas = [element for element in root.iter(f"{SVG}path") if "area" in element.get("class", "")]
     assert [(area.get("class"), area.get("d").count("M")) for area in areas] == [
@@ -152,7 +152,7 @@ def test_the_svg_has_pale_bars_for_unsure_moments():
         ("area unsure", 1),
     ]
     texts = [element.text for element in root.iter(f"{SVG}text")]
-    assert "a.mp4: 4 frames, 1 without a face, shaded, 1 unsure, pale" in texts
+    assert "a.mp4: 4 frames, 1 without a face, shaded, 1 unsure, faint" in texts
 
 
 def test_a_video_over_time(run, faces, tmp_path):
