@@ -11,6 +11,9 @@ from .calibration import Calibration as Calibration
 from .calibration import Reliability as Reliability
 from .calibration import calibration as calibration
 from .calibration import reliability as reliability
+from .calibration_results import CalibrationRow as CalibrationRow
+from .calibration_results import ReliabilityRow as ReliabilityRow
+from .calibration_results import StudyCalibration as StudyCalibration
 from .coverage import accuracy_at_coverage as accuracy_at_coverage
 from .coverage import confidence_at_coverage as confidence_at_coverage
 from .coverage import coverage_curve as coverage_curve
@@ -29,9 +32,6 @@ from .significance import McNemar as McNemar
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
 from .study import study_statistics as study_statistics
-from .study_calibration import CalibrationRow as CalibrationRow
-from .study_calibration import ReliabilityRow as ReliabilityRow
-from .study_calibration import StudyCalibration as StudyCalibration
 from .study_calibration import study_calibration as study_calibration
 from .system import Row as Row
 from .system import System as System

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from expclip_cache.base import DataError, csv_text
+from expclip_cache.statistics.calibration_results import CalibrationRow, ReliabilityRow, StudyCalibration
 from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
 from expclip_cache.statistics.settings import StatisticsSettings
-from expclip_cache.statistics.study_calibration import CalibrationRow, ReliabilityRow, StudyCalibration
 
 Line = TypeVar("Line", ScoredRow, Difference, CalibrationRow, ReliabilityRow)
 

@@ -7,7 +7,7 @@ import pytest
 
 from expclip_cache.reporting.charts.reliability import coverage_curve, reliability_diagram
 from expclip_cache.reporting.charts.square import BASE, LEFT, SIDE
-from expclip_cache.statistics.study_calibration import ReliabilityRow
+from expclip_cache.statistics.calibration_results import ReliabilityRow
 
 
 def bins(filled: dict[int, tuple[int, float, float]]) -> list[ReliabilityRow]:

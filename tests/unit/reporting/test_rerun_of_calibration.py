@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from expclip_cache.reporting.rerun import compare_results
-from expclip_cache.statistics.study_calibration import CalibrationRow, ReliabilityRow, StudyCalibration
+from expclip_cache.statistics.calibration_results import CalibrationRow, ReliabilityRow, StudyCalibration
 from expclip_cache.statistics.tables import write_calibration
 
 WHERE = ("raf-db", "b32", "", "", "reference", 5)

@@ -12,7 +12,8 @@ from expclip_cache.scoring.percentages import softmax_percent
 from expclip_cache.scoring.prediction_file import Prediction, PredictionFile, write_predictions
 from expclip_cache.scoring.results import Classifier
 from expclip_cache.statistics.calibration import calibration
-from expclip_cache.statistics.study_calibration import CalibrationRow, StudyCalibration, study_calibration
+from expclip_cache.statistics.calibration_results import CalibrationRow, StudyCalibration
+from expclip_cache.statistics.study_calibration import study_calibration
 from expclip_cache.statistics.system import Row, System
 from expclip_cache.statistics.tables import read_calibration, write_calibration
 from labelled_caches import write_labelled
