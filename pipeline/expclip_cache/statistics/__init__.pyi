@@ -16,7 +16,6 @@ from .calibration_results import ReliabilityRow as ReliabilityRow
 from .calibration_results import StudyCalibration as StudyCalibration
 from .coverage import accuracy_at_coverage as accuracy_at_coverage
 from .coverage import confidence_at_coverage as confidence_at_coverage
-from .coverage import coverage_curve as coverage_curve
 from .fold_groups import FoldGroup as FoldGroup
 from .fold_groups import Part as Part
 from .fold_groups import fold_groups as fold_groups

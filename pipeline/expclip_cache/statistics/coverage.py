@@ -8,22 +8,6 @@ import math
 import numpy as np
 
 
-def coverage_curve(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The coverage and the accuracy under every threshold that tells answers apart.
-
-    Args:
-        confidence: (n,) in percent.
-        right: (n,) bool.
-
-    Returns:
-        (k,) coverage in percent, ascending, the last one 100; (k,) accuracy in percent of the answers that are kept.
-        Answers with equal confidence are kept or left out together.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    kept = np.flatnonzero(np.diff(confidence[order], append=np.nan) != 0) + 1
-    return 100 * kept / len(right), 100 * np.cumsum(right[order])[kept - 1] / kept
-
-
 def accuracy_at_coverage(confidence: np.ndarray, right: np.ndarray, coverage: float) -> float:
     """The accuracy in percent of the most confident answers; the order of the items does not matter.
 

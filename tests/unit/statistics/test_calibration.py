@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from expclip_cache.base.errors import DataError
 from expclip_cache.scoring.percentages import softmax_percent
 from expclip_cache.statistics.calibration import BINS, answers, calibration, reliability
-from expclip_cache.statistics.coverage import accuracy_at_coverage, confidence_at_coverage, coverage_curve
+from expclip_cache.statistics.coverage import accuracy_at_coverage, confidence_at_coverage
 from expclip_cache.statistics.temperature import RANGE, fitted_temperature
 
 SCALE = 100.0
@@ -93,15 +93,13 @@ def test_what_does_not_fit_is_refused(percent, truth):
         calibration(np.ones(percent), np.zeros(truth, dtype=int))
 
 
-def test_the_curve_counts_the_answers_above_each_threshold(rng):
+def test_a_coverage_keeps_the_answers_above_its_threshold(rng):
     confidence, right = rng.integers(1, 20, 200) * 5.0, rng.random(200) < 0.6
-    coverage, accuracy = coverage_curve(confidence, right)
-    kept = [right[confidence >= least] for least in np.unique(confidence)[::-1]]
-    np.testing.assert_allclose(coverage, [100 * len(each) / 200 for each in kept])
-    np.testing.assert_allclose(accuracy, [100 * each.mean() for each in kept])
-    for share, expected in zip(coverage, accuracy, strict=True):
-        assert accuracy_at_coverage(confidence, right, share) == pytest.approx(expected)
-        assert (confidence >= confidence_at_coverage(confidence, share)).mean() * 100 == pytest.approx(share)
+    for least in np.unique(confidence):
+        kept = confidence >= least
+        share = 100 * kept.mean()
+        assert confidence_at_coverage(confidence, share) == least
+        assert accuracy_at_coverage(confidence, right, share) == pytest.approx(100 * right[kept].mean())
 
 
 def test_the_order_of_equal_answers_does_not_matter(rng):
