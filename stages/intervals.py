@@ -3,18 +3,25 @@
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.scoring import PredictionFile
 from expclip_cache.settings import CALIBRATION, DIFFERENCES, INTERVALS, RELIABILITY, load_settings, prediction_file
-from expclip_cache.statistics import study_calibration, study_statistics, write_calibration, write_statistics
+from expclip_cache.statistics import (
+    read_answers,
+    study_calibration,
+    study_statistics,
+    write_calibration,
+    write_statistics,
+)
 
 
 def main(report: Reporter) -> None:
     """Write results/intervals.csv, differences.csv, calibration.csv and reliability.csv."""
     settings = load_settings()
+    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
     files = {
         name: {backbone: PredictionFile(prediction_file(backbone, name)) for backbone in settings.backbones}
-        for name in settings.score.datasets
+        for name in test_sets
     }
-    test_sets = {name: settings.datasets[name] for name in files}
-    write_statistics(study_statistics(files, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
+    answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
+    write_statistics(study_statistics(answers, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
     write_calibration(study_calibration(files), CALIBRATION, RELIABILITY)
 
 
