@@ -27,9 +27,17 @@ from expclip_cache.reporting import (
     systems_csv,
 )
 from expclip_cache.scoring import read_score_file
-from expclip_cache.settings.paths import DIFFERENCES, HEAD_RESULTS, INTERVALS, REPORT, score_file
+from expclip_cache.settings.paths import (
+    CALIBRATION,
+    DIFFERENCES,
+    HEAD_RESULTS,
+    INTERVALS,
+    RELIABILITY,
+    REPORT,
+    score_file,
+)
 from expclip_cache.settings.settings import Settings
-from expclip_cache.statistics import read_statistics
+from expclip_cache.statistics import read_calibration, read_statistics
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
@@ -73,6 +81,7 @@ def report_inputs(settings: Settings) -> ReportInputs:
     return ReportInputs(
         scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
         statistics=read_statistics(INTERVALS, DIFFERENCES, settings.statistics),
+        calibration=read_calibration(CALIBRATION, RELIABILITY),
         roots={name: _image_root(name, settings.datasets[name]) for name in names},
         heads=HEAD_RESULTS,
         trained_on=settings.train.dataset,

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from expclip_cache.base import StageTime
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
+from expclip_cache.reporting.charts.reliability import coverage_curve, reliability_diagram
 from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
 from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.score_grid import score_grid
@@ -87,6 +88,8 @@ def _figures(section: SetSection) -> dict[str, Markup]:
         "recall": Markup(recall_bars(classes, section.clip_recall.tolist(), section.expclip_recall.tolist())),
         "clip": Markup(confusion_heatmap(classes, section.clip, "CLIP")),
         "expclip": Markup(confusion_heatmap(classes, section.expclip, heads)),
+        "reliability": Markup(reliability_diagram(section.clip_bins, section.bins)),
+        "coverage": Markup(coverage_curve(section.clip_bins, section.bins)),
         "difference": Markup(confusion_heatmap(classes, difference, "Exp-CLIP minus CLIP", difference=True)),
     }
 

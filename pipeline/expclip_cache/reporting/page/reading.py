@@ -49,7 +49,7 @@ def _views(
 ) -> Iterator[View]:
     systems = [row.system for row in scores]
     names, highest = system_names(systems), under_highest_type(scores)
-    sections, room = SectionReader(inputs.scores, inputs.roots), MAX_SECTIONS
+    sections, room = SectionReader(inputs.scores, inputs.calibration, inputs.roots), MAX_SECTIONS
     for number, system in enumerate(head for section in sections_of(systems) for head in section.heads):
         rows = tuple(row for row in highest if row.system == system)
         shown_row = Row(system, rows[0].prompt_type)
