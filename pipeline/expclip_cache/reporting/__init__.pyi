@@ -6,6 +6,13 @@ from .page.content import ReportInputs as ReportInputs
 from .page.html import render_page as render_page
 from .page.html import render_times as render_times
 from .page.reading import read_page as read_page
+from .paper_table.build import paper_table as paper_table
+from .paper_table.columns import table_columns as table_columns
+from .paper_table.content import PaperTable as PaperTable
+from .paper_table.content import TableOptions as TableOptions
+from .paper_table.latex import to_latex as to_latex
+from .paper_table.markdown import to_markdown as to_markdown
+from .paper_table.plain_csv import to_csv as to_csv
 from .rerun import RerunComparison as RerunComparison
 from .rerun import compare_results as compare_results
 from .score_files import confusion_csvs as confusion_csvs

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings
 from expclip_cache.prompts import PromptSettings
 from expclip_cache.reporting.fold_groups import FoldGroup, Part, fold_groups
+from expclip_cache.reporting.intervals import ScoreIntervals
 from expclip_cache.reporting.published import backbone_of, published_results
 from expclip_cache.reporting.systems import System, mean
 from expclip_cache.scoring import Classifier, Confusion, TestSetScores
@@ -43,6 +46,8 @@ class Comparison:
         published_n: items behind the published scores; None if unknown.
         clip: ours, plain CLIP.
         expclip: ours, the mean over the seeds of the head; None without a head.
+        seeds: of the head; 0 without a head or for one without seeds.
+        expclip_std: sample standard deviation over the seeds, in points; None with fewer than two.
         paper_clip, paper_expclip: the paper's table, which does not state its prompt type.
         log: the reference's own test log for this prompt type; None for other prompts than the reference's.
         later: EmoCapCLIP (2025), UAR only, read off a figure.
@@ -60,6 +65,11 @@ class Comparison:
     published_n: int | None
     clip: Pair
     expclip: Pair | None
+    seeds: int = 0
+    expclip_std: Pair | None = None
+    clip_intervals: ScoreIntervals | None = None
+    expclip_intervals: ScoreIntervals | None = None
+    log_intervals: ScoreIntervals | None = None
     paper_clip: Pair | None = None
     paper_expclip: Pair | None = None
     log: Pair | None = None
@@ -136,6 +146,7 @@ def _comparison(
     plain = Classifier(head.prompts, head.prompt_type)
     clip = group.average([matrices[plain] for matrices in found])
     expclip = [group.average([matrices[seed] for matrices in found]) for seed in seeds] if head.head else []
+    uars, wars = [one.uar for one in expclip], [one.war for one in expclip]
     return Comparison(
         test_set=group.test_set,
         part=group.part,
@@ -148,7 +159,9 @@ def _comparison(
         n=clip.items,
         published_n=group.published_n,
         clip=Pair(clip.uar, clip.war),
-        expclip=Pair(mean(one.uar for one in expclip), mean(one.war for one in expclip)) if expclip else None,
+        expclip=Pair(mean(uars), mean(wars)) if expclip else None,
+        seeds=sum(seed.seed is not None for seed in seeds),
+        expclip_std=Pair(float(np.std(uars, ddof=1)), float(np.std(wars, ddof=1))) if len(expclip) > 1 else None,
         **_published_pairs(published_backbone, group, logged_type),
     )
 

@@ -31,3 +31,4 @@ from .setup_files import write_setup as write_setup
 from .study_images import read_images as read_images
 from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
+from .study_table import study_table as study_table

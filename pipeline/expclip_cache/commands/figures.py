@@ -1,0 +1,5 @@
+"""`expclip-cache figures`."""
+
+
+def figures() -> None:
+    """Draw."""

@@ -1,0 +1,93 @@
+"""What the caption of a table for a paper says."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from expclip_cache.reporting.comparison import Comparison
+from expclip_cache.reporting.paper_table.columns import Place
+from expclip_cache.reporting.paper_table.content import Block, Number, TableOptions
+from expclip_cache.reporting.score_tables import note_on_drawn
+from expclip_cache.reporting.text_table import type_name
+
+
+def caption_of(
+    rows: Sequence[Comparison],
+    columns: Mapping[Place, str],
+    blocks: Sequence[Block],
+    options: TableOptions,
+    confidence: float,
+    drawn: Collection[str],
+) -> tuple[str, ...]:
+    """Sentences about what the table shows, and only that."""
+    return tuple(_sentences(rows, columns, list(_numbers(blocks)), options, f"{confidence:g} %", drawn))
+
+
+def _sentences(
+    rows: Sequence[Comparison],
+    columns: Mapping[Place, str],
+    numbers: Sequence[Number],
+    options: TableOptions,
+    confidence: str,
+    drawn: Collection[str],
+) -> Iterator[str]:
+    metrics = "UAR and WAR" if options.intervals or options.std else "UAR/WAR"
+    yield f"Zero-shot facial expression recognition, {metrics} in percent, {_prompts(rows)}."
+    if folds := [heading for place, heading in columns.items() if place.part == "fold mean"]:
+        yield f"{_listed(folds)}: mean over the folds."
+    if seeds := sorted({row.seeds for row in rows if row.seeds > 1}):
+        deviation = " ± standard deviation" if options.std else ""
+        yield f"Heads with seeds: mean{deviation} over {_listed(seeds)} seeds."
+    if options.intervals:
+        yield f"In brackets: {confidence} intervals over the test items."
+    if any(number.best for number in numbers):
+        yield "Bold: the best of each backbone."
+    if any(number.covers for number in numbers):
+        yield f"†: our {confidence} interval covers the published score, {_published_scores(rows)}."
+    if options.published and any(row.is_published for row in rows):
+        yield from _sources(rows)
+    if note := note_on_drawn([place.test_set for place in columns], drawn):
+        yield note
+
+
+def _prompts(rows: Sequence[Comparison]) -> str:
+    """Under which prompts, by prompt set where they differ."""
+    kinds = {row.prompts: row.prompt_type for row in rows}
+    if len(set(kinds.values())) == 1:
+        kind = next(iter(kinds.values()))
+        return f"prompt type {kind}" if kind else "prompts from a file"
+    return "prompts: " + _listed(f"{name} ({type_name(kind)})" for name, kind in kinds.items())
+
+
+def _published_scores(rows: Sequence[Comparison]) -> str:
+    """Which published scores `†` speaks of."""
+    heads = [row for row in rows if row.expclip]
+    found = []
+    if any(row.paper_clip for row in rows):
+        found.append("for CLIP that in the table of the Exp-CLIP paper")
+    if any(row.log for row in heads):
+        found.append("for Exp-CLIP that in the reference's test log for this prompt type")
+    if any(row.paper_expclip and not row.log for row in heads):
+        found.append("for Exp-CLIP with other prompts that in the table of the paper")
+    return _listed(found)
+
+
+def _sources(rows: Sequence[Comparison]) -> Iterator[str]:
+    """Where the published rows are from."""
+    if any(row.paper_clip or row.paper_expclip for row in rows):
+        yield "paper: the table of the Exp-CLIP paper, which does not state its prompt type."
+    if any(row.log for row in rows):
+        yield "log: the reference's own test log."
+    if any(row.later for row in rows):
+        yield "figure: read off a figure of that paper, which has no WAR."
+
+
+def _numbers(blocks: Sequence[Block]) -> Iterator[Number]:
+    for block in blocks:
+        for line in block.lines:
+            for cell in filter(None, line.cells):
+                yield from filter(None, (cell.uar, cell.war))
+
+
+def _listed(words: Iterable[object]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = map(str, words)
+    return f"{', '.join(most)} and {last}" if most else last

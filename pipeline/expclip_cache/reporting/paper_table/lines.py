@@ -1,0 +1,115 @@
+"""The systems of one backbone as lines of the table, ours and the published ones."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from expclip_cache.reporting.comparison import Comparison, Pair
+from expclip_cache.reporting.intervals import ScoreIntervals
+from expclip_cache.reporting.paper_table.columns import Place, place_of
+from expclip_cache.reporting.paper_table.content import Cell, Line, Number, TableOptions
+from expclip_cache.reporting.system_names import several_of
+from expclip_cache.reporting.systems import System
+
+Find = Callable[[Comparison], Pair | None]
+
+
+def lines_of_backbone(
+    rows: Sequence[Comparison], columns: Sequence[Place], options: TableOptions, several: Sequence[str]
+) -> list[Line]:
+    """Plain CLIP, then the heads, of each prompt set; with `options.published`, the published scores first.
+
+    Args:
+        rows: of one backbone, at most one for each system and column.
+        columns: where the rows stand.
+        several: which of `teacher`, `head` and `prompts` tell the systems of the study apart.
+    """
+    lines = list(_published(rows, columns, options)) if options.published else []
+    for prompts in dict.fromkeys(row.prompts for row in rows):
+        own = [row for row in rows if row.prompts == prompts]
+        name = _name("CLIP", System("", "", "", prompts), several)
+        lines.append(Line(name, _cells(own, columns, lambda row: _clip(row, options))))
+        for system in dict.fromkeys(row.system for row in own if row.head):
+            found = [row for row in own if row.system == system]
+            name = _name("Exp-CLIP", system, several)
+            lines.append(Line(name, _cells(found, columns, lambda row: _expclip(row, options))))
+    return lines
+
+
+def told_apart_by(rows: Sequence[Comparison]) -> tuple[str, ...]:
+    """Which of `head`, `teacher` and `prompts` several systems of the study differ in."""
+    several = several_of(row.system for row in rows)
+    heads = {row.head for row in rows if row.head}
+    return (*(("head",) if len(heads) > 1 else ()), *(kind for kind in several if kind != "backbone"))
+
+
+def published_target(row: Comparison) -> Pair | None:
+    """What Exp-CLIP is to reproduce: the log of its prompt type, or else the paper's table."""
+    return row.log or row.paper_expclip
+
+
+def _name(method: str, system: System, several: Sequence[str]) -> str:
+    words = [getattr(system, kind) for kind in several if getattr(system, kind)]
+    return f"{method} ({', '.join(words)})" if words else method
+
+
+def _cells(
+    rows: Sequence[Comparison], columns: Sequence[Place], cell: Callable[[Comparison], Cell | None]
+) -> tuple[Cell | None, ...]:
+    by_place: Mapping[Place, Comparison] = {place_of(row): row for row in reversed(rows)}
+    return tuple(cell(by_place[place]) if place in by_place else None for place in columns)
+
+
+def _clip(row: Comparison, options: TableOptions) -> Cell | None:
+    return _ours(row.clip, None, row.clip_intervals, row.paper_clip, options)
+
+
+def _expclip(row: Comparison, options: TableOptions) -> Cell | None:
+    return _ours(row.expclip, row.expclip_std, row.expclip_intervals, published_target(row), options)
+
+
+def _ours(
+    pair: Pair | None,
+    std: Pair | None,
+    intervals: ScoreIntervals | None,
+    published: Pair | None,
+    options: TableOptions,
+) -> Cell | None:
+    def number(metric: str) -> Number:
+        interval = intervals and getattr(intervals, metric)
+        known = published and getattr(published, metric)
+        return Number(
+            value=getattr(pair, metric),
+            std=getattr(std, metric) if options.std and std else None,
+            interval=interval if options.intervals else None,
+            covers=interval is not None and known is not None and interval.covers(known),
+        )
+
+    return pair and Cell(number("uar"), number("war"))
+
+
+def _published(rows: Sequence[Comparison], columns: Sequence[Place], options: TableOptions) -> Iterator[Line]:
+    """A line for each source that has scores of this backbone."""
+    kinds = sorted({row.prompt_type for row in rows if row.log})
+    sources: list[tuple[str, Find]] = [
+        ("CLIP, paper", lambda row: row.paper_clip),
+        ("Exp-CLIP, paper", lambda row: row.paper_expclip),
+        *((f"Exp-CLIP, log, type {kind}", _log_of(kind)) for kind in kinds),
+        ("EmoCapCLIP, figure", lambda row: row.later),
+    ]
+    for name, find in sources:
+        # Plain CLIP and every head have the same published scores, so any row that knows them will do.
+        known = [row for row in rows if find(row)]
+        if known:
+            yield Line(name, _cells(known, columns, lambda row, find=find: _known(row, find, options)))
+
+
+def _log_of(kind: int) -> Find:
+    return lambda row: row.log if row.prompt_type == kind else None
+
+
+def _known(row: Comparison, find: Find, options: TableOptions) -> Cell | None:
+    pair = find(row)
+    if pair is None:
+        return None
+    intervals = row.log_intervals if options.intervals and pair is row.log else None
+    war = None if pair.war is None else Number(pair.war, interval=intervals and intervals.war)
+    return Cell(Number(pair.uar, interval=intervals and intervals.uar), war)
