@@ -11,9 +11,6 @@ from expclip_cache.reporting.paper_table.content import Block, Cell, Line, Numbe
 from expclip_cache.reporting.paper_table.lines import lines_of_backbone, told_apart_by
 from expclip_cache.reporting.systems import mean, under_highest_type
 
-METRICS = ("uar", "war")
-
-
 def paper_table(
     compared: Sequence[Comparison],
     columns: Mapping[Place, str],
@@ -74,30 +71,25 @@ def _backbone_name(backbone: str, rows: Sequence[Comparison]) -> str:
 
 def _mean(cells: Sequence[Cell | None]) -> Cell | None:
     """The mean over the datasets; None if one of them has no scores."""
-    if any(cell is None for cell in cells):
+    known = [cell for cell in cells if cell]
+    if len(known) < len(cells):
         return None
-    uars = [cell.uar.value for cell in cells if cell]
-    wars = [cell.war.value for cell in cells if cell and cell.war]
-    return Cell(Number(mean(uars)), Number(mean(wars)) if len(wars) == len(cells) else None)
+    return Cell(Number(mean(cell.uar.value for cell in known)), Number(mean(cell.war.value for cell in known)))
 
 
 def _with_best(lines: Sequence[Line], decimals: int) -> tuple[Line, ...]:
     """The lines with the highest numbers of each column marked, if there are several to choose from."""
-    columns = []
-    for cells in zip(*(line.cells for line in lines), strict=True):
-        for metric in METRICS:
-            cells = _marked(cells, metric, decimals)
-        columns.append(cells)
+    columns = [_marked(cells, decimals) for cells in zip(*(line.cells for line in lines), strict=True)]
     return tuple(Line(line.name, cells) for line, cells in zip(lines, zip(*columns, strict=True), strict=True))
 
 
-def _marked(cells: Sequence[Cell | None], metric: str, decimals: int) -> list[Cell | None]:
-    numbers: list[Number | None] = [cell and getattr(cell, metric) for cell in cells]
-    shown = [None if number is None else round(number.value, decimals) for number in numbers]
-    known = [value for value in shown if value is not None]
-    return [
-        replace(cell, **{metric: replace(number, best=True)})
-        if cell and number and len(known) > 1 and value == max(known)
-        else cell
-        for cell, number, value in zip(cells, numbers, shown, strict=True)
-    ]
+def _marked(cells: Sequence[Cell | None], decimals: int) -> list[Cell | None]:
+    known = [cell for cell in cells if cell]
+    if len(known) < 2:
+        return list(cells)
+    best = [max(round(getattr(cell, metric).value, decimals) for cell in known) for metric in ("uar", "war")]
+
+    def mark(number: Number, highest: float) -> Number:
+        return replace(number, best=round(number.value, decimals) == highest)
+
+    return [cell and Cell(mark(cell.uar, best[0]), mark(cell.war, best[1])) for cell in cells]

@@ -35,15 +35,16 @@ def _sentences(
         yield f"{_listed(folds)}: mean over the folds."
     if seeds := sorted({row.seeds for row in rows if row.seeds > 1}):
         deviation = " ± standard deviation" if options.std else ""
-        yield f"Heads with seeds: mean{deviation} over {_listed(seeds)} seeds."
+        heads = "Exp-CLIP" if all(row.seeds > 1 for row in rows if row.head) else "Heads with several seeds"
+        yield f"{heads}: mean{deviation} over {_listed(seeds)} seeds."
     if options.intervals:
         yield f"In brackets: {confidence} intervals over the test items."
     if any(number.best for number in numbers):
         yield "Bold: the best of each backbone."
     if any(number.covers for number in numbers):
         yield f"†: our {confidence} interval covers the published score, {_published_scores(rows)}."
-    if options.published and any(row.is_published for row in rows):
-        yield from _sources(rows)
+    if options.published and (sources := _sources(rows)):
+        yield f"Published rows: {sources}."
     if note := note_on_drawn([place.test_set for place in columns], drawn):
         yield note
 
@@ -64,27 +65,27 @@ def _published_scores(rows: Sequence[Comparison]) -> str:
     if any(row.paper_clip for row in rows):
         found.append("for CLIP that in the table of the Exp-CLIP paper")
     if any(row.log for row in heads):
-        found.append("for Exp-CLIP that in the reference's test log for this prompt type")
+        found.append("for Exp-CLIP that in the test log of its repository for this prompt type")
     if any(row.paper_expclip and not row.log for row in heads):
         found.append("for Exp-CLIP with other prompts that in the table of the paper")
     return _listed(found)
 
 
-def _sources(rows: Sequence[Comparison]) -> Iterator[str]:
+def _sources(rows: Sequence[Comparison]) -> str:
     """Where the published rows are from."""
+    found = []
     if any(row.paper_clip or row.paper_expclip for row in rows):
-        yield "paper: the table of the Exp-CLIP paper, which does not state its prompt type."
+        found.append("paper: the table of the Exp-CLIP paper, which does not state its prompt type")
     if any(row.log for row in rows):
-        yield "log: the reference's own test log."
-    if any(row.later for row in rows):
-        yield "figure: read off a figure of that paper, which has no WAR."
+        found.append("log: the test log in its repository")
+    return "; ".join(found)
 
 
 def _numbers(blocks: Sequence[Block]) -> Iterator[Number]:
     for block in blocks:
         for line in block.lines:
             for cell in filter(None, line.cells):
-                yield from filter(None, (cell.uar, cell.war))
+                yield from (cell.uar, cell.war)
 
 
 def _listed(words: Iterable[object]) -> str:

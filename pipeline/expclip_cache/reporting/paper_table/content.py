@@ -54,10 +54,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Cell:
-    """One system on one dataset; `war` is None if the source reports none."""
+    """One system on one dataset."""
 
     uar: Number
-    war: Number | None
+    war: Number
 
 
 @dataclass(frozen=True)

@@ -1,66 +1,75 @@
 """A table for a paper in LaTeX, with the rules of the package booktabs."""
 
+import re
 from collections.abc import Sequence
-from itertools import chain
 
-from expclip_cache.reporting.paper_table.content import Number, PaperTable
+from expclip_cache.reporting.paper_table.content import Block, Number, PaperTable
 from expclip_cache.reporting.paper_table.latex_text import latex_text
-from expclip_cache.reporting.paper_table.latex_width import layout_for
 from expclip_cache.reporting.paper_table.text_lines import headings, text_lines
 
-_MISSING = "--"
+COLUMN = 237.0
+"""Points of one column of a page with two, in the styles of IEEE and CVF."""
+
+LETTER, GAP = 4.3, 4
+"""Points of a digit in the size of type of the table, and half the gap between two columns."""
 
 
 def to_latex(table: PaperTable) -> str:
-    """A float with caption and label `tab:zero-shot`, in the size of type at which it fits its column.
+    r"""A float with caption and label `tab:zero-shot`.
 
     UAR and WAR stand in one cell. Where deviations or intervals are shown each has a line, and an interval stands
-    below its score. A table as wide as both columns of a page is a `table*`.
+    below its score. A table wider than one column of a page with two is a `table*`. Should it be wider than the text, it
+    is made smaller.
     """
-    head = headings(table)
-    rows = [_lines_of_block(table, number, len(head)) for number in range(len(table.blocks))]
-    cells = [head, *(row for row in chain(*rows) if isinstance(row, list))]
-    layout = layout_for(cells)
-    body = [f"{' & '.join(latex_text(heading) for heading in head)} \\\\"]
-    for lines in rows:
-        body.append(r"\midrule")
-        body += [line if isinstance(line, str) else f"{' & '.join(line)} \\\\" for line in lines]
-    sides = "l" * (2 if table.two_lines else 1) + "c" * len(table.columns)
+    head = [latex_text(heading) for heading in headings(table)]
+    body: list[str] = []
+    widths = [len(heading) for heading in head]
+    for block in table.blocks:
+        body += [r"\midrule", f"\\multicolumn{{{len(head)}}}{{l}}{{\\textit{{{latex_text(block.backbone)}}}}} \\\\"]
+        for cells in _rows(block, table):
+            widths = [max(width, _characters(cell)) for width, cell in zip(widths, cells, strict=True)]
+            if table.two_lines and cells[0]:
+                body.append(r"\addlinespace")
+            body.append(_row(cells))
+    fits_column = sum(LETTER * width + 2 * GAP for width in widths) <= COLUMN
+    environment = "table" if fits_column else "table*"
     return "\n".join(
         [
-            r"% Needs \usepackage{booktabs}. In a narrower text than two columns of 3.3 inches, put the tabular into",
-            r"% \resizebox{\textwidth}{!}{...} of the package graphicx.",
-            f"\\begin{{{layout.environment}}}[t]",
+            r"% Needs \usepackage{booktabs} and \usepackage{graphicx}.",
+            f"\\begin{{{environment}}}[t]",
             r"\centering",
             f"\\caption{{{latex_text(' '.join(table.caption))}}}",
             r"\label{tab:zero-shot}",
-            f"\\{layout.size}",
-            f"\\setlength{{\\tabcolsep}}{{{layout.gap:g}pt}}",
-            f"\\begin{{tabular}}{{{sides}}}",
+            r"\footnotesize",
+            f"\\setlength{{\\tabcolsep}}{{{GAP}pt}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            f"\\begin{{tabular}}{{{'l' * (len(head) - len(table.columns))}{'c' * len(table.columns)}}}",
             r"\toprule",
+            _row(head),
             *body,
             r"\bottomrule",
-            r"\end{tabular}",
-            f"\\end{{{layout.environment}}}",
+            r"\end{tabular}}",
+            f"\\end{{{environment}}}",
             "",
         ]
     )
 
 
-def _lines_of_block(table: PaperTable, number: int, width: int) -> list[str | list[str]]:
-    """The name of the backbone and its systems: lists of cells in LaTeX, and commands."""
-    block = table.blocks[number]
-    lines: list[str | list[str]] = [f"\\multicolumn{{{width}}}{{l}}{{\\textit{{{latex_text(block.backbone)}}}}} \\\\"]
+def _rows(block: Block, table: PaperTable) -> list[list[str]]:
+    """The cells of the systems of a backbone, intervals in rows of their own."""
+    rows = []
     for line in block.lines:
-        if table.two_lines:
-            lines.append(r"\addlinespace")
-        scores = text_lines(line, table, lambda score: _score(score, table.decimals), _MISSING)
-        spans = text_lines(line, table, lambda score: _interval(score, table.decimals), "")
+        scores = text_lines(line, table, lambda number: _score(number, table.decimals), "--")
+        spans = text_lines(line, table, lambda number: _interval(number, table.decimals), "")
         for (name, *cells), (_, *below) in zip(scores, spans, strict=True):
-            lines.append([latex_text(name), *cells])
+            rows.append([latex_text(name), *cells])
             if table.two_lines and any(below[1:]):
-                lines.append(["", "", *below[1:]])
-    return lines
+                rows.append(["", "", *below[1:]])
+    return rows
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
 
 
 def _score(number: Number, decimals: int) -> str:
@@ -73,3 +82,8 @@ def _interval(number: Number, decimals: int) -> str:
     if number.interval is None:
         return ""
     return f"{{\\scriptsize[{number.interval.low:.{decimals}f}, {number.interval.high:.{decimals}f}]}}"
+
+
+def _characters(cell: str) -> int:
+    """How many characters of a cell are seen, about."""
+    return len(re.sub(r"\\[a-z]+|[{}$^\\]", "", cell))

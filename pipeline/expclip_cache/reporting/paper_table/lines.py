@@ -9,7 +9,7 @@ from expclip_cache.reporting.paper_table.content import Cell, Line, Number, Tabl
 from expclip_cache.reporting.system_names import several_of
 from expclip_cache.reporting.systems import System
 
-Find = Callable[[Comparison], Pair | None]
+CellOf = Callable[[Comparison], Cell | None]
 
 
 def lines_of_backbone(
@@ -26,11 +26,11 @@ def lines_of_backbone(
     for prompts in dict.fromkeys(row.prompts for row in rows):
         own = [row for row in rows if row.prompts == prompts]
         name = _name("CLIP", System("", "", "", prompts), several)
-        lines.append(Line(name, _cells(own, columns, lambda row: _clip(row, options))))
+        lines.append(Line(name, _by_column(own, columns, lambda row: _clip(row, options))))
         for system in dict.fromkeys(row.system for row in own if row.head):
             found = [row for row in own if row.system == system]
             name = _name("Exp-CLIP", system, several)
-            lines.append(Line(name, _cells(found, columns, lambda row: _expclip(row, options))))
+            lines.append(Line(name, _by_column(found, columns, lambda row: _expclip(row, options))))
     return lines
 
 
@@ -51,27 +51,27 @@ def _name(method: str, system: System, several: Sequence[str]) -> str:
     return f"{method} ({', '.join(words)})" if words else method
 
 
-def _cells(
-    rows: Sequence[Comparison], columns: Sequence[Place], cell: Callable[[Comparison], Cell | None]
+def _by_column(
+    rows: Sequence[Comparison], columns: Sequence[Place], cell: CellOf
 ) -> tuple[Cell | None, ...]:
     by_place: Mapping[Place, Comparison] = {place_of(row): row for row in reversed(rows)}
     return tuple(cell(by_place[place]) if place in by_place else None for place in columns)
 
 
 def _clip(row: Comparison, options: TableOptions) -> Cell | None:
-    return _ours(row.clip, None, row.clip_intervals, row.paper_clip, options)
+    return _cell(row.clip, options, row.clip_intervals, row.paper_clip)
 
 
 def _expclip(row: Comparison, options: TableOptions) -> Cell | None:
-    return _ours(row.expclip, row.expclip_std, row.expclip_intervals, published_target(row), options)
+    return _cell(row.expclip, options, row.expclip_intervals, published_target(row), row.expclip_std)
 
 
-def _ours(
+def _cell(
     pair: Pair | None,
-    std: Pair | None,
-    intervals: ScoreIntervals | None,
-    published: Pair | None,
     options: TableOptions,
+    intervals: ScoreIntervals | None = None,
+    published: Pair | None = None,
+    std: Pair | None = None,
 ) -> Cell | None:
     def number(metric: str) -> Number:
         interval = intervals and getattr(intervals, metric)
@@ -87,29 +87,18 @@ def _ours(
 
 
 def _published(rows: Sequence[Comparison], columns: Sequence[Place], options: TableOptions) -> Iterator[Line]:
-    """A line for each source that has scores of this backbone."""
-    kinds = sorted({row.prompt_type for row in rows if row.log})
-    sources: list[tuple[str, Find]] = [
-        ("CLIP, paper", lambda row: row.paper_clip),
-        ("Exp-CLIP, paper", lambda row: row.paper_expclip),
-        *((f"Exp-CLIP, log, type {kind}", _log_of(kind)) for kind in kinds),
-        ("EmoCapCLIP, figure", lambda row: row.later),
+    """A line for each source that has scores of this backbone; what was read off a figure is not fit for a paper."""
+    sources: list[tuple[str, CellOf]] = [
+        ("CLIP, paper", lambda row: _cell(row.paper_clip, options)),
+        ("Exp-CLIP, paper", lambda row: _cell(row.paper_expclip, options)),
+        *((f"Exp-CLIP, log, type {kind}", _log_of(kind, options)) for kind in sorted({r.prompt_type for r in rows if r.log})),
     ]
-    for name, find in sources:
+    for name, cell in sources:
         # Plain CLIP and every head have the same published scores, so any row that knows them will do.
-        known = [row for row in rows if find(row)]
+        known = [row for row in rows if cell(row)]
         if known:
-            yield Line(name, _cells(known, columns, lambda row, find=find: _known(row, find, options)))
+            yield Line(name, _by_column(known, columns, cell))
 
 
-def _log_of(kind: int) -> Find:
-    return lambda row: row.log if row.prompt_type == kind else None
-
-
-def _known(row: Comparison, find: Find, options: TableOptions) -> Cell | None:
-    pair = find(row)
-    if pair is None:
-        return None
-    intervals = row.log_intervals if options.intervals and pair is row.log else None
-    war = None if pair.war is None else Number(pair.war, interval=intervals and intervals.war)
-    return Cell(Number(pair.uar, interval=intervals and intervals.uar), war)
+def _log_of(kind: int, options: TableOptions) -> CellOf:
+    return lambda row: _cell(row.log, options, row.log_intervals) if row.prompt_type == kind else None
