@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from expclip_cache.reporting.comparison import Comparison, Pair
-from expclip_cache.reporting.intervals import Interval, ScoreIntervals
 from expclip_cache.reporting.paper_table.columns import Place
 from expclip_cache.reporting.published import published_results
+from expclip_cache.statistics import Interval, ScoreIntervals
 
 SETS = ("raf-db", "affectnet-7", "affectnet-8", "ferplus", "dfew", "ferv39k", "mafw", "afew")
 COLUMNS = {

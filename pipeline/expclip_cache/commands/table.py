@@ -22,9 +22,7 @@ def table(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it here instead of to the screen.")] = None,
     prompt_type: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="0 to 5; by default the highest of each prompt set.", rich_help_panel=_SHOWN
-        ),
+        typer.Option(metavar="N", help="0 to 5; by default the highest of each prompt set.", rich_help_panel=_SHOWN),
     ] = None,
     published: Annotated[
         bool, typer.Option("--published", help="Add rows with the published scores.", rich_help_panel=_SHOWN)
@@ -77,4 +75,6 @@ def table(
         else:
             make_folder(out.parent)
             write_atomically(out, text.encode("utf-8"))
-            TerminalReporter().say(f"{out}: {len(found.columns)} columns, {sum(len(b.lines) for b in found.blocks)} rows")
+            TerminalReporter().say(
+                f"{out}: {len(found.columns)} columns, {sum(len(b.lines) for b in found.blocks)} rows"
+            )

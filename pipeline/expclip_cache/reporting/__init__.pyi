@@ -2,6 +2,12 @@ from .comparison import Comparison as Comparison
 from .comparison import compare_with_published as compare_with_published
 from .comparison_table import comparison_csv as comparison_csv
 from .comparison_table import comparison_to_terminal as comparison_to_terminal
+from .figures.study import FIGURES as FIGURES
+from .figures.study import Drawing as Drawing
+from .figures.study import drawings_of as drawings_of
+from .figures.style import FORMATS as FORMATS
+from .figures.writing import write_figures as write_figures
+from .page.content import Page as Page
 from .page.content import ReportInputs as ReportInputs
 from .page.html import render_page as render_page
 from .page.html import render_times as render_times
@@ -20,9 +26,8 @@ from .score_files import headline_csv as headline_csv
 from .score_files import headline_metrics as headline_metrics
 from .score_files import systems_csv as systems_csv
 from .score_tables import scores_to_terminal as scores_to_terminal
-from .systems import System as System
-from .systems import SystemScores as SystemScores
-from .systems import system_scores as system_scores
+from .short_titles import short_titles as short_titles
 from .text_table import WIDTH as WIDTH
+from .weakest_class import Place as Place
 from .zero_shot_table import zero_shot_to_json as zero_shot_to_json
 from .zero_shot_table import zero_shot_to_terminal as zero_shot_to_terminal

@@ -3,16 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings
 from expclip_cache.prompts import PromptSettings
-from expclip_cache.reporting.fold_groups import FoldGroup, Part, fold_groups
-from expclip_cache.reporting.intervals import ScoreIntervals
 from expclip_cache.reporting.published import backbone_of, published_results
-from expclip_cache.reporting.systems import System, mean
 from expclip_cache.scoring import Classifier, Confusion, TestSetScores
+from expclip_cache.statistics import FoldGroup, Part, Row, ScoreIntervals, Statistics, System, fold_groups, mean
 
 
 @dataclass(frozen=True)
@@ -45,11 +41,14 @@ class Comparison:
         n: scored items.
         published_n: items behind the published scores; None if unknown.
         clip: ours, plain CLIP.
+        clip_intervals: of ours over the test items.
         expclip: ours, the mean over the seeds of the head; None without a head.
-        seeds: of the head; 0 without a head or for one without seeds.
+        expclip_intervals: of ours over the test items, for these seeds; None without a head.
+        seeds: heads that `expclip` is the mean of; 0 without a head.
         expclip_std: sample standard deviation over the seeds, in points; None with fewer than two.
         paper_clip, paper_expclip: the paper's table, which does not state its prompt type.
         log: the reference's own test log for this prompt type; None for other prompts than the reference's.
+        log_intervals: of the log over its test items; None if the log's confusion matrices are not known.
         later: EmoCapCLIP (2025), UAR only, read off a figure.
     """
 
@@ -64,15 +63,15 @@ class Comparison:
     n: int
     published_n: int | None
     clip: Pair
+    clip_intervals: ScoreIntervals
     expclip: Pair | None
+    expclip_intervals: ScoreIntervals | None
     seeds: int = 0
     expclip_std: Pair | None = None
-    clip_intervals: ScoreIntervals | None = None
-    expclip_intervals: ScoreIntervals | None = None
-    log_intervals: ScoreIntervals | None = None
     paper_clip: Pair | None = None
     paper_expclip: Pair | None = None
     log: Pair | None = None
+    log_intervals: ScoreIntervals | None = None
     later: Pair | None = None
 
     @property
@@ -91,6 +90,7 @@ def compare_with_published(
     prompts: Mapping[str, PromptSettings],
     test_sets: Mapping[str, DatasetSettings],
     scores: Sequence[TestSetScores],
+    statistics: Statistics,
 ) -> list[Comparison]:
     """Put the scores of a study beside the published ones.
 
@@ -99,6 +99,7 @@ def compare_with_published(
         prompts: name of a prompt set -> settings; the reference's logs belong to `set: reference`.
         test_sets: key in params.yaml -> settings, in the order of `score.datasets`.
         scores: of every backbone on every test set.
+        statistics: of the same study.
 
     Returns:
         Rows ordered by backbone, test set (the folds of a set, their mean and their pool together), part, prompt set,
@@ -109,7 +110,9 @@ def compare_with_published(
     """
     groups = list(fold_groups(test_sets))
     return [
-        row for backbone, clip in backbones.items() for row in _of_backbone(backbone, clip, prompts, groups, scores)
+        row
+        for backbone, clip in backbones.items()
+        for row in _of_backbone(backbone, clip, prompts, groups, scores, statistics)
     ]
 
 
@@ -119,6 +122,7 @@ def _of_backbone(
     prompts: Mapping[str, PromptSettings],
     groups: Sequence[FoldGroup],
     scores: Sequence[TestSetScores],
+    statistics: Statistics,
 ) -> Iterator[Comparison]:
     confusions = {found.test_set: dict(found.confusions()) for found in scores if found.backbone == backbone}
     for group in groups:
@@ -130,7 +134,7 @@ def _of_backbone(
         for head, seeds in seeds_of.items():
             if head.head or (head.prompts, head.prompt_type) not in with_head:
                 logged = head.prompt_type if prompts[head.prompts].set == "reference" else 0
-                yield _comparison(group, backbone, backbone_of(clip.model), head, seeds, found, logged)
+                yield _comparison(group, backbone, backbone_of(clip.model), head, seeds, found, logged, statistics)
 
 
 def _comparison(
@@ -141,12 +145,14 @@ def _comparison(
     seeds: Sequence[Classifier],
     found: Sequence[Mapping[Classifier, Confusion]],
     logged_type: int,
+    statistics: Statistics,
 ) -> Comparison:
     """One row; `found` holds the confusion matrices of each test set of the group."""
     plain = Classifier(head.prompts, head.prompt_type)
-    clip = group.average([matrices[plain] for matrices in found])
-    expclip = [group.average([matrices[seed] for matrices in found]) for seed in seeds] if head.head else []
-    uars, wars = [one.uar for one in expclip], [one.war for one in expclip]
+    row = Row(System(backbone, head.teacher, head.head, head.prompts), head.prompt_type)
+    clip = group.scores(matrices[plain] for matrices in found)
+    expclip = [group.scores(matrices[seed] for matrices in found) for seed in seeds] if head.head else []
+    scored = statistics.scored(group.test_set, group.part, row)
     return Comparison(
         test_set=group.test_set,
         part=group.part,
@@ -159,9 +165,11 @@ def _comparison(
         n=clip.items,
         published_n=group.published_n,
         clip=Pair(clip.uar, clip.war),
-        expclip=Pair(mean(uars), mean(wars)) if expclip else None,
-        seeds=sum(seed.seed is not None for seed in seeds),
-        expclip_std=Pair(float(np.std(uars, ddof=1)), float(np.std(wars, ddof=1))) if len(expclip) > 1 else None,
+        clip_intervals=statistics.scored(group.test_set, group.part, row.plain_clip).intervals,
+        expclip=Pair(mean(one.uar for one in expclip), mean(one.war for one in expclip)) if expclip else None,
+        expclip_intervals=scored.intervals if expclip else None,
+        seeds=len(expclip),
+        expclip_std=Pair(scored.uar_std, scored.war_std) if len(expclip) > 1 else None,
         **_published_pairs(published_backbone, group, logged_type),
     )
 

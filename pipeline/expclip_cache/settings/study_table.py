@@ -13,5 +13,7 @@ def study_table(settings: Settings, options: TableOptions) -> PaperTable:
         SettingsError: nothing was scored under the prompt type that `options` ask for.
     """
     inputs, sets = report_inputs(settings), test_sets(settings)
-    compared = compare_with_published(settings.backbones, settings.prompts, sets, inputs.scores)
-    return paper_table(compared, table_columns(sets), options, confidence=95.0, drawn=inputs.drawn)
+    compared = compare_with_published(settings.backbones, settings.prompts, sets, inputs.scores, inputs.statistics)
+    return paper_table(
+        compared, table_columns(sets), options, confidence=settings.statistics.confidence, drawn=inputs.drawn
+    )

@@ -47,7 +47,13 @@ def confusion_figure(classes: Sequence[str], clip: np.ndarray, expclip: np.ndarr
 
 
 def _matrix(
-    axes: "Axes", classes: Sequence[str], values: np.ndarray, shade: np.ndarray, shades: "Colormap", *, sign: bool = False
+    axes: "Axes",
+    classes: Sequence[str],
+    values: np.ndarray,
+    shade: np.ndarray,
+    shades: "Colormap",
+    *,
+    sign: bool = False,
 ) -> None:
     """One matrix: `values` as numbers, `shade` in 0 to 1 as colour; numbers that round to 0 are left out."""
     c = len(classes)
@@ -65,7 +71,13 @@ def _matrix(
             colour = "white" if _luminance(shades(float(shade[row, column]))) < 0.45 else INK
             shown = rounded(value, sign=sign).replace("-", "\N{MINUS SIGN}")
             axes.text(
-                column + 0.5, row + 0.5, shown, color=colour, fontsize=SMALL - (c > 8), ha="center", va="center_baseline"
+                column + 0.5,
+                row + 0.5,
+                shown,
+                color=colour,
+                fontsize=SMALL - (c > 8),
+                ha="center",
+                va="center_baseline",
             )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from expclip_cache.reporting.figures.style import CLIP, COLUMN, EXPCLIP, FAINT, new_figure, open_frame
-from expclip_cache.reporting.intervals import Interval
+from expclip_cache.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

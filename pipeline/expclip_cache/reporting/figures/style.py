@@ -3,13 +3,14 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Format = Literal["svg", "pdf"]
+FORMATS = get_args(Format)
 
 COLUMN, PAGE = 3.3, 6.9
 """Width of one column and of both, in inches."""
@@ -67,12 +68,10 @@ _METADATA = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Figures made, and written, within look as described above, whatever a matplotlibrc says."""
+    """Figures that are made and written within look like this, whatever a matplotlibrc says."""
     import matplotlib as mpl
 
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+    with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE}):
         yield
 
 

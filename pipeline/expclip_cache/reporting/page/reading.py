@@ -10,31 +10,32 @@ from expclip_cache.reporting.page.set_sections import SectionReader
 from expclip_cache.reporting.score_tables import note_on_drawn
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.system_names import several_of, system_names
-from expclip_cache.reporting.systems import System, SystemScores, system_scores, under_highest_type
 from expclip_cache.reporting.weakest_class import class_recalls
+from expclip_cache.statistics import System, SystemScores, system_scores, under_highest_type
 
 MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
 
 
-def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
+def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_sections: float = MAX_SECTIONS) -> Page:
     """Put together what the page shows.
 
     Args:
         inputs: the results of a study.
         compared: our scores beside the published ones.
+        most_sections: views beyond have none.
 
     Raises:
         DataError: a result file of the heads is missing or damaged.
     """
-    scores = system_scores(row for found in inputs.scores for row in found.rows())
+    scores = system_scores((row for found in inputs.scores for row in found.rows()), inputs.statistics)
     caches = dict(_caches(inputs, read := read_head_results(inputs.heads), [row.system for row in scores]))
     skipped = (SkippedInput(name, **item) for (name, _), record in caches.items() for item in record["skipped"])
     return Page(
         scores=tuple(scores),
         recalls=class_recalls(inputs.scores),
         drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
-        views=tuple(_views(inputs, scores, compared, read)),
+        views=tuple(_views(inputs, scores, compared, read, most_sections)),
         trained_on=inputs.trained_on,
         sources=tuple(_source(f"{name} ({of})" if of else name, record) for (name, of), record in caches.items()),
         skipped=tuple(dict.fromkeys(skipped)),
@@ -44,11 +45,15 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
 
 
 def _views(
-    inputs: ReportInputs, scores: Sequence[SystemScores], compared: Sequence[Comparison], heads: HeadResults
+    inputs: ReportInputs,
+    scores: Sequence[SystemScores],
+    compared: Sequence[Comparison],
+    heads: HeadResults,
+    room: float,
 ) -> Iterator[View]:
     systems = [row.system for row in scores]
     names, highest = system_names(systems), under_highest_type(scores)
-    sections, room = SectionReader(inputs.scores, inputs.roots), MAX_SECTIONS
+    sections = SectionReader(inputs.scores, inputs.roots)
     for number, system in enumerate(head for section in sections_of(systems) for head in section.heads):
         rows = tuple(row for row in highest if row.system == system)
         # The first view has its sections however many test sets there are.

@@ -1,1 +1,1 @@
-"""The table of a study in the layout of the field's published tables: systems by backbone, a column for each dataset."""
+"""A study in the layout of the field's published tables: systems by backbone, a column for each dataset."""

@@ -9,7 +9,8 @@ from expclip_cache.reporting.paper_table.caption import caption_of
 from expclip_cache.reporting.paper_table.columns import Place, place_of
 from expclip_cache.reporting.paper_table.content import Block, Cell, Line, Number, PaperTable, TableOptions
 from expclip_cache.reporting.paper_table.lines import lines_of_backbone, told_apart_by
-from expclip_cache.reporting.systems import mean, under_highest_type
+from expclip_cache.statistics import mean, under_highest_type
+
 
 def paper_table(
     compared: Sequence[Comparison],

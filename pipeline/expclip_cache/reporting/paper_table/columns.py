@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from expclip_cache.datasets import DatasetSettings, definition_of
 from expclip_cache.reporting.comparison import Comparison
-from expclip_cache.reporting.fold_groups import Part, fold_groups
 from expclip_cache.reporting.short_titles import short_titles
+from expclip_cache.statistics import Part, fold_groups
 
 
 class Place(NamedTuple):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from expclip_cache.reporting.intervals import Interval
+from expclip_cache.statistics import Interval
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def to_latex(table: PaperTable) -> str:
     r"""A float with caption and label `tab:zero-shot`.
 
     UAR and WAR stand in one cell. Where deviations or intervals are shown each has a line, and an interval stands
-    below its score. A table wider than one column of a page with two is a `table*`. Should it be wider than the text, it
+    below its score. A table wider than one column of a page with two is a `table*`. One wider than the text
     is made smaller.
     """
     head = [latex_text(heading) for heading in headings(table)]

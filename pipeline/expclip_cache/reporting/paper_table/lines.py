@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from expclip_cache.reporting.comparison import Comparison, Pair
-from expclip_cache.reporting.intervals import ScoreIntervals
 from expclip_cache.reporting.paper_table.columns import Place, place_of
 from expclip_cache.reporting.paper_table.content import Cell, Line, Number, TableOptions
 from expclip_cache.reporting.system_names import several_of
-from expclip_cache.reporting.systems import System
+from expclip_cache.statistics import ScoreIntervals, System
 
 CellOf = Callable[[Comparison], Cell | None]
 
@@ -51,9 +50,7 @@ def _name(method: str, system: System, several: Sequence[str]) -> str:
     return f"{method} ({', '.join(words)})" if words else method
 
 
-def _by_column(
-    rows: Sequence[Comparison], columns: Sequence[Place], cell: CellOf
-) -> tuple[Cell | None, ...]:
+def _by_column(rows: Sequence[Comparison], columns: Sequence[Place], cell: CellOf) -> tuple[Cell | None, ...]:
     by_place: Mapping[Place, Comparison] = {place_of(row): row for row in reversed(rows)}
     return tuple(cell(by_place[place]) if place in by_place else None for place in columns)
 
@@ -91,7 +88,10 @@ def _published(rows: Sequence[Comparison], columns: Sequence[Place], options: Ta
     sources: list[tuple[str, CellOf]] = [
         ("CLIP, paper", lambda row: _cell(row.paper_clip, options)),
         ("Exp-CLIP, paper", lambda row: _cell(row.paper_expclip, options)),
-        *((f"Exp-CLIP, log, type {kind}", _log_of(kind, options)) for kind in sorted({r.prompt_type for r in rows if r.log})),
+        *(
+            (f"Exp-CLIP, log, type {kind}", _log_of(kind, options))
+            for kind in sorted({r.prompt_type for r in rows if r.log})
+        ),
     ]
     for name, cell in sources:
         # Plain CLIP and every head have the same published scores, so any row that knows them will do.

@@ -9,8 +9,8 @@ from expclip_cache.reporting.paper_table.content import Cell, Number, PaperTable
 def to_csv(table: PaperTable, options: TableOptions) -> str:
     """Columns `backbone` and `method`, then `<dataset> UAR` and `<dataset> WAR` of each dataset.
 
-    Each is followed by `... std` with `options.std`, and by `... low` and `... high` with `options.intervals`. A cell is
-    empty if its value is not known. Which numbers are best or cover a published one is not said.
+    Each is followed by `... std` with `options.std`, and by `... low` and `... high` with `options.intervals`. A cell
+    is empty if its value is not known. Which numbers are best or cover a published one is not said.
     """
     more = [*(["std"] if options.std else []), *(["low", "high"] if options.intervals else [])]
     names = [f"{heading} {metric}" for heading in table.columns for metric in ("UAR", "WAR")]
