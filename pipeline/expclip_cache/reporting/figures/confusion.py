@@ -1,5 +1,6 @@
 """Confusion matrices of CLIP and Exp-CLIP, and their difference."""
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-NAMES = 1.0
-"""Inches for the names of the classes, beside and below."""
+LETTER = 0.062
+"""Inches that a letter of a class takes, beside and below the matrices."""
+
+LABELS, GAPS = 0.3, 0.3
+"""Inches for the label of an axis or the titles, and for what is between the matrices."""
 
 
 def confusion_figure(classes: Sequence[str], clip: np.ndarray, expclip: np.ndarray) -> "Figure":
@@ -29,15 +33,18 @@ def confusion_figure(classes: Sequence[str], clip: np.ndarray, expclip: np.ndarr
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    figure, (left, middle, right) = new_figure(PAGE, (PAGE - NAMES) / 3 + NAMES + 0.1, columns=3)
+    names = LETTER * max(map(len, classes))
+    side = (PAGE - LABELS - names - GAPS) / 3
+    figure, (left, middle, right) = new_figure(PAGE, side + names + 2 * LABELS + 0.1, columns=3)
+    size = min(SMALL, 0.43 * 72 * side / len(classes))
     shades = LinearSegmentedColormap.from_list("percent", ["white", EXPCLIP])
-    _matrix(left, classes, clip, clip / 100, shades)
-    _matrix(middle, classes, expclip, expclip / 100, shades)
+    _matrix(left, classes, clip, clip / 100, shades, size)
+    _matrix(middle, classes, expclip, expclip / 100, shades, size)
     change = expclip - clip
     better = np.where(np.eye(len(classes), dtype=bool), change, -change)
     largest = max(float(np.nanmax(np.abs(change))), 1.0)
     signed = LinearSegmentedColormap.from_list("change", [WORSE, "white", BETTER])
-    _matrix(right, classes, change, 0.5 + 0.5 * better / largest, signed, sign=True)
+    _matrix(right, classes, change, 0.5 + 0.5 * better / largest, signed, size, sign=True)
     left.set_title("CLIP, %")
     middle.set_title("Exp-CLIP, %")
     right.set_title("Exp-CLIP minus CLIP, points")
@@ -52,10 +59,11 @@ def _matrix(
     values: np.ndarray,
     shade: np.ndarray,
     shades: "Colormap",
+    size: float,
     *,
     sign: bool = False,
 ) -> None:
-    """One matrix: `values` as numbers, `shade` in 0 to 1 as colour; numbers that round to 0 are left out."""
+    """One matrix: `values` as numbers, `shade` in 0 to 1 as colour. Numbers that round to 0 are left out."""
     c = len(classes)
     axes.pcolormesh(shade, cmap=shades, vmin=0, vmax=1, edgecolors="white", linewidth=0.5)
     axes.set_aspect("equal")
@@ -67,18 +75,10 @@ def _matrix(
     axes.spines[:].set_color(FAINT)
     for row, column in product(range(c), range(c)):
         value = float(values[row, column])
-        if abs(value) >= 0.5:
-            colour = "white" if _luminance(shades(float(shade[row, column]))) < 0.45 else INK
+        if not math.isnan(value) and round(value):
             shown = rounded(value, sign=sign).replace("-", "\N{MINUS SIGN}")
-            axes.text(
-                column + 0.5,
-                row + 0.5,
-                shown,
-                color=colour,
-                fontsize=SMALL - (c > 8),
-                ha="center",
-                va="center_baseline",
-            )
+            colour = "white" if _luminance(shades(float(shade[row, column]))) < 0.5 else INK
+            axes.text(column + 0.5, row + 0.5, shown, color=colour, fontsize=size, ha="center", va="center_baseline")
 
 
 def _luminance(colour: Sequence[float]) -> float:

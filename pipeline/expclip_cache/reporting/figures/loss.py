@@ -33,8 +33,8 @@ def loss_figure(losses: Mapping[str, Sequence[float]]) -> "Figure":
             axes.plot(epochs, line, color=CLIP, linewidth=0.5, marker=marker, markersize=2, label=label)
     label = "mean" if len(values) > 1 else None
     axes.plot(epochs, values.mean(axis=0), color=EXPCLIP, marker=marker, markersize=4, label=label)
-    axes.set(xlabel="epoch", ylabel="training loss")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel="training loss", xlim=(0.5, len(epochs) + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y")
     open_frame(axes)
     if label:

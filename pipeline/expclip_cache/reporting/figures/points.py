@@ -43,9 +43,24 @@ def draw_point(axes: "Axes", height: float, point: Point, *, filled: bool) -> No
     """A point with a whisker: Exp-CLIP's is filled and dark, plain CLIP's open and light."""
     colour = EXPCLIP if filled else CLIP
     if point.interval:
-        axes.plot([point.interval.low, point.interval.high], [height, height], color=colour, solid_capstyle="butt")
+        axes.plot(
+            [point.interval.low, point.interval.high],
+            [height, height],
+            color=colour,
+            solid_capstyle="butt",
+            clip_on=False,
+        )
     face = colour if filled else "white"
-    axes.plot(point.value, height, marker="o", markersize=4, color=colour, markerfacecolor=face, linestyle="none")
+    axes.plot(
+        point.value,
+        height,
+        marker="o",
+        markersize=4,
+        color=colour,
+        markerfacecolor=face,
+        linestyle="none",
+        clip_on=False,
+    )
 
 
 def pairs_figure(
@@ -70,23 +85,19 @@ def pairs_figure(
             continue
         draw_point(axes, line - APART, plain, filled=False)
         draw_point(axes, line + APART, head, filled=True)
-    draw_legend(axes)
+    draw_legend(figure, axes)
     return figure
 
 
-def draw_legend(axes: "Axes") -> None:
+def draw_legend(figure: "Figure", axes: "Axes") -> None:
     """Above the axes, what the two kinds of points are, and the dashed line if there is one."""
-    marker = {"marker": "o", "markersize": 4}
-    axes.plot([], [], color=CLIP, markerfacecolor="white", label="CLIP", **marker)
-    axes.plot([], [], color=EXPCLIP, label="Exp-CLIP", **marker)
-    handles, labels = axes.get_legend_handles_labels()
-    # The dashed line was drawn first and comes last.
-    order = sorted(range(len(labels)), key=lambda number: labels[number] == "chance")
-    axes.legend(
-        [handles[number] for number in order],
-        [labels[number] for number in order],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
+    (clip,) = axes.plot([], [], color=CLIP, markerfacecolor="white", marker="o", markersize=4)
+    (expclip,) = axes.plot([], [], color=EXPCLIP, marker="o", markersize=4)
+    chance = [line for line in axes.lines if line.get_label() == "chance"]
+    figure.legend(
+        [clip, expclip, *chance],
+        ["CLIP", "Exp-CLIP", *("chance" for _ in chance)],
+        loc="outside upper center",
         ncols=3,
         borderaxespad=0.2,
         handlelength=1.6,

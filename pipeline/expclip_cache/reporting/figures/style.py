@@ -15,8 +15,8 @@ FORMATS = get_args(Format)
 COLUMN, PAGE = 3.3, 6.9
 """Width of one column and of both, in inches."""
 
-CLIP, EXPCLIP = "#94a3b5", "#0a4a66"
-"""Of plain CLIP and Exp-CLIP, as on the page: light and dark."""
+CLIP, EXPCLIP = "#7b8a9a", "#0a4a66"
+"""Of plain CLIP and Exp-CLIP, nearly those of the page: light, but not too light for a thin line on paper, and dark."""
 
 BETTER, WORSE = "#0b6fa4", "#c2410c"
 """Of changes: blue and orange, which all kinds of colour vision tell apart."""
