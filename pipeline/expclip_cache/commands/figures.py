@@ -1,11 +1,14 @@
 """`expclip-cache figures`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from expclip_cache.base import handle_errors
+
+Known = TypeVar("Known", bound=str)
 
 _DRAWN = "What is drawn (by default everything)"
 
@@ -41,11 +44,11 @@ def figures(
         from expclip_cache.reporting import FIGURES, FORMATS, write_figures
         from expclip_cache.settings import load_settings, study_drawings
 
-        def chosen(option: str, given: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+        def chosen(option: str, given: list[str] | None, known: Sequence[Known]) -> list[Known]:
             names = entries(given or known)
             if unknown := [name for name in names if name not in known]:
-                raise SettingsError(f"{option}: expected one of {', '.join(known)}, found {', '.join(unknown)}.")
-            return tuple(name for name in known if name in names)
+                raise SettingsError(f"{option}: expected some of {', '.join(known)}, found {', '.join(unknown)}.")
+            return [name for name in known if name in names]
 
         formats = chosen("--format", format, FORMATS)
         drawings = study_drawings(

@@ -3,14 +3,14 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Format = Literal["svg", "pdf"]
-FORMATS = get_args(Format)
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 COLUMN, PAGE = 3.3, 6.9
 """Width of one column and of both, in inches."""
@@ -26,7 +26,7 @@ INK, FAINT, GRID = "#1b1f24", "#59626d", "#d9dde2"
 SMALL = 6.5
 """Size of type of the numbers in a drawing, in points."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 8.0,
     "axes.titlesize": 8.0,
@@ -71,7 +71,9 @@ def figure_style() -> Iterator[None]:
     """Figures that are made and written within look like this, whatever a matplotlibrc says."""
     import matplotlib as mpl
 
-    with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE}):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         yield
 
 
