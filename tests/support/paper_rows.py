@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from expclip_cache.reporting.comparison import Comparison, Pair
-from expclip_cache.reporting.paper_table.columns import Place
+from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.published import published_results
 from expclip_cache.statistics import Interval, ScoreIntervals
 
 SETS = ("raf-db", "affectnet-7", "affectnet-8", "ferplus", "dfew", "ferv39k", "mafw", "afew")
 COLUMNS = {
-    Place(name, "fold mean" if name in ("dfew", "mafw") else "whole"): heading
+    ColumnKey(name, "fold mean" if name in ("dfew", "mafw") else "whole"): heading
     for name, heading in zip(
         SETS, ("RAF-DB", "AffectNet-7", "AffectNet-8", "FERPlus", "DFEW", "FERV39k", "MAFW", "AFEW"), strict=True
     )
@@ -30,12 +30,12 @@ def paper_rows(
     random = np.random.default_rng(3)
     rows = []
     for backbone in backbones:
-        for place in COLUMNS:
+        for key in COLUMNS:
             for prompt_set in prompts:
                 for kind in types:
                     found = {
                         (one.method, one.source): Pair(one.uar, one.war)
-                        for one in published_results(backbone, place.test_set, kind)
+                        for one in published_results(backbone, key.test_set, kind)
                     }
                     clip, log = found["CLIP", "paper"], found["Exp-CLIP", "log"]
                     near_clip = _near(clip, random)
@@ -45,8 +45,8 @@ def paper_rows(
                             seeded = head != "ridge"
                             rows.append(
                                 Comparison(
-                                    test_set=place.test_set,
-                                    part=place.part,
+                                    test_set=key.test_set,
+                                    part=key.part,
                                     backbone=f"clip-{backbone}",
                                     teacher=teacher,
                                     head=head,

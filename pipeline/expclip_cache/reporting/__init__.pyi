@@ -26,7 +26,6 @@ from .score_files import headline_csv as headline_csv
 from .score_files import headline_metrics as headline_metrics
 from .score_files import systems_csv as systems_csv
 from .score_tables import scores_to_terminal as scores_to_terminal
-from .short_titles import short_titles as short_titles
 from .text_table import WIDTH as WIDTH
 from .weakest_class import Place as Place
 from .zero_shot_table import zero_shot_to_json as zero_shot_to_json

@@ -120,7 +120,7 @@ def _scores_of_set(
 
 
 def _classifier(prompts: str, kind: int, head: HeadToScore | None) -> Classifier:
-    return Classifier(prompts, kind, *(_key(head) if head else ()))
+    return Classifier(prompts, kind, *_key(head)) if head else Classifier(prompts, kind)
 
 
 def _key(head: HeadToScore | HeadScores) -> tuple[str, str, int | None]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from expclip_cache.base import SettingsError
-from expclip_cache.reporting import FIGURES, Drawing, Page, Place, drawings_of, read_page, short_titles
+from expclip_cache.reporting import FIGURES, Drawing, Page, Place, drawings_of, read_page, table_columns
 from expclip_cache.scoring import PredictionFile
 from expclip_cache.settings.paths import prediction_file
 from expclip_cache.settings.settings import Settings, chosen_names
@@ -38,9 +38,8 @@ def study_drawings(
     # Faces are not drawn, so there is no need to open images, nor for a limit.
     inputs = replace(report_inputs(settings), roots={})
     page = _chosen(read_page(inputs, (), most_sections=math.inf), backbones, heads, datasets)
-    clip = {Place(row.test_set, row.prompt_type, row.system): row for row in page.scores if not row.head}
-    recalls = dict(_recalls(page, settings)) if "recall" in kinds else {}
-    return list(drawings_of(page.views, clip, short_titles(test_sets(settings)), recalls, kinds))
+    columns = table_columns({name: entry for name, entry in test_sets(settings).items() if name in datasets})
+    return list(drawings_of(page, columns, dict(_recalls(page)) if "recall" in kinds else {}, kinds))
 
 
 def _chosen(page: Page, backbones: Collection[str], heads: Collection[str], datasets: Collection[str]) -> Page:
@@ -61,7 +60,7 @@ def _chosen(page: Page, backbones: Collection[str], heads: Collection[str], data
     return replace(page, views=tuple(views))
 
 
-def _recalls(page: Page, settings: Settings) -> Iterator[tuple[Place, Sequence[Interval | None]]]:
+def _recalls(page: Page) -> Iterator[tuple[Place, Sequence[Interval | None]]]:
     """The intervals of every class, of the heads that are drawn and of plain CLIP."""
     wanted: dict[tuple[str, str], dict[Row, None]] = {}
     for view in page.views:
@@ -70,5 +69,5 @@ def _recalls(page: Page, settings: Settings) -> Iterator[tuple[Place, Sequence[I
             wanted.setdefault((row.backbone, row.test_set), {}).update({system: None, system.plain_clip: None})
     for (backbone, test_set), rows in wanted.items():
         files = {backbone: PredictionFile(prediction_file(backbone, test_set))}
-        for row, found in recall_intervals(files, rows, settings.statistics, test_set).items():
+        for row, found in recall_intervals(files, rows, page.statistics.settings, test_set).items():
             yield Place(test_set, row.prompt_type, row.system), found

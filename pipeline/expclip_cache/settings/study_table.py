@@ -15,5 +15,5 @@ def study_table(settings: Settings, options: TableOptions) -> PaperTable:
     inputs, sets = report_inputs(settings), test_sets(settings)
     compared = compare_with_published(settings.backbones, settings.prompts, sets, inputs.scores, inputs.statistics)
     return paper_table(
-        compared, table_columns(sets), options, confidence=settings.statistics.confidence, drawn=inputs.drawn
+        compared, table_columns(sets), options, confidence=inputs.statistics.settings.confidence, drawn=inputs.drawn
     )

@@ -55,6 +55,7 @@ def study_statistics(
             differences[pair] = _with_holm(list(_differences(pair, both, groups, settings)), groups)
             bar.advance(1)
     return Statistics(
+        settings,
         tuple(scored[row][number] for number in range(len(groups)) for row in rows),
         tuple(differences[pair][number] for number in range(len(groups)) for pair in pairs),
     )

@@ -48,7 +48,7 @@ def test_the_folds_of_a_set_are_one_column_if_all_are_there():
     dfew = {f"dfew-{fold}": settings("dfew", fold) for fold in (1, 2, 3, 4, 5)}
     own = {"lab": DatasetSettings(source="data/lab", layout="image-folders")}
     columns = table_columns({"raf-db": settings("raf-db"), **dfew, **own})
-    assert {(place.test_set, place.part): heading for place, heading in columns.items()} == {
+    assert {(key.test_set, key.part): heading for key, heading in columns.items()} == {
         ("raf-db", "whole"): "RAF-DB",
         ("dfew", "fold mean"): "DFEW",
         ("lab", "whole"): "lab",
@@ -68,7 +68,7 @@ def test_the_numbers_are_those_of_the_comparison_under_the_highest_type():
     for row in rows:
         for method, pair in (("CLIP", row.clip), (f"Exp-CLIP ({row.head})", row.expclip)):
             line = found[f"CLIP ViT-{row.published_backbone}", method]
-            heading = next(heading for place, heading in COLUMNS.items() if place.test_set == row.test_set)
+            heading = next(heading for key, heading in COLUMNS.items() if key.test_set == row.test_set)
             assert line[f"{heading} UAR"] == f"{pair.uar:.2f}"
             assert line[f"{heading} WAR"] == f"{pair.war:.2f}"
 
@@ -117,8 +117,8 @@ def test_a_dagger_stands_exactly_where_our_interval_covers_what_is_to_be_reprodu
     for block in table.blocks:
         for line in block.lines:
             words = re.fullmatch(r"(Exp-CLIP|CLIP) \((?:(\w+), )?(\w+)\)", line.name)
-            for place, cell in zip(COLUMNS, line.cells, strict=True):
-                row = rows[block.backbone[-4:], words[3], words[2] or "ridge", place.test_set]
+            for key, cell in zip(COLUMNS, line.cells, strict=True):
+                row = rows[block.backbone[-4:], words[3], words[2] or "ridge", key.test_set]
                 ours, target = row.expclip_intervals, row.log if words[3] == "reference" else row.paper_expclip
                 if words[1] == "CLIP":
                     ours, target = row.clip_intervals, row.paper_clip

@@ -9,10 +9,11 @@ from expclip_cache.reporting.figures.confusion import confusion_figure
 from expclip_cache.reporting.figures.gains import gains_figure
 from expclip_cache.reporting.figures.loss import loss_figure
 from expclip_cache.reporting.figures.points import Point, pairs_figure
-from expclip_cache.reporting.page.content import SetSection, View
+from expclip_cache.reporting.page.content import Page, SetSection, View
+from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.system_names import system_names
 from expclip_cache.reporting.weakest_class import Place
-from expclip_cache.statistics import Interval, SystemScores
+from expclip_cache.statistics import Interval, Row, Statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,58 +33,63 @@ class Drawing:
 
 
 def drawings_of(
-    views: Sequence[View],
-    clip: Mapping[Place, SystemScores],
-    titles: Mapping[str, str],
-    recalls: RecallIntervals,
-    kinds: Collection[str] = FIGURES,
+    page: Page, columns: Mapping[ColumnKey, str], recalls: RecallIntervals, kinds: Collection[str] = FIGURES
 ) -> Iterator[Drawing]:
-    """The figures of some views.
+    """The figures of the views of a page.
 
     Args:
-        views: heads with their scores and sections.
-        clip: the scores of plain CLIP.
-        titles: test set -> its name as papers write it.
-        recalls: intervals of the recall of each class, for plain CLIP and the heads.
+        page: the results of a study.
+        columns: the lines of `uar` and `gains` with their names, as `table_columns` gives them.
+        recalls: intervals of the recall of each class, for plain CLIP and the heads; needed for `recall`.
         kinds: of `FIGURES`.
     """
-    heads = [view.system._replace(prompts="") for view in views]
-    trained = system_names(heads)
-    for view in views:
-        name = view.name.replace(" / ", "_")
-        names = [titles[row.test_set] for row in view.rows]
-        if "uar" in kinds:
-            plain = [clip[_clip_place(row)] for row in view.rows]
-            points = [[Point(row.uar, row.intervals.uar) for row in rows] for rows in (plain, view.rows)]
-            yield Drawing(f"uar_{name}", partial(pairs_figure, names, *points, "UAR, %"))
-        if "gains" in kinds:
-            gains = [Point(row.gain, row.gain_interval) for row in view.rows]
-            yield Drawing(f"gains_{name}", partial(gains_figure, names, gains))
+    for view in page.views:
+        yield from _of_all_sets(view, page.statistics, columns, kinds)
     if "loss" in kinds:
-        losses = {system: view.losses for system, view in zip(heads, views, strict=True) if view.losses}
+        losses = {view.system._replace(prompts=""): view.losses for view in page.views if view.losses}
+        names = system_names(view.system._replace(prompts="") for view in page.views)
         for system, of_seeds in losses.items():
-            yield Drawing(f"loss_{trained[system].replace(' / ', '_')}", partial(loss_figure, of_seeds))
-    for view in views:
+            yield Drawing(f"loss_{_in_a_file(names[system])}", partial(loss_figure, of_seeds))
+    for view in page.views:
         for section in view.sets:
-            yield from _of_section(section, view.name.replace(" / ", "_"), recalls, kinds)
+            yield from _of_one_set(section, f"{section.row.test_set}_{_in_a_file(view.name)}", recalls, kinds)
 
 
-def _of_section(section: SetSection, name: str, recalls: RecallIntervals, kinds: Collection[str]) -> Iterator[Drawing]:
-    row = section.row
+def _of_all_sets(
+    view: View, statistics: Statistics, columns: Mapping[ColumnKey, str], kinds: Collection[str]
+) -> Iterator[Drawing]:
+    row = Row(view.system, view.rows[0].prompt_type)
+    names, file = list(columns.values()), _in_a_file(view.name)
+    if "uar" in kinds:
+        clip, expclip = (
+            [Point(one.uar, one.intervals.uar) for one in (statistics.scored(*key, which) for key in columns)]
+            for which in (row.plain_clip, row)
+        )
+        yield Drawing(f"uar_{file}", partial(pairs_figure, names, clip, expclip, "UAR, %"))
+    if "gains" in kinds:
+        paired = (statistics.difference(*key, row, row.plain_clip) for key in columns)
+        gains = [Point(one.uar, one.intervals.uar) for one in paired]
+        yield Drawing(f"gains_{file}", partial(gains_figure, names, gains))
+
+
+def _of_one_set(section: SetSection, file: str, recalls: RecallIntervals, kinds: Collection[str]) -> Iterator[Drawing]:
     if "confusion" in kinds:
         draw = partial(confusion_figure, section.classes, section.clip, section.expclip)
-        yield Drawing(f"confusion_{row.test_set}_{name}", draw)
+        yield Drawing(f"confusion_{file}", draw)
     if "recall" in kinds:
-        plain, head = recalls[_clip_place(row)], recalls[Place(row.test_set, row.prompt_type, row.system)]
-        clip = [Point(value, interval) for value, interval in zip(section.clip_recall.tolist(), plain, strict=True)]
-        values = section.expclip_recall.mean(axis=0).tolist()
-        expclip = [Point(value, interval) for value, interval in zip(values, head, strict=True)]
-        chance = 100 / len(section.classes)
-        yield Drawing(
-            f"recall_{row.test_set}_{name}", partial(pairs_figure, section.classes, clip, expclip, "recall, %", chance)
+        row = Row(section.row.system, section.row.prompt_type)
+        clip, expclip = (
+            [Point(*both) for both in zip(values.tolist(), recalls[_place(section, which)], strict=True)]
+            for which, values in ((row.plain_clip, section.clip_recall), (row, section.expclip_recall.mean(axis=0)))
         )
+        chance = 100 / len(section.classes)
+        yield Drawing(f"recall_{file}", partial(pairs_figure, section.classes, clip, expclip, "recall, %", chance))
 
 
-def _clip_place(row: SystemScores) -> Place:
-    """Where plain CLIP was measured that a head is compared with."""
-    return Place(row.test_set, row.prompt_type, row.system._replace(teacher="", head=""))
+def _place(section: SetSection, row: Row) -> Place:
+    return Place(section.row.test_set, row.prompt_type, row.system)
+
+
+def _in_a_file(name: str) -> str:
+    """The name of a system in that of a file."""
+    return name.replace(" / ", "_")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from expclip_cache.base import SettingsError
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.paper_table.caption import caption_of
-from expclip_cache.reporting.paper_table.columns import Place, place_of
+from expclip_cache.reporting.paper_table.columns import ColumnKey, column_of
 from expclip_cache.reporting.paper_table.content import Block, Cell, Line, Number, PaperTable, TableOptions
 from expclip_cache.reporting.paper_table.lines import lines_of_backbone, told_apart_by
 from expclip_cache.statistics import mean, under_highest_type
@@ -14,7 +14,7 @@ from expclip_cache.statistics import mean, under_highest_type
 
 def paper_table(
     compared: Sequence[Comparison],
-    columns: Mapping[Place, str],
+    columns: Mapping[ColumnKey, str],
     options: TableOptions,
     *,
     confidence: float,
@@ -32,7 +32,7 @@ def paper_table(
     Raises:
         SettingsError: nothing was scored under `options.prompt_type`.
     """
-    rows = _of_type([row for row in compared if place_of(row) in columns], options.prompt_type)
+    rows = _of_type([row for row in compared if column_of(row) in columns], options.prompt_type)
     several = told_apart_by(rows)
     blocks = []
     for backbone in dict.fromkeys(row.backbone for row in rows):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from expclip_cache.reporting.comparison import Comparison
-from expclip_cache.reporting.paper_table.columns import Place
+from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.paper_table.content import Block, Number, TableOptions
 from expclip_cache.reporting.score_tables import note_on_drawn
 from expclip_cache.reporting.text_table import type_name
@@ -11,7 +11,7 @@ from expclip_cache.reporting.text_table import type_name
 
 def caption_of(
     rows: Sequence[Comparison],
-    columns: Mapping[Place, str],
+    columns: Mapping[ColumnKey, str],
     blocks: Sequence[Block],
     options: TableOptions,
     confidence: float,
@@ -23,7 +23,7 @@ def caption_of(
 
 def _sentences(
     rows: Sequence[Comparison],
-    columns: Mapping[Place, str],
+    columns: Mapping[ColumnKey, str],
     numbers: Sequence[Number],
     options: TableOptions,
     confidence: str,
@@ -31,7 +31,7 @@ def _sentences(
 ) -> Iterator[str]:
     metrics = "UAR and WAR" if options.intervals or options.std else "UAR/WAR"
     yield f"Zero-shot facial expression recognition, {metrics} in percent, {_prompts(rows)}."
-    if folds := [heading for place, heading in columns.items() if place.part == "fold mean"]:
+    if folds := [heading for key, heading in columns.items() if key.part == "fold mean"]:
         yield f"{_listed(folds)}: mean over the folds."
     if seeds := sorted({row.seeds for row in rows if row.seeds > 1}):
         deviation = " ± standard deviation" if options.std else ""
@@ -45,7 +45,7 @@ def _sentences(
         yield f"†: our {confidence} interval covers the published score, {_published_scores(rows)}."
     if options.published and (sources := _sources(rows)):
         yield f"Published rows: {sources}."
-    if note := note_on_drawn([place.test_set for place in columns], drawn):
+    if note := note_on_drawn([key.test_set for key in columns], drawn):
         yield note
 
 

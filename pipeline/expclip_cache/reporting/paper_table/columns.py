@@ -9,14 +9,14 @@ from expclip_cache.reporting.short_titles import short_titles
 from expclip_cache.statistics import Part, fold_groups
 
 
-class Place(NamedTuple):
+class ColumnKey(NamedTuple):
     """The rows of a comparison that stand in one column."""
 
     test_set: str
     part: Part
 
 
-def table_columns(test_sets: Mapping[str, DatasetSettings]) -> dict[Place, str]:
+def table_columns(test_sets: Mapping[str, DatasetSettings]) -> dict[ColumnKey, str]:
     """The columns with their headings, in the order of the study.
 
     A set with folds is one column, the mean over the folds; if some are missing, each fold is a column.
@@ -34,10 +34,10 @@ def table_columns(test_sets: Mapping[str, DatasetSettings]) -> dict[Place, str]:
             continue
         else:
             title = titles[group.test_set]
-        columns[Place(group.test_set, group.part)] = title
+        columns[ColumnKey(group.test_set, group.part)] = title
     return columns
 
 
-def place_of(row: Comparison) -> Place:
+def column_of(row: Comparison) -> ColumnKey:
     """Where a row of a comparison stands."""
-    return Place(row.test_set, row.part)
+    return ColumnKey(row.test_set, row.part)

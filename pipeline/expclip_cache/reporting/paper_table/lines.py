@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from expclip_cache.reporting.comparison import Comparison, Pair
-from expclip_cache.reporting.paper_table.columns import Place, place_of
+from expclip_cache.reporting.paper_table.columns import ColumnKey, column_of
 from expclip_cache.reporting.paper_table.content import Cell, Line, Number, TableOptions
 from expclip_cache.reporting.system_names import several_of
 from expclip_cache.statistics import ScoreIntervals, System
@@ -12,7 +12,7 @@ CellOf = Callable[[Comparison], Cell | None]
 
 
 def lines_of_backbone(
-    rows: Sequence[Comparison], columns: Sequence[Place], options: TableOptions, several: Sequence[str]
+    rows: Sequence[Comparison], columns: Sequence[ColumnKey], options: TableOptions, several: Sequence[str]
 ) -> list[Line]:
     """Plain CLIP, then the heads, of each prompt set; with `options.published`, the published scores first.
 
@@ -50,9 +50,9 @@ def _name(method: str, system: System, several: Sequence[str]) -> str:
     return f"{method} ({', '.join(words)})" if words else method
 
 
-def _by_column(rows: Sequence[Comparison], columns: Sequence[Place], cell: CellOf) -> tuple[Cell | None, ...]:
-    by_place: Mapping[Place, Comparison] = {place_of(row): row for row in reversed(rows)}
-    return tuple(cell(by_place[place]) if place in by_place else None for place in columns)
+def _by_column(rows: Sequence[Comparison], columns: Sequence[ColumnKey], cell: CellOf) -> tuple[Cell | None, ...]:
+    by_key: Mapping[ColumnKey, Comparison] = {column_of(row): row for row in reversed(rows)}
+    return tuple(cell(by_key[key]) if key in by_key else None for key in columns)
 
 
 def _clip(row: Comparison, options: TableOptions) -> Cell | None:
@@ -83,7 +83,7 @@ def _cell(
     return pair and Cell(number("uar"), number("war"))
 
 
-def _published(rows: Sequence[Comparison], columns: Sequence[Place], options: TableOptions) -> Iterator[Line]:
+def _published(rows: Sequence[Comparison], columns: Sequence[ColumnKey], options: TableOptions) -> Iterator[Line]:
     """A line for each source that has scores of this backbone; what was read off a figure is not fit for a paper."""
     sources: list[tuple[str, CellOf]] = [
         ("CLIP, paper", lambda row: _cell(row.paper_clip, options)),
