@@ -25,9 +25,9 @@ def write_figures(drawings: Iterable[Drawing], folder: Path, formats: Sequence[F
             f"{folder / twice[0]}: two figures have this name, because the names of the study can be read in two ways. "
             "Draw them into two folders: choose with --head, --backbone and --test-set."
         )
-    make_folder(folder)
     files = []
-    with report.bar("figures", len(drawings), "figure") as bar, figure_style():
+    with figure_style(), report.bar("figures", len(drawings), "figure") as bar:
+        make_folder(folder)
         for drawing in drawings:
             figure = drawing.draw()
             for kind in formats:
