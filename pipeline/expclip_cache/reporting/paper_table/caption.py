@@ -44,7 +44,7 @@ def _sentences(
     if any(number.covers for number in numbers):
         yield f"†: our {confidence} interval covers the published score, {_published_scores(rows)}."
     if options.published and (sources := _sources(rows)):
-        yield f"Published rows: {sources}."
+        yield f"Published: {sources}."
     if note := note_on_drawn([key.test_set for key in columns], drawn):
         yield note
 
@@ -75,9 +75,9 @@ def _sources(rows: Sequence[Comparison]) -> str:
     """Where the published rows are from."""
     found = []
     if any(row.paper_clip or row.paper_expclip for row in rows):
-        found.append("paper: the table of the Exp-CLIP paper, which does not state its prompt type")
+        found.append("rows named paper are from the table of the Exp-CLIP paper, which does not state its prompt type")
     if any(row.log for row in rows):
-        found.append("log: the test log in its repository")
+        found.append("rows named log are from the test log in its repository")
     return "; ".join(found)
 
 
