@@ -17,13 +17,13 @@ MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
 
 
-def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_sections: float = MAX_SECTIONS) -> Page:
+def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_sections: float | None = None) -> Page:
     """Put together what the page shows.
 
     Args:
         inputs: the results of a study.
         compared: our scores beside the published ones.
-        most_sections: views beyond have none.
+        most_sections: views beyond have none; by default `MAX_SECTIONS`.
 
     Raises:
         DataError: a result file of the heads is missing or damaged.
@@ -36,7 +36,7 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_section
         statistics=inputs.statistics,
         recalls=class_recalls(inputs.scores),
         drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
-        views=tuple(_views(inputs, scores, compared, read, most_sections)),
+        views=tuple(_views(inputs, scores, compared, read, MAX_SECTIONS if most_sections is None else most_sections)),
         trained_on=inputs.trained_on,
         sources=tuple(_source(f"{name} ({of})" if of else name, record) for (name, of), record in caches.items()),
         skipped=tuple(dict.fromkeys(skipped)),
