@@ -35,6 +35,8 @@ from .setup import plan_setup as plan_setup
 from .setup import preset_definitions as preset_definitions
 from .setup_files import PARAMS_FILE as PARAMS_FILE
 from .setup_files import write_setup as write_setup
+from .study_figures import study_drawings as study_drawings
 from .study_images import read_images as read_images
 from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
+from .study_table import study_table as study_table

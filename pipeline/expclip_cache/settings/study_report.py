@@ -52,8 +52,9 @@ def report_study(settings: Settings) -> Group:
         DataError: there are no results yet, or they are damaged.
     """
     inputs = report_inputs(settings)
-    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    compared = compare_with_published(settings.backbones, settings.prompts, test_sets, inputs.scores, inputs.statistics)
+    compared = compare_with_published(
+        settings.backbones, settings.prompts, test_sets(settings), inputs.scores, inputs.statistics
+    )
     page = read_page(inputs, compared)
     write_files(
         REPORT,
@@ -89,6 +90,11 @@ def report_inputs(settings: Settings) -> ReportInputs:
         settings=shown_settings(settings),
         versions=_versions(),
     )
+
+
+def test_sets(settings: Settings) -> dict[str, DatasetSettings]:
+    """Key in params.yaml -> settings, of the datasets that are scored, in the order of `score.datasets`."""
+    return {name: settings.datasets[name] for name in settings.score.datasets}
 
 
 def write_files(folder: Path, texts: Mapping[str, str | bytes]) -> None:

@@ -1,7 +1,6 @@
 from .bootstrap import Interval as Interval
 from .bootstrap import ScoreDraws as ScoreDraws
 from .bootstrap import ScoreIntervals as ScoreIntervals
-from .bootstrap import exact_draw as exact_draw
 from .bootstrap import interval_of as interval_of
 from .bootstrap import intervals as intervals
 from .bootstrap import mean_draws as mean_draws
@@ -24,6 +23,7 @@ from .outcomes import Outcomes as Outcomes
 from .outcomes import item_outcomes as item_outcomes
 from .outcomes import outcomes_of_correct as outcomes_of_correct
 from .outcomes import paired_outcomes as paired_outcomes
+from .recalls import recall_intervals as recall_intervals
 from .results import Difference as Difference
 from .results import ScoredRow as ScoredRow
 from .results import Statistics as Statistics

@@ -130,8 +130,9 @@ class View:
         system: what classifies.
         rows: its scores on every test set under the highest prompt type.
         clip: those of plain CLIP.
+        mean: over the test sets; the only test set's scores if there is one.
         paired: the head minus plain CLIP: on every test set, then means and pools.
-        sets: a section for each of these; empty for a view beyond `MAX_SECTIONS`.
+        sets: a section for each of these; empty for a view beyond the `most_sections` of `read_page`.
         compared: rows with published scores, and for sets with folds each fold, their mean and their pool.
         losses: name of a seed -> loss of each epoch; empty for a head that was not trained by gradient descent.
         training: metrics of the fit by name.
@@ -141,6 +142,7 @@ class View:
     system: System
     rows: tuple[SystemScores, ...]
     clip: tuple[SystemScores, ...]
+    mean: SystemScores
     paired: tuple[Difference, ...]
     sets: tuple[SetSection, ...]
     compared: tuple[Comparison, ...]
