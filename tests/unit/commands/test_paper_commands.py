@@ -55,7 +55,7 @@ def test_the_table_has_the_scores_of_the_study(workplace):
 
 def test_the_intervals_are_those_of_the_study(workplace):
     (clip, *_) = csv.DictReader(io.StringIO(run("table", "--format", "csv", "--intervals", "--digits", 3).output))
-    with Path("results/intervals.csv").open(newline="") as file:
+    with Path("results/statistics/intervals.csv").open(newline="") as file:
         row = next(
             line
             for line in csv.DictReader(file)

@@ -17,7 +17,7 @@ from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
 from expclip_cache.reporting.text_table import type_name
 from expclip_cache.reporting.weakest_class import Place, weakest_class
-from expclip_cache.statistics import Interval, mean, mean_scores
+from expclip_cache.statistics import Interval, mean_scores
 
 
 def render_page(page: Page) -> bytes:
@@ -46,7 +46,7 @@ def render_times(times: Sequence[StageTime]) -> bytes:
 def _render(template: str, more_style: str = "", **values: object) -> bytes:
     here = files("expclip_cache.reporting.page")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"mean": mean, "plain": _plain, "printable": _printable, "seconds": _seconds}
+    environment.filters |= {"plain": _plain, "printable": _printable, "seconds": _seconds}
     environment.filters |= {
         "type_name": type_name,
         "interval": _interval,
