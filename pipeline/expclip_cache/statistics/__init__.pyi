@@ -23,6 +23,8 @@ from .outcomes import Outcomes as Outcomes
 from .outcomes import item_outcomes as item_outcomes
 from .outcomes import outcomes_of_correct as outcomes_of_correct
 from .outcomes import paired_outcomes as paired_outcomes
+from .own_predictions import difference_intervals as difference_intervals
+from .own_predictions import score_intervals as score_intervals
 from .recalls import recall_intervals as recall_intervals
 from .results import Difference as Difference
 from .results import ScoredRow as ScoredRow

@@ -14,6 +14,7 @@ from expclip_cache.statistics.bootstrap import (
     score_draws,
 )
 from expclip_cache.statistics.outcomes import Outcomes, item_outcomes, outcomes_of_correct, paired_outcomes
+from expclip_cache.statistics.own_predictions import difference_intervals, score_intervals
 from expclip_cache.statistics.settings import StatisticsSettings
 
 SETTINGS = StatisticsSettings()
@@ -260,3 +261,26 @@ def test_impossible_outcomes_are_refused(truth, right, words):
     if "shares" in words:
         with pytest.raises(DataError, match=words):
             paired_outcomes(np.array(truth), np.array([0.0, 0.0]), np.array(right), 2)
+
+
+def test_intervals_of_ones_own_predictions_are_those_of_the_outcomes():
+    random = np.random.default_rng(9)
+    truth, first, second = random.integers(0, 3, (3, 90))
+    own = score_intervals(truth, first, 3)
+    assert own == intervals(
+        score_draws(item_outcomes(truth, (first == truth).astype(float), 3), SETTINGS, ""), SETTINGS
+    )
+    several = np.stack([first, second])
+    share = (several == truth).mean(axis=0)
+    assert score_intervals(truth, several, 3).uar.low == pytest.approx(
+        intervals(score_draws(item_outcomes(truth, share, 3), SETTINGS, ""), SETTINGS).uar.low
+    )
+    difference = difference_intervals(truth.tolist(), first.tolist(), second, 3)
+    opposite = difference_intervals(truth, second, first, 3)
+    assert (difference.uar.low, difference.uar.high) == pytest.approx((-opposite.uar.high, -opposite.uar.low), abs=0.8)
+
+
+@pytest.mark.parametrize(("truth", "predicted"), [([0, 1], [0]), ([], []), ([[0, 1]], [[0, 1]]), ([0, 1], [[[0, 1]]])])
+def test_predictions_that_do_not_fit_the_items_are_refused(truth, predicted):
+    with pytest.raises(DataError, match=r"expected \(n,\) true classes and \(n,\) or \(s, n\) predictions"):
+        score_intervals(truth, predicted, 2)
