@@ -2,6 +2,8 @@ from .comparison import Comparison as Comparison
 from .comparison import compare_with_published as compare_with_published
 from .comparison_table import comparison_csv as comparison_csv
 from .comparison_table import comparison_to_terminal as comparison_to_terminal
+from .map_files import map_files as map_files
+from .map_tables import maps_to_terminal as maps_to_terminal
 from .page.content import ReportInputs as ReportInputs
 from .page.html import render_page as render_page
 from .page.html import render_times as render_times
