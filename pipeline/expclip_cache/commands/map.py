@@ -19,7 +19,7 @@ def map(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEST-SETS]",
+            metavar="TEST-SETS",
             help="Test sets of the study in params.yaml, by default all; with --prompt-features, caches of labelled "
             "test sets: folders or addresses.",
         ),
@@ -47,7 +47,10 @@ def map(
     type: Annotated[
         int | None,
         typer.Option(
-            help="Prompt type 1 to 5; by default the highest whose prompts are in the cache.", rich_help_panel=CACHES
+            min=1,
+            max=5,
+            help="Prompt type; by default the highest whose prompts are in the cache.",
+            rich_help_panel=CACHES,
         ),
     ] = None,
     aggregation: Annotated[
@@ -83,7 +86,7 @@ def map(
         ),
     ] = None,
 ) -> None:
-    """Draw image features before and after the heads, with the prompts among them.
+    """Draw maps of image features and prompts, before and after heads.
 
     A panel shows plain CLIP or a head, by t-SNE. Of a study, every backbone and the first seed of every head are drawn.
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from expclip_cache.scoring import MIN_NORM, PromptIndex
 
+ROUNDING = 1e-6
+"""Length of what float32 may leave of the difference of two equal unit vectors."""
+
 
 def directions(
     images: np.ndarray, prompts: np.ndarray, classes: np.ndarray, head: np.ndarray | None
@@ -33,8 +36,9 @@ def directions(
 
 
 def centred(vectors: np.ndarray) -> np.ndarray:
-    """(n, d) minus their mean, at unit length; a vector that is the mean becomes zero."""
-    return unit_length(vectors - vectors.mean(axis=0))
+    """(n, d) unit vectors minus their mean, again at unit length; one that is the mean up to rounding becomes zero."""
+    moved = vectors - vectors.mean(axis=0)
+    return unit_length(np.where(np.linalg.norm(moved, axis=1, keepdims=True) > ROUNDING, moved, 0))
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:

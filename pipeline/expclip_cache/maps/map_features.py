@@ -125,8 +125,8 @@ def _highest_complete_type(inputs: MapInputs, texts: Collection[str]) -> Sequenc
             return table
     raise SettingsError(
         f"{inputs.prompts}: expected all prompts of the set {settings.set!r} for the classes "
-        f"{', '.join(inputs.images.classes)}, of type {' or '.join(map(str, sorted(settings.types)))}; some of each are "
-        "missing. Encode the prompts first."
+        f"{', '.join(inputs.images.classes)}, of type {' or '.join(map(str, sorted(settings.types)))}; no type is "
+        "complete. Encode the prompts first."
     )
 
 

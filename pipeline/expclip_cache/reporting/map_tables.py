@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group
+from rich.text import Text
 
 from expclip_cache.base import csv_text
 from expclip_cache.maps import FeatureMap
@@ -57,14 +58,20 @@ def maps_to_terminal(maps: Sequence[FeatureMap]) -> Group:
     ]
     numbers = {
         "UAR": [panel.uar for _, panel in lines],
-        "UAR after\ncentring": [panel.centred_uar for _, panel in lines],
-        "neighbours\nof own\nclass": [panel.own_class for _, panel in lines],
-        "by chance": [shown.chance for shown, _ in lines],
-        "neighbours\non the map\ntoo": [panel.kept for _, panel in lines],
+        "UAR\ncentred": [panel.centred_uar for _, panel in lines],
+        "own\nclass": [panel.own_class for _, panel in lines],
+        "chance": [shown.chance for shown, _ in lines],
+        "on the\nmap": [panel.kept for _, panel in lines],
     }
     others = [Column(header, [_words(value) for value in values]) for header, values in numbers.items()]
     ends = [number for number in range(1, len(lines)) if names[number] != names[number - 1]]
-    return Group(*tables_within_width("In percent", fixed, others, ends))
+    note = (
+        "\nUAR centred: with the mean of the images subtracted from the images and that of\n"
+        "the class prompts from the prompts, as the map is drawn. own class: of an item's\n"
+        "nearest neighbours, the share with its class, a mean over the classes. on the\n"
+        "map: how many of these are among its nearest on the map too."
+    )
+    return Group(*tables_within_width("In percent", fixed, others, ends), Text(note))
 
 
 def _words(value: float) -> str:
