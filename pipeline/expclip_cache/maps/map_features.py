@@ -27,7 +27,7 @@ from expclip_cache.scoring import (
 )
 
 NEIGHBOURS = 10
-"""Nearest neighbours that are counted; fewer of a set of so few items."""
+"""Nearest neighbours that are counted; of few items, no more than half of the others."""
 
 FEWEST = 3
 """Items that a map needs."""
@@ -81,7 +81,7 @@ def map_features(inputs: MapInputs, settings: MapSettings, report: Reporter) -> 
     features = images[predictions.rows].astype(np.float32)
     texts, of_class = stack_prompts(table, images.classes, embeddings)
     shown = stratified_sample(predictions.truth, settings.items, settings.seed)
-    truth, k = predictions.truth[shown], min(NEIGHBOURS, len(shown) - 1)
+    truth, k = predictions.truth[shown], min(NEIGHBOURS, (len(shown) - 1) // 2)
     panels = []
     with report.bar(f"map of {inputs.name}", len(predicted), "panel") as bar:
         for name, answers in predicted.items():

@@ -12,8 +12,8 @@ from expclip_cache.reporting.charts.svg import WIDTH, coordinate, text
 SIDE = WIDTH
 """Of the square in pixels."""
 
-ITEM, PROMPT = 2.6, 8.0
-"""Radius of the marks in pixels."""
+PROMPT, LARGEST, SMALLEST = 8.0, 5.0, 2.6
+"""Radius of the marks in pixels: of prompts, and of items, which are the larger the fewer they are."""
 
 LONGEST = 26
 """Letters of a class name on the map; the rest is in its title."""
@@ -37,15 +37,17 @@ def map_elements(
     """
     places = _fitted(np.concatenate([items, prompts]))
     body = [f'<rect class="frame" x="0.5" y="0.5" width="{coordinate(SIDE - 1)}" height="{coordinate(SIDE - 1)}"/>']
+    radius = max(SMALLEST, LARGEST - len(items) / 200)
     # In the order of a cache, items of the last class would cover all others.
     for item in np.random.default_rng(0).permutation(len(items)):
         x, y = places[item]
-        body.append(class_mark(int(truth[item]), x, y, ITEM, "item", escape(titles[item])))
+        body.append(class_mark(int(truth[item]), x, y, radius, "item", escape(titles[item])))
     marks = [(float(x), float(y)) for x, y in places[len(items) :]]
     names = [_short(name) for name in classes]
     for number, (x, y) in enumerate(marks):
         body.append(class_mark(number, x, y, PROMPT, "prompt", f"prompts of {escape(classes[number])}"))
-    for (x, y), name in zip(label_places(marks, names, PROMPT, Box(4, 4, SIDE - 4, SIDE - 4)), names, strict=True):
+    frame = Box(4, 4, SIDE - 4, SIDE - 4)
+    for (x, y), name in zip(label_places(marks, names, PROMPT, frame, places[: len(items)]), names, strict=True):
         body.append(text(x, y, name, css="halo"))
     return body
 

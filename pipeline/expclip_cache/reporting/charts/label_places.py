@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from expclip_cache.reporting.charts.svg import LETTER
+import numpy as np
 
-HEIGHT = 15.0
-"""Of a line of text in pixels."""
+HEIGHT, LETTER = 15.0, 8.2
+"""Of a line of bold text, and the width reserved for a letter of it, in pixels."""
+
+GAPS = (3.0, 17.0, 31.0)
+"""Between a mark and its name, in pixels."""
 
 
 class Box(NamedTuple):
@@ -19,22 +22,40 @@ class Box(NamedTuple):
 
 
 def label_places(
-    marks: Sequence[tuple[float, float]], names: Sequence[str], radius: float, frame: Box
+    marks: Sequence[tuple[float, float]], names: Sequence[str], radius: float, frame: Box, dots: np.ndarray
 ) -> list[tuple[float, float]]:
     """The left end of each name's base line, beside its mark and inside the frame.
 
-    Each name takes the place of the least overlap with marks and with the names before it: right of the mark, left,
-    above, below, then the same further away.
+    A name is right of its mark, left of it, above or below, or further away: where it overlaps marks and the names before
+    it least, then where it covers few dots.
+
+    Args:
+        marks: c places in pixels.
+        names: of the marks.
+        radius: of the marks.
+        frame: where names may be.
+        dots: (m, 2) places of dots.
     """
     taken = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in marks]
     places = []
     for (x, y), name in zip(marks, names, strict=True):
-        width = LETTER * len(name)
-        boxes = [_inside(box, frame) for gap in (3.0, 17.0, 31.0) for box in _around(x, y, radius + gap, width)]
-        best = min(boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
+        candidates = [
+            (_inside(box, frame), gap) for gap in GAPS for box in _around(x, y, radius + gap, LETTER * len(name))
+        ]
+        best, _ = min(
+            candidates,
+            key=lambda found: (
+                sum(_overlap(found[0], other) for other in taken),
+                _covered(found[0], dots) + found[1] / 5,
+            ),
+        )
         taken.append(best)
         places.append((best.left, best.bottom - 4))
     return places
+
+
+def _covered(box: Box, dots: np.ndarray) -> int:
+    return int(((dots > box[:2]) & (dots < box[2:])).all(axis=1).sum())
 
 
 def _around(x: float, y: float, distance: float, width: float) -> list[Box]:
