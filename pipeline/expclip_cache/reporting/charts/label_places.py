@@ -26,8 +26,8 @@ def label_places(
 ) -> list[tuple[float, float]]:
     """The left end of each name's base line, beside its mark and inside the frame.
 
-    A name is right of its mark, left of it, above or below, or further away: where it overlaps marks and the names before
-    it least, then where it covers few dots.
+    A name is right of its mark, left of it, above or below, or further away: where it overlaps marks and the names
+    before it least, then where it covers few dots.
 
     Args:
         marks: c places in pixels.
