@@ -86,7 +86,7 @@ def map(
         ),
     ] = None,
 ) -> None:
-    """Draw maps of image features and prompts, before and after heads.
+    """Map image features and prompts, before and after heads.
 
     A panel shows plain CLIP or a head, by t-SNE. Of a study, every backbone and the first seed of every head are drawn.
 

@@ -39,13 +39,13 @@ def map_elements(
     body = [f'<rect class="frame" x="0.5" y="0.5" width="{coordinate(SIDE - 1)}" height="{coordinate(SIDE - 1)}"/>']
     radius = max(SMALLEST, LARGEST - len(items) / 200)
     # In the order of a cache, items of the last class would cover all others.
-    for item in np.random.default_rng(0).permutation(len(items)):
+    for item in np.random.default_rng(0).permutation(len(items)).tolist():
         x, y = places[item]
         body.append(class_mark(int(truth[item]), x, y, radius, "item", escape(titles[item])))
     marks = [(float(x), float(y)) for x, y in places[len(items) :]]
     names = [_short(name) for name in classes]
     for number, (x, y) in enumerate(marks):
-        body.append(class_mark(number, x, y, PROMPT, "prompt", f"prompts of {escape(classes[number])}"))
+        body.append(class_mark(number, x, y, PROMPT, "prompt", escape(f"prompts of {classes[number]}")))
     frame = Box(4, 4, SIDE - 4, SIDE - 4)
     for (x, y), name in zip(label_places(marks, names, PROMPT, frame, places[: len(items)]), names, strict=True):
         body.append(text(x, y, name, css="halo"))
