@@ -8,7 +8,8 @@ from expclip_cache.base import printable_name
 from expclip_cache.maps import FeatureMap
 from expclip_cache.reporting.charts.class_marks import class_mark
 from expclip_cache.reporting.charts.feature_map import SIDE
-from expclip_cache.reporting.charts.svg import LETTER, coordinate, text
+from expclip_cache.reporting.charts.label_places import LETTER
+from expclip_cache.reporting.charts.svg import coordinate, text
 from expclip_cache.reporting.page.map_panels import panel_elements, panel_name
 
 GAP, TITLE, LINE = 24.0, 24.0, 20.0
@@ -44,7 +45,7 @@ def _key(shown: FeatureMap, width: float, y: float) -> tuple[list[str], float]:
     """The marks of the classes with their names, in lines from `y` on, and where they end."""
     body, x = [], GAP
     for number, name in enumerate(map(printable_name, shown.classes)):
-        room = 32 + LETTER * len(name)
+        room = 36 + LETTER * len(name)
         if x > GAP and x + room > width - GAP:
             x, y = GAP, y + LINE
         body += [class_mark(number, x + 6, y - 4, 5), text(x + 17, y, name)]

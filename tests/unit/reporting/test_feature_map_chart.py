@@ -81,9 +81,12 @@ def test_marks_and_names_stay_inside_the_frame(items):
     assert len(marks) == items + 4
     for mark in marks:
         assert ((points_of(mark) >= 0) & (points_of(mark) <= SIDE)).all()
-    for name in elements(body, "halo"):
-        assert 0 <= float(name.get("x")) <= SIDE - LETTER * len(name.text)
-        assert HEIGHT / 2 <= float(name.get("y")) <= SIDE
+    names = elements(body, "halo")
+    assert [name.text for name in names] == classes
+    places = [(float(name.get("x")), float(name.get("y")), name.get("text-anchor")) for name in names]
+    for box in boxes(classes, places):
+        assert min(box) >= 0
+        assert max(box) <= SIDE
 
 
 def test_places_are_scaled_alike_in_both_directions():
@@ -103,15 +106,20 @@ def test_a_long_name_is_cut_and_whole_in_its_title():
     assert mark[0].text == f"prompts of {name}"
 
 
-def boxes(marks, names, places) -> list[Box]:
-    return [Box(x, y + 4 - HEIGHT, x + LETTER * len(name), y + 4) for (x, y), name in zip(places, names, strict=True)]
+def boxes(names, places) -> list[Box]:
+    """The room that names take."""
+    found = []
+    for name, (x, y, anchor) in zip(names, places, strict=True):
+        left = x - LETTER * len(name) * {"start": 0, "middle": 0.5, "end": 1}[anchor]
+        found.append(Box(left, y + 4 - HEIGHT, left + LETTER * len(name), y + 4))
+    return found
 
 
 def test_names_of_marks_that_are_close_do_not_cover_each_other():
     marks = [(200.0, 200.0), (206.0, 203.0), (195.0, 210.0), (210.0, 215.0)]
     names = ["happiness", "sadness", "anger", "fear"]
     places = label_places(marks, names, 8, Box(0, 0, 400, 400), np.empty((0, 2)))
-    for one, other in combinations(boxes(marks, names, places), 2):
+    for one, other in combinations(boxes(names, places), 2):
         assert min(one.right, other.right) <= max(one.left, other.left) or min(one.bottom, other.bottom) <= max(
             one.top, other.top
         )
@@ -119,5 +127,5 @@ def test_names_of_marks_that_are_close_do_not_cover_each_other():
 
 def test_a_name_avoids_a_dot_where_it_can():
     dots = np.array([[230.0, 200.0]])
-    ((x, _),) = label_places([(200.0, 200.0)], ["anger"], 8, Box(0, 0, 400, 400), dots)
-    assert x + LETTER * 5 < 200
+    ((x, _, anchor),) = label_places([(200.0, 200.0)], ["anger"], 8, Box(0, 0, 400, 400), dots)
+    assert (x, anchor) == (200 - 8 - 3, "end")

@@ -15,7 +15,7 @@ SIDE = WIDTH
 PROMPT, LARGEST, SMALLEST = 8.0, 5.0, 2.6
 """Radius of the marks in pixels: of prompts, and of items, which are the larger the fewer they are."""
 
-LONGEST = 26
+LONGEST = 18
 """Letters of a class name on the map; the rest is in its title."""
 
 
@@ -47,8 +47,10 @@ def map_elements(
     for number, (x, y) in enumerate(marks):
         body.append(class_mark(number, x, y, PROMPT, "prompt", escape(f"prompts of {classes[number]}")))
     frame = Box(4, 4, SIDE - 4, SIDE - 4)
-    for (x, y), name in zip(label_places(marks, names, PROMPT, frame, places[: len(items)]), names, strict=True):
-        body.append(text(x, y, name, css="halo"))
+    for name, (x, y, anchor) in zip(
+        names, label_places(marks, names, PROMPT, frame, places[: len(items)]), strict=True
+    ):
+        body.append(text(x, y, name, anchor, "halo"))
     return body
 
 

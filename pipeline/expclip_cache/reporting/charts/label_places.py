@@ -23,11 +23,11 @@ class Box(NamedTuple):
 
 def label_places(
     marks: Sequence[tuple[float, float]], names: Sequence[str], radius: float, frame: Box, dots: np.ndarray
-) -> list[tuple[float, float]]:
-    """The left end of each name's base line, beside its mark and inside the frame.
+) -> list[tuple[float, float, str]]:
+    """Where each name goes: x and y of its base line, and which part of the name is at x (start, middle or end).
 
     A name is right of its mark, left of it, above or below, or further away: where it overlaps marks and the names
-    before it least, then where it covers few dots.
+    before it least, then where it covers few dots; each pixel further away counts as a dot.
 
     Args:
         marks: c places in pixels.
@@ -39,18 +39,15 @@ def label_places(
     taken = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in marks]
     places = []
     for (x, y), name in zip(marks, names, strict=True):
-        candidates = [
-            (_inside(box, frame), gap) for gap in GAPS for box in _around(x, y, radius + gap, LETTER * len(name))
-        ]
-        best, _ = min(
-            candidates,
-            key=lambda found: (
-                sum(_overlap(found[0], other) for other in taken),
-                _covered(found[0], dots) + found[1] / 5,
-            ),
-        )
-        taken.append(best)
-        places.append((best.left, best.bottom - 4))
+        ranked = []
+        for gap in GAPS:
+            for anchor, box in _around(x, y, radius + gap, LETTER * len(name)):
+                box = _inside(box, frame)
+                ranked.append((sum(_overlap(box, other) for other in taken), _covered(box, dots) + gap, box, anchor))
+        _, _, box, anchor = min(ranked, key=lambda found: found[:2])
+        taken.append(box)
+        at = {"start": box.left, "end": box.right, "middle": (box.left + box.right) / 2}
+        places.append((at[anchor], box.bottom - 4, anchor))
     return places
 
 
@@ -58,13 +55,13 @@ def _covered(box: Box, dots: np.ndarray) -> int:
     return int(((dots > box[:2]) & (dots < box[2:])).all(axis=1).sum())
 
 
-def _around(x: float, y: float, distance: float, width: float) -> list[Box]:
+def _around(x: float, y: float, distance: float, width: float) -> list[tuple[str, Box]]:
     half, middle = width / 2, HEIGHT / 2
     return [
-        Box(x + distance, y - middle, x + distance + width, y + middle),
-        Box(x - distance - width, y - middle, x - distance, y + middle),
-        Box(x - half, y - distance - HEIGHT, x + half, y - distance),
-        Box(x - half, y + distance, x + half, y + distance + HEIGHT),
+        ("start", Box(x + distance, y - middle, x + distance + width, y + middle)),
+        ("end", Box(x - distance - width, y - middle, x - distance, y + middle)),
+        ("middle", Box(x - half, y - distance - HEIGHT, x + half, y - distance)),
+        ("middle", Box(x - half, y + distance, x + half, y + distance + HEIGHT)),
     ]
 
 
