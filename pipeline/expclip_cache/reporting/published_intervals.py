@@ -33,7 +33,7 @@ def log_intervals(backbone: str, dataset: str, prompt_type: int, settings: Stati
     Returns:
         None if no matrix is published.
     """
-    folds = _correct().get((backbone, dataset, prompt_type))
+    folds = published_correct().get((backbone, dataset, prompt_type))
     if folds is None:
         return None
     definition = load_definition(builtin_definitions()[dataset])
@@ -46,7 +46,7 @@ def log_intervals(backbone: str, dataset: str, prompt_type: int, settings: Stati
 
 
 @cache
-def _correct() -> dict[tuple[str, str, int], dict[int | None, tuple[int, ...]]]:
+def published_correct() -> dict[tuple[str, str, int], dict[int | None, tuple[int, ...]]]:
     """Backbone, dataset and prompt type -> fold, or None for a set without folds -> (c,) correct items per class."""
     text = (files("expclip_cache.reporting") / "published_correct.csv").read_text(encoding="utf-8")
     found: dict[tuple[str, str, int], dict[int | None, tuple[int, ...]]] = {}

@@ -10,6 +10,7 @@ from .bootstrap import score_draws as score_draws
 from .fold_groups import FoldGroup as FoldGroup
 from .fold_groups import Part as Part
 from .fold_groups import fold_groups as fold_groups
+from .items import read_answers as read_answers
 from .outcomes import Outcomes as Outcomes
 from .outcomes import item_outcomes as item_outcomes
 from .outcomes import outcomes_of_correct as outcomes_of_correct
