@@ -9,21 +9,18 @@ import numpy as np
 from expclip_cache.base import DataError, Reporter, SettingsError
 from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
-from expclip_cache.maps.directions import centred, directions
-from expclip_cache.maps.feature_map import FeatureMap, Panel
-from expclip_cache.maps.layout import layout
-from expclip_cache.maps.neighbours import kept_share, nearest, own_class_chance, own_class_share
+from expclip_cache.maps.feature_map import FeatureMap
+from expclip_cache.maps.neighbours import own_class_chance
+from expclip_cache.maps.panels import Comparable, draw_panel
 from expclip_cache.maps.sample import stratified_sample
 from expclip_cache.maps.settings import MapSettings
 from expclip_cache.prompts import Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring import (
-    confusion,
     embeddings_by_text,
     predict_dataset,
     refuse_other_clip,
     refuse_unlabelled,
     stack_prompts,
-    uar,
 )
 
 NEIGHBOURS = 10
@@ -78,28 +75,21 @@ def map_features(inputs: MapInputs, settings: MapSettings, report: Reporter) -> 
     predictions = predict_dataset(images, embeddings, table, heads, inputs.settings.aggregation)
     (kind,) = predictions.clip
     predicted = {"": predictions.clip[kind], **predictions.expclip[kind]}
-    features = images[predictions.rows].astype(np.float32)
-    texts, of_class = stack_prompts(table, images.classes, embeddings)
     shown = stratified_sample(predictions.truth, settings.items, settings.seed)
-    truth, k = predictions.truth[shown], min(NEIGHBOURS, (len(shown) - 1) // 2)
+    test_set = Comparable(
+        features=images[predictions.rows].astype(np.float32),
+        truth=predictions.truth,
+        prompts=stack_prompts(table, images.classes, embeddings),
+        shown=shown,
+        neighbours=min(NEIGHBOURS, (len(shown) - 1) // 2),
+    )
     panels = []
     with report.bar(f"map of {inputs.name}", len(predicted), "panel") as bar:
         for name, answers in predicted.items():
-            vectors, prompts = directions(features, texts, of_class, heads.get(name))
-            near, middle, marks = nearest(vectors[shown], k), centred(vectors), centred(prompts)
-            places = _placed(middle[shown], marks, settings.seed, images)
-            panels.append(
-                Panel(
-                    head=name,
-                    items=places[: len(shown)],
-                    prompts=places[len(shown) :],
-                    predicted=answers[shown],
-                    uar=uar(predictions.confusion(answers)),
-                    centred_uar=_uar_by_nearest(middle, marks, predictions.truth),
-                    own_class=own_class_share(near, truth),
-                    kept=kept_share(near, nearest(places[: len(shown)], k)),
-                )
-            )
+            try:
+                panels.append(draw_panel(test_set, name, heads.get(name), answers, settings.seed))
+            except DataError as error:
+                raise DataError(f"{images}: {error}") from None
             bar.advance(1)
     return FeatureMap(
         name=inputs.name,
@@ -109,9 +99,9 @@ def map_features(inputs: MapInputs, settings: MapSettings, report: Reporter) -> 
         skipped=len(images.skipped),
         rows=predictions.rows[shown],
         paths=tuple(images.paths(predictions.rows[shown])),
-        truth=truth,
-        neighbours=k,
-        chance=own_class_chance(truth),
+        truth=predictions.truth[shown],
+        neighbours=test_set.neighbours,
+        chance=own_class_chance(predictions.truth[shown]),
         panels=tuple(panels),
     )
 
@@ -135,16 +125,3 @@ def _read(path: Path, images: FeatureCache) -> np.ndarray:
     weights = read_head(path)
     refuse_head_of_another_clip(path, images.identity, str(images))
     return weights
-
-
-def _placed(items: np.ndarray, prompts: np.ndarray, seed: int, images: FeatureCache) -> np.ndarray:
-    """(m + c, 2) places of items, then prompts."""
-    try:
-        return layout(np.concatenate([items, prompts]), seed)
-    except DataError as error:
-        raise DataError(f"{images}: {error}") from None
-
-
-def _uar_by_nearest(items: np.ndarray, prompts: np.ndarray, truth: np.ndarray) -> float:
-    """UAR in percent if each item had the class of the nearest prompt; all are unit vectors."""
-    return uar(confusion(truth, (items @ prompts.T).argmax(axis=1), len(prompts)))

@@ -58,5 +58,6 @@ def _style() -> str:
     css = (files("expclip_cache.reporting.page") / "style.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--([\w-]+): (#\w+)", css.partition("}")[0]))
     rules = re.findall(r"^\.chart(?: [^{]*)\{[^}]*\}", css, flags=re.M)
+    # The first rule fits a chart into its column.
     font = '.chart { font: 12px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }'
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours[found[1]], "\n".join([font, *rules[1:]]))
