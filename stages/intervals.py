@@ -2,12 +2,12 @@
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.scoring import PredictionFile
-from expclip_cache.settings import DIFFERENCES, INTERVALS, load_settings, prediction_file
+from expclip_cache.settings import DIFFERENCES, INTERVALS, STATISTICS, load_settings, prediction_file
 from expclip_cache.statistics import read_answers, study_statistics, write_statistics
 
 
 def main(report: Reporter) -> None:
-    """Write results/intervals.csv and results/differences.csv."""
+    """Write results/statistics."""
     settings = load_settings()
     test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
     answers = {
@@ -16,6 +16,7 @@ def main(report: Reporter) -> None:
         )
         for name in test_sets
     }
+    STATISTICS.mkdir(parents=True, exist_ok=True)
     write_statistics(study_statistics(answers, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
 
 

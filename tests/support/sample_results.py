@@ -23,6 +23,7 @@ from expclip_cache.settings.paths import (
     HEAD_RESULTS,
     INTERVALS,
     SCORES_TABLE,
+    STATISTICS,
     head_folder,
     image_features,
     prediction_file,
@@ -179,6 +180,7 @@ def _write_tables(folder: Path, settings: Settings) -> None:
         for name in test_sets
     }
     found = study_statistics(answers, test_sets, settings.statistics)
+    (folder / STATISTICS).mkdir(parents=True, exist_ok=True)
     write_statistics(found, folder / INTERVALS, folder / DIFFERENCES)
 
 

@@ -12,6 +12,7 @@ from .paths import PREDICTIONS as PREDICTIONS
 from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
+from .paths import STATISTICS as STATISTICS
 from .paths import STUDY_MAPS as STUDY_MAPS
 from .paths import crop_file as crop_file
 from .paths import head_folder as head_folder

@@ -1,4 +1,4 @@
-"""The files of the stage `intervals`: results/intervals.csv and results/differences.csv."""
+"""The files of the stage `intervals`: results/statistics/intervals.csv and differences.csv."""
 
 import csv
 import io
