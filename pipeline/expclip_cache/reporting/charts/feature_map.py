@@ -39,7 +39,7 @@ def map_elements(
     body = [f'<rect class="frame" x="0.5" y="0.5" width="{coordinate(SIDE - 1)}" height="{coordinate(SIDE - 1)}"/>']
     radius = max(SMALLEST, LARGEST - len(items) / 200)
     # In the order of a cache, items of the last class would cover all others.
-    for item in np.random.default_rng(0).permutation(len(items)).tolist():
+    for item in map(int, np.random.default_rng(0).permutation(len(items))):
         x, y = places[item]
         body.append(class_mark(int(truth[item]), x, y, radius, "item", escape(titles[item])))
     marks = [(float(x), float(y)) for x, y in places[len(items) :]]
