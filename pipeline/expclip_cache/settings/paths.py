@@ -34,6 +34,12 @@ INTERVALS = STATISTICS / "intervals.csv"
 DIFFERENCES = STATISTICS / "differences.csv"
 """Every controlled pair of systems with its tests."""
 
+CALIBRATION = STATISTICS / "calibration.csv"
+"""How well every classifier's percentages match how often it is right."""
+
+RELIABILITY = STATISTICS / "reliability.csv"
+"""The bins behind that, those of the reliability diagrams."""
+
 REPORT = Path("report")
 """The report page and its tables."""
 

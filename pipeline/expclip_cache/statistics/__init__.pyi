@@ -1,12 +1,20 @@
 from .bootstrap import Interval as Interval
 from .bootstrap import ScoreDraws as ScoreDraws
 from .bootstrap import ScoreIntervals as ScoreIntervals
-from .bootstrap import exact_draw as exact_draw
 from .bootstrap import interval_of as interval_of
 from .bootstrap import intervals as intervals
 from .bootstrap import mean_draws as mean_draws
 from .bootstrap import pooled_draws as pooled_draws
 from .bootstrap import score_draws as score_draws
+from .calibration import Calibration as Calibration
+from .calibration import Reliability as Reliability
+from .calibration import calibration as calibration
+from .calibration import reliability as reliability
+from .calibration_results import CalibrationRow as CalibrationRow
+from .calibration_results import ReliabilityRow as ReliabilityRow
+from .calibration_results import StudyCalibration as StudyCalibration
+from .coverage import accuracy_at_coverage as accuracy_at_coverage
+from .coverage import confidence_at_coverage as confidence_at_coverage
 from .fold_groups import FoldGroup as FoldGroup
 from .fold_groups import Part as Part
 from .fold_groups import fold_groups as fold_groups
@@ -15,6 +23,7 @@ from .outcomes import Outcomes as Outcomes
 from .outcomes import item_outcomes as item_outcomes
 from .outcomes import outcomes_of_correct as outcomes_of_correct
 from .outcomes import paired_outcomes as paired_outcomes
+from .recalls import recall_intervals as recall_intervals
 from .results import Difference as Difference
 from .results import ScoredRow as ScoredRow
 from .results import Statistics as Statistics
@@ -23,6 +32,7 @@ from .significance import McNemar as McNemar
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
 from .study import study_statistics as study_statistics
+from .study_calibration import study_calibration as study_calibration
 from .system import Row as Row
 from .system import System as System
 from .systems import SystemScores as SystemScores
@@ -31,5 +41,8 @@ from .systems import mean_scores as mean_scores
 from .systems import standard_deviation as standard_deviation
 from .systems import system_scores as system_scores
 from .systems import under_highest_type as under_highest_type
+from .tables import read_calibration as read_calibration
 from .tables import read_statistics as read_statistics
+from .tables import write_calibration as write_calibration
 from .tables import write_statistics as write_statistics
+from .temperature import fitted_temperature as fitted_temperature
