@@ -7,11 +7,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from expclip_cache.base import StageTime
+from expclip_cache.maps import FeatureMap
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.reliability import coverage_curve, reliability_diagram
 from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
 from expclip_cache.reporting.page.content import Page, SetSection, View
+from expclip_cache.reporting.page.map_panels import key_mark, map_panel, panel_name
 from expclip_cache.reporting.page.score_grid import score_grid
 from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
@@ -41,6 +43,15 @@ def render_page(page: Page) -> bytes:
 def render_times(times: Sequence[StageTime]) -> bytes:
     """A page of its own with the times of the stages that ran on this machine, in their order, UTF-8."""
     return _render("times.html", times=times)
+
+
+def render_maps(maps: Sequence[FeatureMap], results: bool) -> bytes:
+    """A page of its own with maps of features, UTF-8.
+
+    Args:
+        results: whether the page of the results is in the folder above.
+    """
+    return _render("maps.html", maps=maps, results=results, panel_of=map_panel, name_of=panel_name, mark_of=key_mark)
 
 
 def _render(template: str, more_style: str = "", **values: object) -> bytes:
