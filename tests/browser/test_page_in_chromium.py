@@ -14,6 +14,7 @@ from expclip_cache.base.stage_times import StageTime
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
+from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from sample_results import inputs_of, study, write_results
 
 pytestmark = [
@@ -21,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(programs() is None, reason="needs chromium and chromedriver (Debian: chromium chromium-driver)"),
 ]
 PAIR = Pair(41.53, 50.27)
+INTERVALS = ScoreIntervals(Interval(98.76, 99.99), Interval(98.76, 99.99))
 PUBLISHED = [
     Comparison(
         test_set="ferv39k",
@@ -34,10 +36,13 @@ PUBLISHED = [
         n=7847,
         published_n=7847,
         clip=PAIR,
+        clip_intervals=INTERVALS,
         expclip=PAIR,
+        expclip_intervals=INTERVALS,
         paper_clip=PAIR,
         paper_expclip=PAIR,
         log=PAIR,
+        log_intervals=INTERVALS,
         later=PAIR,
     )
     for kind in (2, 5)
