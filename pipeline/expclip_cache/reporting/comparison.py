@@ -125,7 +125,7 @@ def compare_with_published(
     Raises:
         SettingsError: a definition cannot be read.
     """
-    groups = list(fold_groups(test_sets))
+    groups = fold_groups(test_sets)
     return [
         row
         for backbone, clip in backbones.items()

@@ -10,7 +10,7 @@ from expclip_cache.statistics.bootstrap import ScoreDraws, mean_draws, pooled_dr
 
 Part = Literal["whole", "fold", "fold mean", "pooled", "mean"]
 """`whole` for a set without folds; one `fold`; the unweighted `fold mean`; all folds' items `pooled`; the `mean`
-over all test sets, see `mean_over_sets`."""
+over all test sets."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +50,23 @@ class FoldGroup:
         return pooled_draws(found) if self.has_items else mean_draws(found, self.weights)
 
 
-def mean_over_sets(groups: Sequence[FoldGroup]) -> FoldGroup | None:
-    """The mean over several test sets, in which a set counts once, with all its folds or without.
+def fold_groups(test_sets: Mapping[str, DatasetSettings]) -> list[FoldGroup]:
+    """Every test set; the folds of a set first one by one and then, if none is missing, together; the mean of several.
 
-    Args:
-        groups: all groups of a study.
-
-    Returns:
-        None if there is only one test set.
-    """
-    names = {name: group for group in groups if group.part in ("whole", "fold") for name in group.names}
-    complete = {name: len(group.names) for group in groups if group.part == "fold mean" for name in group.names}
-    if len(names) == 1:
-        return None
-    return FoldGroup("", "mean", tuple(names), tuple(1 / complete.get(name, 1) for name in names))
-
-
-def fold_groups(test_sets: Mapping[str, DatasetSettings]) -> Iterator[FoldGroup]:
-    """Every test set; the folds of a set first one by one and then, if none is missing, together.
+    In the mean a set counts once, with all its folds or without.
 
     Raises:
         SettingsError: a definition cannot be read.
     """
+    groups = list(_sets_and_folds(test_sets))
+    names = {name: group for group in groups if group.part in ("whole", "fold") for name in group.names}
+    if len(names) == 1:
+        return groups
+    complete = {name: len(group.names) for group in groups if group.part == "fold mean" for name in group.names}
+    return [*groups, FoldGroup("", "mean", tuple(names), tuple(1 / complete.get(name, 1) for name in names))]
+
+
+def _sets_and_folds(test_sets: Mapping[str, DatasetSettings]) -> Iterator[FoldGroup]:
     definitions = {name: definition_of(settings) for name, settings in test_sets.items()}
     done: set[str] = set()
     for name, definition in definitions.items():

@@ -8,7 +8,7 @@ import numpy as np
 from expclip_cache.base import Reporter, SilentReporter
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.statistics.bootstrap import intervals, score_draws
-from expclip_cache.statistics.fold_groups import FoldGroup, fold_groups, mean_over_sets
+from expclip_cache.statistics.fold_groups import FoldGroup, fold_groups
 from expclip_cache.statistics.items import Answers, common_items, controlled_pairs
 from expclip_cache.statistics.outcomes import item_outcomes, paired_outcomes
 from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
@@ -39,9 +39,7 @@ def study_statistics(
         DataError: two backbones have different true classes for the same items.
         SettingsError: a dataset's definition cannot be read.
     """
-    groups = list(fold_groups(test_sets))
-    if mean_of_all := mean_over_sets(groups):
-        groups.append(mean_of_all)
+    groups = fold_groups(test_sets)
     rows = list(next(iter(answers.values())))
     pairs = controlled_pairs(rows)
     scored: dict[Row, list[ScoredRow]] = {}

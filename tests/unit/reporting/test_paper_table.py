@@ -15,17 +15,19 @@ from expclip_cache.base import SettingsError
 from expclip_cache.datasets import DatasetSettings, builtin_definitions, definition_of
 from expclip_cache.reporting import PaperTable, TableOptions, paper_table, table_columns, to_csv, to_latex, to_markdown
 from expclip_cache.reporting.comparison import Pair
+from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.paper_table.latex_text import latex_text
 from expclip_cache.reporting.published import RESULTS
 from expclip_cache.reporting.short_titles import short_titles
 from paper_rows import COLUMNS, paper_rows
 
 PLAIN = TableOptions()
+WITH_MEAN = {**COLUMNS, ColumnKey("", "mean"): "Mean"}
 EVERYTHING = TableOptions(intervals=True, std=True, published=True, mean=True)
 
 
 def made(options: TableOptions = PLAIN, **study: object) -> PaperTable:
-    return paper_table(paper_rows(**study), COLUMNS, options, confidence=95)
+    return paper_table(paper_rows(**study), WITH_MEAN, options, confidence=95)
 
 
 def in_csv(table: PaperTable, options: TableOptions = PLAIN) -> dict[tuple[str, str], dict[str, str]]:
@@ -52,9 +54,16 @@ def test_the_folds_of_a_set_are_one_column_if_all_are_there():
         ("raf-db", "whole"): "RAF-DB",
         ("dfew", "fold mean"): "DFEW",
         ("lab", "whole"): "lab",
+        ("", "mean"): "Mean",
     }
     del dfew["dfew-4"]
-    assert list(table_columns(dfew).values()) == ["DFEW, fold 1", "DFEW, fold 2", "DFEW, fold 3", "DFEW, fold 5"]
+    assert list(table_columns(dfew).values()) == [
+        "DFEW, fold 1",
+        "DFEW, fold 2",
+        "DFEW, fold 3",
+        "DFEW, fold 5",
+        "Mean",
+    ]
 
 
 def test_two_sets_with_one_title_keep_their_keys():
@@ -160,11 +169,21 @@ def test_published_rows_have_the_published_figures_and_none_that_were_read_off_a
 def test_the_mean_is_that_of_the_columns_and_empty_where_one_is_missing():
     options = TableOptions(mean=True, digits=3)
     rows = [row for row in paper_rows() if (row.published_backbone, row.test_set) != ("B/16", "afew")]
-    found = in_csv(paper_table(rows, COLUMNS, options, confidence=95), options)
+    found = in_csv(paper_table(rows, WITH_MEAN, options, confidence=95), options)
     line = found["CLIP ViT-L/14", "Exp-CLIP (ridge)"]
     wars = [float(line[f"{heading} WAR"]) for heading in COLUMNS.values()]
     assert float(line["Mean WAR"]) == pytest.approx(np.mean(wars), abs=0.001)
     assert found["CLIP ViT-B/16", "CLIP"]["Mean UAR"] == found["CLIP ViT-B/16", "CLIP"]["AFEW UAR"] == ""
+
+
+def test_our_mean_has_an_interval_and_a_deviation():
+    mean = replace(paper_rows(types=(5,))[0], test_set="", part="mean", log=None, paper_clip=None, paper_expclip=None)
+    options = TableOptions(mean=True, intervals=True, std=True)
+    found = in_csv(paper_table([*paper_rows(), mean], WITH_MEAN, options, confidence=95), options)
+    line = found["CLIP ViT-B/32", f"Exp-CLIP ({mean.head})"]
+    interval = mean.expclip_intervals.uar
+    numbers = (mean.expclip.uar, mean.expclip_std.uar, interval.low, interval.high)
+    assert [line[f"Mean UAR{end}"] for end in ("", " std", " low", " high")] == [f"{value:.1f}" for value in numbers]
 
 
 def test_intervals_and_deviations_stand_beside_their_scores():

@@ -72,7 +72,7 @@ def _views(
             mean=means.get(system, rows[0]),
             paired=tuple(one for one in inputs.statistics.differences if (one.row, one.against) == (shown_row, plain)),
             sets=tuple(sections.read(row) for row in shown),
-            compared=tuple(row for row in own if row.is_published or row.part != "whole"),
+            compared=tuple(row for row in own if row.is_published or row.part not in ("whole", "mean")),
             losses=heads.losses.get(system[:3], {}),
             training=heads.metrics(system),
         )

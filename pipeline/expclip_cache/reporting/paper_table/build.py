@@ -24,7 +24,7 @@ def paper_table(
 
     Args:
         compared: our scores beside the published ones.
-        columns: as `table_columns` gives them.
+        columns: as `table_columns` gives them; the mean is left out unless `options` ask for it.
         options: what is shown.
         confidence: of the intervals, in percent.
         drawn: names of the test sets whose faces are no photographs.
@@ -32,17 +32,17 @@ def paper_table(
     Raises:
         SettingsError: nothing was scored under `options.prompt_type`.
     """
+    columns = {key: title for key, title in columns.items() if options.mean or key.part != "mean"}
     rows = _of_type([row for row in compared if column_of(row) in columns], options.prompt_type)
     several = told_apart_by(rows)
     blocks = []
     for backbone in dict.fromkeys(row.backbone for row in rows):
         own = [row for row in rows if row.backbone == backbone]
         lines = lines_of_backbone(own, list(columns), options, several)
-        if options.mean:
-            lines = [Line(line.name, (*line.cells, _mean(line.cells))) for line in lines]
+        lines = [_with_mean(line) for line in lines] if options.mean else lines
         blocks.append(Block(_backbone_name(backbone, rows), _with_best(lines, options.decimals)))
     return PaperTable(
-        columns=(*columns.values(), *(("Mean",) if options.mean else ())),
+        columns=tuple(columns.values()),
         blocks=tuple(blocks),
         caption=caption_of(rows, columns, blocks, options, confidence, drawn),
         decimals=options.decimals,
@@ -70,12 +70,13 @@ def _backbone_name(backbone: str, rows: Sequence[Comparison]) -> str:
     return f"CLIP ViT-{name}" if name and list(known.values()).count(name) == 1 else backbone
 
 
-def _mean(cells: Sequence[Cell | None]) -> Cell | None:
-    """The mean over the datasets; None if one of them has no scores."""
+def _with_mean(line: Line) -> Line:
+    """The line with a mean in its last column, if all others have scores: published ones come without it."""
+    *cells, found = line.cells
     known = [cell for cell in cells if cell]
-    if len(known) < len(cells):
-        return None
-    return Cell(Number(mean(cell.uar.value for cell in known)), Number(mean(cell.war.value for cell in known)))
+    if found is None and len(known) == len(cells):
+        found = Cell(Number(mean(cell.uar.value for cell in known)), Number(mean(cell.war.value for cell in known)))
+    return Line(line.name, (*cells, found))
 
 
 def _with_best(lines: Sequence[Line], decimals: int) -> tuple[Line, ...]:

@@ -45,7 +45,7 @@ def _sentences(
         yield f"†: our {confidence} interval covers the published score, {_published_scores(rows)}."
     if options.published and (sources := _sources(rows)):
         yield f"Published: {sources}."
-    if note := note_on_drawn([key.test_set for key in columns], drawn):
+    if note := note_on_drawn([key.test_set for key in columns if key.part != "mean"], drawn):
         yield note
 
 

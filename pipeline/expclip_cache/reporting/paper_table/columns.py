@@ -19,17 +19,20 @@ class ColumnKey(NamedTuple):
 def table_columns(test_sets: Mapping[str, DatasetSettings]) -> dict[ColumnKey, str]:
     """The columns with their headings, in the order of the study.
 
-    A set with folds is one column, the mean over the folds; if some are missing, each fold is a column.
+    A set with folds is one column, the mean over the folds; if some are missing, each fold is a column. The last is the
+    mean over several sets.
 
     Raises:
         SettingsError: a definition cannot be read.
     """
-    groups, titles = list(fold_groups(test_sets)), short_titles(test_sets)
+    groups, titles = fold_groups(test_sets), short_titles(test_sets)
     averaged = {name for group in groups if group.part == "fold mean" for name in group.names}
     columns = {}
     for group in groups:
         if group.part == "fold mean":
             title = definition_of(test_sets[group.names[0]]).short_title or group.test_set
+        elif group.part == "mean":
+            title = "Mean"
         elif group.part == "pooled" or group.test_set in averaged:
             continue
         else:
