@@ -17,10 +17,10 @@ import tiny_study
 from expclip_cache.base.errors import CacheError, SettingsError
 from expclip_cache.heads import contrastive, study
 from expclip_cache.heads.contrastive import fit_contrastive
+from expclip_cache.heads.current import head_path, head_seeds
 from expclip_cache.heads.head_file import read_head, read_record
 from expclip_cache.heads.ridge.fitting import fit_ridge
 from expclip_cache.heads.settings import ContrastiveSettings, RidgeSettings
-from expclip_cache.heads.study import head_path, head_seeds
 from tiny_study import BAD, HEADS, KEYS, RecordingReporter, fit, write_images, write_targets
 
 ROOT = Path(__file__).parents[3]
