@@ -1,8 +1,13 @@
+from .ablation_content import AblatedAxis as AblatedAxis
+from .ablation_content import AblatedValue as AblatedValue
+from .ablation_content import AblationPage as AblationPage
+from .ablation_table import ablation_to_terminal as ablation_to_terminal
 from .comparison import Comparison as Comparison
 from .comparison import compare_with_published as compare_with_published
 from .comparison_table import comparison_csv as comparison_csv
 from .comparison_table import comparison_to_terminal as comparison_to_terminal
 from .page.content import ReportInputs as ReportInputs
+from .page.html import render_ablation as render_ablation
 from .page.html import render_page as render_page
 from .page.html import render_times as render_times
 from .page.reading import read_page as read_page
@@ -12,10 +17,12 @@ from .score_files import confusion_csvs as confusion_csvs
 from .score_files import headline_csv as headline_csv
 from .score_files import headline_metrics as headline_metrics
 from .score_files import systems_csv as systems_csv
+from .score_tables import note_on_drawn as note_on_drawn
 from .score_tables import scores_to_terminal as scores_to_terminal
 from .systems import System as System
 from .systems import SystemScores as SystemScores
 from .systems import system_scores as system_scores
 from .text_table import WIDTH as WIDTH
+from .text_table import type_name as type_name
 from .zero_shot_table import zero_shot_to_json as zero_shot_to_json
 from .zero_shot_table import zero_shot_to_terminal as zero_shot_to_terminal

@@ -6,9 +6,11 @@ from .metrics import fold_mean as fold_mean
 from .metrics import pooled as pooled
 from .metrics import recall as recall
 from .metrics import uar as uar
+from .metrics import war as war
 from .path_names import short_names as short_names
 from .percentages import softmax_percent as softmax_percent
 from .predictions import Predictions as Predictions
+from .predictions import predict_dataset as predict_dataset
 from .predictions import refuse_unlabelled as refuse_unlabelled
 from .prompt_embeddings import embeddings_by_text as embeddings_by_text
 from .prompt_embeddings import refuse_other_clip as refuse_other_clip
@@ -24,5 +26,6 @@ from .score_file import read_score_file as read_score_file
 from .score_file import write_score_file as write_score_file
 from .settings import ScoreSettings as ScoreSettings
 from .study import complete_scores as complete_scores
+from .study import prompts_sha256 as prompts_sha256
 from .zero_shot import ZeroShotScores as ZeroShotScores
 from .zero_shot import score as score

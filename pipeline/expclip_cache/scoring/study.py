@@ -57,7 +57,7 @@ def complete_scores(
         made_by = {
             "code": code,
             "images": _sha256(described),
-            "prompts": _prompts_sha256(table, settings, embeddings),
+            "prompts": prompts_sha256(table, settings, embeddings),
         }
         known = old.get(name)
         if known and known.made_by != made_by:
@@ -100,7 +100,7 @@ def _read(path: Path) -> Mapping[str, PromptSetScores]:
         return {}
 
 
-def _prompts_sha256(table: Sequence[Prompt], settings: PromptSettings, embeddings: Mapping[str, np.ndarray]) -> str:
+def prompts_sha256(table: Sequence[Prompt], settings: PromptSettings, embeddings: Mapping[str, np.ndarray]) -> str:
     """Of the prompts, how they are aggregated, and their embeddings; other prompts in the cache do not matter."""
     digest = hashlib.sha256(canonical_json([[asdict(prompt) for prompt in table], settings.aggregation]))
     for prompt in table:

@@ -7,6 +7,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from expclip_cache.base import StageTime
+from expclip_cache.reporting.ablation_content import AblationPage
+from expclip_cache.reporting.charts.axis import axis_chart
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.scores import recall_bars, uar_gains
@@ -39,6 +41,12 @@ def render_page(page: Page) -> bytes:
 def render_times(times: Sequence[StageTime]) -> bytes:
     """A page of its own with the times of the stages that ran on this machine, in their order, UTF-8."""
     return _render("times.html", times=times)
+
+
+def render_ablation(page: AblationPage) -> bytes:
+    """The page of an ablation, UTF-8. The same results give the same bytes."""
+    names = [name for name, _ in page.test_sets]
+    return _render("ablation.html", page=page, axis_chart=lambda axis: Markup(axis_chart(axis, names)))
 
 
 def _render(template: str, more_style: str = "", **values: object) -> bytes:
