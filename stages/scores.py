@@ -5,27 +5,31 @@ from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import head_path, head_seeds
 from expclip_cache.scoring import HeadToScore, complete_scores, scores_csv
 from expclip_cache.settings import (
+    PREDICTIONS,
     SCORES,
     SCORES_TABLE,
     Settings,
     head_folder,
     image_features,
     load_settings,
+    prediction_file,
     prompt_features,
     score_file,
 )
 
 
 def main(report: Reporter) -> None:
-    """Write results/scores and results/scores.csv."""
+    """Write results/scores, results/predictions and results/scores.csv."""
     settings = load_settings()
-    found = {}
+    found, predictions = {}, []
     for backbone in settings.backbones:
         prompts = FeatureCache(prompt_features(backbone))
         heads = heads_of(settings, backbone)
         for test_set in settings.score.datasets:
+            predictions.append(prediction_file(backbone, test_set))
             found[score_file(backbone, test_set)] = complete_scores(
                 score_file(backbone, test_set),
+                predictions[-1],
                 FeatureCache(image_features(backbone, test_set)),
                 prompts,
                 settings.prompts,
@@ -35,6 +39,7 @@ def main(report: Reporter) -> None:
                 report=report,
             )
     remove_other_files(SCORES, found)
+    remove_other_files(PREDICTIONS, predictions)
     SCORES_TABLE.write_text(scores_csv(found.values()))
 
 

@@ -19,9 +19,6 @@ from .score_files import headline_metrics as headline_metrics
 from .score_files import systems_csv as systems_csv
 from .score_tables import note_on_drawn as note_on_drawn
 from .score_tables import scores_to_terminal as scores_to_terminal
-from .systems import System as System
-from .systems import SystemScores as SystemScores
-from .systems import system_scores as system_scores
 from .text_table import WIDTH as WIDTH
 from .text_table import type_name as type_name
 from .zero_shot_table import zero_shot_to_json as zero_shot_to_json

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings
 from expclip_cache.prompts import PromptSettings
-from expclip_cache.reporting.fold_groups import FoldGroup, Part, fold_groups
 from expclip_cache.reporting.published import backbone_of, published_results
-from expclip_cache.reporting.systems import System, mean
 from expclip_cache.scoring import Classifier, Confusion, TestSetScores
+from expclip_cache.statistics import FoldGroup, Part, Row, ScoreIntervals, Statistics, System, fold_groups, mean
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,12 @@ class Comparison:
         n: scored items.
         published_n: items behind the published scores; None if unknown.
         clip: ours, plain CLIP.
+        clip_intervals: of ours over the test items.
         expclip: ours, the mean over the seeds of the head; None without a head.
+        expclip_intervals: of ours over the test items, for these seeds; None without a head.
         paper_clip, paper_expclip: the paper's table, which does not state its prompt type.
         log: the reference's own test log for this prompt type; None for other prompts than the reference's.
+        log_intervals: of the log over its test items; None if the log's confusion matrices are not known.
         later: EmoCapCLIP (2025), UAR only, read off a figure.
     """
 
@@ -59,10 +61,13 @@ class Comparison:
     n: int
     published_n: int | None
     clip: Pair
+    clip_intervals: ScoreIntervals
     expclip: Pair | None
+    expclip_intervals: ScoreIntervals | None
     paper_clip: Pair | None = None
     paper_expclip: Pair | None = None
     log: Pair | None = None
+    log_intervals: ScoreIntervals | None = None
     later: Pair | None = None
 
     @property
@@ -81,6 +86,7 @@ def compare_with_published(
     prompts: Mapping[str, PromptSettings],
     test_sets: Mapping[str, DatasetSettings],
     scores: Sequence[TestSetScores],
+    statistics: Statistics,
 ) -> list[Comparison]:
     """Put the scores of a study beside the published ones.
 
@@ -89,6 +95,7 @@ def compare_with_published(
         prompts: name of a prompt set -> settings; the reference's logs belong to `set: reference`.
         test_sets: key in params.yaml -> settings, in the order of `score.datasets`.
         scores: of every backbone on every test set.
+        statistics: of the same study.
 
     Returns:
         Rows ordered by backbone, test set (the folds of a set, their mean and their pool together), part, prompt set,
@@ -99,7 +106,9 @@ def compare_with_published(
     """
     groups = list(fold_groups(test_sets))
     return [
-        row for backbone, clip in backbones.items() for row in _of_backbone(backbone, clip, prompts, groups, scores)
+        row
+        for backbone, clip in backbones.items()
+        for row in _of_backbone(backbone, clip, prompts, groups, scores, statistics)
     ]
 
 
@@ -109,6 +118,7 @@ def _of_backbone(
     prompts: Mapping[str, PromptSettings],
     groups: Sequence[FoldGroup],
     scores: Sequence[TestSetScores],
+    statistics: Statistics,
 ) -> Iterator[Comparison]:
     confusions = {found.test_set: dict(found.confusions()) for found in scores if found.backbone == backbone}
     for group in groups:
@@ -120,7 +130,7 @@ def _of_backbone(
         for head, seeds in seeds_of.items():
             if head.head or (head.prompts, head.prompt_type) not in with_head:
                 logged = head.prompt_type if prompts[head.prompts].set == "reference" else 0
-                yield _comparison(group, backbone, backbone_of(clip.model), head, seeds, found, logged)
+                yield _comparison(group, backbone, backbone_of(clip.model), head, seeds, found, logged, statistics)
 
 
 def _comparison(
@@ -131,11 +141,13 @@ def _comparison(
     seeds: Sequence[Classifier],
     found: Sequence[Mapping[Classifier, Confusion]],
     logged_type: int,
+    statistics: Statistics,
 ) -> Comparison:
     """One row; `found` holds the confusion matrices of each test set of the group."""
     plain = Classifier(head.prompts, head.prompt_type)
-    clip = group.average([matrices[plain] for matrices in found])
-    expclip = [group.average([matrices[seed] for matrices in found]) for seed in seeds] if head.head else []
+    row = Row(System(backbone, head.teacher, head.head, head.prompts), head.prompt_type)
+    clip = group.scores(matrices[plain] for matrices in found)
+    expclip = [group.scores(matrices[seed] for matrices in found) for seed in seeds] if head.head else []
     return Comparison(
         test_set=group.test_set,
         part=group.part,
@@ -148,7 +160,9 @@ def _comparison(
         n=clip.items,
         published_n=group.published_n,
         clip=Pair(clip.uar, clip.war),
+        clip_intervals=statistics.scored(group.test_set, group.part, row.plain_clip).intervals,
         expclip=Pair(mean(one.uar for one in expclip), mean(one.war for one in expclip)) if expclip else None,
+        expclip_intervals=statistics.scored(group.test_set, group.part, row).intervals if expclip else None,
         **_published_pairs(published_backbone, group, logged_type),
     )
 

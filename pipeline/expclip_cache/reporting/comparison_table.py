@@ -9,8 +9,8 @@ from rich.text import Text
 from expclip_cache.base import csv_text
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.sections import sections_of
-from expclip_cache.reporting.systems import System, under_highest_type
 from expclip_cache.reporting.text_table import MOST_ROWS, Column, first_of_each, tables_within_width, type_name
+from expclip_cache.statistics import System, under_highest_type
 
 _DIFFERENCES = (("clip", "paper_clip"), ("expclip", "paper_expclip"), ("expclip", "log"))
 

@@ -5,15 +5,15 @@ from dataclasses import fields
 
 from expclip_cache.base import csv_text
 from expclip_cache.reporting.system_names import system_names
-from expclip_cache.reporting.systems import SystemScores, mean, under_highest_type
 from expclip_cache.scoring import Confusion, TestSetScores
+from expclip_cache.statistics import SystemScores, mean, under_highest_type
 
 Metrics = dict[str, dict[str, dict[str, dict[str, dict[str, float | dict[str, float]]]]]]
 
 
 def systems_csv(scores: Sequence[SystemScores]) -> str:
-    """Every row with all its numbers and the `gain` in UAR, with three decimals; no teacher or head for plain CLIP."""
-    names = [*(field.name for field in fields(SystemScores)), "gain"]
+    """Every row with all its numbers, with three decimals; no teacher or head for plain CLIP."""
+    names = [field.name for field in fields(SystemScores)]
     return csv_text(names, ([getattr(row, name) for name in names] for row in scores))
 
 

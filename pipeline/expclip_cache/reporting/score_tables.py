@@ -9,7 +9,6 @@ from rich.text import Text
 
 from expclip_cache.reporting.sections import Section, sections_of
 from expclip_cache.reporting.system_names import PLAIN_CLIP, system_names
-from expclip_cache.reporting.systems import System, SystemScores, mean, under_highest_type
 from expclip_cache.reporting.text_table import (
     MOST_ROWS,
     WIDTH,
@@ -19,6 +18,7 @@ from expclip_cache.reporting.text_table import (
     type_name,
 )
 from expclip_cache.reporting.weakest_class import Recalls, weakest_over_test_sets
+from expclip_cache.statistics import System, SystemScores, mean, under_highest_type
 
 MOST_WEAKEST = 6
 """Systems whose weakest class is named below the tables; the page has it for all."""

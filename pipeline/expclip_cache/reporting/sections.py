@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from expclip_cache.reporting.system_names import several_of
-from expclip_cache.reporting.systems import System
+from expclip_cache.statistics import System
 
 WORDS = {"backbone": "backbone", "teacher": "teacher", "prompts": "prompt set"}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from expclip_cache.reporting.systems import System
+from expclip_cache.statistics import System
 
 PLAIN_CLIP = "plain CLIP"
 """The name of a backbone without a head; no head can have it, for names in params.yaml have no spaces."""

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from expclip_cache.reporting.systems import System, SystemScores, mean, under_highest_type
 from expclip_cache.scoring import TestSetScores, recall
+from expclip_cache.statistics import System, SystemScores, mean, under_highest_type
 
 
 class Place(NamedTuple):

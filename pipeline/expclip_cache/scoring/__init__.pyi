@@ -9,6 +9,8 @@ from .metrics import uar as uar
 from .metrics import war as war
 from .path_names import short_names as short_names
 from .percentages import softmax_percent as softmax_percent
+from .prediction_file import Prediction as Prediction
+from .prediction_file import PredictionFile as PredictionFile
 from .predictions import Predictions as Predictions
 from .predictions import predict_dataset as predict_dataset
 from .predictions import refuse_unlabelled as refuse_unlabelled

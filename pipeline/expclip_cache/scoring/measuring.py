@@ -1,7 +1,7 @@
-"""Measure heads on one test set under one prompt set: confusion matrices, and what the first seed of a head changes."""
+"""Measure heads on one test set under one prompt set."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from expclip_cache.base import DataError
-from expclip_cache.cache import FeatureCache, Json
+from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prompts import Prompt, PromptSettings
-from expclip_cache.scoring.changed_predictions import prediction_changes
-from expclip_cache.scoring.metrics import Confusion
-from expclip_cache.scoring.percentages import class_percentages
-from expclip_cache.scoring.predictions import predict_dataset
-from expclip_cache.scoring.results import HeadScores
+from expclip_cache.scoring.prediction_file import Prediction
+from expclip_cache.scoring.predictions import labelled_features, refuse_other_width, stack_types
+from expclip_cache.scoring.prompt_index import PromptIndex
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,44 +52,34 @@ def measure(
     embeddings: Mapping[str, np.ndarray],
     table: Sequence[Prompt],
     settings: PromptSettings,
-    missing: Sequence[HeadToScore],
-    heads: Sequence[HeadToScore],
-) -> tuple[Mapping[int, Confusion], list[HeadScores]]:
-    """The confusion matrices of plain CLIP and of some heads; for first seeds also what they change.
+    missing: Sequence[HeadToScore | None],
+) -> Iterator[tuple[int, HeadToScore | None, Prediction]]:
+    """What plain CLIP and some heads make of a test set.
 
     Args:
         images: image features of a labelled test set.
         embeddings: text -> (d,) raw text feature.
         table: the prompts of the set `settings`, of one or more types.
-        missing: the heads to measure.
-        heads: all heads, `missing` among them; the first of a name and teacher is the first seed.
+        missing: the heads to measure; None is plain CLIP.
 
-    Returns:
-        Prompt type -> (c, c) int64 of plain CLIP, and the scores of `missing` in their order.
+    Yields:
+        Prompt type, head and predictions; for each head every type in turn.
 
     Raises:
         CacheError, DataError: see `predict_dataset`, `read_head` and `refuse_head_of_another_clip`.
     """
-    names = {head: f"{head.teacher}/{head.head}/{head.seed}" for head in missing}
-    weights = {name: head.weights for head, name in names.items()}
+    _, features = labelled_features(images)
+    types = stack_types(images, embeddings, table)
     for head in missing:
-        refuse_head_of_another_clip(head.path, images.identity, str(images))
-    predictions = predict_dataset(images, embeddings, table, weights, settings.aggregation)
-    shown = [prompt for prompt in table if prompt.type == max(predictions.clip)]
-
-    def percentages(head: HeadToScore | None) -> np.ndarray:
-        return class_percentages(images, embeddings, shown, head and head.weights, settings.aggregation)
-
-    clip = percentages(None) if any(is_first_seed(head, heads) for head in missing) else np.empty(0)
-    measured = []
-    for head, name in names.items():
-        changes: Json = None
-        if is_first_seed(head, heads):
-            paths = images.paths(predictions.rows)
-            changes = prediction_changes(predictions.truth, clip, percentages(head), paths)
-        confusions = {kind: predictions.confusion(found[name]) for kind, found in predictions.expclip.items()}
-        measured.append(HeadScores(head.teacher, head.head, head.seed, head.sha256, confusions, changes))
-    return {kind: predictions.confusion(found) for kind, found in predictions.clip.items()}, measured
+        if head:
+            refuse_other_width(f"{head.teacher}/{head.head}/{head.seed}", head.weights, images)
+            refuse_head_of_another_clip(head.path, images.identity, str(images))
+        norms = None
+        for kind, stacked in types.items():
+            index = PromptIndex(*stacked, head and head.weights, settings.aggregation)
+            # |W x| costs most, and does not depend on the prompts.
+            norms = index.norms(features) if norms is None else norms
+            yield kind, head, Prediction(index.classify(features), index.similarities(features, norms))
 
 
 def is_first_seed(head: HeadToScore, heads: Sequence[HeadToScore]) -> bool:

@@ -56,32 +56,50 @@ def predict_dataset(
         DataError: the dataset has rows without a label.
         CacheError: a prompt has no embedding, or a head expects features of another width.
     """
+    truth, features = labelled_features(images)
+    types = stack_types(images, embeddings, prompts)
+    clip = {kind: PromptIndex(*stacked, None, aggregation).classify(features) for kind, stacked in types.items()}
+    expclip: dict[int, dict[str, np.ndarray]] = {kind: {} for kind in types}
+    for name, head in heads.items():
+        refuse_other_width(name, head, images)
+        for kind, stacked in types.items():
+            expclip[kind][name] = PromptIndex(*stacked, head, aggregation).classify(features)
+    return Predictions(images.classes, images.good_rows, truth, clip, expclip)
+
+
+def labelled_features(images: FeatureCache) -> tuple[np.ndarray, np.ndarray]:
+    """The true classes (n,) int64 and features (n, d) float32 of the good rows.
+
+    Raises:
+        DataError: the dataset has rows without a label.
+        CacheError: a shard is missing or damaged.
+    """
     refuse_unlabelled(images)
     rows = images.good_rows
-    truth = images.labels[rows].astype(np.int64)
-    for name, head in heads.items():
-        if head.shape[1] != images.width:
-            raise CacheError(
-                f"head {name}: takes features of width {head.shape[1]}, but {images} has width {images.width}. "
-                "Train the head on features of the same CLIP."
-            )
-    types = sorted({prompt.type for prompt in prompts})
-    stacked = {
+    return images.labels[rows].astype(np.int64), images[rows].astype(np.float32)
+
+
+def stack_types(
+    images: FeatureCache, embeddings: Mapping[str, np.ndarray], prompts: Sequence[Prompt]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Prompt type, ascending -> its prompts as a `PromptIndex` takes them, see `stack_prompts`."""
+    return {
         kind: stack_prompts([prompt for prompt in prompts if prompt.type == kind], images.classes, embeddings)
-        for kind in types
+        for kind in sorted({prompt.type for prompt in prompts})
     }
-    features = images[rows].astype(np.float32)
 
-    def classify(kind: int, head: np.ndarray | None) -> np.ndarray:
-        return PromptIndex(*stacked[kind], head, aggregation).classify(features)
 
-    return Predictions(
-        classes=images.classes,
-        rows=rows,
-        truth=truth,
-        clip={kind: classify(kind, None) for kind in types},
-        expclip={kind: {name: classify(kind, head) for name, head in heads.items()} for kind in types},
-    )
+def refuse_other_width(name: str, head: np.ndarray, images: FeatureCache) -> None:
+    """Make sure that a head W (t, d) takes features of this width d.
+
+    Raises:
+        CacheError: it does not.
+    """
+    if head.shape[1] != images.width:
+        raise CacheError(
+            f"head {name}: takes features of width {head.shape[1]}, but {images} has width {images.width}. "
+            "Train the head on features of the same CLIP."
+        )
 
 
 def refuse_unlabelled(images: FeatureCache) -> None:

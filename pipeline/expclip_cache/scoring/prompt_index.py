@@ -69,11 +69,17 @@ class PromptIndex:
         _, found = self._index.search(_contiguous(images), 1)
         return self._class_of_vector[found[:, 0]].astype(np.int64)
 
-    def similarities(self, images: np.ndarray) -> np.ndarray:
-        """Similarity of each image to each class: (n, d) raw features -> (n, c) float32 in [-1, 1]."""
+    def similarities(self, images: np.ndarray, norms: np.ndarray | None = None) -> np.ndarray:
+        """Similarity of each image to each class: (n, d) raw features -> (n, c) float32 in [-1, 1].
+
+        Args:
+            images: (n, d) raw features.
+            norms: `self.norms(images)` if known already; an index of other prompts with the same head gives the same.
+        """
         images = _contiguous(images)
+        norms = self.norms(images) if norms is None else norms
         # Every similarity is needed, unsorted: a matrix product, not a search.
-        values = images @ self.vectors.T / self._norms(images)[:, None]
+        values = images @ self.vectors.T / norms[:, None]
         if np.array_equal(self._class_of_vector, np.arange(self._c)):
             return values
         return np.stack([values[:, self._class_of_vector == label].max(axis=1) for label in range(self._c)], axis=1)
@@ -83,8 +89,9 @@ class PromptIndex:
         prompts = np.asarray(prompts, dtype=np.float64)
         return _normalise(prompts if self._head is None else prompts @ self._head.T)
 
-    def _norms(self, images: np.ndarray) -> np.ndarray:
-        """(n,) float32 norms |W x|, or |x| without a head."""
+    def norms(self, images: np.ndarray) -> np.ndarray:
+        """Norms |W x|, or |x| without a head: (n, d) raw features -> (n,) float32."""
+        images = _contiguous(images)
         norms = np.empty(len(images), dtype=np.float32)
         for start in range(0, len(images), BLOCK):
             block = slice(start, start + BLOCK)

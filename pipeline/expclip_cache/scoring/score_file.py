@@ -22,6 +22,11 @@ def write_score_file(path: Path, found: TestSetScores) -> None:
     write_atomically(path, _to_bytes(_to_json(found)))
 
 
+def score_checksum(found: TestSetScores) -> str:
+    """What a file with these scores has as its checksum."""
+    return xxhash.xxh3_128_hexdigest(_to_text(_to_json(found)).encode())
+
+
 def read_score_file(path: Path) -> TestSetScores:
     """Read what `write_score_file` wrote.
 
@@ -91,8 +96,13 @@ def _matrices(tree: Mapping[str, Json], c: int) -> dict[int, Confusion]:
     return matrices
 
 
+def _to_text(tree: Json) -> str:
+    """JSON with a line for each head, so that Git shows which head changed."""
+    return json.dumps(tree).replace('{"teacher"', '\n{"teacher"').replace('"prompt_sets"', '\n"prompt_sets"')
+
+
 def _to_bytes(tree: Json) -> bytes:
-    """JSON with a line for each head, so that Git shows which head changed, and its own checksum."""
-    text = json.dumps(tree).replace('{"teacher"', '\n{"teacher"').replace('"prompt_sets"', '\n"prompt_sets"')
+    """The text with its own checksum."""
+    text = _to_text(tree)
     checksum = xxhash.xxh3_128_hexdigest(text.encode())
     return (text[:-1] + _CHECKSUM.format(checksum)).encode()

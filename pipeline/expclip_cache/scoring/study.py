@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,19 @@ import numpy as np
 from expclip_cache.base import DataError, Reporter, source_sha256
 from expclip_cache.cache import FeatureCache, Json, canonical_json
 from expclip_cache.prompts import Prompt, PromptSettings, prompt_table
+from expclip_cache.scoring.changed_predictions import prediction_changes
 from expclip_cache.scoring.measuring import HeadToScore, is_first_seed, measure
+from expclip_cache.scoring.metrics import Confusion, confusion
+from expclip_cache.scoring.percentages import softmax_percent
+from expclip_cache.scoring.prediction_file import Prediction, PredictionFile, write_predictions
 from expclip_cache.scoring.prompt_embeddings import embeddings_by_text, refuse_other_clip
-from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
-from expclip_cache.scoring.score_file import read_score_file, write_score_file
+from expclip_cache.scoring.results import Classifier, HeadScores, PromptSetScores, TestSetScores
+from expclip_cache.scoring.score_file import read_score_file, score_checksum, write_score_file
 
 
 def complete_scores(
     path: Path,
+    predictions: Path,
     images: FeatureCache,
     prompts: FeatureCache,
     prompt_sets: Mapping[str, PromptSettings],
@@ -27,10 +32,12 @@ def complete_scores(
     test_set: str,
     report: Reporter | None = None,
 ) -> TestSetScores:
-    """Score plain CLIP and every head under every prompt type, and write what is new to a file.
+    """Score plain CLIP and every head under every prompt type, and write what is new to two files.
 
     Args:
-        path: of the file, see `read_score_file`. What it has from the same features, prompts, head and code is kept.
+        path: of the scores, see `read_score_file`.
+        predictions: the file of what every classifier makes of every item, see `PredictionFile`. What it has from the
+            same features, prompts, head and code is kept.
         images: image features of a labelled test set.
         prompts: cache of prompt embeddings from the same CLIP.
         prompt_sets: name -> prompts, types and aggregation.
@@ -38,7 +45,7 @@ def complete_scores(
         backbone, test_set: names, for the results.
 
     Returns:
-        The content of the file; its order is that of the arguments.
+        The content of the file of scores; its order is that of the arguments.
 
     Raises:
         CacheError: a cache is damaged, the two come from different CLIPs, a prompt has no embedding, or a head expects
@@ -46,11 +53,12 @@ def complete_scores(
         DataError: the dataset has rows without a label, or a head cannot be read.
         SettingsError: a prompt set has no prompts for these classes.
     """
-    old = _read(path)
+    old, old_file = _read(path, predictions)
     described, embeddings = images.describe(), embeddings_by_text(prompts)
     refuse_other_clip(images, prompts)
     code = source_sha256("expclip_cache.scoring", "expclip_cache.prompts")
     sets: dict[str, PromptSetScores] = {}
+    found: dict[Classifier, Prediction] = {}
     measured = 0
     for name, settings in prompt_sets.items():
         table = prompt_table(settings.set, settings.types, images.classes)
@@ -60,44 +68,77 @@ def complete_scores(
             "prompts": prompts_sha256(table, settings, embeddings),
         }
         known = old.get(name)
-        if known and known.made_by != made_by:
-            known = None
-        kept = {_key(head): head for head in known.heads} if known else {}
-        missing = [head for head in heads if not _is_kept(head, kept.get(_key(head)), heads)]
-        clip = known.clip if known else None
-        if missing or clip is None:
-            clip, new = measure(images, embeddings, table, settings, missing, heads)
-            kept |= {_key(head): head for head in new}
-            measured += len(clip) * (len(missing) + (known is None))
-        sets[name] = PromptSetScores(made_by, clip, tuple(_placed(kept[_key(head)], head, heads) for head in heads))
+        same = known is not None and known.made_by == made_by
+        kept = {_key(head): head.sha256 for head in known.heads} if known and same else {}
+        missing = [head for head in heads if kept.get(_key(head)) != head.sha256]
+        new = {
+            _classifier(name, kind, head): answers
+            for kind, head, answers in measure(
+                images, embeddings, table, settings, missing if same else [None, *missing]
+            )
+        }
+        measured += len(new)
+        types = sorted({prompt.type for prompt in table})
+        for classifier in (_classifier(name, kind, head) for kind in types for head in (None, *heads)):
+            found[classifier] = new.get(classifier) or _kept(old_file, classifier)
+        sets[name] = _scores_of_set(name, types, made_by, heads, images, found)
     complete = TestSetScores(backbone, test_set, images.classes, described, sets)
+    checksum = score_checksum(complete)
+    if measured or not old_file or old_file.scores != checksum or old_file.classifiers != list(found):
+        write_predictions(predictions, images, found, scores=checksum)
     write_score_file(path, complete)
     if measured and report:
         report.say(f"{path}: {measured} confusion matrices of {len(images.good_rows)} items")
     return complete
 
 
+def _scores_of_set(
+    name: str,
+    types: Sequence[int],
+    made_by: Mapping[str, str],
+    heads: Sequence[HeadToScore],
+    images: FeatureCache,
+    found: Mapping[Classifier, Prediction],
+) -> PromptSetScores:
+    """The confusion matrices of one prompt set, and what the first seed of each head changes under the highest type."""
+    rows, c = images.good_rows, len(images.classes)
+    truth = images.labels[rows]
+
+    def confusions(head: HeadToScore | None) -> dict[int, Confusion]:
+        return {kind: confusion(truth, found[_classifier(name, kind, head)].predicted, c) for kind in types}
+
+    def percentages(head: HeadToScore | None) -> np.ndarray:
+        return softmax_percent(found[_classifier(name, types[-1], head)].similarities, images.logit_scale)
+
+    measured = []
+    for head in heads:
+        changes: Json = None
+        if is_first_seed(head, heads):
+            changes = prediction_changes(truth, percentages(None), percentages(head), images.paths(rows))
+        measured.append(HeadScores(head.teacher, head.head, head.seed, head.sha256, confusions(head), changes))
+    return PromptSetScores(made_by, confusions(None), tuple(measured))
+
+
+def _classifier(prompts: str, kind: int, head: HeadToScore | None) -> Classifier:
+    return Classifier(prompts, kind, *(_key(head) if head else ()))
+
+
 def _key(head: HeadToScore | HeadScores) -> tuple[str, str, int | None]:
     return head.teacher, head.head, head.seed
 
 
-def _is_kept(head: HeadToScore, known: HeadScores | None, heads: Sequence[HeadToScore]) -> bool:
-    if known is None or known.sha256 != head.sha256:
-        return False
-    return known.changes is not None or not is_first_seed(head, heads)
+def _kept(file: PredictionFile | None, classifier: Classifier) -> Prediction:
+    assert file is not None  # `_read` gives no scores without their predictions
+    return Prediction(file.predicted(classifier), file.similarities(classifier))
 
 
-def _placed(found: HeadScores, head: HeadToScore, heads: Sequence[HeadToScore]) -> HeadScores:
-    """Without `changes` if the head was the first seed when it was measured but no longer is."""
-    return found if is_first_seed(head, heads) else replace(found, changes=None)
-
-
-def _read(path: Path) -> Mapping[str, PromptSetScores]:
-    """What the file has; nothing if there is no file or it cannot be used, for then it is written anew."""
+def _read(path: Path, predictions: Path) -> tuple[Mapping[str, PromptSetScores], PredictionFile | None]:
+    """What the two files have; nothing if one cannot be used or they do not belong together: both are written anew."""
     try:
-        return read_score_file(path).prompt_sets
+        scores, file = read_score_file(path), PredictionFile(predictions)
     except DataError:
-        return {}
+        return {}, None
+    return (scores.prompt_sets, file) if file.scores == score_checksum(scores) else ({}, None)
 
 
 def prompts_sha256(table: Sequence[Prompt], settings: PromptSettings, embeddings: Mapping[str, np.ndarray]) -> str:

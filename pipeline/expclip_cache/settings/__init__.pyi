@@ -3,9 +3,12 @@ from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .old_features import old_feature_moves as old_feature_moves
 from .paths import CROPS as CROPS
+from .paths import DIFFERENCES as DIFFERENCES
 from .paths import HEAD_RESULTS as HEAD_RESULTS
 from .paths import HEADS as HEADS
+from .paths import INTERVALS as INTERVALS
 from .paths import MOMENTS as MOMENTS
+from .paths import PREDICTIONS as PREDICTIONS
 from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
@@ -13,6 +16,7 @@ from .paths import crop_file as crop_file
 from .paths import head_folder as head_folder
 from .paths import image_features as image_features
 from .paths import manifest_file as manifest_file
+from .paths import prediction_file as prediction_file
 from .paths import prompt_features as prompt_features
 from .paths import score_file as score_file
 from .paths import target_draws as target_draws

@@ -19,8 +19,17 @@ HEAD_RESULTS = Path("results/heads")
 SCORES = Path("results/scores")
 """The confusion matrices of every test set, in one folder per backbone."""
 
+PREDICTIONS = Path("results/predictions")
+"""What every classifier makes of every item, in one folder per backbone."""
+
 SCORES_TABLE = Path("results/scores.csv")
 """Every score of the study, one per line."""
+
+INTERVALS = Path("results/intervals.csv")
+"""Every score with its intervals."""
+
+DIFFERENCES = Path("results/differences.csv")
+"""Every controlled pair of systems with its tests."""
 
 REPORT = Path("report")
 """The report page and its tables."""
@@ -62,3 +71,8 @@ def head_folder(backbone: str, teacher: str) -> Path:
 def score_file(backbone: str, dataset: str) -> Path:
     """The confusion matrices of one test set."""
     return SCORES / backbone / f"{dataset}.json"
+
+
+def prediction_file(backbone: str, dataset: str) -> Path:
+    """Every prediction for one test set."""
+    return PREDICTIONS / backbone / f"{dataset}.parquet"

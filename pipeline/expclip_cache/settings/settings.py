@@ -13,6 +13,7 @@ from expclip_cache.encoders import ClipSettings, LlmSettings
 from expclip_cache.heads import HeadSettings, RidgeSettings, TrainSettings
 from expclip_cache.prompts import PromptSettings
 from expclip_cache.scoring import ScoreSettings
+from expclip_cache.statistics import StatisticsSettings
 from expclip_cache.workers import RunSettings
 
 
@@ -34,6 +35,7 @@ class Settings(Section):
     prompts: Annotated[dict[Name, PromptSettings], Field(min_length=1)]
     train: TrainSettings
     heads: Annotated[dict[Name, HeadSettings], Field(min_length=1)]
+    statistics: StatisticsSettings = StatisticsSettings()
     score: ScoreSettings
     datasets: dict[Name, DatasetSettings]
 

@@ -27,8 +27,9 @@ from expclip_cache.reporting import (
     systems_csv,
 )
 from expclip_cache.scoring import read_score_file
-from expclip_cache.settings.paths import HEAD_RESULTS, REPORT, score_file
+from expclip_cache.settings.paths import DIFFERENCES, HEAD_RESULTS, INTERVALS, REPORT, score_file
 from expclip_cache.settings.settings import Settings
+from expclip_cache.statistics import read_statistics
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
@@ -44,7 +45,7 @@ def report_study(settings: Settings) -> Group:
     """
     inputs = report_inputs(settings)
     test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    compared = compare_with_published(settings.backbones, settings.prompts, test_sets, inputs.scores)
+    compared = compare_with_published(settings.backbones, settings.prompts, test_sets, inputs.scores, inputs.statistics)
     page = read_page(inputs, compared)
     write_files(
         REPORT,
@@ -71,6 +72,7 @@ def report_inputs(settings: Settings) -> ReportInputs:
     names = settings.score.datasets
     return ReportInputs(
         scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
+        statistics=read_statistics(INTERVALS, DIFFERENCES),
         roots={name: _image_root(name, settings.datasets[name]) for name in names},
         heads=HEAD_RESULTS,
         trained_on=settings.train.dataset,

@@ -8,9 +8,9 @@ import numpy as np
 
 from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
-from expclip_cache.reporting.systems import System, SystemScores
 from expclip_cache.reporting.weakest_class import Recalls
 from expclip_cache.scoring import TestSetScores
+from expclip_cache.statistics import Statistics, System, SystemScores
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class ReportInputs:
 
     Attributes:
         scores: every backbone on every test set, in the order of the page.
+        statistics: of these scores.
         roots: test set -> folder of its images, None if they are not on this machine.
         heads: folder of the results of the heads: metrics.json, details.json and loss.csv.
         trained_on: name of the training set.
@@ -28,6 +29,7 @@ class ReportInputs:
     """
 
     scores: Sequence[TestSetScores]
+    statistics: Statistics
     roots: Mapping[str, Path | None]
     heads: Path
     trained_on: str

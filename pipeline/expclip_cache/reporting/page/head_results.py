@@ -8,7 +8,7 @@ from pathlib import Path
 
 from expclip_cache.base import DataError
 from expclip_cache.cache import Json
-from expclip_cache.reporting.systems import System
+from expclip_cache.statistics import System
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.score_grid import score_grid
 from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
-from expclip_cache.reporting.systems import mean
 from expclip_cache.reporting.text_table import type_name
 from expclip_cache.reporting.weakest_class import Place, weakest_class
+from expclip_cache.statistics import mean
 
 
 def render_page(page: Page) -> bytes:

@@ -10,8 +10,8 @@ from expclip_cache.reporting.page.set_sections import SectionReader
 from expclip_cache.reporting.score_tables import note_on_drawn
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.system_names import several_of, system_names
-from expclip_cache.reporting.systems import System, SystemScores, system_scores, under_highest_type
 from expclip_cache.reporting.weakest_class import class_recalls
+from expclip_cache.statistics import System, SystemScores, system_scores, under_highest_type
 
 MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
@@ -27,7 +27,7 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
     Raises:
         DataError: a result file of the heads is missing or damaged.
     """
-    scores = system_scores(row for found in inputs.scores for row in found.rows())
+    scores = system_scores((row for found in inputs.scores for row in found.rows()), inputs.statistics)
     caches = dict(_caches(inputs, read := read_head_results(inputs.heads), [row.system for row in scores]))
     skipped = (SkippedInput(name, **item) for (name, _), record in caches.items() for item in record["skipped"])
     return Page(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from expclip_cache.reporting.systems import SystemScores, mean
+from expclip_cache.statistics import SystemScores, mean
 
 
 class Columns(NamedTuple):

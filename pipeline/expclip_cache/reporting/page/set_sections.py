@@ -8,8 +8,8 @@ import numpy as np
 from expclip_cache.cache import Json
 from expclip_cache.reporting.page.content import Answer, FaceExample, SetSection
 from expclip_cache.reporting.page.thumbnails import thumbnail
-from expclip_cache.reporting.systems import SystemScores
 from expclip_cache.scoring import TestSetScores, recall
+from expclip_cache.statistics import SystemScores
 
 
 class SectionReader:

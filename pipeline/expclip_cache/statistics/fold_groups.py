@@ -1,13 +1,16 @@
-"""Which test sets are scored together in one row: single sets, single folds, and all folds of a set."""
+"""Which test sets are scored together in one row: single sets, single folds, all folds of a set, and all sets."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from expclip_cache.datasets import DatasetSettings, Definition, definition_of
 from expclip_cache.scoring import Confusion, Scores, fold_mean, pooled
+from expclip_cache.statistics.bootstrap import ScoreDraws, mean_draws, pooled_draws
 
-Part = Literal["whole", "fold", "fold mean", "pooled"]
+Part = Literal["whole", "fold", "fold mean", "pooled", "mean"]
+"""`whole` for a set without folds; one `fold`; the unweighted `fold mean`; all folds' items `pooled`; the unweighted
+`mean` over all test sets."""
 
 
 @dataclass(frozen=True)
@@ -15,10 +18,10 @@ class FoldGroup:
     """The test sets behind one row, and how their scores become one.
 
     Attributes:
-        test_set: name of the row: the test set's key in params.yaml, or the definition's name for all folds together.
-        part: `whole` for a set without folds; one `fold`; the unweighted `fold mean`; all folds' items `pooled`.
+        test_set: name of the row: the test set's key in params.yaml, the definition's name for all folds together, or
+            empty for all test sets.
+        part: see `Part`.
         names: keys of the test sets in params.yaml.
-        average: confusion matrices of the test sets -> scores.
         published_n: items behind the published scores; None if unknown.
         published_as: dataset name under which published scores are looked up; None if there are none for this part.
     """
@@ -26,9 +29,28 @@ class FoldGroup:
     test_set: str
     part: Part
     names: tuple[str, ...]
-    average: Callable[[Sequence[Confusion]], Scores]
-    published_n: int | None
-    published_as: str | None
+    published_n: int | None = None
+    published_as: str | None = None
+
+    @property
+    def has_items(self) -> bool:
+        """Whether its scores are those of items, and not a mean of scores."""
+        return self.part not in ("fold mean", "mean")
+
+    def scores(self, confusions: Iterable[Confusion]) -> Scores:
+        """The scores of the group from the confusion matrices of its test sets."""
+        found = list(confusions)
+        return pooled(found) if self.has_items else fold_mean(found)
+
+    def draws(self, draws: Iterable[ScoreDraws]) -> ScoreDraws:
+        """Draws of the same scores from those of its test sets."""
+        found = list(draws)
+        return pooled_draws(found) if self.has_items else mean_draws(found)
+
+
+def all_test_sets(names: Sequence[str]) -> FoldGroup:
+    """The unweighted mean over several test sets."""
+    return FoldGroup("", "mean", tuple(names))
 
 
 def fold_groups(test_sets: Mapping[str, DatasetSettings]) -> Iterator[FoldGroup]:
@@ -45,7 +67,6 @@ def fold_groups(test_sets: Mapping[str, DatasetSettings]) -> Iterator[FoldGroup]
                 test_set=name,
                 part="whole",
                 names=(name,),
-                average=pooled,
                 published_n=_published_items(definition, (None,)),
                 published_as=definition.published_as or definition.name,
             )
@@ -62,7 +83,6 @@ def _folds_of(definition: Definition, folds: Mapping[str, int | None]) -> Iterat
             test_set=name,
             part="fold",
             names=(name,),
-            average=pooled,
             published_n=_published_items(definition, (fold,)),
             published_as=None,
         )
@@ -72,12 +92,11 @@ def _folds_of(definition: Definition, folds: Mapping[str, int | None]) -> Iterat
             test_set=definition.name,
             part="fold mean",
             names=tuple(folds),
-            average=fold_mean,
             published_n=items,
             published_as=definition.published_as or definition.name,
         )
         yield mean
-        yield replace(mean, part="pooled", average=pooled, published_as=None)
+        yield replace(mean, part="pooled", published_as=None)
 
 
 def _published_items(definition: Definition, folds: Sequence[int | None]) -> int | None:

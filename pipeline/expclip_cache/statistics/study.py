@@ -1,0 +1,139 @@
+"""Predictions of a study -> its statistics."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from expclip_cache.base import Reporter, SilentReporter
+from expclip_cache.datasets import DatasetSettings
+from expclip_cache.scoring import PredictionFile
+from expclip_cache.statistics.bootstrap import exact_draw, intervals, score_draws
+from expclip_cache.statistics.fold_groups import FoldGroup, all_test_sets, fold_groups
+from expclip_cache.statistics.items import Answers, common_items, controlled_pairs, read_answers
+from expclip_cache.statistics.outcomes import item_outcomes, paired_outcomes
+from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
+from expclip_cache.statistics.settings import StatisticsSettings
+from expclip_cache.statistics.significance import holm, mcnemar
+from expclip_cache.statistics.system import Row
+from expclip_cache.statistics.systems import mean, standard_deviation
+
+
+def study_statistics(
+    files: Mapping[str, Mapping[str, PredictionFile]],
+    test_sets: Mapping[str, DatasetSettings],
+    settings: StatisticsSettings,
+    report: Reporter | None = None,
+) -> Statistics:
+    """The intervals of all scores, and all controlled pairs.
+
+    Args:
+        files: test set -> backbone -> its predictions.
+        test_sets: key in params.yaml -> settings, in the order of the study.
+        settings: of the intervals.
+        report: shows progress.
+
+    Returns:
+        For each group of test sets every row, and every pair of `controlled_pairs`, in the order of the study.
+
+    Raises:
+        DataError: a file is damaged, or two of them do not belong together.
+        SettingsError: a dataset's definition cannot be read.
+    """
+    groups = [*fold_groups(test_sets), *([all_test_sets(list(test_sets))] if len(test_sets) > 1 else [])]
+    answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
+    rows = list(next(iter(answers.values())))
+    pairs = controlled_pairs(rows)
+    scored: dict[Row, list[ScoredRow]] = {}
+    differences: dict[tuple[Row, Row], list[Difference]] = {}
+    with (report or SilentReporter()).bar("intervals", len(rows) + len(pairs), "row") as bar:
+        for row in rows:
+            scored[row] = list(_scored(row, {name: found[row] for name, found in answers.items()}, groups, settings))
+            bar.advance(1)
+        for pair in pairs:
+            both = {name: common_items(found[pair[0]], found[pair[1]]) for name, found in answers.items()}
+            differences[pair] = _with_holm(list(_differences(pair, both, groups, settings)), groups)
+            bar.advance(1)
+    return Statistics(
+        tuple(scored[row][number] for number in range(len(groups)) for row in rows),
+        tuple(differences[pair][number] for number in range(len(groups)) for pair in pairs),
+    )
+
+
+def _scored(
+    row: Row, found: Mapping[str, Answers], groups: Sequence[FoldGroup], settings: StatisticsSettings
+) -> Iterator[ScoredRow]:
+    draws = {
+        name: score_draws(item_outcomes(one.truth, one.share_right, one.c), settings, name)
+        for name, one in found.items()
+    }
+    for group in groups:
+        # For each seed its confusion matrices of all test sets of the group.
+        seeds = zip(*(found[name].confusions for name in group.names), strict=True)
+        scores = [group.scores(confusions) for confusions in seeds]
+        spread = intervals(group.draws(draws[name] for name in group.names), settings)
+        yield ScoredRow(
+            test_set=group.test_set,
+            part=group.part,
+            **row.system._asdict(),
+            prompt_type=row.prompt_type,
+            items=scores[0].items,
+            seeds=len(scores) if row.system.head else 0,
+            uar=mean(one.uar for one in scores),
+            uar_low=spread.uar.low,
+            uar_high=spread.uar.high,
+            uar_std=standard_deviation([one.uar for one in scores]),
+            war=mean(one.war for one in scores),
+            war_low=spread.war.low,
+            war_high=spread.war.high,
+            war_std=standard_deviation([one.war for one in scores]),
+        )
+
+
+def _differences(
+    pair: tuple[Row, Row],
+    found: Mapping[str, tuple[Answers, Answers]],
+    groups: Sequence[FoldGroup],
+    settings: StatisticsSettings,
+) -> Iterator[Difference]:
+    outcomes = {name: paired_outcomes(a.truth, a.share_right, b.share_right, a.c) for name, (a, b) in found.items()}
+    draws = {name: score_draws(outcome, settings, name) for name, outcome in outcomes.items()}
+    (system, kind), (other, other_kind) = pair
+    for group in groups:
+        spread = intervals(group.draws(draws[name] for name in group.names), settings)
+        exact = group.draws(exact_draw(outcomes[name]) for name in group.names)
+        tested = None
+        if group.has_items:
+            tested = mcnemar(*(np.concatenate([found[name][k].right for name in group.names], axis=1) for k in (0, 1)))
+        yield Difference(
+            test_set=group.test_set,
+            part=group.part,
+            **system._asdict(),
+            prompt_type=kind,
+            **{f"against_{name}": value for name, value in other._asdict().items()},
+            against_prompt_type=other_kind,
+            items=sum(int(outcomes[name].items.sum()) for name in group.names),
+            uar=float(exact.uar[0]),
+            uar_low=spread.uar.low,
+            uar_high=spread.uar.high,
+            war=float(exact.war[0]),
+            war_low=spread.war.low,
+            war_high=spread.war.high,
+            only_this_right=tested and tested.only_first,
+            only_other_right=tested and tested.only_second,
+            mcnemar_p=tested and tested.p,
+            holm_p=None,
+        )
+
+
+def _with_holm(differences: Sequence[Difference], groups: Sequence[FoldGroup]) -> list[Difference]:
+    """With p corrected for the number of test sets: a set whose folds are all there counts once, pooled."""
+    complete = {name for group in groups if group.part == "pooled" for name in group.names}
+    tested = [
+        number
+        for number, one in enumerate(differences)
+        if one.mcnemar_p is not None and not (one.part == "fold" and one.test_set in complete)
+    ]
+    corrected = holm([differences[number].mcnemar_p or 0.0 for number in tested])
+    by_number = dict(zip(tested, corrected, strict=True))
+    return [replace(one, holm_p=by_number.get(number)) for number, one in enumerate(differences)]

@@ -1,0 +1,49 @@
+"""The files of the stage `intervals`: results/intervals.csv and results/differences.csv."""
+
+import csv
+import io
+from dataclasses import fields
+from pathlib import Path
+
+from expclip_cache.base import DataError, csv_text
+from expclip_cache.statistics.results import Difference, Line, ScoredRow, Statistics
+
+
+def write_statistics(found: Statistics, rows: Path, differences: Path) -> None:
+    """Write the two csv files: three decimals, p values with three digits; None is an empty cell."""
+    for lines, kind, path in ((found.rows, ScoredRow, rows), (found.differences, Difference, differences)):
+        names = [field.name for field in fields(kind)]
+        text = csv_text(names, ([_cell(name, getattr(line, name)) for name in names] for line in lines))
+        path.write_text(text, encoding="utf-8")
+
+
+def read_statistics(rows: Path, differences: Path) -> Statistics:
+    """Read what `write_statistics` wrote.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    return Statistics(tuple(_read(ScoredRow, rows)), tuple(_read(Difference, differences)))
+
+
+def _read(kind: type[Line], path: Path) -> list[Line]:
+    types = {field.name: field.type for field in fields(kind)}
+    try:
+        lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
+        return [kind(**{name: _value(cell, types[name]) for name, cell in line.items()}) for line in lines]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Run `dvc repro intervals`.") from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: is damaged ({error!r}). Run `dvc repro -f intervals`.") from None
+
+
+def _cell(name: str, value: object) -> object:
+    return f"{value:.3g}" if name.endswith("_p") and value is not None else value
+
+
+def _value(cell: str, kind: object) -> object:
+    if kind in (int, float):
+        return kind(cell)  # pyright: ignore[reportCallIssue]
+    if kind in (int | None, float | None):
+        return None if cell == "" else (int if kind == int | None else float)(cell)
+    return cell
