@@ -64,8 +64,8 @@ def _usable(things: Iterable, opened: Callable, kind: str, asked: Collection[str
         except (CacheError, DataError) as error:
             if asked:
                 raise
-            name = thing if isinstance(thing, str) else thing[-1]
-            left_out.append(f"{kind} {name} is left out: {error} `dvc repro` makes what a study lacks.")
+            name, how = thing if isinstance(thing, str) else thing[-1], " `dvc repro` makes it."
+            left_out.append(f"{kind} {name} is left out: {error}{'' if 'dvc repro' in str(error) else how}")
         else:
             found.append(thing)
     return found
@@ -110,5 +110,6 @@ def _cached_types(
         ) + f" cannot be compared: {len(missing)} prompts are not cached for {where}; {how} `dvc repro prompts`."
         if kind in options.prompt_types:
             raise SettingsError(f"--prompt-types: {line}")
-        left_out.append(line)
+        if options.varies("prompt-type") or not kind:
+            left_out.append(line)
     return tuple(sorted(set(found)))

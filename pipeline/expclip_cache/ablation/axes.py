@@ -70,7 +70,7 @@ def find_axes(study: CachedStudy, available: Available, options: AblationOptions
     """
     fitted = available.heads
     teachers = [teacher for backbone, teacher, head in fitted if (backbone, head) == (centre.backbone, centre.head)]
-    same_but_instruction = [teacher for teacher in teachers if _differ_in_instruction(study, teacher, centre.teacher)]
+    instructed = [teacher for teacher in teachers if differ_in_instruction(study, teacher, centre.teacher)]
     choices: dict[AxisName, Iterable[Choice]] = {
         "prompt-type": (centre._replace(prompt_type=kind) for kind in available.prompt_types[centre.prompts]),
         "aggregation": (centre._replace(aggregation=how) for how in options.aggregations or get_args(Aggregation)),
@@ -83,8 +83,8 @@ def find_axes(study: CachedStudy, available: Available, options: AblationOptions
             for backbone, teacher, head in fitted
             if (teacher, head) == (centre.teacher, centre.head)
         ),
-        "teacher": (centre._replace(teacher=name) for name in teachers if name not in same_but_instruction),
-        "instruction": (centre._replace(teacher=name) for name in same_but_instruction),
+        "teacher": (centre._replace(teacher=name) for name in teachers if name not in instructed),
+        "instruction": (centre._replace(teacher=name) for name in instructed),
         "head": (
             centre._replace(head=head)
             for backbone, teacher, head in fitted
@@ -106,7 +106,24 @@ def _with_centre(name: AxisName, choices: Iterable[Choice], centre: Choice) -> t
     return tuple(found)
 
 
-def _differ_in_instruction(study: CachedStudy, teacher: str, other: str) -> bool:
+def without_head(available: Available, options: AblationOptions, centre: Choice) -> list[str]:
+    """A line for each backbone, teacher and head that cannot stand in for the centre's: the study has no such head."""
+    lines = []
+    for place, kind in enumerate(("backbone", "teacher", "head")):
+        own = (centre.backbone, centre.teacher, centre.head)
+        names = dict.fromkeys(triple[place] for triple in available.heads)
+        for name in names if options.varies(kind) else ():
+            other = (*own[:place], name, *own[place + 1 :])
+            if other not in available.heads:
+                backbone, teacher, head = other
+                lines.append(
+                    f"{kind} {name} is left out of its axis: the study has no head {head} for backbone {backbone} and "
+                    f"teacher {teacher}."
+                )
+    return lines
+
+
+def differ_in_instruction(study: CachedStudy, teacher: str, other: str) -> bool:
     """Whether two teachers differ in the instruction and nothing else."""
     first, second = study.settings.teachers[teacher], study.settings.teachers[other]
     return first != second and first.model_copy(update={"instruction": second.instruction}) == second

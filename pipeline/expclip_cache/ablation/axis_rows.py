@@ -62,10 +62,17 @@ class AxisRow:
     war_change_low: float | None
     war_change_high: float | None
 
+    @property
+    def change(self) -> tuple[float, float, float] | None:
+        """The change in UAR and the ends of its interval; None for the centre."""
+        if self.uar_change is None or self.uar_change_low is None or self.uar_change_high is None:
+            return None
+        return self.uar_change, self.uar_change_low, self.uar_change_high
+
 
 @dataclass(frozen=True, eq=False)
 class _OnTestSet:
-    """Scores (s, 2) of the cells, UAR of plain CLIP, and draws; for all but the centre also those of the change (2,)."""
+    """Scores (s, 2) of the cells, UAR of plain CLIP, and draws; of all but the centre also the change (2,)."""
 
     items: int
     cells: np.ndarray
@@ -107,7 +114,7 @@ def axis_rows(
 
 def axes_csv(rows: Iterable[AxisRow]) -> str:
     """The table as csv, three decimals."""
-    return csv_text([field.name for field in fields(AxisRow)], map(astuple, rows))
+    return csv_text([field.name for field in fields(AxisRow)], (astuple(row) for row in rows))
 
 
 def _on_test_set(
@@ -145,7 +152,8 @@ def _rows(names: Sequence[str], parts: Sequence[_OnTestSet], statistics: Statist
 
 
 def _row(test_set: str, part: _OnTestSet, statistics: StatisticsSettings) -> AxisRow:
-    scores, changes = intervals(part.draws, statistics), part.change_draws and intervals(part.change_draws, statistics)
+    scores = intervals(part.draws, statistics)
+    changes = part.change_draws and intervals(part.change_draws, statistics)
     change = [None, None] if part.change is None else part.change.tolist()
     std = part.cells.std(axis=0, ddof=1) if len(part.cells) > 1 else np.zeros(2)
     uar, war = part.cells.mean(axis=0).tolist()

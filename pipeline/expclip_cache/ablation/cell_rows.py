@@ -94,4 +94,4 @@ def cell_rows(
 
 def cells_csv(rows: Iterable[CellRow]) -> str:
     """The table as csv, three decimals; None is an empty cell."""
-    return csv_text([field.name for field in fields(CellRow)], map(astuple, rows))
+    return csv_text([field.name for field in fields(CellRow)], (astuple(row) for row in rows))

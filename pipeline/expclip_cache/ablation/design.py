@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from itertools import product
 
 from expclip_cache.ablation.available import Available
-from expclip_cache.ablation.axes import Axis
+from expclip_cache.ablation.axes import Axis, differ_in_instruction
+from expclip_cache.ablation.cached_study import CachedStudy
 from expclip_cache.ablation.cells import Choice
+from expclip_cache.ablation.options import AblationOptions
 
 
 def one_at_a_time(axes: Sequence[Axis], centre: Choice) -> list[Choice]:
@@ -13,17 +15,16 @@ def one_at_a_time(axes: Sequence[Axis], centre: Choice) -> list[Choice]:
     return _with_clip([centre, *(choice for axis in axes for choice in axis.choices)])
 
 
-def every_combination(axes: Sequence[Axis], centre: Choice, available: Available) -> list[Choice]:
+def every_combination(
+    study: CachedStudy, axes: Sequence[Axis], centre: Choice, available: Available, options: AblationOptions
+) -> list[Choice]:
     """Every combination of the axes' values that the study has a head and prompts for, with plain CLIP.
 
     A prompt set without any of the chosen prompt types, such as a prompt file, is combined with its highest.
     """
     values = {field: _values(axes, centre, field) for field in Choice._fields}
-    heads = [
-        triple
-        for triple in available.heads
-        if all(name in values[field] for field, name in zip(("backbone", "teacher", "head"), triple, strict=True))
-    ]
+    # Not from the axes: these have only what can stand in for the centre's.
+    heads = [triple for triple in available.heads if _is_varied(study, triple, centre, options)]
     prompts = []
     for name in values["prompts"]:
         known = available.prompt_types[name]
@@ -35,6 +36,17 @@ def every_combination(axes: Sequence[Axis], centre: Choice, available: Available
         for (backbone, teacher, head), faces, (name, kind), how in combined
     ]
     return _with_clip([*one_at_a_time(axes, centre), *choices])
+
+
+def _is_varied(study: CachedStudy, triple: tuple[str, str, str], centre: Choice, options: AblationOptions) -> bool:
+    """Whether a head differs from the centre's only in what is varied."""
+    backbone, teacher, head = triple
+    kind = "instruction" if differ_in_instruction(study, teacher, centre.teacher) else "teacher"
+    return (
+        (backbone == centre.backbone or options.varies("backbone"))
+        and (teacher == centre.teacher or options.varies(kind))
+        and (head == centre.head or options.varies("head"))
+    )
 
 
 def _values(axes: Sequence[Axis], centre: Choice, field: str) -> list:

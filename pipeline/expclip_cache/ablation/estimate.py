@@ -10,10 +10,19 @@ from expclip_cache.ablation.cells import Choice, HeadChoice
 from expclip_cache.ablation.predicting import Progress, Work
 from expclip_cache.heads import ContrastiveSettings, RidgeSettings
 from expclip_cache.scoring import predict_dataset
-from expclip_cache.statistics import StatisticsSettings, item_outcomes, score_draws
+from expclip_cache.statistics import StatisticsSettings, intervals, item_outcomes, score_draws
 
 BLOCK = 2048
 """Rows of the trial sum of a ridge head."""
+
+TORCH = 4.0
+"""Seconds until torch is imported, once, if contrastive heads are to be fitted."""
+
+FIT = 0.4
+"""Seconds that each draw takes besides its steps or sums: reading the rows, starting threads."""
+
+OF_AN_AXIS = 5
+"""Intervals of single heads that take as long as those of a choice and its change: several heads, more outcomes."""
 
 
 def estimated_seconds(study: CachedStudy, progress: Progress, choices: int, statistics: StatisticsSettings) -> float:
@@ -26,10 +35,14 @@ def estimated_seconds(study: CachedStudy, progress: Progress, choices: int, stat
     if not progress.work and not progress.done:
         return 0.0
     example = next(iter([*progress.done, *(cell for work in progress.work for cell in work.missing)])).choice
-    items = {name: int((study.truth(example.backbone, name) >= 0).sum()) for name in study.test_sets}
-    predicting = progress.missing * sum(items.values()) * _per_item(study, example, min(items, key=items.__getitem__))
-    intervals = (progress.missing + len(progress.done) + 3 * choices) * len(items) * _interval(items, statistics)
-    return predicting + intervals + sum(_of_fits(study, work) for work in progress.work)
+    by_size = sorted(study.test_sets, key=lambda name: len(study.images(example.backbone, name)))
+    middle, sets = by_size[len(by_size) // 2], len(by_size)
+    predicting = progress.missing * sets * _prediction(study, example, middle)
+    cells = progress.missing + len(progress.done)
+    of_intervals = (cells + OF_AN_AXIS * choices) * sets * _interval(study.truth(example.backbone, middle), statistics)
+    heads = {next(iter(work.missing)).choice.head for work in progress.work if work.source.fits}
+    torch = TORCH * any(isinstance(study.settings.heads[head], ContrastiveSettings) for head in heads)
+    return torch + predicting + of_intervals + sum(_of_fits(study, work) for work in progress.work)
 
 
 def _of_fits(study: CachedStudy, work: Work) -> float:
@@ -39,8 +52,8 @@ def _of_fits(study: CachedStudy, work: Work) -> float:
     settings, d, t = study.settings.heads[head.head], *_widths(study, head)
     if isinstance(settings, ContrastiveSettings):
         steps = settings.epochs * (head.faces // settings.batch_size) * work.source.fits
-        return steps * _seconds(lambda: _step(settings.batch_size, d, t)) if steps else 0.0
-    return _ridge_seconds(settings, head.faces, d, t)
+        return FIT + steps * _seconds(lambda: _step(settings.batch_size, d, t))
+    return FIT + _ridge_seconds(settings, head.faces, d, t)
 
 
 def _ridge_seconds(settings: RidgeSettings, faces: int, d: int, t: int) -> float:
@@ -55,7 +68,7 @@ def _ridge_seconds(settings: RidgeSettings, faces: int, d: int, t: int) -> float
 
 def _step(batch: int, d: int, t: int) -> None:
     """The products of a step of training: z = X W', cosines, and the gradients of both."""
-    x, w, y = np.ones((batch, d), np.float32), np.ones((t, d), np.float32), np.ones((batch, t), np.float32)
+    x, w, y = (np.full(shape, 1e-2, np.float32) for shape in ((batch, d), (t, d), (batch, t)))
     z = x @ w.T
     cosines = z @ y.T
     np.exp(cosines, out=cosines)
@@ -63,23 +76,19 @@ def _step(batch: int, d: int, t: int) -> None:
     w -= 1e-9 * (dz.T @ x)
 
 
-def _per_item(study: CachedStudy, choice: Choice, test_set: str) -> float:
-    """Seconds per item of a prediction with one head, read from the smallest test set."""
+def _prediction(study: CachedStudy, choice: Choice, test_set: str) -> float:
+    """Seconds of the predictions of one head for one test set."""
     images = study.images(choice.backbone, test_set)
     table = study.table(choice.prompts, choice.prompt_type, test_set, choice.backbone)
     head = {"": np.ones((_widths(study, choice.fitted)[1], images.width), np.float32)} if choice.head else {}
-
-    def predict() -> None:
-        predict_dataset(images, study.embeddings(choice.backbone), table, head, choice.aggregation)
-
-    return _seconds(predict) / max(len(images.good_rows), 1)
+    return _seconds(lambda: predict_dataset(images, study.embeddings(choice.backbone), table, head, choice.aggregation))
 
 
-def _interval(items: dict[str, int], statistics: StatisticsSettings) -> float:
-    """Seconds of an interval."""
-    truth = np.arange(max(items.values())) % 7
-    outcomes = item_outcomes(truth, np.arange(len(truth)) % 2, 7)
-    return _seconds(lambda: score_draws(outcomes, statistics, ""))
+def _interval(truth: np.ndarray, statistics: StatisticsSettings) -> float:
+    """Seconds of an interval of one head on a test set."""
+    truth = truth[truth >= 0]
+    right, c = np.arange(len(truth)) % 2, int(truth.max()) + 1
+    return _seconds(lambda: intervals(score_draws(item_outcomes(truth, right, c), statistics, ""), statistics))
 
 
 def _widths(study: CachedStudy, head: HeadChoice) -> tuple[int, int]:
@@ -88,8 +97,10 @@ def _widths(study: CachedStudy, head: HeadChoice) -> tuple[int, int]:
 
 
 def _seconds(function: Callable[[], object]) -> float:
-    """Of the second call: the first one also loads and allocates."""
-    function()
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    """Of the fastest of three calls: the first one also loads, and the machine may have other work."""
+    found = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function()
+        found.append(time.perf_counter() - start)
+    return min(found)

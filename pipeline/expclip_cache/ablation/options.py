@@ -24,7 +24,7 @@ class AblationOptions(Section):
         axes: what is varied; everything else keeps its value at the centre.
         full: every combination of the values; otherwise one axis at a time is varied.
         centre: axis -> value, for those that are not the study's first.
-        prompt_types, aggregations, prompts, backbones, teachers, heads, faces: the values of an axis. The centre's value
+        prompt_types, aggregations, prompts, backbones, teachers, heads, faces: the values of an axis; the centre's
             always belongs to them.
         draws: how often faces are drawn for each of their numbers.
         seeds: contrastive heads that are fitted on each draw: as many of the head's seeds, from the first.

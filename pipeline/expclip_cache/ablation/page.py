@@ -44,7 +44,7 @@ def ablation_page(
     names, settings = answers.test_sets, study.settings
     scored = ((name, int((study.truth(centre.backbone, name) >= 0).sum())) for name in names)
     return AblationPage(
-        centre=[(TITLES[name].lower(), shown_value(study, name, centre)) for name in AXES],
+        centre=[(TITLES[name].lower(), shown_value(study, name, centre).removeprefix("type ")) for name in AXES],
         axes=tuple(shown),
         test_sets=list(scored),
         cells=sum(map(len, answers.repeats.values())),
@@ -72,7 +72,5 @@ def _value(
         heads=tuple(np.mean(uars, axis=0).tolist()),
         by_set=tuple(row.uar for row in rows[: len(answers.test_sets)]),
         clip=mean.clip_uar,
-        change=mean.uar_change,
-        change_low=mean.uar_change_low,
-        change_high=mean.uar_change_high,
+        change=mean.change,
     )

@@ -92,6 +92,8 @@ def do_work(study: CachedStudy, progress: Progress, kept: KeptPredictions, repor
         A line for each head that cannot be fitted: too few faces for it.
     """
     left_out: list[str] = []
+    if not progress.work:
+        return left_out
     with report.bar("ablation", progress.missing, "cell") as bar:
         for work in progress.work:
             try:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from expclip_cache.ablation.answers import AllAnswers
 from expclip_cache.ablation.available import find_available
-from expclip_cache.ablation.axes import Axis, find_axes, find_centre
+from expclip_cache.ablation.axes import Axis, find_axes, find_centre, without_head
 from expclip_cache.ablation.axis_rows import axes_csv, axis_rows
 from expclip_cache.ablation.cached_study import CachedStudy
 from expclip_cache.ablation.cell_rows import cell_rows, cells_csv
@@ -44,13 +44,15 @@ def ablate(settings: Settings, options: AblationOptions, out: Path, report: Repo
     """
     study = CachedStudy(settings)
     available = find_available(study, options)
-    left_out = list(available.left_out)
+    centre = find_centre(study, available, options)
+    left_out = [*available.left_out, *without_head(available, options, centre)]
     for line in left_out:
         report.say(line)
-    centre = find_centre(study, available, options)
     axes = find_axes(study, available, options, centre)
     _refuse_single_values(axes)
-    choices = every_combination(axes, centre, available) if options.full else one_at_a_time(axes, centre)
+    choices = one_at_a_time(axes, centre)
+    if options.full:
+        choices = every_combination(study, axes, centre, available, options)
     kept = KeptPredictions(out / KEPT)
     progress = plan_work(study, choices, options, kept)
     report.say(_summary(study, axes, choices, progress))
@@ -76,8 +78,8 @@ def ablate(settings: Settings, options: AblationOptions, out: Path, report: Repo
 def _refuse_single_values(axes: list[Axis]) -> None:
     if all(len(axis.choices) < 2 for axis in axes):
         raise SettingsError(
-            f"nothing is varied: {', '.join(axis.name for axis in axes)} have one value each. Add another to params.yaml "
-            "and run `dvc repro`, or vary another axis."
+            f"nothing is varied: {', '.join(axis.name for axis in axes)} have one value each. Add another to "
+            "params.yaml and run `dvc repro`, or vary another axis."
         )
 
 

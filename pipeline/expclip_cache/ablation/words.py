@@ -17,10 +17,10 @@ TITLES: dict[AxisName, str] = {
 }
 
 ABOUT: dict[AxisName, str] = {
-    "prompt-type": "Which of the reference's five prompt types describes the classes. Types 1 to 3 are single prompts, 4 an "
-    "ensemble of five, 5 of ten.",
-    "aggregation": "How the similarities to a class's prompts become one score: their mean, the similarity to their mean "
-    "at unit length, or the largest.",
+    "prompt-type": "Which of the reference's five prompt types describes the classes. Types 1 to 3 are single prompts, "
+    "4 an ensemble of five, 5 of ten.",
+    "aggregation": "How the similarities to a class's prompts become one score: their mean, the similarity to the mean "
+    "prompt at unit length, or the largest.",
     "prompts": "Which prompt set describes the classes.",
     "backbone": "Which frozen CLIP encodes images and prompts.",
     "teacher": "Which frozen language model's states the head learns to predict.",

@@ -63,7 +63,7 @@ def wanted_records(
 ) -> dict[tuple[str, int | None], dict[str, Json]]:
     """Name and seed of each head -> what its file must record; `common` is what all record, see `made_by`."""
     return {
-        (name, seed): record | common
+        (name, seed): {**record, **common}
         for name, settings in heads.items()
         for seed, record in _records(settings, images, targets)
     }

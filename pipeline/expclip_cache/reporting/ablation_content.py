@@ -17,7 +17,8 @@ class AblatedValue:
         heads: UAR of each head.
         by_set: UAR on each test set.
         clip: plain CLIP with the same backbone and prompts.
-        change, change_low, change_high: minus the centre's on the same items, in points; None for the centre.
+        change: `uar` minus the centre's on the same items, and the ends of its interval, in points; None for the
+            centre.
     """
 
     label: str
@@ -30,9 +31,7 @@ class AblatedValue:
     heads: tuple[float, ...]
     by_set: tuple[float, ...]
     clip: float
-    change: float | None
-    change_low: float | None
-    change_high: float | None
+    change: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True)

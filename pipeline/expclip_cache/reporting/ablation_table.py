@@ -5,11 +5,12 @@ from rich.table import Table
 from rich.text import Text
 
 from expclip_cache.reporting.ablation_content import AblatedValue, AblationPage
+from expclip_cache.reporting.charts.svg import rounded
 from expclip_cache.reporting.text_table import Column, first_of_each, tables_within_width
 
 
 def ablation_to_terminal(page: AblationPage) -> Group:
-    """UAR of every value of every axis, with intervals and the change against the centre; at most 80 characters wide."""
+    """UAR of every value of every axis, with intervals and its change; at most 80 characters wide."""
     values = [(axis.title.lower(), value) for axis in page.axes for value in axis.values]
     titles = [title for title, _ in values]
     ends = [number for number in range(1, len(titles)) if titles[number] != titles[number - 1]]
@@ -22,11 +23,13 @@ def ablation_to_terminal(page: AblationPage) -> Group:
     clip = Column("plain\nCLIP", [f"{value.clip:.1f}" for _, value in values])
     names = ", ".join(f"{key} {value}" for key, value in page.centre if key != "instruction")
     where = f"mean over {len(page.test_sets)} test sets" if len(page.test_sets) > 1 else page.test_sets[0][0]
-    notes = (
-        f"{where[0].upper()}{where[1:]}, in percent, with {page.confidence:g} % intervals over items.\nCentre: {names}."
-    )
+    notes = [
+        f"{where[0].upper()}{where[1:]}, in percent, with {page.confidence:g} % intervals over items.",
+        "Change: UAR minus the centre's on the same items.",
+        f"Centre: {names}.",
+    ]
     tables: list[Table] = tables_within_width("", fixed, [clip], ends)
-    return Group(*tables, Text(notes))
+    return Group(*tables, Text("\n".join(notes)))
 
 
 def _uar(value: AblatedValue) -> str:
@@ -34,6 +37,7 @@ def _uar(value: AblatedValue) -> str:
 
 
 def _change(value: AblatedValue) -> str:
-    if value.centre:
+    if value.change is None:
         return "centre"
-    return f"{value.change:+.1f} [{value.change_low:+.1f}, {value.change_high:+.1f}]"
+    change, low, high = (rounded(number, 1, sign=True) for number in value.change)
+    return f"{change} [{low}, {high}]"

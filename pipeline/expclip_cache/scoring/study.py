@@ -9,7 +9,7 @@ import numpy as np
 
 from expclip_cache.base import DataError, Reporter, source_sha256
 from expclip_cache.cache import FeatureCache, Json, canonical_json
-from expclip_cache.prompts import Prompt, PromptSettings, prompt_table
+from expclip_cache.prompts import Aggregation, Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring.changed_predictions import prediction_changes
 from expclip_cache.scoring.measuring import HeadToScore, is_first_seed, measure
 from expclip_cache.scoring.metrics import Confusion, confusion
@@ -65,7 +65,7 @@ def complete_scores(
         made_by = {
             "code": code,
             "images": _sha256(described),
-            "prompts": prompts_sha256(table, settings, embeddings),
+            "prompts": prompts_sha256(table, settings.aggregation, embeddings),
         }
         known = old.get(name)
         same = known is not None and known.made_by == made_by
@@ -141,9 +141,9 @@ def _read(path: Path, predictions: Path) -> tuple[Mapping[str, PromptSetScores],
     return (scores.prompt_sets, file) if file.scores == score_checksum(scores) else ({}, None)
 
 
-def prompts_sha256(table: Sequence[Prompt], settings: PromptSettings, embeddings: Mapping[str, np.ndarray]) -> str:
+def prompts_sha256(table: Sequence[Prompt], aggregation: Aggregation, embeddings: Mapping[str, np.ndarray]) -> str:
     """Of the prompts, how they are aggregated, and their embeddings; other prompts in the cache do not matter."""
-    digest = hashlib.sha256(canonical_json([[asdict(prompt) for prompt in table], settings.aggregation]))
+    digest = hashlib.sha256(canonical_json([[asdict(prompt) for prompt in table], aggregation]))
     for prompt in table:
         digest.update(embeddings[prompt.text].tobytes() if prompt.text in embeddings else b"")
     return digest.hexdigest()

@@ -33,7 +33,7 @@ def axis_chart(axis: AblatedAxis, test_sets: Sequence[str]) -> str:
 
 def _rows(values: Sequence[AblatedValue], test_sets: Sequence[str]) -> tuple[float, float, list[str]]:
     """Values one below the other; UAR to the right."""
-    labels = [_shortened(value.label) for value in values]
+    labels = [shortened(value.label) for value in values]
     left, right, step = 18 + LETTER * max(map(len, labels)), 16, 34
     width, height = WIDTH, step * len(values) + 48.0
     low, high, ticks = _range(values)
@@ -46,8 +46,10 @@ def _rows(values: Sequence[AblatedValue], test_sets: Sequence[str]) -> tuple[flo
 
     body = []
     for tick in ticks:
-        body.append(vertical_line(x(tick), 4, height - 44))
-        body.append(text(x(tick), height - 26, f"{tick:g}", "middle", "faint"))
+        body += [
+            vertical_line(x(tick), 4, height - 44),
+            text(x(tick), height - 26, f"{tick:g}", "middle", "faint"),
+        ]
     body.append(text((x(low) + x(high)) / 2, height - 6, "UAR in percent", "middle", "faint"))
     body += _set_lines(test_sets, values, x=lambda k, uar: x(uar), y=lambda k, uar: y(k))
     for number, value in enumerate(values):
@@ -76,8 +78,7 @@ def _curve(values: Sequence[AblatedValue], test_sets: Sequence[str]) -> tuple[fl
     for tick in ticks:
         body.append(f'<path class="grid" d="M{coordinate(left)} {coordinate(y(tick))}H{coordinate(width - 8)}"/>')
         body.append(text(left - 8, y(tick) + 4, f"{tick:g}", "end", "faint"))
-    for number in _apart(numbers, x):
-        body.append(text(x(number), base + 18, f"{number:,}", "middle", "faint"))
+    body += [text(x(number), base + 18, f"{number:,}", "middle", "faint") for number in _apart(numbers, x)]
     body.append(text((left + width) / 2, base + 36, "unlabelled faces; UAR in percent", "middle", "faint"))
     body += _set_lines(test_sets, values, x=lambda k, uar: x(numbers[k]), y=lambda k, uar: y(uar))
     clip = values[-1].clip
@@ -115,16 +116,13 @@ def _set_lines(
 
 def _mean_dot(value: AblatedValue, x: float, y: float) -> list[str]:
     ring = [dot("ring", x, y, 9)] if value.centre else []
-    return [*ring, dot("expclip", x, y, 5)]
+    return [*ring, dot("expclip", x, y, 4)]
 
 
 def _range(values: Sequence[AblatedValue]) -> tuple[float, float, list[float]]:
     """From the lowest to the highest that is shown, rounded to the ticks, and these."""
     shown = [number for value in values for number in (value.low, value.high, value.clip, *value.by_set, *value.heads)]
-    spread = max(max(shown) - min(shown), 2.0)
-    step = next(step for step in (0.5, 1, 2, 5, 10, 20) if spread / step <= 7)
-    low, high = step * math.floor(min(shown) / step), step * math.ceil(max(shown) / step)
-    return low, high, [low + step * k for k in range(round((high - low) / step) + 1)]
+    return rounded_range(min(shown), max(shown))
 
 
 def _apart(numbers: Sequence[int], x: Callable[[float], float]) -> list[int]:
@@ -136,5 +134,14 @@ def _apart(numbers: Sequence[int], x: Callable[[float], float]) -> list[int]:
     return kept
 
 
-def _shortened(label: str) -> str:
+def rounded_range(low: float, high: float) -> tuple[float, float, list[float]]:
+    """The range widened to round numbers, and those within it: three to nine."""
+    spread = max(high - low, 1.0)
+    step = next(step for step in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if spread / step <= 7)
+    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 2)
+    return step * first, step * last, [step * k for k in range(first, last + 1)]
+
+
+def shortened(label: str) -> str:
+    """A label of at most `LONGEST_LABEL` letters."""
     return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1].rstrip() + "…"

@@ -1,17 +1,20 @@
 """Page -> HTML: templates with autoescaping and an inline style sheet; the files load nothing from elsewhere."""
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from expclip_cache.base import StageTime
-from expclip_cache.reporting.ablation_content import AblationPage
+from expclip_cache.reporting.ablation_content import AblatedAxis, AblationPage
 from expclip_cache.reporting.charts.axis import axis_chart
+from expclip_cache.reporting.charts.change import change_chart
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.scores import recall_bars, uar_gains
+from expclip_cache.reporting.charts.svg import rounded
 from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.score_grid import score_grid
 from expclip_cache.reporting.sections import WORDS
@@ -46,13 +49,18 @@ def render_times(times: Sequence[StageTime]) -> bytes:
 def render_ablation(page: AblationPage) -> bytes:
     """The page of an ablation, UTF-8. The same results give the same bytes."""
     names = [name for name, _ in page.test_sets]
-    return _render("ablation.html", page=page, axis_chart=lambda axis: Markup(axis_chart(axis, names)))
+
+    def charts(axis: AblatedAxis) -> list[Markup]:
+        return [Markup(axis_chart(axis, names)), Markup(change_chart(axis))]
+
+    return _render("ablation.html", page=page, axis_charts=charts)
 
 
 def _render(template: str, more_style: str = "", **values: object) -> bytes:
     here = files("expclip_cache.reporting.page")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"mean": mean, "plain": _plain, "printable": _printable, "seconds": _seconds}
+    environment.filters |= {"points": partial(rounded, digits=1, sign=True)}
     environment.filters |= {"type_name": type_name, "gains": _gains, "loss": _loss, "figures": _figures}
     style = Markup((here / "style.css").read_text(encoding="utf-8") + more_style)
     text = environment.from_string((here / template).read_text(encoding="utf-8"))
