@@ -34,7 +34,7 @@ def axis_chart(axis: AblatedAxis, test_sets: Sequence[str]) -> str:
 def _rows(values: Sequence[AblatedValue], test_sets: Sequence[str]) -> tuple[float, float, list[str]]:
     """Values one below the other; UAR to the right."""
     labels = [shortened(value.label) for value in values]
-    left, right, step = 18 + LETTER * max(map(len, labels)), 16, 34
+    left, right, step = 24 + LETTER * max(map(len, labels)), 16, 34
     width, height = WIDTH, step * len(values) + 48.0
     low, high, ticks = _range(values)
 
@@ -53,7 +53,7 @@ def _rows(values: Sequence[AblatedValue], test_sets: Sequence[str]) -> tuple[flo
     body.append(text((x(low) + x(high)) / 2, height - 6, "UAR in percent", "middle", "faint"))
     body += _set_lines(test_sets, values, x=lambda k, uar: x(uar), y=lambda k, uar: y(k))
     for number, value in enumerate(values):
-        body.append(text(left - 12, y(number) + 4, labels[number], "end", "strong" if value.centre else ""))
+        body.append(text(left - 14, y(number) + 4, labels[number], "end", "strong" if value.centre else ""))
         body += [dot("head", x(uar), y(number), 2) for uar in value.heads if len(value.heads) > 1]
         body.append(dot("clip", x(value.clip), y(number), 5))
         body.append(whisker(x(value.low), x(value.high), y(number)))

@@ -23,7 +23,7 @@ def change_chart(axis: AblatedAxis) -> str:
     """
     (centre,) = (value for value in axis.values if value.change is None)
     labels = [shortened(value.label) for value in axis.values]
-    left, right, step = 18 + LETTER * max(map(len, labels)), 16, 34
+    left, right, step = 24 + LETTER * max(map(len, labels)), 16, 34
     width, height = WIDTH, step * len(labels) + 48.0
     of_sets = [[uar - other for uar, other in zip(v.by_set, centre.by_set, strict=True)] for v in axis.values]
     shown = [0.0, *(number for value in axis.values for number in value.change or ()), *(n for s in of_sets for n in s)]
@@ -40,7 +40,7 @@ def change_chart(axis: AblatedAxis) -> str:
     body.append(f'<path class="chance" d="M{coordinate(x(0))} 4V{coordinate(height - 44)}"/>')
     for number, value in enumerate(axis.values):
         y = step * number + 20.0
-        body.append(text(left - 12, y + 4, labels[number], "end", "strong" if value.centre else ""))
+        body.append(text(left - 14, y + 4, labels[number], "end", "strong" if value.centre else ""))
         if value.change is None:
             body += [dot("ring", x(0), y, 9), dot("expclip", x(0), y, 4)]
             continue
