@@ -1,5 +1,6 @@
 """A tiny project in the current folder, with all that an ablation reads: features, prompts and fitted heads."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,11 @@ classes:
 def study(tree: dict = TREE) -> Settings:
     """The settings of the project."""
     return build(Settings, **tree)
+
+
+def write_params(tree: dict) -> None:
+    """The same as params.yaml; JSON is YAML."""
+    Path("params.yaml").write_text(json.dumps(tree, indent=1))
 
 
 def write_project(settings: Settings) -> None:
