@@ -3,18 +3,20 @@
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.scoring import PredictionFile
 from expclip_cache.settings import DIFFERENCES, INTERVALS, load_settings, prediction_file
-from expclip_cache.statistics import study_statistics, write_statistics
+from expclip_cache.statistics import read_answers, study_statistics, write_statistics
 
 
 def main(report: Reporter) -> None:
     """Write results/intervals.csv and results/differences.csv."""
     settings = load_settings()
-    files = {
-        name: {backbone: PredictionFile(prediction_file(backbone, name)) for backbone in settings.backbones}
-        for name in settings.score.datasets
+    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
+    answers = {
+        name: read_answers(
+            {backbone: PredictionFile(prediction_file(backbone, name)) for backbone in settings.backbones}
+        )
+        for name in test_sets
     }
-    test_sets = {name: settings.datasets[name] for name in files}
-    write_statistics(study_statistics(files, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
+    write_statistics(study_statistics(answers, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
 
 
 if __name__ == "__main__":

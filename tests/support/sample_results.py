@@ -14,19 +14,26 @@ from expclip_cache.heads.results import write_head_results
 from expclip_cache.heads.study import StudyHead, head_path, head_seeds
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.reporting.page.content import ReportInputs
+from expclip_cache.scoring.prediction_file import PredictionFile
 from expclip_cache.scoring.results import scores_csv
 from expclip_cache.scoring.score_file import read_score_file
 from expclip_cache.scoring.study import HeadToScore, complete_scores
 from expclip_cache.settings.paths import (
+    DIFFERENCES,
     HEAD_RESULTS,
+    INTERVALS,
     SCORES_TABLE,
     head_folder,
     image_features,
+    prediction_file,
     prompt_features,
     score_file,
 )
 from expclip_cache.settings.settings import Settings
 from expclip_cache.settings.study_report import report_inputs, shown_settings
+from expclip_cache.statistics.items import read_answers
+from expclip_cache.statistics.study import study_statistics
+from expclip_cache.statistics.tables import write_statistics
 from labelled_caches import write_labelled, write_prompts
 
 WIDTH = 24
@@ -59,6 +66,7 @@ def study(
             "prompts": {name: {"set": "clean" if name == "clean" else "reference"} for name in prompts},
             "train": {"dataset": "demo-train"},
             "heads": heads or default,
+            "statistics": {"resamples": 500},
             "score": {"datasets": list(test_sets)},
             "datasets": {
                 "demo-train": {**drawing, "draw": {"count": 10000, "seed": 101, "labelled": False}, "labelled": False},
@@ -104,6 +112,7 @@ def write_results(
         for test_set in settings.score.datasets:
             complete_scores(
                 folder / score_file(backbone, test_set),
+                folder / prediction_file(backbone, test_set),
                 FeatureCache(folder / image_features(backbone, test_set)),
                 FeatureCache(folder / prompt_features(backbone)),
                 settings.prompts,
@@ -111,7 +120,7 @@ def write_results(
                 backbone=backbone,
                 test_set=test_set,
             )
-    _write_table(folder, settings)
+    _write_tables(folder, settings)
     _write_head_results(folder / HEAD_RESULTS, settings)
     return settings
 
@@ -161,9 +170,16 @@ def _heads(folder: Path, settings: Settings, backbone: str, directions: np.ndarr
                     yield HeadToScore(teacher, name, seed, path)
 
 
-def _write_table(folder: Path, settings: Settings) -> None:
+def _write_tables(folder: Path, settings: Settings) -> None:
     files = [score_file(backbone, name) for backbone in settings.backbones for name in settings.score.datasets]
     (folder / SCORES_TABLE).write_text(scores_csv(read_score_file(folder / file) for file in files))
+    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
+    answers = {
+        name: read_answers({key: PredictionFile(folder / prediction_file(key, name)) for key in settings.backbones})
+        for name in test_sets
+    }
+    found = study_statistics(answers, test_sets, settings.statistics)
+    write_statistics(found, folder / INTERVALS, folder / DIFFERENCES)
 
 
 def _write_head_results(folder: Path, settings: Settings) -> None:

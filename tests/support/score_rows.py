@@ -1,10 +1,15 @@
-"""Scores of a made-up study, for tests of tables."""
+"""Scores of a made-up study and its statistics, for tests of tables."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from expclip_cache.scoring.results import ScoreRow
+from expclip_cache.statistics.items import controlled_pairs
+from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
+from expclip_cache.statistics.settings import StatisticsSettings
+from expclip_cache.statistics.system import Row, System
+from expclip_cache.statistics.systems import SystemScores, standard_deviation, system_scores
 
 
 def study_rows(
@@ -44,3 +49,40 @@ def study_rows(
             ),
         ]
     ]
+
+
+def made_up_statistics(rows: Sequence[ScoreRow]) -> Statistics:
+    """Of each test set and the mean: intervals a point to either side of UAR, two points to either side of a gain."""
+    seeds: dict[tuple[str, Row], list[ScoreRow]] = {}
+    for one in rows:
+        row = Row(System(one.backbone, one.teacher, one.head, one.prompts), one.prompt_type)
+        seeds.setdefault((one.test_set, row), []).append(one)
+    test_sets = list(dict.fromkeys(one.test_set for one in rows))
+    every = list(dict.fromkeys(row for _, row in seeds))
+    scored, differences = [], []
+    for name, names in [*((name, [name]) for name in test_sets), ("", test_sets)]:
+        part = "whole" if name else "mean"
+
+        def values(row: Row, kind: str, names: Sequence[str] = names) -> list[float]:
+            found = [[getattr(one, kind) for one in seeds[name, row]] for name in names]
+            return np.mean(found, axis=0).tolist()
+
+        for row in every:
+            uars, wars = values(row, "uar"), values(row, "war")
+            uar, war, count = float(np.mean(uars)), float(np.mean(wars)), len(uars) if row.system.head else 0
+            spread = standard_deviation(uars), standard_deviation(wars)
+            items = sum(seeds[name, row][0].items for name in names)
+            where = (name, part, *row.system, row.prompt_type, items, count)
+            scored.append(ScoredRow(*where, uar, uar - 1, uar + 1, spread[0], war, war - 1, war + 1, spread[1]))
+        for row, other in controlled_pairs(every):
+            gain = float(np.mean(values(row, "uar")) - np.mean(values(other, "uar")))
+            where = (name, part, *row.system, row.prompt_type, *other.system, other.prompt_type, 1399)
+            numbers = (gain, gain - 2, gain + 2, gain, gain - 2, gain + 2)
+            tested = (30, 20, 0.04, 0.08) if name else (None, None, None, None)
+            differences.append(Difference(*where, *numbers, *tested))
+    return Statistics(StatisticsSettings(), tuple(scored), tuple(differences))
+
+
+def scores_of(rows: Sequence[ScoreRow]) -> list[SystemScores]:
+    """The rows averaged over seeds, with made-up statistics."""
+    return system_scores(rows, made_up_statistics(rows))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import get_args
+from typing import TypeVar, get_args
 
 from expclip_cache.ablation.available import Available
 from expclip_cache.ablation.cached_study import CachedStudy
@@ -12,6 +12,8 @@ from expclip_cache.ablation.options import AblationOptions, AxisName
 from expclip_cache.base import SettingsError
 from expclip_cache.heads import ContrastiveSettings
 from expclip_cache.prompts import Aggregation
+
+Value = TypeVar("Value", bound=str)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def find_centre(study: CachedStudy, available: Available, options: AblationOptio
     kinds, entry = available.prompt_types[prompts], study.settings.prompts[prompts]
     of_study = [kind for kind in kinds if kind in entry.types] or kinds
     kind = _one_of("prompt-type", given.get("prompt-type", str(max(of_study))), map(str, kinds))
-    how = _one_of("aggregation", given.get("aggregation", entry.aggregation), get_args(Aggregation))
+    how: Aggregation = _one_of("aggregation", given.get("aggregation", entry.aggregation), get_args(Aggregation))
     centre = Choice(backbone, prompts, int(kind), how, teacher, head)
     total = len(study.training_rows(backbone, teacher))
     faces = given.get("faces", "all")
@@ -140,8 +142,9 @@ def _numbers_of_faces(
     return default_sizes(total, max(head.batch_size if isinstance(head, ContrastiveSettings) else 0 for head in heads))
 
 
-def _one_of(axis: AxisName, value: str, known: Iterable[str]) -> str:
+def _one_of(axis: AxisName, value: str, known: Iterable[Value]) -> Value:
+    """The known value that is given."""
     known = list(known)
     if value not in known:
         raise SettingsError(f"--centre: expected {axis} to be one of {', '.join(known)}, found {value!r}.")
-    return value
+    return next(one for one in known if one == value)

@@ -2,13 +2,25 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings
 from expclip_cache.prompts import PromptSettings
 from expclip_cache.reporting.published import backbone_of, published_results
+from expclip_cache.reporting.published_intervals import log_intervals
 from expclip_cache.scoring import Classifier, Confusion, TestSetScores
-from expclip_cache.statistics import FoldGroup, Part, Row, ScoreIntervals, Statistics, System, fold_groups, mean
+from expclip_cache.statistics import (
+    FoldGroup,
+    Part,
+    Row,
+    ScoreIntervals,
+    Statistics,
+    StatisticsSettings,
+    System,
+    fold_groups,
+    mean,
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,11 @@ class Comparison:
     log_intervals: ScoreIntervals | None = None
     later: Pair | None = None
 
+    def is_inside(self, ours: Literal["clip", "expclip"], published: Pair | None) -> bool | None:
+        """Whether our interval of UAR covers a published score; None if there is no such score."""
+        found = self.clip_intervals if ours == "clip" else self.expclip_intervals
+        return None if found is None or published is None else found.uar.covers(published.uar)
+
     @property
     def is_published(self) -> bool:
         """Whether there are published scores for this row."""
@@ -130,7 +147,8 @@ def _of_backbone(
         for head, seeds in seeds_of.items():
             if head.head or (head.prompts, head.prompt_type) not in with_head:
                 logged = head.prompt_type if prompts[head.prompts].set == "reference" else 0
-                yield _comparison(group, backbone, backbone_of(clip.model), head, seeds, found, logged, statistics)
+                published = backbone_of(clip.model)
+                yield _comparison(group, backbone, published, head, seeds, found, logged, statistics)
 
 
 def _comparison(
@@ -164,6 +182,7 @@ def _comparison(
         expclip=Pair(mean(one.uar for one in expclip), mean(one.war for one in expclip)) if expclip else None,
         expclip_intervals=statistics.scored(group.test_set, group.part, row).intervals if expclip else None,
         **_published_pairs(published_backbone, group, logged_type),
+        log_intervals=_log_intervals(published_backbone, group, logged_type, statistics.settings),
     )
 
 
@@ -177,3 +196,11 @@ def _published_pairs(backbone: str | None, group: FoldGroup, logged_type: int) -
         paper = "paper_clip" if result.method == "CLIP" else "paper_expclip"
         pairs[field_of_source.get(result.source, paper)] = Pair(result.uar, result.war)
     return pairs
+
+
+def _log_intervals(
+    backbone: str | None, group: FoldGroup, logged_type: int, settings: StatisticsSettings
+) -> ScoreIntervals | None:
+    if backbone is None or group.published_as is None:
+        return None
+    return log_intervals(backbone, group.published_as, logged_type, settings)

@@ -1,6 +1,7 @@
 """The comparison with published scores as a csv file and in the terminal."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Group
 from rich.table import Table
@@ -10,15 +11,21 @@ from expclip_cache.base import csv_text
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.text_table import MOST_ROWS, Column, first_of_each, tables_within_width, type_name
-from expclip_cache.statistics import System, under_highest_type
+from expclip_cache.statistics import ScoreIntervals, System, under_highest_type
 
-_DIFFERENCES = (("clip", "paper_clip"), ("expclip", "paper_expclip"), ("expclip", "log"))
+_DIFFERENCES: tuple[tuple[Literal["clip", "expclip"], str], ...] = (
+    ("clip", "paper_clip"),
+    ("expclip", "paper_expclip"),
+    ("expclip", "log"),
+)
+"""Ours and the published score that it is compared with."""
 
 
 def comparison_csv(rows: Sequence[Comparison]) -> str:
     """Every row with all its numbers, in percent and points; a cell is empty if its value is unknown.
 
-    `log_difference_uar` is ours minus the log's; the other differences likewise.
+    `log_difference_uar` is ours minus the log's, `log_inside` whether our interval of UAR covers the log's; the other
+    differences likewise.
     """
     records = [_record(row) for row in rows]
     return csv_text(list(records[0]), (record.values() for record in records))
@@ -34,6 +41,7 @@ def comparison_to_terminal(rows: Sequence[Comparison]) -> Group:
     notes = [
         "Under a head: ours and, in brackets, the difference to the log, which is the",
         "reference's own for that prompt type; paper: its table, whose type is unknown.",
+        "*: a published score, the log under a head, that our interval over test items covers.",
         "items: ours/published where they differ. Sets with folds: mean over the folds.",
     ]
     if sum(table.row_count for table in tables) > MOST_ROWS and len(highest) < len(shown):
@@ -59,7 +67,7 @@ def _tables(rows: Sequence[Comparison]) -> list[Table]:
             Column("prompts", [type_name(row.prompt_type) for row in first], "left"),
             Column("items", first_of_each([_items(row) for row in first], keys)),
             Column("plain\nCLIP\nours", [_uar(row.clip) for row in first]),
-            Column("plain\nCLIP\npaper", [_uar(row.paper_clip) for row in first]),
+            Column("plain\nCLIP\npaper", [_uar(row.paper_clip) + _mark(row, "clip", row.paper_clip) for row in first]),
             Column("Exp-\nCLIP\npaper", [_uar(row.paper_expclip) for row in first]),
             Column("log", [_uar(row.log) for row in first]),
         ]
@@ -81,9 +89,15 @@ def _uar(pair: Pair | None) -> str:
 
 
 def _ours(row: Comparison) -> str:
-    """Our UAR with its difference to the log's."""
+    """Our UAR with its difference to the log's, and a star if our interval covers it."""
     difference = _difference(row, "expclip", "log")
-    return _uar(row.expclip) + (f" ({difference.uar:+.1f})" if difference else "")
+    shown = f" ({difference.uar:+.1f}){_mark(row, 'expclip', row.log)}" if difference else ""
+    return _uar(row.expclip) + shown
+
+
+def _mark(row: Comparison, ours: Literal["clip", "expclip"], published: Pair | None) -> str:
+    """A star if our interval covers the published score, else a space, so that numbers stay below each other."""
+    return "*" if row.is_inside(ours, published) else " "
 
 
 def _record(row: Comparison) -> dict[str, str | int | None]:
@@ -95,6 +109,14 @@ def _record(row: Comparison) -> dict[str, str | int | None]:
     for name, pair in pairs.items():
         record[f"{name}_uar"], record[f"{name}_war"] = _cells(pair)
     record["emocapclip_uar"] = _cells(row.later)[0]
+    for name in ("clip", "expclip", "log"):
+        found: ScoreIntervals | None = getattr(row, f"{name}_intervals")
+        for score in ("uar", "war"):
+            for end in ("low", "high"):
+                record[f"{name}_{score}_{end}"] = f"{getattr(getattr(found, score), end):.3f}" if found else ""
+    for ours, theirs in _DIFFERENCES:
+        inside = row.is_inside(ours, getattr(row, theirs))
+        record[f"{theirs}_inside"] = "" if inside is None else str(inside).lower()
     return record
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from expclip_cache.base import csv_text
 from expclip_cache.reporting.system_names import system_names
 from expclip_cache.scoring import Confusion, TestSetScores
-from expclip_cache.statistics import SystemScores, mean, under_highest_type
+from expclip_cache.statistics import Statistics, System, SystemScores, mean_scores, under_highest_type
 
 Metrics = dict[str, dict[str, dict[str, dict[str, dict[str, float | dict[str, float]]]]]]
 
@@ -17,24 +17,28 @@ def systems_csv(scores: Sequence[SystemScores]) -> str:
     return csv_text(names, ([getattr(row, name) for name in names] for row in scores))
 
 
-def headline_metrics(scores: Sequence[SystemScores]) -> Metrics:
+def headline_metrics(scores: Sequence[SystemScores], statistics: Statistics) -> Metrics:
     """What `dvc exp show` and `dvc metrics diff` compare: few numbers, under the highest prompt type.
 
     Returns:
-        Backbone -> teacher -> head -> prompt set -> `uar`, `gain` over plain CLIP and, if there are several, `std` over
-        the seeds, each the mean over the test sets, and `test_sets`: the UAR of each. In percent and points, rounded
-        to a hundredth.
+        Backbone -> teacher -> head -> prompt set -> `uar`, `gain` over plain CLIP with the ends of its interval over
+        test items, `gain_low` and `gain_high`, and, if there are several, `std` over the seeds: of the mean over the
+        test sets; and `test_sets`: the UAR of each. In percent and points, rounded to a hundredth.
     """
-    by_system: dict[tuple[str, str, str, str], list[SystemScores]] = {}
+    by_system: dict[System, list[SystemScores]] = {}
     for row in under_highest_type(scores):
         if row.head:
             by_system.setdefault(row.system, []).append(row)
+    means = {row.system: row for row in under_highest_type(mean_scores(scores, statistics))}
     tree: Metrics = {}
-    for (backbone, teacher, head, prompts), rows in by_system.items():
-        tree.setdefault(backbone, {}).setdefault(teacher, {}).setdefault(head, {})[prompts] = {
-            "uar": round(mean(row.uar for row in rows), 2),
-            "gain": round(mean(row.gain for row in rows), 2),
-            **({"std": round(mean(row.uar_std for row in rows), 2)} if rows[0].seeds > 1 else {}),
+    for system, rows in by_system.items():
+        row = means.get(system, rows[0])
+        tree.setdefault(row.backbone, {}).setdefault(row.teacher, {}).setdefault(row.head, {})[row.prompts] = {
+            "uar": round(row.uar, 2),
+            "gain": round(row.gain, 2),
+            "gain_low": round(row.gain_low or 0.0, 2),
+            "gain_high": round(row.gain_high or 0.0, 2),
+            **({"std": round(row.uar_std, 2)} if row.seeds > 1 else {}),
             "test_sets": {row.test_set: round(row.uar, 2) for row in rows},
         }
     return tree

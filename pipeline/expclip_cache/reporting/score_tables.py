@@ -13,12 +13,11 @@ from expclip_cache.reporting.text_table import (
     MOST_ROWS,
     WIDTH,
     Column,
-    first_of_each,
     tables_within_width,
     type_name,
 )
 from expclip_cache.reporting.weakest_class import Recalls, weakest_over_test_sets
-from expclip_cache.statistics import System, SystemScores, mean, under_highest_type
+from expclip_cache.statistics import Interval, Statistics, System, SystemScores, mean_scores, under_highest_type
 
 MOST_WEAKEST = 6
 """Systems whose weakest class is named below the tables; the page has it for all."""
@@ -26,25 +25,35 @@ MOST_WEAKEST = 6
 TITLE = "Zero-shot facial expression recognition, UAR in percent"
 
 
-def scores_to_terminal(scores: Sequence[SystemScores], recalls: Recalls, drawn: Collection[str] = ()) -> Group:
+def scores_to_terminal(
+    scores: Sequence[SystemScores], statistics: Statistics, recalls: Recalls, drawn: Collection[str] = ()
+) -> Group:
     """UAR of every test set and system; at most 80 characters wide, with no name or number cut.
 
     With more than `MOST_ROWS` rows, only those under the highest prompt types are shown; a line below says so.
 
     Args:
+        scores: of the study.
+        statistics: of the same study, for the means over the test sets.
         recalls: of every class, for the weakest one.
         drawn: names of test sets whose faces are no photographs.
     """
-    tables, highest = _tables(scores), under_highest_type(scores)
+    means = mean_scores(scores, statistics)
+    tables, highest = _tables(scores, means), under_highest_type(scores)
+    confidence = f"{statistics.settings.confidence:g} %"
     spread = ",\nmean ± standard deviation over its seeds" if any(row.seeds > 1 for row in scores) else ""
     notes = [f"{PLAIN_CLIP}: no head. Other columns: Exp-CLIP with the head of that name{spread}."]
+    notes.append(
+        fill(f"In brackets: {confidence} intervals over test items, of UAR and, under a head, of its gain (+).", WIDTH)
+    )
     if any(row.skipped for row in scores):
         notes.append("(+n): n more items could not be read.")
-    if sum(table.row_count for table in tables) > MOST_ROWS and len(highest) < len(scores):
-        tables = _tables(highest)
+    if sum(table.row_count for table in tables) > 2 * MOST_ROWS and len(highest) < len(scores):
+        tables = _tables(highest, under_highest_type(means))
         notes.append("Shown is the highest prompt type; report/systems.csv has the others, and WAR.")
     else:
-        notes.append("WAR is in report/systems.csv, every seed in results/scores.csv.")
+        notes.append("WAR is in report/systems.csv, every seed in results/scores.csv, every paired")
+        notes.append("comparison in results/differences.csv.")
     weakest = weakest_over_test_sets(scores, recalls)
     if len(weakest) <= MOST_WEAKEST:
         kinds = " and ".join(type_name(kind) for kind in dict.fromkeys(row.prompt_type for row in highest))
@@ -67,37 +76,49 @@ def note_on_drawn(test_sets: Iterable[str], drawn: Collection[str]) -> str:
     )
 
 
-def _tables(scores: Sequence[SystemScores]) -> list[Table]:
+def _tables(scores: Sequence[SystemScores], means: Sequence[SystemScores]) -> list[Table]:
     sections = sections_of(row.system for row in scores)
-    return [table for section in sections for table in _tables_of_section(section, scores)]
+    return [table for section in sections for table in _tables_of_section(section, scores, means)]
 
 
-def _tables_of_section(section: Section, scores: Sequence[SystemScores]) -> list[Table]:
+def _tables_of_section(section: Section, scores: Sequence[SystemScores], means: Sequence[SystemScores]) -> list[Table]:
     by_system: dict[System, list[SystemScores]] = {}
     for row in scores:
         by_system.setdefault(row.system, []).append(row)
-    clip = by_system[section.clip]
-    types = list(dict.fromkeys(row.prompt_type for row in clip))
     # The means over several test sets are the last rows.
-    means = types if len(clip) > len(types) else []
-    test_sets = [row.test_set for row in clip]
-    names = [*first_of_each(test_sets, test_sets), *first_of_each(["mean" for _ in means], means[:1] * len(means))]
-    skipped = [f" (+{row.skipped})" if row.skipped else "" for row in clip]
-    items = [f"{row.items}{more}" for row, more in zip(clip, skipped, strict=True)]
+    rows_of = {system: [*by_system[system], *(row for row in means if row.system == system)] for system in by_system}
+    rows = rows_of[section.clip]
     fixed = [
-        Column("test set", names, "left"),
-        Column("prompts", [type_name(kind) for kind in [*(row.prompt_type for row in clip), *means]], "left"),
-        Column("items", [*first_of_each(items, test_sets), *("" for _ in means)]),
-        _column(PLAIN_CLIP.replace(" ", "\n"), clip, means),
+        Column("test set", _names(rows), "left"),
+        Column("prompts", [line for row in rows for line in (type_name(row.prompt_type), "")], "left"),
     ]
-    heads = [_column(system.head, by_system[system], means) for system in section.heads]
-    return tables_within_width(section.title, fixed, heads, [len(clip)] if means else [])
+    columns = [_column(system.head or PLAIN_CLIP, rows_of[system]) for system in (section.clip, *section.heads)]
+    ends = [2 * len(by_system[section.clip])] if means else []
+    return tables_within_width(section.title, [*fixed, columns[0]], columns[1:], ends)
 
 
-def _column(header: str, rows: Sequence[SystemScores], means: Sequence[int]) -> Column:
-    """UAR of each row, then the means of the given prompt types, which stand under the UARs."""
-    deviations = [f" ±{row.uar_std:.1f}" if row.seeds > 1 else "" for row in rows]
-    width = max(map(len, deviations))
-    cells = [f"{row.uar:.1f}{deviation:<{width}}" for row, deviation in zip(rows, deviations, strict=True)]
-    averages = (mean(row.uar for row in rows if row.prompt_type == kind) for kind in means)
-    return Column(header, [*cells, *(f"{average:.1f}{'':{width}}" for average in averages)])
+def _names(rows: Sequence[SystemScores]) -> list[str]:
+    """Two lines for each row: the test set and its items beside the first row of a test set, nothing beside others."""
+    lines = []
+    for number, row in enumerate(rows):
+        if number and rows[number - 1].test_set == row.test_set:
+            lines += ["", ""]
+        elif row.test_set:
+            lines += [row.test_set, f"{row.items} items" + (f" (+{row.skipped})" if row.skipped else "")]
+        else:
+            lines += ["mean", ""]
+    return lines
+
+
+def _column(header: str, rows: Sequence[SystemScores]) -> Column:
+    """UAR of each row above its interval or, under a head, above the gain and its interval."""
+    cells = []
+    for row in rows:
+        cells.append(f"{row.uar:.1f}" + (f" ±{row.uar_std:.1f}" if row.seeds > 1 else ""))
+        gain = row.gain_interval
+        cells.append(f"{row.gain:+.1f} {_interval(gain)}" if gain else _interval(row.intervals.uar))
+    return Column(header, cells, "score")
+
+
+def _interval(interval: Interval) -> str:
+    return f"[{interval.low:.1f}, {interval.high:.1f}]"

@@ -15,13 +15,17 @@ WIDTH = 80
 MOST_ROWS = 60
 """Rows of a study's tables beyond which only the highest prompt type of each prompt set is shown."""
 
-LONGEST_NAME = {"left": 20, "right": 12}
-"""Characters of a name before it continues on the next line, in a left column and above a column of numbers."""
+LONGEST_NAME = {"left": 20, "right": 12, "score": 18}
+"""Characters of a name before it continues on the next line, in or above a column of that side."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its header and a cell for each row. Columns of names are `left`, those of numbers `right`."""
+    """One column: its header and a cell for each row.
+
+    Columns of names are `left`, those of numbers `right`. In a `score` column a number stands above its interval, both
+    starting at the left.
+    """
 
     header: str
     cells: Sequence[str]
@@ -109,4 +113,5 @@ def _texts(column: Column, tallest: int) -> list[Text]:
         return [Text("\n".join(lines)) for lines in (header, *(_lines(cell, "left") for cell in column.cells))]
     width = max(map(len, [*header, *column.cells]))
     rows = [header, *([cell] for cell in column.cells)]
-    return [Text("\n".join(line.rjust(width) for line in lines)) for lines in rows]
+    padded = str.ljust if column.side == "score" else str.rjust
+    return [Text("\n".join(padded(line, width) for line in lines)) for lines in rows]

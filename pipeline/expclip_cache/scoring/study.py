@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def complete_scores(
         DataError: the dataset has rows without a label, or a head cannot be read.
         SettingsError: a prompt set has no prompts for these classes.
     """
-    old, old_file = _read(path, predictions)
+    old = _read(path, predictions)
     described, embeddings = images.describe(), embeddings_by_text(prompts)
     refuse_other_clip(images, prompts)
     code = source_sha256("expclip_cache.scoring", "expclip_cache.prompts")
@@ -67,10 +68,10 @@ def complete_scores(
             "images": _sha256(described),
             "prompts": prompts_sha256(table, settings.aggregation, embeddings),
         }
-        known = old.get(name)
+        known = old.scores.get(name)
         same = known is not None and known.made_by == made_by
         kept = {_key(head): head.sha256 for head in known.heads} if known and same else {}
-        missing = [head for head in heads if kept.get(_key(head)) != head.sha256]
+        missing = [head for head in heads if _key(head) not in kept or kept[_key(head)] != head.sha256]
         new = {
             _classifier(name, kind, head): answers
             for kind, head, answers in measure(
@@ -80,11 +81,11 @@ def complete_scores(
         measured += len(new)
         types = sorted({prompt.type for prompt in table})
         for classifier in (_classifier(name, kind, head) for kind in types for head in (None, *heads)):
-            found[classifier] = new.get(classifier) or _kept(old_file, classifier)
+            found[classifier] = new.get(classifier) or old.predictions[classifier]
         sets[name] = _scores_of_set(name, types, made_by, heads, images, found)
     complete = TestSetScores(backbone, test_set, images.classes, described, sets)
     checksum = score_checksum(complete)
-    if measured or not old_file or old_file.scores != checksum or old_file.classifiers != list(found):
+    if measured or (old.checksum, list(old.predictions)) != (checksum, list(found)):
         write_predictions(predictions, images, found, scores=checksum)
     write_score_file(path, complete)
     if measured and report:
@@ -120,25 +121,31 @@ def _scores_of_set(
 
 
 def _classifier(prompts: str, kind: int, head: HeadToScore | None) -> Classifier:
-    return Classifier(prompts, kind, *(_key(head) if head else ()))
+    return Classifier(prompts, kind, *_key(head)) if head else Classifier(prompts, kind)
 
 
 def _key(head: HeadToScore | HeadScores) -> tuple[str, str, int | None]:
     return head.teacher, head.head, head.seed
 
 
-def _kept(file: PredictionFile | None, classifier: Classifier) -> Prediction:
-    assert file is not None  # `_read` gives no scores without their predictions
-    return Prediction(file.predicted(classifier), file.similarities(classifier))
+class _Old(NamedTuple):
+    """What the two files have, and the checksum of the scores."""
+
+    scores: Mapping[str, PromptSetScores]
+    predictions: Mapping[Classifier, Prediction]
+    checksum: str
 
 
-def _read(path: Path, predictions: Path) -> tuple[Mapping[str, PromptSetScores], PredictionFile | None]:
-    """What the two files have; nothing if one cannot be used or they do not belong together: both are written anew."""
+def _read(path: Path, predictions: Path) -> _Old:
+    """Nothing if one of the files cannot be used or they do not belong together: then both are written anew."""
     try:
         scores, file = read_score_file(path), PredictionFile(predictions)
+        if file.scores != (checksum := score_checksum(scores)):
+            return _Old({}, {}, "")
+        found = {one: Prediction(file.predicted(one), file.similarities(one)) for one in file.classifiers}
+        return _Old(scores.prompt_sets, found, checksum)
     except DataError:
-        return {}, None
-    return (scores.prompt_sets, file) if file.scores == score_checksum(scores) else ({}, None)
+        return _Old({}, {}, "")
 
 
 def prompts_sha256(table: Sequence[Prompt], aggregation: Aggregation, embeddings: Mapping[str, np.ndarray]) -> str:

@@ -50,7 +50,7 @@ def report_study(settings: Settings) -> Group:
     write_files(
         REPORT,
         {
-            "metrics.json": json.dumps(headline_metrics(page.scores), indent=2) + "\n",
+            "metrics.json": json.dumps(headline_metrics(page.scores, inputs.statistics), indent=2) + "\n",
             "systems.csv": systems_csv(page.scores),
             "uar.csv": headline_csv(page.scores),
             "comparison.csv": comparison_csv(compared),
@@ -62,7 +62,7 @@ def report_study(settings: Settings) -> Group:
     published = [comparison_to_terminal(compared)] if any(row.is_published for row in compared) else []
     return Group(
         *published,
-        scores_to_terminal(page.scores, page.recalls, inputs.drawn),
+        scores_to_terminal(page.scores, inputs.statistics, page.recalls, inputs.drawn),
         Text(f"{REPORT}/index.html has the confusion matrices, example faces and all settings"),
     )
 
@@ -72,7 +72,7 @@ def report_inputs(settings: Settings) -> ReportInputs:
     names = settings.score.datasets
     return ReportInputs(
         scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
-        statistics=read_statistics(INTERVALS, DIFFERENCES),
+        statistics=read_statistics(INTERVALS, DIFFERENCES, settings.statistics),
         roots={name: _image_root(name, settings.datasets[name]) for name in names},
         heads=HEAD_RESULTS,
         trained_on=settings.train.dataset,

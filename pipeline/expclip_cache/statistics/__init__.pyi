@@ -10,9 +10,10 @@ from .bootstrap import score_draws as score_draws
 from .fold_groups import FoldGroup as FoldGroup
 from .fold_groups import Part as Part
 from .fold_groups import fold_groups as fold_groups
+from .items import read_answers as read_answers
 from .outcomes import Outcomes as Outcomes
 from .outcomes import item_outcomes as item_outcomes
-from .outcomes import outcomes_of_confusion as outcomes_of_confusion
+from .outcomes import outcomes_of_correct as outcomes_of_correct
 from .outcomes import paired_outcomes as paired_outcomes
 from .results import Difference as Difference
 from .results import ScoredRow as ScoredRow
@@ -26,6 +27,7 @@ from .system import Row as Row
 from .system import System as System
 from .systems import SystemScores as SystemScores
 from .systems import mean as mean
+from .systems import mean_scores as mean_scores
 from .systems import standard_deviation as standard_deviation
 from .systems import system_scores as system_scores
 from .systems import under_highest_type as under_highest_type

@@ -45,13 +45,14 @@ class ScoreDraws:
     """Draws of UAR and WAR, or of their differences.
 
     Attributes:
-        recalls: (B, c) float64 recall of each class in percent; None for a mean over test sets.
-        items: (c,) int64 items of each class; None for a mean over test sets.
+        recalls: (B, c) float64 recall of each class in percent, NaN for a class without items; of a mean over test
+            sets (B, 0).
+        items: (c,) int64 items of each class; of a mean over test sets (0,).
         uar, war: (B,) float64, in percent.
     """
 
-    recalls: np.ndarray | None
-    items: np.ndarray | None
+    recalls: np.ndarray
+    items: np.ndarray
     uar: np.ndarray
     war: np.ndarray
 
@@ -91,7 +92,7 @@ def pooled_draws(draws: Sequence[ScoreDraws]) -> ScoreDraws:
 def mean_draws(draws: Sequence[ScoreDraws]) -> ScoreDraws:
     """Draws of the unweighted mean of the scores of several test sets."""
     uar, war = (np.mean([getattr(one, name) for one in draws], axis=0) for name in ("uar", "war"))
-    return ScoreDraws(None, None, uar, war)
+    return ScoreDraws(np.empty((len(uar), 0)), np.empty(0, dtype=np.int64), uar, war)
 
 
 def intervals(draws: ScoreDraws, settings: StatisticsSettings) -> ScoreIntervals:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from expclip_cache.base import DataError
-from expclip_cache.scoring import Confusion
 
 RIGHT = 1 / 3
 """Items that Kerman's neutral prior adds to each class, classified correctly; it adds as many that are not."""
@@ -69,11 +68,14 @@ def paired_outcomes(truth: np.ndarray, right: np.ndarray, other: np.ndarray, c: 
     return _counted(truth, np.asarray(right) - np.asarray(other), c, prior)
 
 
-def outcomes_of_confusion(matrix: Confusion) -> Outcomes:
-    """The outcomes behind a (c, c) confusion matrix of a single classifier."""
-    right = matrix.diagonal()
-    counts = np.stack([matrix.sum(axis=1) - right, right], axis=1)
-    return Outcomes(np.array([0.0, 1.0]), counts, np.array([RIGHT, RIGHT]))
+def outcomes_of_correct(correct: np.ndarray, items: np.ndarray) -> Outcomes:
+    """The outcomes under a single classifier, from the diagonal of its confusion matrix.
+
+    Args:
+        correct: (c,) int64 items of each class that it classifies correctly.
+        items: (c,) int64 items of each class.
+    """
+    return Outcomes(np.array([0.0, 1.0]), np.stack([items - correct, correct], axis=1), np.array([RIGHT, RIGHT]))
 
 
 def _counted(truth: np.ndarray, values: np.ndarray, c: int, prior: dict[float, float]) -> Outcomes:

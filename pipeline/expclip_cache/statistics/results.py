@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 from expclip_cache.base import DataError
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from expclip_cache.statistics.fold_groups import Part
+from expclip_cache.statistics.settings import StatisticsSettings
 from expclip_cache.statistics.system import Row, System
 
 
@@ -120,10 +121,12 @@ class Statistics:
     """The statistics of a study.
 
     Attributes:
+        settings: of the intervals.
         rows: every row of every group of test sets.
         differences: every controlled pair of rows of every group.
     """
 
+    settings: StatisticsSettings
     rows: tuple[ScoredRow, ...]
     differences: tuple[Difference, ...]
 

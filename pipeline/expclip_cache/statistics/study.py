@@ -1,4 +1,4 @@
-"""Predictions of a study -> its statistics."""
+"""What every system makes of every item -> the statistics of a study."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,10 +7,9 @@ import numpy as np
 
 from expclip_cache.base import Reporter, SilentReporter
 from expclip_cache.datasets import DatasetSettings
-from expclip_cache.scoring import PredictionFile
 from expclip_cache.statistics.bootstrap import exact_draw, intervals, score_draws
 from expclip_cache.statistics.fold_groups import FoldGroup, all_test_sets, fold_groups
-from expclip_cache.statistics.items import Answers, common_items, controlled_pairs, read_answers
+from expclip_cache.statistics.items import Answers, common_items, controlled_pairs
 from expclip_cache.statistics.outcomes import item_outcomes, paired_outcomes
 from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
 from expclip_cache.statistics.settings import StatisticsSettings
@@ -20,7 +19,7 @@ from expclip_cache.statistics.systems import mean, standard_deviation
 
 
 def study_statistics(
-    files: Mapping[str, Mapping[str, PredictionFile]],
+    answers: Mapping[str, Mapping[Row, Answers]],
     test_sets: Mapping[str, DatasetSettings],
     settings: StatisticsSettings,
     report: Reporter | None = None,
@@ -28,7 +27,7 @@ def study_statistics(
     """The intervals of all scores, and all controlled pairs.
 
     Args:
-        files: test set -> backbone -> its predictions.
+        answers: test set -> row -> what its system makes of the items, see `read_answers`.
         test_sets: key in params.yaml -> settings, in the order of the study.
         settings: of the intervals.
         report: shows progress.
@@ -37,11 +36,10 @@ def study_statistics(
         For each group of test sets every row, and every pair of `controlled_pairs`, in the order of the study.
 
     Raises:
-        DataError: a file is damaged, or two of them do not belong together.
+        DataError: two backbones have different true classes for the same items.
         SettingsError: a dataset's definition cannot be read.
     """
     groups = [*fold_groups(test_sets), *([all_test_sets(list(test_sets))] if len(test_sets) > 1 else [])]
-    answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
     rows = list(next(iter(answers.values())))
     pairs = controlled_pairs(rows)
     scored: dict[Row, list[ScoredRow]] = {}
@@ -55,6 +53,7 @@ def study_statistics(
             differences[pair] = _with_holm(list(_differences(pair, both, groups, settings)), groups)
             bar.advance(1)
     return Statistics(
+        settings,
         tuple(scored[row][number] for number in range(len(groups)) for row in rows),
         tuple(differences[pair][number] for number in range(len(groups)) for pair in pairs),
     )

@@ -1,14 +1,14 @@
 """The scores of a study, one row per test set and system: a backbone with a head, its seeds averaged, or plain CLIP."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from expclip_cache.scoring import ScoreRow
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
-from expclip_cache.statistics.results import Statistics
+from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
 from expclip_cache.statistics.system import Row, System
 
 
@@ -17,7 +17,7 @@ class SystemScores:
     """One system on one test set under one prompt type; scores in percent.
 
     Attributes:
-        test_set: name of the dataset.
+        test_set: name of the dataset; empty for the mean over all test sets.
         backbone, teacher, head, prompts: see `System`.
         prompt_type: 1 to 5, or 0 for prompts from a file.
         items: scored items.
@@ -94,29 +94,65 @@ def system_scores(rows: Iterable[ScoreRow], statistics: Statistics) -> list[Syst
         scored = statistics.scored(test_set, "test set", row)
         gain = statistics.difference(test_set, "test set", row, row.plain_clip) if row.system.head else None
         found.append(
-            SystemScores(
+            replace(
+                _scores(scored, clip.uar, clip.war, gain),
                 test_set=test_set,
-                **row.system._asdict(),
-                prompt_type=row.prompt_type,
-                items=clip.items,
                 skipped=clip.skipped,
-                seeds=len(seeds) if row.system.head else 0,
                 uar=mean(uar),
                 uar_std=standard_deviation(uar),
-                uar_low=scored.uar_low,
-                uar_high=scored.uar_high,
                 war=mean(war),
                 war_std=standard_deviation(war),
-                war_low=scored.war_low,
-                war_high=scored.war_high,
-                clip_uar=clip.uar,
-                clip_war=clip.war,
                 gain=mean(uar) - clip.uar,
-                gain_low=gain and gain.uar_low,
-                gain_high=gain and gain.uar_high,
             )
         )
     return found
+
+
+def mean_scores(scores: Sequence[SystemScores], statistics: Statistics) -> list[SystemScores]:
+    """The means over all test sets, with `test_set` empty; none if there is only one test set.
+
+    Args:
+        scores: of the study.
+        statistics: of the same study.
+
+    Raises:
+        DataError: the statistics are of another study.
+    """
+    if len({one.test_set for one in scores}) == 1:
+        return []
+    found = []
+    for row in dict.fromkeys(Row(one.system, one.prompt_type) for one in scores):
+        scored, clip = statistics.scored("", "mean", row), statistics.scored("", "mean", row.plain_clip)
+        gain = statistics.difference("", "mean", row, row.plain_clip) if row.system.head else None
+        found.append(_scores(scored, clip.uar, clip.war, gain))
+    return found
+
+
+def _scores(scored: ScoredRow, clip_uar: float, clip_war: float, gain: Difference | None) -> SystemScores:
+    return SystemScores(
+        test_set=scored.test_set,
+        backbone=scored.backbone,
+        teacher=scored.teacher,
+        head=scored.head,
+        prompts=scored.prompts,
+        prompt_type=scored.prompt_type,
+        items=scored.items,
+        skipped=0,
+        seeds=scored.seeds,
+        uar=scored.uar,
+        uar_std=scored.uar_std,
+        uar_low=scored.uar_low,
+        uar_high=scored.uar_high,
+        war=scored.war,
+        war_std=scored.war_std,
+        war_low=scored.war_low,
+        war_high=scored.war_high,
+        clip_uar=clip_uar,
+        clip_war=clip_war,
+        gain=gain.uar if gain else 0.0,
+        gain_low=gain and gain.uar_low,
+        gain_high=gain and gain.uar_high,
+    )
 
 
 class _Prompted(Protocol):

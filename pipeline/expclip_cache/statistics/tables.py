@@ -4,9 +4,11 @@ import csv
 import io
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from expclip_cache.base import DataError, csv_text
 from expclip_cache.statistics.results import Difference, Line, ScoredRow, Statistics
+from expclip_cache.statistics.settings import StatisticsSettings
 
 
 def write_statistics(found: Statistics, rows: Path, differences: Path) -> None:
@@ -17,13 +19,13 @@ def write_statistics(found: Statistics, rows: Path, differences: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def read_statistics(rows: Path, differences: Path) -> Statistics:
-    """Read what `write_statistics` wrote.
+def read_statistics(rows: Path, differences: Path, settings: StatisticsSettings) -> Statistics:
+    """Read what `write_statistics` wrote with these settings.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    return Statistics(tuple(_read(ScoredRow, rows)), tuple(_read(Difference, differences)))
+    return Statistics(settings, tuple(_read(ScoredRow, rows)), tuple(_read(Difference, differences)))
 
 
 def _read(kind: type[Line], path: Path) -> list[Line]:
@@ -41,9 +43,10 @@ def _cell(name: str, value: object) -> object:
     return f"{value:.3g}" if name.endswith("_p") and value is not None else value
 
 
-def _value(cell: str, kind: object) -> object:
-    if kind in (int, float):
-        return kind(cell)  # pyright: ignore[reportCallIssue]
-    if kind in (int | None, float | None):
-        return None if cell == "" else (int if kind == int | None else float)(cell)
-    return cell
+def _value(cell: str, kind: object) -> Any:
+    """A cell as a field of that type."""
+    if cell == "" and kind in (int | None, float | None):
+        return None
+    if kind in (int, int | None):
+        return int(cell)
+    return float(cell) if kind in (float, float | None) else cell

@@ -10,9 +10,15 @@ import pytest
 from expclip_cache import reporting
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
-from expclip_cache.reporting.charts.scores import recall_bars, uar_gains
+from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
 
 CLASSES = ("happiness", "sadness & <grief>", "neutral")
+
+
+def gain_row(name: str, clip: float, expclip: float, std: float) -> GainRow:
+    """With intervals of a point to either side, and two points to either side of the gain."""
+    gain, intervals = expclip - clip, [(value - 1, value + 1) for value in (clip, expclip)]
+    return GainRow(name, clip, intervals[0], expclip, intervals[1], gain, gain - 2, gain + 2, std)
 
 
 def elements(svg: str, tag: str) -> list[ElementTree.Element]:
@@ -64,9 +70,22 @@ def test_a_loss_curve_stays_inside_its_frame(losses):
 
 
 def test_gains_are_shown_in_points():
-    svg = uar_gains([("raf-db", 35.0, 41.5, 0.2), ("a<b", 50.0, 48.0, 0.0)])
+    svg = uar_gains([gain_row("raf-db", 35.0, 41.5, 0.2), gain_row("a<b", 50.0, 48.0, 0.0)])
     texts = [item.text for item in elements(svg, "text")]
-    assert {"+6.5", "-2.0", "a<b"} <= set(texts)
+    assert {"+6.5", "[4.5, 8.5]", "-2.0", "[-4.0, 0.0]", "a<b"} <= set(texts)
+
+
+def test_bands_span_the_intervals_and_whiskers_the_seeds():
+    rows = [gain_row("raf-db", 30.0, 40.0, 4.0)]
+    svg = uar_gains(rows)
+    dots = {item.get("class"): float(item.get("cx")) for item in elements(svg, "circle")}
+    per_point = (dots["expclip"] - dots["clip"]) / 10
+    paths = {item.get("class"): re.findall(r"[\d.]+", item.get("d")) for item in elements(svg, "path")}
+    for name in ("clip", "expclip"):
+        low, _, high = map(float, paths[f"band {name}"])
+        assert (dots[name] - low, high - dots[name]) == pytest.approx((per_point, per_point), abs=0.11)
+    low, _, high = map(float, paths["whisker"][:3])
+    assert (dots["expclip"] - low, high - dots["expclip"]) == pytest.approx((4 * per_point,) * 2, abs=0.11)
 
 
 def test_equal_numbers_give_equal_text():
@@ -79,7 +98,7 @@ def test_a_number_that_is_rounded_to_zero_has_no_sign():
     svg = confusion_heatmap(CLASSES, np.array([[-0.2, 0, 0], [0, -0.04, 0], [0, 0, 0]]), "gain", difference=True)
     assert "-0" not in ElementTree.fromstring(svg).get("aria-label")
     assert {"-0.2 points", "0.0 points"} == {cell[0].text.split(": ")[1] for cell in elements(svg, "rect") if len(cell)}
-    assert "0.0" in [item.text for item in elements(uar_gains([("raf-db", 35.04, 35.0, 0.0)]), "text")]
+    assert "0.0" in [item.text for item in elements(uar_gains([gain_row("raf-db", 35.04, 35.0, 0.0)]), "text")]
 
 
 def test_recall_has_an_axis_and_a_line_of_chance():

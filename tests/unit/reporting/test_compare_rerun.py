@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from expclip_cache.base.csv_text import csv_text
 from expclip_cache.base.errors import DataError
 from expclip_cache.commands.app import app
 from expclip_cache.reporting.comparison import compare_with_published
 from expclip_cache.reporting.comparison_table import comparison_csv
 from expclip_cache.reporting.rerun import compare_results
 from expclip_cache.reporting.score_files import confusion_csvs, headline_csv, headline_metrics, systems_csv
-from expclip_cache.reporting.systems import system_scores
 from expclip_cache.scoring.score_file import read_score_file, write_score_file
+from expclip_cache.settings.paths import DIFFERENCES, INTERVALS
 from expclip_cache.settings.study_report import write_files
+from expclip_cache.statistics.systems import system_scores
+from expclip_cache.statistics.tables import read_statistics
 from sample_results import study, write_results
 
 SETTINGS = study(test_sets=("demo-grey", "demo-clips"), seeds=2)
@@ -30,11 +33,12 @@ def results(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     write_results(folder, SETTINGS, items=70)
     found = [read_score_file(path) for path in sorted(folder.glob("results/scores/*/*.json"))]
-    scores = system_scores(row for one in found for row in one.rows())
+    statistics = read_statistics(folder / INTERVALS, folder / DIFFERENCES, SETTINGS.statistics)
+    scores = system_scores((row for one in found for row in one.rows()), statistics)
     test_sets = {name: SETTINGS.datasets[name] for name in SETTINGS.score.datasets}
-    compared = compare_with_published(SETTINGS.backbones, SETTINGS.prompts, test_sets, found)
+    compared = compare_with_published(SETTINGS.backbones, SETTINGS.prompts, test_sets, found, statistics)
     files = {
-        "metrics.json": json.dumps(headline_metrics(scores), indent=2),
+        "metrics.json": json.dumps(headline_metrics(scores, statistics), indent=2),
         "systems.csv": systems_csv(scores),
         "uar.csv": headline_csv(scores),
         "comparison.csv": comparison_csv(compared),
@@ -80,7 +84,24 @@ def run(pair, *options: str):
 def test_equal_results_are_identical(pair):
     done = run(pair)
     assert done.exit_code == 0
-    assert "identical: 14 result files, bit for bit" in done.stdout
+    assert "identical: 16 result files, bit for bit" in done.stdout
+
+
+def test_what_a_single_item_changes_does_not_count_under_a_tolerance(pair):
+    path = pair[1] / "results/differences.csv"
+    lines = list(csv.DictReader(path.read_text().splitlines()))
+    line = next(one for one in lines if one["mcnemar_p"])
+    line |= {"only_this_right": "77", "mcnemar_p": "0.5", "holm_p": "1"}
+    path.write_text(csv_text(list(lines[0]), (one.values() for one in lines)))
+    assert {difference.key.rpartition(".")[2] for difference in compare_results(*pair).differences} == {
+        "only_this_right",
+        "mcnemar_p",
+        "holm_p",
+    }
+    assert compare_results(*pair, tolerance=0.1).matches
+    change_csv(pair[1], "results/intervals.csv", "uar_low", 0.25, **LINE, part="whole")
+    (difference,) = compare_results(*pair, tolerance=0.1).differences
+    assert difference.key == "demo-grey/whole/demo-clip/demo-llm/contrastive/reference/5.uar_low"
 
 
 @pytest.mark.parametrize(

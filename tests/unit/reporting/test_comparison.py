@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from answers import statistics_of
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.datasets.definition import builtin_definitions, load_definition
 from expclip_cache.datasets.settings import DatasetSettings
@@ -26,6 +27,7 @@ from expclip_cache.reporting.published import RESULTS
 from expclip_cache.reporting.text_table import MOST_ROWS, WIDTH
 from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
 from expclip_cache.scoring.study import HeadToScore, complete_scores
+from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from labelled_caches import write_labelled, write_prompts
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data/golden_confusions.json").read_text())
@@ -70,6 +72,7 @@ def scores_of(folder: Path, matrices: dict[str, np.ndarray], prompts: PromptSett
         found.append(
             complete_scores(
                 folder / f"{name}.json",
+                folder / f"{name}.parquet",
                 FeatureCache(folder / "images" / name),
                 FeatureCache(folder / "prompts"),
                 {"reference": prompts},
@@ -97,7 +100,9 @@ def scored(folder: Path, backbone: str, kind: int, matrices: dict[str, np.ndarra
     prompts = PromptSettings(types=(kind,))
     found = scores_of(folder, matrices, prompts)
     backbones = {"clip": ClipSettings(model=MODELS[backbone])}
-    return compare_with_published(backbones, {"reference": prompts}, {name: dataset(name) for name in matrices}, found)
+    test_sets = {name: dataset(name) for name in matrices}
+    statistics = statistics_of(found, test_sets)
+    return compare_with_published(backbones, {"reference": prompts}, test_sets, found, statistics)
 
 
 @pytest.mark.slow
@@ -151,7 +156,8 @@ def compared(
     """`compare_with_published` of one backbone or several of one model."""
     backbones = {found.backbone: ClipSettings(model=model) for found in scores}
     test_sets = {found.test_set: dataset(found.test_set) for found in scores}
-    return compare_with_published(backbones, prompts or {"reference": PromptSettings()}, test_sets, scores)
+    sets = prompts or {"reference": PromptSettings()}
+    return compare_with_published(backbones, sets, test_sets, scores, statistics_of(scores, test_sets))
 
 
 ONE = ("contrastive", 1)
@@ -178,7 +184,9 @@ def test_folds_are_averaged_and_pooled():
 
 def test_the_mean_over_folds_and_seeds_is_that_of_every_fold_and_seed():
     rng = np.random.default_rng(1)
-    folds = {f"dfew-{n}": [rng.integers(1, 50, (7, 7)) for _ in range(3)] for n in (1, 2, 3, 4, 5)}
+    # Other predictions for the same items: the rows' sums are equal.
+    first = {f"dfew-{n}": rng.integers(1, 50, (7, 7)) for n in (1, 2, 3, 4, 5)}
+    folds = {name: [rng.permuted(matrix, axis=1) for _ in range(3)] for name, matrix in first.items()}
     rows = compared(
         *(measured(name, {("h", seed): m for seed, m in enumerate(found)}) for name, found in folds.items())
     )
@@ -202,7 +210,9 @@ def test_seeds_of_one_head_are_averaged_and_heads_kept_separate():
 def test_every_backbone_is_compared_with_its_own_results():
     scores = [measured("raf-db", {ONE: np.eye(7)}, backbone=name) for name in ("one", "two")]
     backbones = {"one": ClipSettings(model="ViT-L-14-quickgelu"), "two": ClipSettings(model="ViT-B-16-quickgelu")}
-    found = compare_with_published(backbones, {"reference": PromptSettings()}, {"raf-db": dataset("raf-db")}, scores)
+    test_sets = {"raf-db": dataset("raf-db")}
+    statistics = statistics_of(scores, test_sets)
+    found = compare_with_published(backbones, {"reference": PromptSettings()}, test_sets, scores, statistics)
     assert [(row.backbone, row.published_backbone, row.log.uar) for row in found] == [
         ("one", "L/14", 58.08),
         ("two", "B/16", 57.01),
@@ -262,11 +272,27 @@ def test_the_csv_and_the_table_show_the_rows():
     lines = [re.split(r"\s{2,}", line.strip()) for line in shown(rows).splitlines()]
     (line,) = (line for line in lines if line[0] == "raf-db")
     assert line[:-1] == ["raf-db", "type 2", "3068", "100.0", "35.0", "39.6", "42.0"]
-    assert line[-1] in ("42.0 (-0.0)", "42.0 (+0.0)")
+    assert line[-1] in ("42.0 (-0.0)*", "42.0 (+0.0)*")
+    assert "*: a published score" in shown(rows)
     assert ["CLIP B/32"] in lines
     assert lines[4:6] == [["plain", "plain", "Exp-"], ["CLIP", "CLIP", "CLIP"]]
     assert lines[6] == ["test set", "prompts", "items", "ours", "paper", "paper", "log", "contrastive"]
     assert not any(line[0] == "dfew-1" for line in lines)
+
+
+def test_the_csv_says_which_published_scores_our_interval_covers():
+    matrix = golden_matrices("B/32", 2)["raf-db"]
+    (row,) = compared(measured("raf-db", {ONE: matrix}))
+    (line,) = csv.DictReader(io.StringIO(comparison_csv([row])))
+    assert (line["log_inside"], line["paper_expclip_inside"], line["paper_clip_inside"]) == ("true", "false", "false")
+    assert float(line["expclip_uar_low"]) < 42.00 < float(line["expclip_uar_high"])
+    assert float(line["expclip_uar_low"]) > 39.56
+    # The published matrix is the same one, so its interval differs by the draws only.
+    for end in ("uar_low", "uar_high", "war_low", "war_high"):
+        assert float(line[f"log_{end}"]) == pytest.approx(float(line[f"expclip_{end}"]), abs=0.6)
+    (row,) = compared(measured("fer2013", {ONE: np.eye(7)}))
+    (line,) = csv.DictReader(io.StringIO(comparison_csv([row])))
+    assert [line[name] for name in ("log_inside", "log_uar_low", "paper_clip_inside")] == ["", "", ""]
 
 
 def shown(rows: list[Comparison]) -> str:
@@ -278,6 +304,7 @@ def shown(rows: list[Comparison]) -> str:
 @pytest.mark.parametrize("heads", [("contrastive",), ("contrastive", "ridge", "a-head-with-a-long-name-of-its-own")])
 def test_the_table_of_a_whole_study_is_within_80_columns_and_cuts_nothing(heads):
     pair = Pair(98.76, 98.76)
+    intervals = ScoreIntervals(Interval(90, 100), Interval(90, 100))
     rows = [
         Comparison(
             test_set=name,
@@ -291,7 +318,9 @@ def test_the_table_of_a_whole_study_is_within_80_columns_and_cuts_nothing(heads)
             n=11690,
             published_n=11697,
             clip=pair,
+            clip_intervals=intervals,
             expclip=Pair(100.0, 100.0),
+            expclip_intervals=intervals,
             paper_clip=pair,
             paper_expclip=pair,
             log=Pair(70.1, 70.1),

@@ -17,6 +17,7 @@ from expclip_cache.reporting.page import reading
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
 from expclip_cache.settings.settings import Settings
+from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from sample_results import inputs_of, study, write_results
 
 PUBLISHED = Comparison(
@@ -31,10 +32,13 @@ PUBLISHED = Comparison(
     n=3068,
     published_n=3068,
     clip=Pair(34.9, 30.1),
+    clip_intervals=ScoreIntervals(Interval(33.1, 36.7), Interval(28.5, 31.7)),
     expclip=Pair(41.5, 50.2),
+    expclip_intervals=ScoreIntervals(Interval(39.6, 43.4), Interval(48.4, 52.0)),
     paper_clip=Pair(34.97, 30.05),
     paper_expclip=Pair(39.56, 42.14),
     log=Pair(42.00, 51.27),
+    log_intervals=ScoreIntervals(Interval(39.9, 44.2), Interval(49.5, 53.0)),
     later=Pair(62.9, None),
 )
 TIMES = [

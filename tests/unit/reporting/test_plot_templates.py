@@ -11,8 +11,7 @@ from dvc_render.vega import VegaRenderer
 from expclip_cache.heads.results import write_head_results
 from expclip_cache.heads.study import StudyHead
 from expclip_cache.reporting.score_files import headline_csv
-from expclip_cache.reporting.systems import system_scores
-from score_rows import study_rows
+from score_rows import scores_of, study_rows
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,7 +62,7 @@ def test_the_loss_has_a_panel_for_each_fit(losses):
 
 
 def test_the_scores_have_a_bar_for_each_test_set_and_system():
-    lines = lines_of(headline_csv(system_scores(study_rows(backbones=("b32", "b16")))))
+    lines = lines_of(headline_csv(scores_of(study_rows(backbones=("b32", "b16")))))
     plot = filled("systems", lines, "uar", "test_set")
     assert len(plot["data"]["values"]) == 3 * 2 * 3
     assert fields_of(plot) - {"rev"} == {"test_set", "uar", "system"}

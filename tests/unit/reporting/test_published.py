@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from expclip_cache.datasets.definition import builtin_definitions
+from expclip_cache.datasets.definition import builtin_definitions, load_definition
 from expclip_cache.reporting.published import RESULTS, backbone_of, published_results
+from expclip_cache.reporting.published_intervals import log_intervals, published_correct
+from expclip_cache.statistics.settings import StatisticsSettings
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "golden_confusions.json").read_text())["published"]
 
@@ -79,3 +82,43 @@ def test_nothing_is_published_for_the_demo():
 )
 def test_the_backbone_of_a_model_name(model, backbone):
     assert backbone_of(model) == backbone
+
+
+def test_every_published_log_lies_in_its_own_interval_and_follows_from_the_correct_items():
+    """All 120 cells, those of L/14 included, which the golden file does not have."""
+    logs = [result for result in RESULTS if result.source == "log"]
+    assert len(logs) == 120
+    settings = StatisticsSettings(resamples=400)
+    for log in logs:
+        folds = published_correct()[log.backbone, log.dataset, log.prompt_type]
+        definition = load_definition(builtin_definitions()[log.dataset])
+        uars, wars = [], []
+        for fold, correct in folds.items():
+            items = np.array(definition.published_counts(fold))
+            uars.append(100 * np.mean(np.array(correct) / items))
+            wars.append(100 * sum(correct) / items.sum())
+        assert np.mean(uars) == pytest.approx(log.uar, abs=0.0055)
+        assert np.mean(wars) == pytest.approx(log.war, abs=0.0055)
+        found = log_intervals(log.backbone, log.dataset, log.prompt_type, settings)
+        assert found.uar.covers(log.uar)
+        assert found.war.covers(log.war)
+        assert 1 < found.uar.high - found.uar.low < 10
+
+
+def test_the_correct_items_are_the_diagonals_of_the_golden_matrices():
+    golden = json.loads((Path(__file__).parents[2] / "data" / "golden_confusions.json").read_text())["matrices"]
+    compared = 0
+    for backbone, datasets in golden.items():
+        for dataset, kinds in datasets.items():
+            for kind, folds in kinds.items():
+                own = published_correct()[backbone, dataset, int(kind)]
+                for correct, flat in zip(own.values(), folds, strict=True):
+                    c = round(len(flat) ** 0.5)
+                    assert list(correct) == flat[:: c + 1]
+                    compared += 1
+    assert compared == 160
+
+
+def test_nothing_published_has_no_interval():
+    assert log_intervals("B/32", "fer2013", 2, StatisticsSettings()) is None
+    assert log_intervals("B/32", "raf-db", 0, StatisticsSettings()) is None

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from expclip_cache.reporting.score_files import confusion_csvs, headline_csv, headline_metrics, systems_csv
-from expclip_cache.reporting.systems import SystemScores, system_scores
 from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
-from score_rows import study_rows
+from expclip_cache.statistics.systems import SystemScores
+from score_rows import made_up_statistics, scores_of, study_rows
 
 
 def row(test_set: str, kind: int, head: str, clip: float, uar: float, std: float) -> SystemScores:
@@ -27,10 +27,17 @@ def row(test_set: str, kind: int, head: str, clip: float, uar: float, std: float
         seeds={"": 0, "ridge": 1}.get(head, 3),
         uar=float(uar),
         uar_std=float(std),
+        uar_low=uar - 1.0,
+        uar_high=uar + 1.0,
         war=float(uar),
         war_std=float(std),
+        war_low=uar - 1.0,
+        war_high=uar + 1.0,
         clip_uar=float(clip),
         clip_war=float(clip),
+        gain=float(uar - clip),
+        gain_low=uar - clip - 2.0 if head else None,
+        gain_high=uar - clip + 2.0 if head else None,
     )
 
 
@@ -48,17 +55,35 @@ ROWS = [
 
 
 def test_every_head_has_means_and_the_uar_of_each_set_under_the_highest_type():
-    assert headline_metrics(ROWS) == {
-        "b32": {
-            "t": {
-                "contrastive": {
-                    "reference": {"uar": 37.0, "gain": 7.0, "std": 1.5, "test_sets": {"a": 50, "b": 24}},
-                },
-                "ridge": {
-                    "reference": {"uar": 45.06, "gain": 15.06, "test_sets": {"a": 60, "b": 30.13}},
-                },
-            }
-        }
+    rows = study_rows(teachers=("t", "u"), types=(2, 5))
+    scores, statistics = scores_of(rows), made_up_statistics(rows)
+    found = headline_metrics(scores, statistics)
+    assert {teacher: list(heads) for teacher, heads in found["demo-clip"].items()} == {
+        "t": ["contrastive", "ridge"],
+        "u": ["contrastive", "ridge"],
+    }
+    for teacher, heads in found["demo-clip"].items():
+        for head, sets in heads.items():
+            (own,) = sets.values()
+            mine = [row for row in scores if (row.teacher, row.head, row.prompt_type) == (teacher, head, 5)]
+            assert own["uar"] == round(np.mean([row.uar for row in mine]), 2)
+            assert own["gain"] == round(np.mean([row.gain for row in mine]), 2)
+            assert (own["gain_low"], own["gain_high"]) == pytest.approx((own["gain"] - 2, own["gain"] + 2), abs=0.006)
+            assert own["test_sets"] == {row.test_set: round(row.uar, 2) for row in mine}
+            assert ("std" in own) == (head == "contrastive")
+
+
+def test_with_one_test_set_the_metrics_are_its_own():
+    rows = study_rows(heads=("ridge",), test_sets=("a",), types=(5,))
+    scores = scores_of(rows)
+    (own,) = headline_metrics(scores, made_up_statistics(rows))["demo-clip"]["demo-llm"]["ridge"].values()
+    gain = scores[1].gain
+    assert own == {
+        "uar": round(scores[1].uar, 2),
+        "gain": round(gain, 2),
+        "gain_low": round(gain - 2, 2),
+        "gain_high": round(gain + 2, 2),
+        "test_sets": {"a": round(scores[1].uar, 2)},
     }
 
 
@@ -75,20 +100,23 @@ def test_bar_plot_csv():
 
 
 def test_the_plot_tells_all_systems_apart():
-    scores = system_scores(study_rows(backbones=("b32", "b16"), teachers=("t", "u"), prompts=("reference", "clean")))
+    scores = scores_of(study_rows(backbones=("b32", "b16"), teachers=("t", "u"), prompts=("reference", "clean")))
     lines = list(csv.DictReader(io.StringIO(headline_csv(scores))))
     assert len({(line["test_set"], line["system"]) for line in lines}) == len(lines) == 3 * 2 * 2 * 5
 
 
 def test_the_csv_has_every_number():
-    scores = system_scores(study_rows(backbones=("b32", "b16"), seeds=2))
+    scores = scores_of(study_rows(backbones=("b32", "b16"), seeds=2))
     lines = list(csv.DictReader(io.StringIO(systems_csv(scores))))
     assert len(lines) == len(scores)
     for line, row in zip(lines, scores, strict=True):
         for name in ("test_set", "backbone", "teacher", "head", "prompts", "prompt_type", "items", "skipped", "seeds"):
             assert line[name] == str(getattr(row, name))
-        for name in ("uar", "uar_std", "war", "war_std", "clip_uar", "clip_war", "gain"):
+        for name in ("uar", "uar_std", "uar_low", "uar_high", "war", "war_std", "clip_uar", "clip_war", "gain"):
             assert float(line[name]) == pytest.approx(getattr(row, name), abs=5e-4)
+        for name in ("gain_low", "gain_high"):
+            assert (line[name] == "") == (row.head == "")
+            assert line[name] == "" or float(line[name]) == pytest.approx(getattr(row, name), abs=5e-4)
 
 
 def scored(backbone: str, test_set: str, clip: np.ndarray, head: np.ndarray) -> TestSetScores:

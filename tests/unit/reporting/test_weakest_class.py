@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from expclip_cache.reporting.systems import System, SystemScores
 from expclip_cache.reporting.weakest_class import Place, class_recalls, weakest_class, weakest_over_test_sets
 from expclip_cache.scoring import TestSetScores
 from expclip_cache.scoring.results import HeadScores, PromptSetScores
+from expclip_cache.statistics.system import System
+from expclip_cache.statistics.systems import SystemScores
 
 CLASSES = {"one": ("anger", "fear", "neutral"), "two": ("fear", "anger")}
 
@@ -56,7 +57,7 @@ def test_recalls_are_means_over_the_seeds_and_classes_without_items_have_none():
 def test_over_the_test_sets_it_is_the_class_with_the_lowest_mean():
     found, matrices = measured()
     rows = [
-        SystemScores(name, *system, kind, 9, 0, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        SystemScores(name, *system, kind, 9, 0, 1, *[0.0] * 11, None, None)
         for name in CLASSES
         for kind in (2, 5)
         for system in (CLIP, HEAD)

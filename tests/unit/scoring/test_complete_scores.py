@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,8 +23,7 @@ from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring import study
 from expclip_cache.scoring.changed_predictions import prediction_changes
 from expclip_cache.scoring.measuring import HeadToScore
-from expclip_cache.scoring.percentages import class_percentages
-from expclip_cache.scoring.prompt_embeddings import embeddings_by_text
+from expclip_cache.scoring.prediction_file import PredictionFile
 from expclip_cache.scoring.results import Classifier
 from expclip_cache.scoring.score_file import read_score_file
 from expclip_cache.scoring.study import complete_scores
@@ -58,6 +58,7 @@ def complete(place):
 
 @pytest.fixture
 def path(complete, tmp_path):
+    shutil.copy(complete.with_suffix(".parquet"), tmp_path / "scores.parquet")
     return Path(shutil.copy(complete, tmp_path / "scores.json"))
 
 
@@ -66,6 +67,7 @@ def score(place, path, heads=None, sets=None, images=None, prompts=None):
     report = RecordingReporter()
     found = complete_scores(
         path,
+        path.with_suffix(".parquet"),
         images or place.images,
         prompts or place.prompts,
         place.sets if sets is None else sets,
@@ -79,11 +81,16 @@ def score(place, path, heads=None, sets=None, images=None, prompts=None):
     return sum(int(match[2]) for match in measured), found
 
 
-def fresh(place, tmp_path, **more) -> bytes:
-    """The file that is written if there is none."""
+def fresh(place, tmp_path, **more) -> tuple[bytes, bytes]:
+    """The files that are written if there are none."""
     (tmp_path / "fresh.json").unlink(missing_ok=True)
     score(place, tmp_path / "fresh.json", **more)
-    return (tmp_path / "fresh.json").read_bytes()
+    return contents(tmp_path / "fresh.json")
+
+
+def contents(path) -> tuple[bytes, bytes]:
+    """The bytes of the scores and of the predictions."""
+    return path.read_bytes(), path.with_suffix(".parquet").read_bytes()
 
 
 def plain_confusion(classifier, place):
@@ -130,27 +137,69 @@ def test_confusion_matrices_are_those_of_plain_cosines(place, tmp_path):
     assert found.images == place.images.describe()
 
 
-def test_the_first_seed_of_a_head_says_what_it_changes(place, complete):
-    embeddings, labels = embeddings_by_text(place.prompts), tiny_scores.sample_features()[1]
+def plain_similarities(classifier, place):
+    """(58, c) by the formulas in float64, for the aggregation `mean`."""
+    head = np.eye(6)
+    if classifier.head:
+        (file,) = [h.path for h in place.heads if tuple(classifier[2:]) == (h.teacher, h.head, h.seed)]
+        head = read_head(file).astype(np.float64)
+    own = place.sets[classifier.prompts]
+    table = [p for p in prompt_table(own.set, own.types, CLASSES) if p.type == classifier.prompt_type]
+    x = np.delete(tiny_scores.sample_features()[0], SKIPPED, axis=0).astype(np.float64) @ head.T
+    columns = []
+    for name in CLASSES:
+        t = np.stack([head @ embedding(p.text) for p in table if p.class_name == name])
+        units = t / np.linalg.norm(t, axis=1, keepdims=True)
+        columns.append((x @ units.T / np.linalg.norm(x, axis=1, keepdims=True)).mean(axis=1))
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.slow
+def test_the_predictions_are_kept_for_each_item(place, complete):
+    file, labels = PredictionFile(complete.with_suffix(".parquet")), tiny_scores.sample_features()[1]
     rows = np.delete(np.arange(ROWS), SKIPPED)
+    confusions = dict(read_score_file(complete).confusions())
+    assert file.classifiers == list(confusions)
+    assert (file.classes, file.logit_scale) == (CLASSES, place.images.logit_scale)
+    np.testing.assert_array_equal(file.rows, rows)
+    np.testing.assert_array_equal(file.truth, labels[rows])
+    assert file.paths == [f"{row}.png" for row in rows]
+    for classifier, matrix in confusions.items():
+        counted = np.zeros_like(matrix)
+        np.add.at(counted, (file.truth, file.predicted(classifier)), 1)
+        np.testing.assert_array_equal(counted, matrix)
+        similarities = file.similarities(classifier)
+        if place.sets[classifier.prompts].aggregation == "mean":
+            np.testing.assert_allclose(similarities, plain_similarities(classifier, place), atol=2e-6)
+        best = similarities[np.arange(len(rows)), file.predicted(classifier)]
+        np.testing.assert_allclose(best, similarities.max(axis=1), atol=2e-6)
+
+
+def test_the_first_seed_of_a_head_says_what_it_changes(place, complete):
+    labels = tiny_scores.sample_features()[1]
+    file = PredictionFile(complete.with_suffix(".parquet"))
+    rows = np.delete(np.arange(ROWS), SKIPPED)
+
+    def percentages(*classifier):
+        logits = place.images.logit_scale * file.similarities(Classifier(*classifier)).astype(np.float64)
+        return 100 * np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
     for name, found in read_score_file(complete).prompt_sets.items():
-        own = place.sets[name]
-        table = prompt_table(own.set, own.types, CLASSES)
-        table = [prompt for prompt in table if prompt.type == max(found.clip)]
-        clip = class_percentages(place.images, embeddings, table, None, own.aggregation)
+        kind = max(found.clip)
         for head, measured in zip(place.heads, found.heads, strict=True):
             if (head.head, head.seed) not in [("slow", 1), ("fast", 3), ("ridge", None)]:
                 assert measured.changes is None
                 continue
-            after = class_percentages(place.images, embeddings, table, read_head(head.path), own.aggregation)
-            assert measured.changes == prediction_changes(labels[rows], clip, after, [f"{row}.png" for row in rows])
+            after = percentages(name, kind, head.teacher, head.head, head.seed)
+            paths = [f"{row}.png" for row in rows]
+            assert measured.changes == prediction_changes(labels[rows], percentages(name, kind), after, paths)
             assert sum(measured.changes["counts"].values()) == 58
 
 
 def test_nothing_is_measured_twice(place, path, complete):
     measured, found = score(place, path)
     assert measured == 0
-    assert path.read_bytes() == complete.read_bytes()
+    assert contents(path) == contents(complete)
     assert len(list(found.confusions())) == 66
 
 
@@ -181,9 +230,9 @@ def without(heads, *names):
         (lambda heads: without(heads, "ridge"), lambda heads: heads, 6 * 2),
         (lambda heads: heads[:5], lambda heads: heads, 6 * 5),
         (lambda heads: heads[:1], lambda heads: heads[:2], 6),
-        # Another seed comes first: it is measured for the items that it changes.
-        (lambda heads: heads[:2], lambda heads: heads[1::-1], 6),
-        (lambda heads: heads[:2], lambda heads: heads[1:2], 6),
+        # Another seed comes first: what it changes follows from its predictions.
+        (lambda heads: heads[:2], lambda heads: heads[1::-1], 0),
+        (lambda heads: heads[:2], lambda heads: heads[1:2], 0),
         (lambda heads: heads[1:2], lambda heads: heads[:2], 6),
         (lambda heads: heads[1:2], lambda heads: heads[1::-1], 6),
     ],
@@ -192,7 +241,7 @@ def test_only_heads_that_are_missing_are_measured(place, tmp_path, before, after
     path, heads = tmp_path / "scores.json", place.heads
     score(place, path, before(heads))
     assert score(place, path, after(heads))[0] == measured
-    assert path.read_bytes() == fresh(place, tmp_path, heads=after(heads))
+    assert contents(path) == fresh(place, tmp_path, heads=after(heads))
 
 
 def test_a_new_first_seed_gets_its_changes_and_the_old_one_loses_them(place, tmp_path):
@@ -208,7 +257,7 @@ def test_a_head_file_that_changed_is_measured_again_and_no_other(place, path, tm
     changed[6] = HeadToScore("opt", "slow", 2, tmp_path / "changed.safetensors")
     write_head(changed[6].path, -read_head(place.heads[6].path), {})
     assert score(place, path, changed)[0] == 6
-    assert path.read_bytes() == fresh(place, tmp_path, heads=changed)
+    assert contents(path) == fresh(place, tmp_path, heads=changed)
 
 
 STEPS = count()
@@ -224,7 +273,7 @@ def test_after_any_edits_of_the_study_the_file_is_that_of_a_fresh_run(place, tmp
         names = data.draw(st.lists(st.sampled_from(sorted(place.sets)), unique=True, min_size=1))
         sets = {name: place.sets[name] for name in names}
         score(place, path, heads, sets)
-        assert path.read_bytes() == fresh(place, tmp_path, heads=heads, sets=sets)
+        assert contents(path) == fresh(place, tmp_path, heads=heads, sets=sets)
 
 
 # -- prompts ---------------------------------------------------------------------------------------------------------
@@ -248,7 +297,7 @@ def test_only_prompt_sets_that_changed_are_measured(place, path, tmp_path, chang
     sets = change(place.sets)
     prompts = write_prompts(tmp_path / "prompts", sorted(texts_of(sets.values())))
     assert score(place, path, sets=sets, prompts=prompts)[0] == 11 * measured
-    assert path.read_bytes() == fresh(place, tmp_path, sets=sets, prompts=prompts)
+    assert contents(path) == fresh(place, tmp_path, sets=sets, prompts=prompts)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +314,7 @@ def test_another_embedding_measures_the_sets_that_use_it(place, path, tmp_path, 
     texts = [*texts_of(place.sets.values()), "an unused prompt"]
     prompts = write_prompts(tmp_path / "prompts", texts, moved=[text])
     assert score(place, path, prompts=prompts)[0] == 11 * measured
-    assert path.read_bytes() == fresh(place, tmp_path, prompts=prompts)
+    assert contents(path) == fresh(place, tmp_path, prompts=prompts)
 
 
 def test_another_prompt_in_the_file_measures_its_set(place, path, tmp_path):
@@ -290,7 +339,7 @@ def test_what_all_scores_depend_on_measures_them_all(place, path, tmp_path, monk
     else:
         monkeypatch.setattr(study, "source_sha256", lambda *packages: "of edited packages")
     assert score(place, path, images=images)[0] == 66
-    assert path.read_bytes() == fresh(place, tmp_path, images=images)
+    assert contents(path) == fresh(place, tmp_path, images=images)
     assert score(place, path, images=images)[0] == 0
 
 
@@ -309,7 +358,32 @@ def test_a_damaged_file_is_written_anew(place, path, complete, damage):
     if damage in content:
         path.write_bytes(content[damage])
     assert score(place, path)[0] == 66
-    assert path.read_bytes() == complete.read_bytes()
+    assert contents(path) == contents(complete)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "text", "a bit", "of other scores"])
+def test_damaged_predictions_are_written_anew(place, path, complete, damage):
+    predictions = path.with_suffix(".parquet")
+    raw = predictions.read_bytes()
+    # A bit within the similarities of the first classifier, which lie before the last page of its row group.
+    place_of_bit = pq.ParquetFile(predictions).metadata.row_group(0).column(9).data_page_offset + 60
+    predictions.unlink()
+    content = {
+        "empty": b"",
+        "cut": raw[:-9],
+        "text": b"<html>",
+        "a bit": raw[:place_of_bit] + bytes([raw[place_of_bit] ^ 1]) + raw[place_of_bit + 1 :],
+    }
+    if damage in content:
+        predictions.write_bytes(content[damage])
+    if damage == "of other scores":
+        score(place, path.with_name("other.json"), heads=place.heads[:1])
+        shutil.copy(path.with_name("other.parquet"), predictions)
+    if damage == "a bit":
+        with pytest.raises(DataError, match=r"scores\.parquet: is not an intact file of predictions.*Delete it"):
+            PredictionFile(predictions).similarities(Classifier("reference", 2))
+    assert score(place, path)[0] == 66
+    assert contents(path) == contents(complete)
 
 
 KEEP = """
@@ -348,14 +422,14 @@ def test_prompts_from_another_clip_are_refused(place, path, complete):
     prompts = write_prompts(path.parent / "prompts", texts_of(place.sets.values()), weights_sha256="v")
     with pytest.raises(CacheError, match=r"different CLIPs.*\n.*weights_sha256 differs: images 'w', prompts 'v'"):
         score(place, path, prompts=prompts)
-    assert path.read_bytes() == complete.read_bytes()
+    assert contents(path) == contents(complete)
 
 
 def test_a_missing_prompt_is_refused(place, path, complete):
     prompts = write_prompts(path.parent / "prompts", texts_of(place.sets.values())[1:])
     with pytest.raises(CacheError, match=r"the prompt cache has no embedding of 'an expression of happiness\.'"):
         score(place, path, prompts=prompts)
-    assert path.read_bytes() == complete.read_bytes()
+    assert contents(path) == contents(complete)
 
 
 def test_images_without_labels_are_refused(place, tmp_path):
@@ -389,7 +463,7 @@ def test_a_head_that_cannot_be_used_is_refused(place, path, complete, tmp_path, 
         write_head(file, np.ones((9, 5)), {})
     with pytest.raises(error, match=message):
         score(place, path, [*place.heads, HeadToScore("t5", "new", None, file)])
-    assert path.read_bytes() == complete.read_bytes()
+    assert contents(path) == contents(complete)
 
 
 def test_a_head_whose_file_is_gone_is_refused(place, path, complete, tmp_path):

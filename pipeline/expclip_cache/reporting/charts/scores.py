@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from expclip_cache.reporting.charts.svg import (
     LETTER,
     WIDTH,
+    band,
     coordinate,
     dot,
     gain_or_loss,
@@ -19,15 +21,33 @@ from expclip_cache.reporting.charts.svg import (
 )
 
 
-def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
-    """UAR with CLIP and with Exp-CLIP, one line per test set.
+class GainRow(NamedTuple):
+    """UAR of one test set without and with a head, in percent.
 
-    Args:
-        rows: name of the test set, CLIP's UAR, Exp-CLIP's UAR and its standard deviation over seeds; in percent.
+    Attributes:
+        name: of the test set.
+        clip, expclip: UAR with CLIP and with Exp-CLIP.
+        clip_interval, expclip_interval: their intervals over test items, low and high.
+        gain, gain_low, gain_high: the difference and its interval, in points.
+        std: Exp-CLIP's standard deviation over seeds; 0 for a single head.
     """
-    left, right, step = 16 + LETTER * max(len(row[0]) for row in rows), 52, 32
+
+    name: str
+    clip: float
+    clip_interval: tuple[float, float]
+    expclip: float
+    expclip_interval: tuple[float, float]
+    gain: float
+    gain_low: float
+    gain_high: float
+    std: float
+
+
+def uar_gains(rows: Sequence[GainRow]) -> str:
+    """UAR with CLIP and with Exp-CLIP, one line per test set: dots, bands of the intervals, whiskers over the seeds."""
+    left, right, step = 16 + LETTER * max(len(row.name) for row in rows), 122, 32
     width, height = WIDTH, step * len(rows) + 48.0
-    top = _ceiling(max(max(row[1], row[2] + row[3]) for row in rows))
+    top = _ceiling(max(max(row.clip_interval[1], row.expclip_interval[1], row.expclip + row.std) for row in rows))
 
     def x(value: float) -> float:
         return left + (width - left - right) * value / top
@@ -37,20 +57,27 @@ def uar_gains(rows: Sequence[tuple[str, float, float, float]]) -> str:
         body.append(vertical_line(x(tick), 4, height - 44))
         body.append(text(x(tick), height - 26, f"{tick}", "middle", "faint"))
     body.append(text((x(0) + x(top)) / 2, height - 6, "UAR in percent", "middle", "faint"))
-    for number, (name, clip, expclip, std) in enumerate(rows):
+    for number, row in enumerate(rows):
         y = step * number + 20.0
-        change = expclip - clip
-        body.append(text(left - 10, y + 4, name, "end"))
+        body.append(text(left - 10, y + 4, row.name, "end"))
         body.append(
-            f'<path class="link {gain_or_loss(change)}" '
-            f'd="M{coordinate(x(clip))} {coordinate(y)}H{coordinate(x(expclip))}"/>'
+            f'<path class="link {gain_or_loss(row.gain)}" '
+            f'd="M{coordinate(x(row.clip))} {coordinate(y)}H{coordinate(x(row.expclip))}"/>'
         )
-        body.append(dot("clip", x(clip), y, 6))
-        if std:
-            body.append(whisker(x(expclip - std), x(expclip + std), y))
-        body.append(dot("expclip", x(expclip), y, 6))
-        body.append(text(max(x(clip), x(expclip + std)) + 12, y + 4, rounded(change, 1, sign=True), "start", "strong"))
-    label = "UAR in percent, CLIP then Exp-CLIP. " + "; ".join(f"{n}: {a:.1f} to {b:.1f}" for n, a, b, _ in rows)
+        body.append(band("clip", x(row.clip_interval[0]), x(row.clip_interval[1]), y))
+        body.append(band("expclip", x(row.expclip_interval[0]), x(row.expclip_interval[1]), y))
+        body.append(dot("clip", x(row.clip), y, 4))
+        if row.std:
+            body.append(whisker(x(row.expclip - row.std), x(row.expclip + row.std), y))
+        body.append(dot("expclip", x(row.expclip), y, 4))
+        gain = rounded(row.gain, 1, sign=True)
+        body.append(text(width - right + 12, y + 4, gain, "start", "strong"))
+        interval = f"[{rounded(row.gain_low, 1)}, {rounded(row.gain_high, 1)}]"
+        body.append(text(width - 2, y + 4, interval, "end", "small"))
+    label = "UAR in percent, CLIP then Exp-CLIP. " + "; ".join(
+        f"{row.name}: {row.clip:.1f} to {row.expclip:.1f}, between {row.gain_low:+.1f} and {row.gain_high:+.1f}"
+        for row in rows
+    )
     return svg(width, height, label, body)
 
 

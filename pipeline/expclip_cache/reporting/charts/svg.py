@@ -47,6 +47,12 @@ def whisker(start: float, end: float, y: float) -> str:
     return f'<path class="whisker" d="M{low} {middle}H{high}M{low} {top}v8M{high} {top}v8"/>'
 
 
+def band(css: str, start: float, end: float, y: float) -> str:
+    """An interval: a thick translucent line."""
+    low, high, middle = (coordinate(value) for value in (start, end, y))
+    return f'<path class="band {css}" d="M{low} {middle}H{high}"/>'
+
+
 def gain_or_loss(value: float) -> str:
     """The CSS class of a change for the better (or none) or for the worse."""
     return "more" if value >= 0 else "less"

@@ -10,7 +10,7 @@ from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.weakest_class import Recalls
 from expclip_cache.scoring import TestSetScores
-from expclip_cache.statistics import Statistics, System, SystemScores
+from expclip_cache.statistics import Difference, Statistics, System, SystemScores
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ class View:
         name: of the system, as short as the study allows.
         system: what classifies.
         rows: its scores on every test set under the highest prompt type.
+        clip: those of plain CLIP.
+        paired: the head minus plain CLIP: on every test set, then means and pools.
         sets: a section for each of these; empty for a view beyond `MAX_SECTIONS`.
         compared: rows with published scores, and for sets with folds each fold, their mean and their pool.
         losses: name of a seed -> loss of each epoch; empty for a head that was not trained by gradient descent.
@@ -122,6 +124,8 @@ class View:
     name: str
     system: System
     rows: tuple[SystemScores, ...]
+    clip: tuple[SystemScores, ...]
+    paired: tuple[Difference, ...]
     sets: tuple[SetSection, ...]
     compared: tuple[Comparison, ...]
     losses: Mapping[str, Sequence[float]]
@@ -134,6 +138,7 @@ class Page:
 
     Attributes:
         scores: every system on every test set under every prompt type.
+        statistics: of these scores.
         recalls: of every class of every system.
         drawn: what kind of faces the test sets have, in words; empty if all are photographs.
         views: one for each head under each prompt set.
@@ -145,6 +150,7 @@ class Page:
     """
 
     scores: tuple[SystemScores, ...]
+    statistics: Statistics
     recalls: Recalls
     drawn: str
     views: tuple[View, ...]

@@ -13,7 +13,7 @@ from expclip_cache.reporting.charts.axis import axis_chart
 from expclip_cache.reporting.charts.change import change_chart
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
-from expclip_cache.reporting.charts.scores import recall_bars, uar_gains
+from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
 from expclip_cache.reporting.charts.svg import rounded
 from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.score_grid import score_grid
@@ -21,7 +21,7 @@ from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
 from expclip_cache.reporting.text_table import type_name
 from expclip_cache.reporting.weakest_class import Place, weakest_class
-from expclip_cache.statistics import mean
+from expclip_cache.statistics import Interval, mean, mean_scores
 
 
 def render_page(page: Page) -> bytes:
@@ -31,8 +31,9 @@ def render_page(page: Page) -> bytes:
         "page.html",
         _choice_style(len(page.views)),
         page=page,
-        grid=score_grid(page.scores),
+        grid=score_grid(page.scores, mean_scores(page.scores, page.statistics)),
         weakest=lambda cell: weakest_class(page.recalls[Place(cell.test_set, cell.prompt_type, cell.system)]),
+        confidence=f"{page.statistics.settings.confidence:g} %",
         several=several_of(systems),
         heads=len({system[:3] for system in systems if system.head}),
         test_sets=list(dict.fromkeys(row.test_set for row in page.scores)),
@@ -60,8 +61,15 @@ def _render(template: str, more_style: str = "", **values: object) -> bytes:
     here = files("expclip_cache.reporting.page")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"mean": mean, "plain": _plain, "printable": _printable, "seconds": _seconds}
+    environment.filters |= {
+        "type_name": type_name,
+        "interval": _interval,
+        "p_value": _p_value,
+        "gains": _gains,
+        "loss": _loss,
+        "figures": _figures,
+    }
     environment.filters |= {"points": partial(rounded, digits=1, sign=True)}
-    environment.filters |= {"type_name": type_name, "gains": _gains, "loss": _loss, "figures": _figures}
     style = Markup((here / "style.css").read_text(encoding="utf-8") + more_style)
     text = environment.from_string((here / template).read_text(encoding="utf-8"))
     return text.render(style=style, **values).encode("utf-8")
@@ -74,7 +82,12 @@ def _choice_style(views: int) -> str:
 
 
 def _gains(view: View) -> Markup:
-    return Markup(uar_gains([(row.test_set, row.clip_uar, row.uar, row.uar_std) for row in view.rows]))
+    rows = []
+    for row, clip in zip(view.rows, view.clip, strict=True):
+        gain, intervals = row.gain_interval or Interval(0, 0), (clip.intervals.uar, row.intervals.uar)
+        before, after = ((one.low, one.high) for one in intervals)
+        rows.append(GainRow(row.test_set, clip.uar, before, row.uar, after, row.gain, gain.low, gain.high, row.uar_std))
+    return Markup(uar_gains(rows))
 
 
 def _loss(view: View) -> Markup:
@@ -91,6 +104,16 @@ def _figures(section: SetSection) -> dict[str, Markup]:
         "expclip": Markup(confusion_heatmap(classes, section.expclip, heads)),
         "difference": Markup(confusion_heatmap(classes, difference, "Exp-CLIP minus CLIP", difference=True)),
     }
+
+
+def _interval(interval: Interval) -> str:
+    """Low and high with one decimal."""
+    return f"[{interval.low:.1f}, {interval.high:.1f}]"
+
+
+def _p_value(p: float) -> str:
+    """A p value as papers give it."""
+    return f"{p:.2g}" if p >= 0.001 else "< 0.001"
 
 
 def _plain(value: object) -> str:

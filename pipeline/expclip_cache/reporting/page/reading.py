@@ -11,7 +11,7 @@ from expclip_cache.reporting.score_tables import note_on_drawn
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.system_names import several_of, system_names
 from expclip_cache.reporting.weakest_class import class_recalls
-from expclip_cache.statistics import System, SystemScores, system_scores, under_highest_type
+from expclip_cache.statistics import Row, System, SystemScores, system_scores, under_highest_type
 
 MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
@@ -32,6 +32,7 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
     skipped = (SkippedInput(name, **item) for (name, _), record in caches.items() for item in record["skipped"])
     return Page(
         scores=tuple(scores),
+        statistics=inputs.statistics,
         recalls=class_recalls(inputs.scores),
         drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
         views=tuple(_views(inputs, scores, compared, read)),
@@ -51,6 +52,8 @@ def _views(
     sections, room = SectionReader(inputs.scores, inputs.roots), MAX_SECTIONS
     for number, system in enumerate(head for section in sections_of(systems) for head in section.heads):
         rows = tuple(row for row in highest if row.system == system)
+        shown_row = Row(system, rows[0].prompt_type)
+        plain = shown_row.plain_clip
         # The first view has its sections however many test sets there are.
         shown = rows if number == 0 or len(rows) <= room else ()
         room -= len(rows)
@@ -59,6 +62,8 @@ def _views(
             name=names[system],
             system=system,
             rows=rows,
+            clip=tuple(row for row in highest if row.system == plain.system),
+            paired=tuple(one for one in inputs.statistics.differences if (one.row, one.against) == (shown_row, plain)),
             sets=tuple(sections.read(row) for row in shown),
             compared=tuple(row for row in own if row.is_published or row.part != "whole"),
             losses=heads.losses.get(system[:3], {}),
