@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 
-from expclip_cache.ablation.answers import AllAnswers, common_rows
+from expclip_cache.ablation.answers import AllAnswers, scores_of
 from expclip_cache.ablation.axes import Axis
 from expclip_cache.ablation.cells import Choice
 from expclip_cache.ablation.options import AxisName
@@ -13,6 +13,8 @@ from expclip_cache.base import Reporter, csv_text
 from expclip_cache.statistics import (
     ScoreDraws,
     StatisticsSettings,
+    common_items,
+    exact_draw,
     intervals,
     item_outcomes,
     mean_draws,
@@ -72,13 +74,13 @@ class AxisRow:
 
 @dataclass(frozen=True, eq=False)
 class _OnTestSet:
-    """Scores (s, 2) of the cells, UAR of plain CLIP, and draws; of all but the centre also the change (2,)."""
+    """Scores (s, 2) of the cells, UAR of plain CLIP, and draws; of all but the centre also the change and its draws."""
 
     items: int
     cells: np.ndarray
     clip_uar: float
     draws: ScoreDraws
-    change: np.ndarray | None = None
+    change: ScoreDraws | None = None
     change_draws: ScoreDraws | None = None
 
 
@@ -121,30 +123,27 @@ def _on_test_set(
     answers: AllAnswers, choice: Choice, centre: Choice, test_set: str, statistics: StatisticsSettings
 ) -> _OnTestSet:
     own, clip, other = (answers.of(one, test_set) for one in (choice, choice.clip, centre))
-    scored = own.scored
-    outcomes = item_outcomes(own.truth[scored], own.share_right[scored], own.c)
-    draws = score_draws(outcomes, statistics, test_set)
-    part = _OnTestSet(int(scored.sum()), np.array(own.scores), clip.scores[0][0], draws)
+    draws = score_draws(item_outcomes(own.truth, own.share_right, own.c), statistics, test_set)
+    part = _OnTestSet(len(own.rows), scores_of(own), float(scores_of(clip)[0, 0]), draws)
     if choice == centre:
         return part
-    both = common_rows(own, other, test_set)
-    pairs = paired_outcomes(own.truth[both], own.share_right[both], other.share_right[both], own.c)
-    here, there = (np.mean(one.limited_to(both).scores, axis=0) for one in (own, other))
-    return replace(part, change=here - there, change_draws=score_draws(pairs, statistics, test_set))
+    own, other = common_items(own, other)
+    pairs = paired_outcomes(own.truth, own.share_right, other.share_right, own.c)
+    return replace(part, change=exact_draw(pairs), change_draws=score_draws(pairs, statistics, test_set))
 
 
 def _rows(names: Sequence[str], parts: Sequence[_OnTestSet], statistics: StatisticsSettings) -> list[AxisRow]:
     """A row per test set and one for their mean, without what they are rows of."""
     rows = [_row(name, part, statistics) for name, part in zip(names, parts, strict=True)]
     if len(parts) > 1:
-        changes = [part.change for part in parts if part.change is not None]
+        changes = [part.change for part in parts if part.change]
         changes_drawn = [part.change_draws for part in parts if part.change_draws]
         mean = _OnTestSet(
             items=sum(part.items for part in parts),
             cells=np.mean([part.cells for part in parts], axis=0),
             clip_uar=float(np.mean([part.clip_uar for part in parts])),
             draws=mean_draws([part.draws for part in parts]),
-            change=np.mean(changes, axis=0) if changes else None,
+            change=mean_draws(changes) if changes else None,
             change_draws=mean_draws(changes_drawn) if changes_drawn else None,
         )
         rows.append(_row("", mean, statistics))
@@ -154,7 +153,6 @@ def _rows(names: Sequence[str], parts: Sequence[_OnTestSet], statistics: Statist
 def _row(test_set: str, part: _OnTestSet, statistics: StatisticsSettings) -> AxisRow:
     scores = intervals(part.draws, statistics)
     changes = part.change_draws and intervals(part.change_draws, statistics)
-    change = [None, None] if part.change is None else part.change.tolist()
     std = part.cells.std(axis=0, ddof=1) if len(part.cells) > 1 else np.zeros(2)
     uar, war = part.cells.mean(axis=0).tolist()
     return AxisRow(
@@ -173,10 +171,10 @@ def _row(test_set: str, part: _OnTestSet, statistics: StatisticsSettings) -> Axi
         war_low=scores.war.low,
         war_high=scores.war.high,
         war_std=float(std[1]),
-        uar_change=change[0],
+        uar_change=part.change and float(part.change.uar[0]),
         uar_change_low=changes and changes.uar.low,
         uar_change_high=changes and changes.uar.high,
-        war_change=change[1],
+        war_change=part.change and float(part.change.war[0]),
         war_change_low=changes and changes.war.low,
         war_change_high=changes and changes.war.high,
     )

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 
-from expclip_cache.ablation.answers import AllAnswers
+from expclip_cache.ablation.answers import AllAnswers, scores_of
 from expclip_cache.ablation.cached_study import CachedStudy
+from expclip_cache.ablation.words import number_of_faces
 from expclip_cache.base import Reporter, csv_text
 from expclip_cache.statistics import StatisticsSettings, intervals, item_outcomes, score_draws
 
@@ -55,15 +56,12 @@ def cell_rows(
     cells = sum(map(len, answers.repeats.values())) * len(answers.test_sets)
     with report.bar("intervals of the cells", cells, "interval") as bar:
         for choice, repeats in answers.repeats.items():
-            faces = choice.faces
-            if choice.head and faces is None:
-                faces = len(study.training_rows(choice.backbone, choice.teacher))
+            faces = number_of_faces(study, choice) if choice.head else None
             for test_set in answers.test_sets:
                 found = answers.of(choice, test_set)
-                scored, scores = found.scored, found.scores
-                for number, repeat in enumerate(repeats):
-                    right = found.only(number).share_right
-                    outcomes = item_outcomes(found.truth[scored], right[scored], found.c)
+                skipped = len(study.images(choice.backbone, test_set).skipped)
+                for repeat, right, (uar, war) in zip(repeats, found.right, scores_of(found).tolist(), strict=True):
+                    outcomes = item_outcomes(found.truth, right, found.c)
                     own = intervals(score_draws(outcomes, statistics, test_set), statistics)
                     rows.append(
                         CellRow(
@@ -78,12 +76,12 @@ def cell_rows(
                             faces,
                             repeat.draw,
                             repeat.seed,
-                            int(scored.sum()),
-                            int((~scored).sum()),
-                            scores[number][0],
+                            len(found.rows),
+                            skipped,
+                            uar,
                             own.uar.low,
                             own.uar.high,
-                            scores[number][1],
+                            war,
                             own.war.low,
                             own.war.high,
                         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from expclip_cache.ablation.answers import AllAnswers
+from expclip_cache.ablation.answers import AllAnswers, scores_of
 from expclip_cache.ablation.axes import Axis
 from expclip_cache.ablation.axis_rows import AxisRow
 from expclip_cache.ablation.cached_study import CachedStudy
@@ -60,7 +60,7 @@ def _value(
 ) -> AblatedValue:
     """One value, from its rows: the last is the mean over the test sets, or the only one."""
     mean = rows[-1]
-    uars = [[uar for uar, _ in answers.of(choice, name).scores] for name in answers.test_sets]
+    scores = [scores_of(answers.of(choice, name)) for name in answers.test_sets]
     return AblatedValue(
         label=shown_value(study, axis.name, choice),
         number=number_of_faces(study, choice) if axis.name == "faces" else None,
@@ -69,7 +69,7 @@ def _value(
         low=mean.uar_low,
         high=mean.uar_high,
         std=mean.uar_std,
-        heads=tuple(np.mean(uars, axis=0).tolist()),
+        heads=tuple(np.mean(scores, axis=0)[:, 0].tolist()),
         by_set=tuple(row.uar for row in rows[: len(answers.test_sets)]),
         clip=mean.clip_uar,
         change=mean.change,

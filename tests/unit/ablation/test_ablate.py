@@ -15,8 +15,7 @@ from expclip_cache.heads import ContrastiveSettings, fit_contrastive, fit_ridge,
 from expclip_cache.prompts import PromptSettings
 from expclip_cache.scoring import HeadToScore, PredictionFile, complete_scores, score, scores_csv
 from expclip_cache.settings import head_folder, image_features, prompt_features
-from expclip_cache.statistics import System, study_statistics
-from expclip_cache.statistics.system import Row
+from expclip_cache.statistics import Row, System, read_answers, study_statistics
 from tiny_ablation import TREE, StoppingReporter, study, write_project
 from tiny_study import ROWS, RecordingReporter, write_images
 
@@ -290,7 +289,8 @@ def test_intervals_and_changes_are_those_of_the_stage(project):
         for name in project.score.datasets
     }
     sets = {name: project.datasets[name] for name in project.score.datasets}
-    expected = study_statistics(files, sets, project.statistics)
+    answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
+    expected = study_statistics(answers, sets, project.statistics)
     centre = Row(System("small", "t5", "sgd", "reference"), 5)
     rows = {
         ("head", "sgd"): centre,
