@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from expclip_cache.ablation.cached_study import CachedStudy
 from expclip_cache.ablation.options import AblationOptions
@@ -55,7 +56,12 @@ def find_available(study: CachedStudy, options: AblationOptions) -> Available:
     return Available(tuple(heads), types, tuple(left_out))
 
 
-def _usable(things: Iterable, opened: Callable, kind: str, asked: Collection[str], left_out: list[str]) -> list:
+Thing = TypeVar("Thing", str, tuple[str, str, str])
+
+
+def _usable(
+    things: Iterable[Thing], opened: Callable[[Thing], object], kind: str, asked: Collection[str], left_out: list[str]
+) -> list[Thing]:
     """Those that can be opened; the others are noted, or refused if they were asked for."""
     found = []
     for thing in things:

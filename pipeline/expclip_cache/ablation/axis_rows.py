@@ -1,7 +1,7 @@
 """The values of each axis: mean over draws and seeds, interval over items, paired difference to the centre."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,8 @@ from expclip_cache.ablation.answers import AllAnswers, scores_of
 from expclip_cache.ablation.axes import Axis
 from expclip_cache.ablation.cells import Choice
 from expclip_cache.ablation.options import AxisName
-from expclip_cache.base import Reporter, csv_text
+from expclip_cache.ablation.tables import AxisRow
+from expclip_cache.base import Reporter
 from expclip_cache.statistics import (
     ScoreDraws,
     StatisticsSettings,
@@ -21,55 +22,6 @@ from expclip_cache.statistics import (
     paired_outcomes,
     score_draws,
 )
-
-
-@dataclass(frozen=True)
-class AxisRow:
-    """One line of axes.csv: one value of one axis on one test set, everything else as at the centre.
-
-    Attributes:
-        axis: see `AXES`.
-        value: name, number, or text of an instruction.
-        centre: whether it is the centre's.
-        test_set: name of the dataset; empty for the mean over the test sets.
-        cells: heads that the scores are the mean of: draws and seeds.
-        items: scored items.
-        clip_uar: UAR of plain CLIP with the same backbone and prompts.
-        uar, war: mean over the cells, in percent.
-        uar_low, uar_high, war_low, war_high: intervals over items.
-        uar_std, war_std: sample standard deviation over the cells; 0 for a single one.
-        uar_change, war_change: minus the centre's on the same items, in points; None for the centre.
-        uar_change_low, uar_change_high, war_change_low, war_change_high: their intervals over items.
-    """
-
-    axis: str
-    value: str
-    centre: bool
-    test_set: str
-    cells: int
-    items: int
-    clip_uar: float
-    uar: float
-    uar_low: float
-    uar_high: float
-    uar_std: float
-    war: float
-    war_low: float
-    war_high: float
-    war_std: float
-    uar_change: float | None
-    uar_change_low: float | None
-    uar_change_high: float | None
-    war_change: float | None
-    war_change_low: float | None
-    war_change_high: float | None
-
-    @property
-    def change(self) -> tuple[float, float, float] | None:
-        """The change in UAR and the ends of its interval; None for the centre."""
-        if self.uar_change is None or self.uar_change_low is None or self.uar_change_high is None:
-            return None
-        return self.uar_change, self.uar_change_low, self.uar_change_high
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +64,6 @@ def axis_rows(
         for axis, choice in values
         for row in found[choice]
     ]
-
-
-def axes_csv(rows: Iterable[AxisRow]) -> str:
-    """The table as csv, three decimals."""
-    return csv_text([field.name for field in fields(AxisRow)], (astuple(row) for row in rows))
 
 
 def _on_test_set(

@@ -1,51 +1,11 @@
-"""The long table: every cell on every test set, with its intervals."""
-
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+"""The rows of the long table: every cell on every test set, with its intervals."""
 
 from expclip_cache.ablation.answers import AllAnswers, scores_of
 from expclip_cache.ablation.cached_study import CachedStudy
+from expclip_cache.ablation.tables import CellRow
 from expclip_cache.ablation.words import number_of_faces
-from expclip_cache.base import Reporter, csv_text
+from expclip_cache.base import Reporter
 from expclip_cache.statistics import StatisticsSettings, intervals, item_outcomes, score_draws
-
-
-@dataclass(frozen=True)
-class CellRow:
-    """One line of ablation.csv: one cell on one test set.
-
-    Attributes:
-        test_set: name of the dataset.
-        backbone, prompts, prompt_type, aggregation, teacher, head: see `Choice`.
-        instruction: of the teacher; empty for plain CLIP.
-        faces: faces that the head was fitted on, or chose its lambda on; None for plain CLIP.
-        draw: of the faces, from 1; None if all are used.
-        seed: None for a head without seeds and for plain CLIP.
-        items: scored items.
-        skipped: items without features; they are not scored.
-        uar, war: in percent.
-        uar_low, uar_high, war_low, war_high: their intervals over items.
-    """
-
-    test_set: str
-    backbone: str
-    prompts: str
-    prompt_type: int
-    aggregation: str
-    teacher: str
-    instruction: str
-    head: str
-    faces: int | None
-    draw: int | None
-    seed: int | None
-    items: int
-    skipped: int
-    uar: float
-    uar_low: float
-    uar_high: float
-    war: float
-    war_low: float
-    war_high: float
 
 
 def cell_rows(
@@ -88,8 +48,3 @@ def cell_rows(
                     )
                     bar.advance(1)
     return rows
-
-
-def cells_csv(rows: Iterable[CellRow]) -> str:
-    """The table as csv, three decimals; None is an empty cell."""
-    return csv_text([field.name for field in fields(CellRow)], (astuple(row) for row in rows))

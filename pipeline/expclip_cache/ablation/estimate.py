@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -52,28 +53,38 @@ def _of_fits(study: CachedStudy, work: Work) -> float:
     settings, d, t = study.settings.heads[head.head], *_widths(study, head)
     if isinstance(settings, ContrastiveSettings):
         steps = settings.epochs * (head.faces // settings.batch_size) * work.source.fits
-        return FIT + steps * _seconds(lambda: _step(settings.batch_size, d, t))
+        return FIT + steps * _step(settings.batch_size, d, t)
     return FIT + _ridge_seconds(settings, head.faces, d, t)
 
 
 def _ridge_seconds(settings: RidgeSettings, faces: int, d: int, t: int) -> float:
     """A pass over the faces in blocks, an eigendecomposition, and the losses of every lambda."""
-    x, y = np.ones((BLOCK, d)), np.ones((BLOCK, t))
-    square = np.eye(d)
+    per_block, per_decomposition, per_operation = _ridge_trials(d, t)
     losses = len(settings.lambdas) * faces * settings.held_out_share * (d + settings.batch_size) * d * 2
-    per_operation = _seconds(lambda: square @ square) / (2 * d**3)
-    passes = faces / BLOCK * _seconds(lambda: (x.T @ x, x.T @ y))
-    return passes + _seconds(lambda: np.linalg.eigh(square)) + losses * per_operation
+    return faces / BLOCK * per_block + per_decomposition + losses * per_operation
 
 
-def _step(batch: int, d: int, t: int) -> None:
-    """The products of a step of training: z = X W', cosines, and the gradients of both."""
+@cache
+def _ridge_trials(d: int, t: int) -> tuple[float, float, float]:
+    """Seconds of a block of the sums, of an eigendecomposition, and of one operation of a product (d, d)."""
+    x, y, square = np.ones((BLOCK, d)), np.ones((BLOCK, t)), np.eye(d)
+    return (
+        _seconds(lambda: (x.T @ x, x.T @ y)),
+        _seconds(lambda: np.linalg.eigh(square)),
+        _seconds(lambda: square @ square) / (2 * d**3),
+    )
+
+
+@cache
+def _step(batch: int, d: int, t: int) -> float:
+    """Seconds of the products of a step of training: z = X W', cosines, and the gradients of both."""
     x, w, y = (np.full(shape, 1e-2, np.float32) for shape in ((batch, d), (t, d), (batch, t)))
-    z = x @ w.T
-    cosines = z @ y.T
-    np.exp(cosines, out=cosines)
-    dz = cosines @ y
-    w -= 1e-9 * (dz.T @ x)
+
+    def step() -> None:
+        cosines = np.exp(x @ w.T @ y.T)
+        np.multiply((cosines @ y).T @ x, 1e-9)
+
+    return _seconds(step)
 
 
 def _prediction(study: CachedStudy, choice: Choice, test_set: str) -> float:

@@ -6,10 +6,10 @@ import numpy as np
 
 from expclip_cache.ablation.answers import AllAnswers, scores_of
 from expclip_cache.ablation.axes import Axis
-from expclip_cache.ablation.axis_rows import AxisRow
 from expclip_cache.ablation.cached_study import CachedStudy
 from expclip_cache.ablation.cells import Choice
 from expclip_cache.ablation.options import AXES
+from expclip_cache.ablation.tables import AxisRow
 from expclip_cache.ablation.words import ABOUT, TITLES, number_of_faces, shown_value, value_of
 from expclip_cache.reporting import AblatedAxis, AblatedValue, AblationPage, note_on_drawn
 from expclip_cache.statistics import StatisticsSettings

@@ -8,9 +8,9 @@ from rich.text import Text
 from expclip_cache.ablation.answers import AllAnswers
 from expclip_cache.ablation.available import find_available
 from expclip_cache.ablation.axes import Axis, find_axes, find_centre, without_head
-from expclip_cache.ablation.axis_rows import axes_csv, axis_rows
+from expclip_cache.ablation.axis_rows import axis_rows
 from expclip_cache.ablation.cached_study import CachedStudy
-from expclip_cache.ablation.cell_rows import cell_rows, cells_csv
+from expclip_cache.ablation.cell_rows import cell_rows
 from expclip_cache.ablation.cells import Choice
 from expclip_cache.ablation.design import every_combination, one_at_a_time
 from expclip_cache.ablation.estimate import estimated_seconds
@@ -18,6 +18,7 @@ from expclip_cache.ablation.kept_predictions import KeptPredictions
 from expclip_cache.ablation.options import AblationOptions
 from expclip_cache.ablation.page import ablation_page
 from expclip_cache.ablation.predicting import Progress, do_work, plan_work
+from expclip_cache.ablation.tables import axes_csv, cells_csv
 from expclip_cache.ablation.words import value_of
 from expclip_cache.base import Reporter, SettingsError, make_folder, write_atomically
 from expclip_cache.reporting import ablation_to_terminal, render_ablation
@@ -78,7 +79,7 @@ def ablate(settings: Settings, options: AblationOptions, out: Path, report: Repo
 def _refuse_single_values(axes: list[Axis]) -> None:
     if all(len(axis.choices) < 2 for axis in axes):
         raise SettingsError(
-            f"nothing is varied: {', '.join(axis.name for axis in axes)} have one value each. Add another to "
+            f"nothing is varied: there is one value alone of {', '.join(axis.name for axis in axes)}. Add another to "
             "params.yaml and run `dvc repro`, or vary another axis."
         )
 

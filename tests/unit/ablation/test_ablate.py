@@ -256,7 +256,7 @@ def test_what_is_asked_for_has_to_be_cached(project):
         ({"centre": {"instruction": "Hello"}}, "name that: --centre teacher=NAME"),
         ({"faces": [1000]}, "1,000 are asked for, but 117"),
         ({"heads": ["none"]}, "names 'none', which is not in heads: sgd, ridge"),
-        ({"axes": ["backbone"]}, "nothing is varied: backbone have one value"),
+        ({"axes": ["backbone"]}, "nothing is varied: there is one value alone of backbone"),
     ],
 )
 def test_an_option_that_names_nothing_is_refused(project, options, message):

@@ -9,8 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from expclip_cache.ablation import AXES
-from expclip_cache.ablation.axis_rows import AxisRow
-from expclip_cache.ablation.cell_rows import CellRow
+from expclip_cache.ablation.tables import AxisRow, CellRow
 from expclip_cache.commands.app import app
 from tiny_ablation import TREE, study, write_params, write_project
 
