@@ -21,14 +21,14 @@ def ablation_to_terminal(page: AblationPage) -> Group:
     others = [
         Column("UAR", [_uar(value) for _, value in values]),
         Column("change", [_change(value) for _, value in values]),
-        Column("plain\nCLIP", [f"{value.clip:.1f}" for _, value in values]),
     ]
     centre = ", ".join(f"{key} {value}" for key, value in page.centre if key != "instruction")
+    clip = next(value.clip for _, value in values if value.centre)
     where = f"mean over {len(page.test_sets)} test sets" if len(page.test_sets) > 1 else page.test_sets[0][0]
     notes = [
         f"{where[0].upper()}{where[1:]}, in percent, with {page.confidence:g} % intervals over items.",
         "Change: UAR minus the centre's on the same items.",
-        f"Centre: {centre}.",
+        f"Centre: {centre}. Plain CLIP there: {clip:.1f}.",
     ]
     tables: list[Table] = tables_within_width("", fixed, others, ends)
     return Group(*tables, Text("\n".join(notes)))
