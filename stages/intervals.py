@@ -2,21 +2,36 @@
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.scoring import PredictionFile
-from expclip_cache.settings import DIFFERENCES, INTERVALS, load_settings, prediction_file
-from expclip_cache.statistics import read_answers, study_statistics, write_statistics
+from expclip_cache.settings import (
+    CALIBRATION,
+    DIFFERENCES,
+    INTERVALS,
+    RELIABILITY,
+    STATISTICS,
+    load_settings,
+    prediction_file,
+)
+from expclip_cache.statistics import (
+    read_answers,
+    study_calibration,
+    study_statistics,
+    write_calibration,
+    write_statistics,
+)
 
 
 def main(report: Reporter) -> None:
-    """Write results/intervals.csv and results/differences.csv."""
+    """Write results/statistics."""
     settings = load_settings()
     test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    answers = {
-        name: read_answers(
-            {backbone: PredictionFile(prediction_file(backbone, name)) for backbone in settings.backbones}
-        )
+    files = {
+        name: {backbone: PredictionFile(prediction_file(backbone, name)) for backbone in settings.backbones}
         for name in test_sets
     }
+    answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
+    STATISTICS.mkdir(parents=True, exist_ok=True)
     write_statistics(study_statistics(answers, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
+    write_calibration(study_calibration(files), CALIBRATION, RELIABILITY)
 
 
 if __name__ == "__main__":

@@ -33,4 +33,7 @@ from .prediction import Predictor as Predictor
 from .prompts import PromptSettings as PromptSettings
 from .prompts import prompt_table as prompt_table
 from .scoring import score as score
+from .statistics import StatisticsSettings as StatisticsSettings
+from .statistics import difference_intervals as difference_intervals
+from .statistics import score_intervals as score_intervals
 from .workers import RunSettings as RunSettings

@@ -20,10 +20,13 @@ from expclip_cache.scoring.results import scores_csv
 from expclip_cache.scoring.score_file import read_score_file
 from expclip_cache.scoring.study import HeadToScore, complete_scores
 from expclip_cache.settings.paths import (
+    CALIBRATION,
     DIFFERENCES,
     HEAD_RESULTS,
     INTERVALS,
+    RELIABILITY,
     SCORES_TABLE,
+    STATISTICS,
     head_folder,
     image_features,
     prediction_file,
@@ -34,7 +37,8 @@ from expclip_cache.settings.settings import Settings
 from expclip_cache.settings.study_report import report_inputs, shown_settings
 from expclip_cache.statistics.items import read_answers
 from expclip_cache.statistics.study import study_statistics
-from expclip_cache.statistics.tables import write_statistics
+from expclip_cache.statistics.study_calibration import study_calibration
+from expclip_cache.statistics.tables import write_calibration, write_statistics
 from labelled_caches import write_labelled, write_prompts
 
 WIDTH = 24
@@ -175,12 +179,15 @@ def _write_tables(folder: Path, settings: Settings) -> None:
     files = [score_file(backbone, name) for backbone in settings.backbones for name in settings.score.datasets]
     (folder / SCORES_TABLE).write_text(scores_csv(read_score_file(folder / file) for file in files))
     test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    answers = {
-        name: read_answers({key: PredictionFile(folder / prediction_file(key, name)) for key in settings.backbones})
+    files = {
+        name: {key: PredictionFile(folder / prediction_file(key, name)) for key in settings.backbones}
         for name in test_sets
     }
+    answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
     found = study_statistics(answers, test_sets, settings.statistics)
+    (folder / STATISTICS).mkdir(parents=True, exist_ok=True)
     write_statistics(found, folder / INTERVALS, folder / DIFFERENCES)
+    write_calibration(study_calibration(files), folder / CALIBRATION, folder / RELIABILITY)
 
 
 def _write_head_results(folder: Path, settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """The values of each axis: mean over draws and seeds, interval over items, paired difference to the centre."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,13 +12,12 @@ from expclip_cache.ablation.options import AxisName
 from expclip_cache.ablation.tables import AxisRow
 from expclip_cache.base import Reporter
 from expclip_cache.statistics import (
+    FoldGroup,
     ScoreDraws,
     StatisticsSettings,
     common_items,
-    exact_draw,
     intervals,
     item_outcomes,
-    mean_draws,
     paired_outcomes,
     score_draws,
 )
@@ -26,14 +25,13 @@ from expclip_cache.statistics import (
 
 @dataclass(frozen=True, eq=False)
 class _OnTestSet:
-    """Scores (s, 2) of the cells, UAR of plain CLIP, and draws; of all but the centre also the change and its draws."""
+    """Scores (s, 2) of the cells, UAR of plain CLIP, and draws; of all but the centre also draws of the change."""
 
     items: int
     cells: np.ndarray
     clip_uar: float
     draws: ScoreDraws
     change: ScoreDraws | None = None
-    change_draws: ScoreDraws | None = None
 
 
 def axis_rows(
@@ -41,6 +39,7 @@ def axis_rows(
     axes: Sequence[Axis],
     centre: Choice,
     value: Callable[[AxisName, Choice], str],
+    mean: FoldGroup | None,
     statistics: StatisticsSettings,
     report: Reporter,
 ) -> list[AxisRow]:
@@ -48,17 +47,18 @@ def axis_rows(
 
     Args:
         value: axis and choice -> its value in words.
+        mean: how the test sets are averaged, see `mean_over_sets`; None for a single one.
     """
     found: dict[Choice, list[AxisRow]] = {}
     values = [(axis, choice) for axis in axes for choice in axis.choices if choice in answers.repeats]
     choices = list(dict.fromkeys(choice for _, choice in values))
     with report.bar("intervals of the axes", len(choices) * len(answers.test_sets), "interval") as bar:
         for choice in choices:
-            parts = []
+            parts: dict[str, _OnTestSet] = {}
             for test_set in answers.test_sets:
-                parts.append(_on_test_set(answers, choice, centre, test_set, statistics))
+                parts[test_set] = _on_test_set(answers, choice, centre, test_set, statistics)
                 bar.advance(1)
-            found[choice] = _rows(answers.test_sets, parts, statistics)
+            found[choice] = _rows(parts, mean, statistics)
     return [
         replace(row, axis=axis.name, value=value(axis.name, choice), centre=choice == centre)
         for axis, choice in values
@@ -76,30 +76,29 @@ def _on_test_set(
         return part
     own, other = common_items(own, other)
     pairs = paired_outcomes(own.truth, own.share_right, other.share_right, own.c)
-    return replace(part, change=exact_draw(pairs), change_draws=score_draws(pairs, statistics, test_set))
+    return replace(part, change=score_draws(pairs, statistics, test_set))
 
 
-def _rows(names: Sequence[str], parts: Sequence[_OnTestSet], statistics: StatisticsSettings) -> list[AxisRow]:
+def _rows(parts: Mapping[str, _OnTestSet], mean: FoldGroup | None, statistics: StatisticsSettings) -> list[AxisRow]:
     """A row per test set and one for their mean, without what they are rows of."""
-    rows = [_row(name, part, statistics) for name, part in zip(names, parts, strict=True)]
-    if len(parts) > 1:
-        changes = [part.change for part in parts if part.change]
-        changes_drawn = [part.change_draws for part in parts if part.change_draws]
-        mean = _OnTestSet(
-            items=sum(part.items for part in parts),
-            cells=np.mean([part.cells for part in parts], axis=0),
-            clip_uar=float(np.mean([part.clip_uar for part in parts])),
-            draws=mean_draws([part.draws for part in parts]),
-            change=mean_draws(changes) if changes else None,
-            change_draws=mean_draws(changes_drawn) if changes_drawn else None,
+    rows = [_row(name, part, statistics) for name, part in parts.items()]
+    if mean:
+        ordered = [parts[name] for name in mean.names]
+        changes = [part.change for part in ordered if part.change]
+        of_mean = _OnTestSet(
+            items=sum(part.items for part in ordered),
+            cells=np.average([part.cells for part in ordered], axis=0, weights=mean.weights),
+            clip_uar=float(np.average([part.clip_uar for part in ordered], weights=mean.weights)),
+            draws=mean.draws(part.draws for part in ordered),
+            change=mean.draws(changes) if changes else None,
         )
-        rows.append(_row("", mean, statistics))
+        rows.append(_row("", of_mean, statistics))
     return rows
 
 
 def _row(test_set: str, part: _OnTestSet, statistics: StatisticsSettings) -> AxisRow:
     scores = intervals(part.draws, statistics)
-    changes = part.change_draws and intervals(part.change_draws, statistics)
+    changes = part.change and intervals(part.change, statistics)
     std = part.cells.std(axis=0, ddof=1) if len(part.cells) > 1 else np.zeros(2)
     uar, war = part.cells.mean(axis=0).tolist()
     return AxisRow(

@@ -12,7 +12,7 @@ from expclip_cache.ablation.options import AXES
 from expclip_cache.ablation.tables import AxisRow
 from expclip_cache.ablation.words import ABOUT, TITLES, number_of_faces, shown_value, value_of
 from expclip_cache.reporting import AblatedAxis, AblatedValue, AblationPage, note_on_drawn
-from expclip_cache.statistics import StatisticsSettings
+from expclip_cache.statistics import FoldGroup, StatisticsSettings
 
 
 def ablation_page(
@@ -21,13 +21,14 @@ def ablation_page(
     axes: Sequence[Axis],
     centre: Choice,
     rows: Sequence[AxisRow],
+    mean: FoldGroup | None,
     left_out: Sequence[str],
     statistics: StatisticsSettings,
 ) -> AblationPage:
     """Everything that the page shows; an axis with a single value has no chart.
 
     Args:
-        rows: of `axis_rows`.
+        rows, mean: see `axis_rows`.
     """
     by_value: dict[tuple[str, str], list[AxisRow]] = {}
     for row in rows:
@@ -38,7 +39,8 @@ def ablation_page(
         if len(choices) > 1:
             found = [by_value[axis.name, value_of(study, axis.name, choice)] for choice in choices]
             values = tuple(
-                _value(study, answers, axis, choice, of_value) for choice, of_value in zip(choices, found, strict=True)
+                _value(study, answers, axis, choice, of_value, mean)
+                for choice, of_value in zip(choices, found, strict=True)
             )
             shown.append(AblatedAxis(axis.name, TITLES[axis.name], ABOUT[axis.name], values))
     names, settings = answers.test_sets, study.settings
@@ -56,21 +58,27 @@ def ablation_page(
 
 
 def _value(
-    study: CachedStudy, answers: AllAnswers, axis: Axis, choice: Choice, rows: Sequence[AxisRow]
+    study: CachedStudy,
+    answers: AllAnswers,
+    axis: Axis,
+    choice: Choice,
+    rows: Sequence[AxisRow],
+    mean: FoldGroup | None,
 ) -> AblatedValue:
     """One value, from its rows: the last is the mean over the test sets, or the only one."""
-    mean = rows[-1]
-    scores = [scores_of(answers.of(choice, name)) for name in answers.test_sets]
+    overall = rows[-1]
+    names, weights = (mean.names, mean.weights) if mean else (answers.test_sets, None)
+    scores = [scores_of(answers.of(choice, name)) for name in names]
     return AblatedValue(
         label=shown_value(study, axis.name, choice),
         number=number_of_faces(study, choice) if axis.name == "faces" else None,
-        centre=mean.centre,
-        uar=mean.uar,
-        low=mean.uar_low,
-        high=mean.uar_high,
-        std=mean.uar_std,
-        heads=tuple(np.mean(scores, axis=0)[:, 0].tolist()),
+        centre=overall.centre,
+        uar=overall.uar,
+        low=overall.uar_low,
+        high=overall.uar_high,
+        std=overall.uar_std,
+        heads=tuple(np.average(scores, axis=0, weights=weights)[:, 0].tolist()),
         by_set=tuple(row.uar for row in rows[: len(answers.test_sets)]),
-        clip=mean.clip_uar,
-        change=mean.change,
+        clip=overall.clip_uar,
+        change=overall.change,
     )

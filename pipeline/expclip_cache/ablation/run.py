@@ -1,5 +1,6 @@
 """An ablation from beginning to end: what is cached, what is compared, the predictions, and the files."""
 
+from functools import partial
 from pathlib import Path
 
 from rich.console import Group
@@ -23,6 +24,7 @@ from expclip_cache.ablation.words import value_of
 from expclip_cache.base import Reporter, SettingsError, make_folder, write_atomically
 from expclip_cache.reporting import ablation_to_terminal, render_ablation
 from expclip_cache.settings import Settings
+from expclip_cache.statistics import fold_groups, mean_over_sets
 
 KEPT = "kept"
 """The folder of the finished cells, in that of the ablation."""
@@ -66,8 +68,10 @@ def ablate(settings: Settings, options: AblationOptions, out: Path, report: Repo
         raise SettingsError("\n".join([*cannot_fit, "the head at the centre cannot be fitted. Choose another centre."]))
     statistics = settings.statistics
     cells = cell_rows(study, answers, statistics, report)
-    values = axis_rows(answers, axes, centre, lambda axis, choice: value_of(study, axis, choice), statistics, report)
-    page = ablation_page(study, answers, axes, centre, values, left_out, statistics)
+    mean = mean_over_sets(list(fold_groups({name: settings.datasets[name] for name in study.test_sets})))
+    in_words = partial(value_of, study)
+    values = axis_rows(answers, axes, centre, in_words, mean, statistics, report)
+    page = ablation_page(study, answers, axes, centre, values, mean, left_out, statistics)
     make_folder(out)
     write_atomically(out / "ablation.csv", cells_csv(cells).encode("utf-8"))
     write_atomically(out / "axes.csv", axes_csv(values).encode("utf-8"))

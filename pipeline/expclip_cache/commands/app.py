@@ -11,6 +11,7 @@ from expclip_cache.commands.doctor import doctor
 from expclip_cache.commands.encode_prompts import encode_prompts
 from expclip_cache.commands.export_model import export_model
 from expclip_cache.commands.extract import extract
+from expclip_cache.commands.figures import figures
 from expclip_cache.commands.grouped_help import GroupedCommands, GroupedOptions
 from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
@@ -19,6 +20,7 @@ from expclip_cache.commands.predict import predict
 from expclip_cache.commands.report import report
 from expclip_cache.commands.save_crops import save_crops
 from expclip_cache.commands.score import score
+from expclip_cache.commands.table import table
 from expclip_cache.commands.train import train
 from expclip_cache.commands.verify import verify
 
@@ -52,7 +54,7 @@ def main(
 
 
 GROUPS = {
-    "A whole study": (init, report, ablate, compare_results, doctor),
+    "A whole study": (init, report, ablate, table, figures, compare_results, doctor),
     "Features": (extract, encode_prompts, inspect, verify, save_crops),
     "Heads and scores": (train, score, import_head, export_head),
     "Your own photos": (predict, export_model),

@@ -79,6 +79,22 @@ def predict(
         int | None,
         typer.Option(min=1, help="Classes shown: by default all, or 3 on a line.", rich_help_panel=OUTPUT),
     ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            metavar="NUMBER",
+            help="Above 1 for lower percentages, below 1 for higher ones; see docs/calibration.md.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = 1.0,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            metavar="PERCENT",
+            help="Call an answer unsure if its top class has less, for example 60; 0 for none.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = 0.0,
     compare: Annotated[
         bool, typer.Option("--compare", help="Show plain CLIP beside Exp-CLIP.", rich_help_panel=OUTPUT)
     ] = False,
@@ -113,7 +129,8 @@ def predict(
 ) -> None:
     """Classify the expression in your own photos and videos.
 
-    Exit code 0: every input has an answer; 3: some have none, with the reason on standard error; 1: none has.
+    Exit code 0: every input has an answer, sure or not; 3: some have none, with the reason on standard error; 1: none
+    has.
 
     Example: expclip-cache predict photo.jpg --head exp-clip-b32
     """
@@ -134,7 +151,17 @@ def predict(
         copies = None if save is None else SavedCopies(save, found)
         run = settings_of(context, RunSettings)
         file, clip = head_and_clip(context)
-        predictor = Predictor(clip, file or NO_HEAD, prompts, crop, run.device, frames, all_faces=all_faces)
+        predictor = Predictor(
+            clip,
+            file or NO_HEAD,
+            prompts,
+            crop,
+            run.device,
+            frames,
+            all_faces=all_faces,
+            temperature=temperature,
+            min_confidence=min_confidence,
+        )
         report = TerminalReporter()
         named = f"head {file}" if file else "no head: plain CLIP"
         images = f"cropped to {'every' if all_faces else 'the largest'} face" if crop else "whole"

@@ -57,7 +57,7 @@ class ShownAnswers:
         with progress.bar("classifying", len(inputs), "input") as bar:
             for each, prediction in zip(inputs, predictions, strict=True):
                 self._show(each, prediction, few)
-                best.update(answer.best for answer in prediction.answers)
+                best.update("unsure" if answer.unsure else answer.best for answer in prediction.answers)
                 bar.advance(1)
         if not few:
             words = ", ".join(f"{name} {count}" for name, count in best.most_common())

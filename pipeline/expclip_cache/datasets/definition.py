@@ -53,6 +53,7 @@ class Definition(Section):
     Attributes:
         name: lower case; the key for published scores.
         title: for messages and reports.
+        short_title: as papers write the dataset's name, for tables; empty: its key in params.yaml.
         layout: selects the reader, where the dataset is in none of the `forms`; with `table` it must be in one.
         forms: how the dataset is shipped; the first that is there is read.
         classes: in canonical order; empty: the classes found.
@@ -70,6 +71,7 @@ class Definition(Section):
 
     name: str
     title: str
+    short_title: str = ""
     layout: Layout
     classes: tuple[str, ...] = ()
     native: Native = Field(default_factory=dict)

@@ -13,7 +13,7 @@ PLACE = ("path", "seconds", "face", "left", "top", "right", "bottom")
 
 
 class AnswerTable:
-    """One row per face: where it is, its top class, the percentage of every class, or the reason why there is none."""
+    """A row per face: where it is, its top class, whether that is unsure, and all percentages; or why it has none."""
 
     def __init__(self, file: Path, classes: Sequence[str], compare: bool):
         """Begin the file, in place of one that is there.
@@ -31,7 +31,7 @@ class AnswerTable:
         self._file = file.open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._csv = csv.writer(self._file, lineterminator="\n")
         of_clip = [f"CLIP {name}" for name in classes] if compare else []
-        self._csv.writerow([*PLACE, "best", *classes, *of_clip, "error"])
+        self._csv.writerow([*PLACE, "best", "unsure", *classes, *of_clip, "error"])
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +62,7 @@ class AnswerTable:
                 number,
                 *(face.box if face else [""] * 4),
                 answer.best if answer else "",
+                answer is not None and answer.unsure,
                 *("" if value is None else f"{value:.2f}" for value in percent),
                 reason,
             ]

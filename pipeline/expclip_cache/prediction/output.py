@@ -33,7 +33,8 @@ def prediction_to_lines(prediction: Prediction, compare: bool, top: int) -> str:
     lines = []
     for number, answer in enumerate(prediction.answers, start=1):
         of_several = f"  face {number}" if len(prediction.answers) > 1 else ""
-        line = f"{printable_name(prediction.path)}{of_several}  {_words(answer.ranked[:top])}"
+        unsure = "unsure: " * answer.unsure
+        line = f"{printable_name(prediction.path)}{of_several}  {unsure}{_words(answer.ranked[:top])}"
         lines.append(f"{line}  (CLIP: {_words(answer.clip[:top])})" if compare else line)
     return "\n".join(lines)
 
@@ -71,6 +72,7 @@ def _answer(answer: Answer, top: int | None) -> dict[str, object]:
     face = answer.face
     return {
         "best": answer.best,
+        "unsure": answer.unsure,
         "expclip": None if answer.expclip is None else _percentages(answer.expclip, top),
         "clip": _percentages(answer.clip, top),
         "face": None if face is None else {"box": face.box, "found": face.found},
@@ -82,16 +84,19 @@ def _percentages(ranked: Ranked, top: int | None) -> dict[str, float]:
 
 
 def _note(prediction: Prediction, number: int) -> str:
-    """The number of frames and the size of the face, in brackets."""
+    """The number of frames, the size of the face and whether the answer is unsure, in brackets."""
     parts = []
     if prediction.frames > 1:
         parts.append(f"{prediction.frames} frames")
-    if face := prediction.answers[number - 1].face:
+    answer = prediction.answers[number - 1]
+    if face := answer.face:
         size = f"{face.right - face.left} x {face.bottom - face.top}"
         if len(prediction.answers) > 1:
             parts.append(f"face {number} of {face.found}, {size}")
         else:
             parts.append(f"the largest of {face.found} faces, {size}" if face.found > 1 else f"face of {size}")
+    if answer.unsure:
+        parts.append("unsure")
     return f"  ({', '.join(parts)})" if parts else ""
 
 

@@ -17,10 +17,11 @@ from PIL import Image
 from expclip_cache.base import SettingsError
 from expclip_cache.datasets import ShortClip
 from expclip_cache.encoders import ClipSettings, frames_every, stated_seconds
-from expclip_cache.faces import FaceFinder
+from expclip_cache.faces import DetectedFace, FaceFinder
 from expclip_cache.heads import read_head
 from expclip_cache.prediction.class_prompts import classes_of, prompts_from
 from expclip_cache.prediction.clips import open_video
+from expclip_cache.prediction.confidence import refuse_confidence
 from expclip_cache.prediction.head_choice import choose_head, refuse_misfit
 from expclip_cache.prediction.read_ahead import in_batches, read_ahead
 from expclip_cache.prediction.result import Answer, Moment, Prediction, Ranked
@@ -47,6 +48,8 @@ class Predictor:
         frames: int = 16,
         short_clip: ShortClip = "edge",
         all_faces: bool = False,
+        temperature: float = 1.0,
+        min_confidence: float = 0.0,
     ):
         """Load the encoder and the head.
 
@@ -61,6 +64,9 @@ class Predictor:
             frames: number of frames sampled from a clip; their mean feature is classified, as in the reference.
             short_clip: rule for clips with no more frames than that, see `expclip_cache.datasets.sample_indices`.
             all_faces: one answer for every face of a photo, and not of the largest only.
+            temperature: divides CLIP's logits before the softmax: above 1 for lower percentages. The order of a face's
+                classes stays.
+            min_confidence: an answer whose top class has less than this percentage is `unsure`; 0 for none.
 
         Raises:
             ExpclipError: the encoder, head or prompts cannot be used.
@@ -70,6 +76,7 @@ class Predictor:
 
         if all_faces and not crop:
             raise SettingsError("all_faces: expected crop as well, as whole images have no faces.")
+        refuse_confidence(temperature, min_confidence)
         if crop:
             FaceFinder()  # if there is no detector, that is said before anything is loaded
         self.head, self.clip = choose_head(head, clip)
@@ -79,6 +86,7 @@ class Predictor:
         self._encoder = load_clip(self.clip, resolve_device(device))
         if self.head and weights is not None:
             refuse_misfit(self.head, weights, self.clip, self._encoder)
+        self._scale, self._min_confidence = self._encoder.logit_scale / temperature, float(min_confidence)
         self._reader = PixelReader(self._encoder.preprocess, crop, all_faces, frames, short_clip)
         texts = self._encoder.encode_texts([prompt.text for prompt in table]).cpu().numpy()
         self._expclip_index = None if weights is None else PromptIndex(texts, labels, weights)
@@ -167,7 +175,10 @@ class Predictor:
         means = np.stack([features[end - count : end].mean(axis=0) for end, count in zip(ends, frames, strict=True)])
         clip = self._ranked(self._clip_index, means)
         expclip = self._ranked(self._expclip_index, means) if self._expclip_index else [None] * len(faces)
-        return [Answer(*each) for each in zip(expclip, clip, faces, strict=True)]
+        return [self._answer(*each) for each in zip(expclip, clip, faces, strict=True)]
+
+    def _answer(self, expclip: Ranked | None, clip: Ranked, face: DetectedFace | None) -> Answer:
+        return Answer(expclip, clip, face, unsure=(expclip or clip)[0][1] < self._min_confidence)
 
     def _features(self, squares: np.ndarray, batch_size: int) -> np.ndarray:
         """(n, 3, s, s) uint8 -> (n, d) float32, raw."""
@@ -178,7 +189,7 @@ class Predictor:
 
     def _ranked(self, index: PromptIndex, features: np.ndarray) -> list[Ranked]:
         """The classes of each of the (n, d) features, the most likely first."""
-        rows = softmax_percent(index.similarities(features), self._encoder.logit_scale)
+        rows = softmax_percent(index.similarities(features), self._scale)
         return [
             tuple((self.classes[label], float(row[label])) for label in np.argsort(-row, kind="stable")) for row in rows
         ]

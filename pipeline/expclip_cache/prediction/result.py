@@ -16,11 +16,13 @@ class Answer:
         expclip: with the head; None without one.
         clip: without it.
         face: the face that was cropped, in a clip on its first frame; None if whole images were used.
+        unsure: the top class has less than the predictor's `min_confidence`; it is a best guess.
     """
 
     expclip: Ranked | None
     clip: Ranked
     face: DetectedFace | None = None
+    unsure: bool = False
 
     @property
     def ranked(self) -> Ranked:

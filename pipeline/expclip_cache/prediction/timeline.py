@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from html import escape
+from itertools import compress
 
 import numpy as np
 
@@ -30,7 +31,9 @@ text { font: 14px system-ui, sans-serif; fill: #222 }
 .gap { fill: #8882 }
 .area { fill: #0072b2 }
 .area.best { fill: #d55e00 }
-@media (prefers-color-scheme: dark) { svg { background: #16181c } text { fill: #eee } .faint { fill: #aaa } }
+.area.unsure { fill-opacity: 0.35 }
+@media (prefers-color-scheme: dark) { svg { background: #16181c } text { fill: #eee } .faint { fill: #aaa }
+  .area.unsure { fill-opacity: 0.5 } }
 """
 
 
@@ -48,7 +51,7 @@ def seconds_of(text: str) -> float:
 
 
 def timeline_to_text(path: str, moments: Sequence[Moment], top: int | None = None) -> str:
-    """A line for each class, over time; the last number is its mean.
+    """A line for each class, over time; the last number is its mean. A line below marks where answers are unsure.
 
     Args:
         path: of the video.
@@ -62,17 +65,21 @@ def timeline_to_text(path: str, moments: Sequence[Moment], top: int | None = Non
         (column * len(moments) // columns, -(-(column + 1) * len(moments) // columns)) for column in range(columns)
     ]
     shown = np.array([_mean(percent[start:end]) for start, end in bounds])
-    longest, means = max(map(len, names[:top])), _mean(percent)
+    unsure = _unsure(moments)
+    marks = ["x" if unsure[start:end].any() else " " for start, end in bounds] if unsure.any() else []
+    longest, means = max(map(len, [*names[:top], *["unsure"] * bool(marks)])), _mean(percent)
     lines = [f"{printable_name(path)}  ({_summary(moments)})"]
     for number, name in enumerate(names[:top]):
         lines.append(f"  {name:{longest}}  {_levels(shown[:, number])} {means[number]:4.0f} %")
+    if marks:
+        lines.append(f"  {'unsure':{longest}}  {''.join(marks)}".rstrip())
     start, end = (f"{moments[place].seconds:.1f} s" for place in (0, -1))
     lines.append(f"  {'':{longest}}  {start}{end:>{max(columns - len(start), len(end) + 1)}}")
     return "\n".join(lines)
 
 
 def timeline_to_svg(path: str, moments: Sequence[Moment]) -> str:
-    """A row for each class, over time, as an image of its own; shaded where no face was found.
+    """A row for each class, over time, as an image of its own; shaded where no face was found, faint where unsure.
 
     Args:
         path: of the video.
@@ -84,27 +91,30 @@ def timeline_to_svg(path: str, moments: Sequence[Moment]) -> str:
     ends = np.append(seconds[1:], seconds[-1] + (seconds[-1] - seconds[-2] if len(seconds) > 1 else 1.0))
     scale = (WIDTH - LEFT - RIGHT) / (ends[-1] - seconds[0])
     height = TOP + ROW * len(names) + 34
+    seen, unsure = ~np.isnan(percent[:, 0]), _unsure(moments)
     body = [
         f'<rect class="gap" x="{LEFT + scale * (start - seconds[0]):.1f}" y="{TOP}" '
         f'width="{scale * (end - start):.1f}" height="{ROW * len(names)}"/>'
-        for start, end, gap in zip(seconds, ends, np.isnan(percent[:, 0]), strict=True)
-        if gap
+        for start, end, face in zip(seconds, ends, seen, strict=True)
+        if not face
     ]
-    grey = ", shaded" if body else ""
-    body.append(f'<text x="{LEFT}" y="22">{escape(printable_name(path))}: {_summary(moments)}{grey}</text>')
+    summary = _summary(moments, ", shaded", ", faint")
+    body.append(f'<text x="{LEFT}" y="22">{escape(printable_name(path))}: {summary}</text>')
     body.append(f'<text x="{WIDTH - RIGHT + 10}" y="22" class="faint">mean</text>')
     for number, (name, mean) in enumerate(zip(names, _mean(percent), strict=True)):
         base = TOP + ROW * (number + 1)
         body.append(f'<text x="{LEFT - 10}" y="{base - 8}" text-anchor="end">{escape(name)}</text>')
         body.append(f'<text x="{WIDTH - RIGHT + 10}" y="{base - 8}" class="faint">{mean:.0f} %</text>')
         body.append(f'<path class="base" d="M{LEFT} {base}H{WIDTH - RIGHT}"/>')
-        bars = "".join(
+        bars = [
             f"M{LEFT + scale * (start - seconds[0]):.1f} {base}v{-value * (ROW - 8) / 100:.1f}"
             f"h{scale * (end - start):.1f}V{base}z"
             for start, end, value in zip(seconds, ends, percent[:, number], strict=True)
-            if not np.isnan(value)
-        )
-        body.append(f'<path class="area{" best" * (number == 0)}" d="{bars}"/>')
+        ]
+        for css, shown in (("", seen & ~unsure), (" unsure", unsure)):
+            if shown.any():
+                path_of_bars = "".join(compress(bars, shown))
+                body.append(f'<path class="area{" best" * (number == 0)}{css}" d="{path_of_bars}"/>')
     for place, anchor, time in ((LEFT, "start", seconds[0]), (WIDTH - RIGHT, "end", ends[-1])):
         body.append(f'<text x="{place}" y="{height - 12}" text-anchor="{anchor}" class="faint">{time:.1f} s</text>')
     return (
@@ -129,9 +139,16 @@ def _mean(percent: np.ndarray) -> np.ndarray:
     return seen.mean(axis=0) if len(seen) else np.full(percent.shape[1], np.nan)
 
 
-def _summary(moments: Sequence[Moment]) -> str:
-    without = sum(moment.answer is None for moment in moments)
-    return f"{len(moments)} frames" + (f", {without} without a face" if without else "")
+def _unsure(moments: Sequence[Moment]) -> np.ndarray:
+    """(m,) bool."""
+    return np.array([moment.answer is not None and moment.answer.unsure for moment in moments])
+
+
+def _summary(moments: Sequence[Moment], gaps: str = "", guesses: str = "") -> str:
+    """How many moments there are and have no sure answer; `gaps` and `guesses` say how these are drawn."""
+    without, unsure = sum(moment.answer is None for moment in moments), _unsure(moments).sum()
+    parts = [f"{without} without a face{gaps}"] * bool(without) + [f"{unsure} unsure{guesses}"] * bool(unsure)
+    return ", ".join([f"{len(moments)} frames", *parts])
 
 
 def _levels(values: np.ndarray) -> str:

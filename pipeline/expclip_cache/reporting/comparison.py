@@ -56,6 +56,8 @@ class Comparison:
         clip_intervals: of ours over the test items.
         expclip: ours, the mean over the seeds of the head; None without a head.
         expclip_intervals: of ours over the test items, for these seeds; None without a head.
+        seeds: heads that `expclip` is the mean of; 0 without a head.
+        expclip_std: sample standard deviation over the seeds, in points; None with fewer than two.
         paper_clip, paper_expclip: the paper's table, which does not state its prompt type.
         log: the reference's own test log for this prompt type; None for other prompts than the reference's.
         log_intervals: of the log over its test items; None if the log's confusion matrices are not known.
@@ -76,6 +78,8 @@ class Comparison:
     clip_intervals: ScoreIntervals
     expclip: Pair | None
     expclip_intervals: ScoreIntervals | None
+    seeds: int = 0
+    expclip_std: Pair | None = None
     paper_clip: Pair | None = None
     paper_expclip: Pair | None = None
     log: Pair | None = None
@@ -166,6 +170,7 @@ def _comparison(
     row = Row(System(backbone, head.teacher, head.head, head.prompts), head.prompt_type)
     clip = group.scores(matrices[plain] for matrices in found)
     expclip = [group.scores(matrices[seed] for matrices in found) for seed in seeds] if head.head else []
+    scored = statistics.scored(group.test_set, group.part, row)
     return Comparison(
         test_set=group.test_set,
         part=group.part,
@@ -180,7 +185,9 @@ def _comparison(
         clip=Pair(clip.uar, clip.war),
         clip_intervals=statistics.scored(group.test_set, group.part, row.plain_clip).intervals,
         expclip=Pair(mean(one.uar for one in expclip), mean(one.war for one in expclip)) if expclip else None,
-        expclip_intervals=statistics.scored(group.test_set, group.part, row).intervals if expclip else None,
+        expclip_intervals=scored.intervals if expclip else None,
+        seeds=len(expclip),
+        expclip_std=Pair(scored.uar_std, scored.war_std) if len(expclip) > 1 else None,
         **_published_pairs(published_backbone, group, logged_type),
         log_intervals=_log_intervals(published_backbone, group, logged_type, statistics.settings),
     )

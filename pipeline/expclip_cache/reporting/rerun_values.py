@@ -10,13 +10,16 @@ from expclip_cache.cache import Json
 
 _KEYS = (
     *("test_set", "part", "system", "backbone", "published_backbone", "teacher", "head", "seed"),
-    *("prompts", "prompt_type", "epoch"),
+    *("prompts", "prompt_type", "epoch", "bin"),
     *("against_backbone", "against_teacher", "against_head", "against_prompts", "against_prompt_type"),
 )
 """The columns that say what a line of a csv file is about."""
 
 _OF_SINGLE_ITEMS = (".only_this_right", ".only_other_right", ".mcnemar_p", ".holm_p", "_inside")
 """Ends of the keys of values that a single item can change by any amount."""
+
+_MOVING = ("results/heads/loss.csv", "results/statistics/reliability.csv")
+"""Files of which only the lines have to agree: the course of the loss, and the bin of each answer."""
 
 _ITEMS = "report/confusion/"
 """Folder of the files with a line for each item."""
@@ -43,10 +46,10 @@ def all_values(name: str, raw: bytes) -> dict[str, object]:
 def values_under_tolerance(name: str, raw: bytes) -> dict[str, object]:
     """Those values that have to agree when single items may be classified differently.
 
-    These are all values of the files of scores, intervals and metrics, but for p values and whatever else a single item
-    can change. Of the confusion matrices they are what was scored and the items of each class, of the loss curves the
-    heads, seeds and epochs. Nothing of the files with a line for each item and of the descriptions of the caches, which
-    record the versions of libraries.
+    These are all values of the files of scores, intervals, calibration and metrics, but for p values and whatever else
+    a single item can change. Of the confusion matrices they are what was scored and the items of each class, of the
+    loss curves the heads, seeds and epochs, of the reliability diagrams the bins. Nothing of the files with a line for
+    each item and of the descriptions of the caches, which record the versions of libraries.
 
     Raises:
         DataError: the file is damaged.
@@ -56,7 +59,7 @@ def values_under_tolerance(name: str, raw: bytes) -> dict[str, object]:
     if name == "results/heads/details.json":
         return {}
     values = all_values(name, raw)
-    if name == "results/heads/loss.csv":
+    if name in _MOVING:
         return dict.fromkeys(values, "")
     return {key: "" if key.endswith(_OF_SINGLE_ITEMS) else value for key, value in values.items()}
 

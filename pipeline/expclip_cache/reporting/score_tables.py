@@ -53,7 +53,7 @@ def scores_to_terminal(
         notes.append("Shown is the highest prompt type; report/systems.csv has the others, and WAR.")
     else:
         notes.append("WAR is in report/systems.csv, every seed in results/scores.csv, every paired")
-        notes.append("comparison in results/differences.csv.")
+        notes.append("comparison in results/statistics/differences.csv.")
     weakest = weakest_over_test_sets(scores, recalls)
     if len(weakest) <= MOST_WEAKEST:
         kinds = " and ".join(type_name(kind) for kind in dict.fromkeys(row.prompt_type for row in highest))

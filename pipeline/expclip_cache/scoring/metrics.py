@@ -98,11 +98,12 @@ def scores(matrix: ArrayLike) -> Scores:
     return Scores(uar=uar(matrix), war=war(matrix), items=int(_counts(matrix).sum()))
 
 
-def fold_mean(matrices: Sequence[ArrayLike]) -> Scores:
-    """The unweighted mean of the folds' scores, as the reference reports for DFEW and MAFW.
+def fold_mean(matrices: Sequence[ArrayLike], weights: Sequence[float] | None = None) -> Scores:
+    """The mean of the folds' scores: unweighted, as the reference reports for DFEW and MAFW, if no weights are given.
 
     Args:
         matrices: one (c, c) confusion matrix per fold.
+        weights: one per fold.
 
     Raises:
         DataError: there are no folds, or see `recall`.
@@ -111,8 +112,8 @@ def fold_mean(matrices: Sequence[ArrayLike]) -> Scores:
         raise DataError("fold_mean: expected at least one confusion matrix, found none.")
     folds = [scores(matrix) for matrix in matrices]
     return Scores(
-        uar=float(np.mean([fold.uar for fold in folds])),
-        war=float(np.mean([fold.war for fold in folds])),
+        uar=float(np.average([fold.uar for fold in folds], weights=weights)),
+        war=float(np.average([fold.war for fold in folds], weights=weights)),
         items=sum(fold.items for fold in folds),
     )
 

@@ -2,6 +2,7 @@ from .dataset_search import search_datasets as search_datasets
 from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .old_features import old_feature_moves as old_feature_moves
+from .paths import CALIBRATION as CALIBRATION
 from .paths import CROPS as CROPS
 from .paths import DIFFERENCES as DIFFERENCES
 from .paths import HEAD_RESULTS as HEAD_RESULTS
@@ -9,9 +10,11 @@ from .paths import HEADS as HEADS
 from .paths import INTERVALS as INTERVALS
 from .paths import MOMENTS as MOMENTS
 from .paths import PREDICTIONS as PREDICTIONS
+from .paths import RELIABILITY as RELIABILITY
 from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
+from .paths import STATISTICS as STATISTICS
 from .paths import crop_file as crop_file
 from .paths import head_folder as head_folder
 from .paths import image_features as image_features
@@ -32,6 +35,8 @@ from .setup import plan_setup as plan_setup
 from .setup import preset_definitions as preset_definitions
 from .setup_files import PARAMS_FILE as PARAMS_FILE
 from .setup_files import write_setup as write_setup
+from .study_figures import study_drawings as study_drawings
 from .study_images import read_images as read_images
 from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
+from .study_table import study_table as study_table

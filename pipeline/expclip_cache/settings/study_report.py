@@ -27,9 +27,17 @@ from expclip_cache.reporting import (
     systems_csv,
 )
 from expclip_cache.scoring import read_score_file
-from expclip_cache.settings.paths import DIFFERENCES, HEAD_RESULTS, INTERVALS, REPORT, score_file
+from expclip_cache.settings.paths import (
+    CALIBRATION,
+    DIFFERENCES,
+    HEAD_RESULTS,
+    INTERVALS,
+    RELIABILITY,
+    REPORT,
+    score_file,
+)
 from expclip_cache.settings.settings import Settings
-from expclip_cache.statistics import read_statistics
+from expclip_cache.statistics import read_calibration, read_statistics
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
 
@@ -44,8 +52,9 @@ def report_study(settings: Settings) -> Group:
         DataError: there are no results yet, or they are damaged.
     """
     inputs = report_inputs(settings)
-    test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
-    compared = compare_with_published(settings.backbones, settings.prompts, test_sets, inputs.scores, inputs.statistics)
+    compared = compare_with_published(
+        settings.backbones, settings.prompts, test_sets(settings), inputs.scores, inputs.statistics
+    )
     page = read_page(inputs, compared)
     write_files(
         REPORT,
@@ -73,6 +82,7 @@ def report_inputs(settings: Settings) -> ReportInputs:
     return ReportInputs(
         scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
         statistics=read_statistics(INTERVALS, DIFFERENCES, settings.statistics),
+        calibration=read_calibration(CALIBRATION, RELIABILITY),
         roots={name: _image_root(name, settings.datasets[name]) for name in names},
         heads=HEAD_RESULTS,
         trained_on=settings.train.dataset,
@@ -80,6 +90,11 @@ def report_inputs(settings: Settings) -> ReportInputs:
         settings=shown_settings(settings),
         versions=_versions(),
     )
+
+
+def test_sets(settings: Settings) -> dict[str, DatasetSettings]:
+    """Key in params.yaml -> settings, of the datasets that are scored, in the order of `score.datasets`."""
+    return {name: settings.datasets[name] for name in settings.score.datasets}
 
 
 def write_files(folder: Path, texts: Mapping[str, str | bytes]) -> None:

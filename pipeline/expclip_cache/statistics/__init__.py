@@ -1,4 +1,4 @@
-"""How far the scores can be trusted: intervals over test items, spread over seeds, paired tests between systems."""
+"""How far the numbers can be trusted: intervals, spread over seeds, paired tests, calibration of the percentages."""
 
 import lazy_loader as lazy
 

@@ -42,13 +42,13 @@ class ScoreIntervals:
 
 @dataclass(frozen=True, eq=False)
 class ScoreDraws:
-    """Draws of UAR and WAR, or of their differences.
+    """Draws of UAR and WAR, or of their differences; the first is the test set itself, with every item weighted alike.
 
     Attributes:
-        recalls: (B, c) float64 recall of each class in percent, NaN for a class without items; of a mean over test
-            sets (B, 0).
+        recalls: (B + 1, c) float64 recall of each class in percent, NaN for a class without items; of a mean over test
+            sets (B + 1, 0).
         items: (c,) int64 items of each class; of a mean over test sets (0,).
-        uar, war: (B,) float64, in percent.
+        uar, war: (B + 1,) float64, in percent.
     """
 
     recalls: np.ndarray
@@ -67,17 +67,11 @@ def score_draws(outcomes: Outcomes, settings: StatisticsSettings, test_set: str)
     """
     random = np.random.default_rng([settings.seed, zlib.crc32(test_set.encode())])
     present = outcomes.items > 0
-    shape = outcomes.counts[present] + outcomes.prior
-    recalls = np.full((settings.resamples, len(present)), np.nan)
-    recalls[:, present] = _dirichlet_means(random, shape, outcomes.values, settings.resamples)
+    counts, values = outcomes.counts[present], outcomes.values
+    recalls = np.full((settings.resamples + 1, len(present)), np.nan)
+    recalls[0, present] = counts @ values / counts.sum(axis=1)
+    recalls[1:, present] = _dirichlet_means(random, counts + outcomes.prior, values, settings.resamples)
     return _draws(100.0 * recalls, outcomes.items)
-
-
-def exact_draw(outcomes: Outcomes) -> ScoreDraws:
-    """The scores of the test set itself, as a single draw."""
-    sums, items = outcomes.counts @ outcomes.values, outcomes.items
-    recalls = 100.0 * np.divide(sums, items, out=np.full(len(items), np.nan), where=items > 0)
-    return _draws(recalls[None], items)
 
 
 def pooled_draws(draws: Sequence[ScoreDraws]) -> ScoreDraws:
@@ -89,22 +83,29 @@ def pooled_draws(draws: Sequence[ScoreDraws]) -> ScoreDraws:
     return _draws(recalls, total)
 
 
-def mean_draws(draws: Sequence[ScoreDraws]) -> ScoreDraws:
-    """Draws of the unweighted mean of the scores of several test sets."""
-    uar, war = (np.mean([getattr(one, name) for one in draws], axis=0) for name in ("uar", "war"))
+def mean_draws(draws: Sequence[ScoreDraws], weights: Sequence[float] | None = None) -> ScoreDraws:
+    """Draws of the mean of the scores of several test sets, weighted alike if no weights are given."""
+    uar, war = (np.average([getattr(one, name) for one in draws], axis=0, weights=weights) for name in ("uar", "war"))
     return ScoreDraws(np.empty((len(uar), 0)), np.empty(0, dtype=np.int64), uar, war)
 
 
 def intervals(draws: ScoreDraws, settings: StatisticsSettings) -> ScoreIntervals:
-    """The intervals that hold `settings.confidence` percent of the draws, with as many below as above."""
+    """The intervals of UAR and WAR, see `interval_of`."""
     return ScoreIntervals(interval_of(draws.uar, settings), interval_of(draws.war, settings))
 
 
 def interval_of(draws: np.ndarray, settings: StatisticsSettings) -> Interval:
-    """The same for (B,) draws of any value."""
+    """The interval that holds `settings.confidence` percent of the draws, with as many below as above.
+
+    It is widened to hold the value itself, which it may not where all items are right, or all wrong.
+
+    Args:
+        draws: (B + 1,) the value itself, then draws of it.
+        settings: the confidence.
+    """
     outside = (1 - settings.confidence / 100) / 2
-    low, high = np.quantile(draws, [outside, 1 - outside])
-    return Interval(float(low), float(high))
+    low, high = np.quantile(draws[1:], [outside, 1 - outside])
+    return Interval(float(min(low, draws[0])), float(max(high, draws[0])))
 
 
 def _draws(recalls: np.ndarray, items: np.ndarray) -> ScoreDraws:

@@ -9,8 +9,8 @@ from expclip_cache.scoring import Confusion, Scores, fold_mean, pooled
 from expclip_cache.statistics.bootstrap import ScoreDraws, mean_draws, pooled_draws
 
 Part = Literal["whole", "fold", "fold mean", "pooled", "mean"]
-"""`whole` for a set without folds; one `fold`; the unweighted `fold mean`; all folds' items `pooled`; the unweighted
-`mean` over all test sets."""
+"""`whole` for a set without folds; one `fold`; the unweighted `fold mean`; all folds' items `pooled`; the `mean`
+over all test sets, see `mean_over_sets`."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class FoldGroup:
             empty for all test sets.
         part: see `Part`.
         names: keys of the test sets in params.yaml.
+        weights: of their scores in a mean; None if they are equal.
         published_n: items behind the published scores; None if unknown.
         published_as: dataset name under which published scores are looked up; None if there are none for this part.
     """
@@ -29,6 +30,7 @@ class FoldGroup:
     test_set: str
     part: Part
     names: tuple[str, ...]
+    weights: tuple[float, ...] | None = None
     published_n: int | None = None
     published_as: str | None = None
 
@@ -40,17 +42,28 @@ class FoldGroup:
     def scores(self, confusions: Iterable[Confusion]) -> Scores:
         """The scores of the group from the confusion matrices of its test sets."""
         found = list(confusions)
-        return pooled(found) if self.has_items else fold_mean(found)
+        return pooled(found) if self.has_items else fold_mean(found, self.weights)
 
     def draws(self, draws: Iterable[ScoreDraws]) -> ScoreDraws:
         """Draws of the same scores from those of its test sets."""
         found = list(draws)
-        return pooled_draws(found) if self.has_items else mean_draws(found)
+        return pooled_draws(found) if self.has_items else mean_draws(found, self.weights)
 
 
-def all_test_sets(names: Sequence[str]) -> FoldGroup:
-    """The unweighted mean over several test sets."""
-    return FoldGroup("", "mean", tuple(names))
+def mean_over_sets(groups: Sequence[FoldGroup]) -> FoldGroup | None:
+    """The mean over several test sets, in which a set counts once, with all its folds or without.
+
+    Args:
+        groups: all groups of a study.
+
+    Returns:
+        None if there is only one test set.
+    """
+    names = {name: group for group in groups if group.part in ("whole", "fold") for name in group.names}
+    complete = {name: len(group.names) for group in groups if group.part == "fold mean" for name in group.names}
+    if len(names) == 1:
+        return None
+    return FoldGroup("", "mean", tuple(names), tuple(1 / complete.get(name, 1) for name in names))
 
 
 def fold_groups(test_sets: Mapping[str, DatasetSettings]) -> Iterator[FoldGroup]:

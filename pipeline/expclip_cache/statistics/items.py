@@ -54,7 +54,7 @@ def read_answers(files: Mapping[str, PredictionFile]) -> dict[Row, Answers]:
     found = {}
     for backbone, file in files.items():
         truth, c = file.truth, len(file.classes)
-        for row, classifiers in _by_row(backbone, file.classifiers).items():
+        for row, classifiers in classifiers_by_row(backbone, file.classifiers).items():
             predicted = np.stack([file.predicted(classifier) for classifier in classifiers])
             confusions = tuple(confusion(truth, one, c) for one in predicted)
             found[row] = Answers(file.rows, truth, predicted == truth, confusions)
@@ -78,7 +78,8 @@ def common_items(first: Answers, second: Answers) -> tuple[Answers, Answers]:
     return first, second
 
 
-def _by_row(backbone: str, classifiers: Sequence[Classifier]) -> dict[Row, list[Classifier]]:
+def classifiers_by_row(backbone: str, classifiers: Sequence[Classifier]) -> dict[Row, list[Classifier]]:
+    """The classifiers of each row, one for each seed, in their order."""
     seeds: dict[Row, list[Classifier]] = {}
     for one in classifiers:
         row = Row(System(backbone, one.teacher, one.head, one.prompts), one.prompt_type)

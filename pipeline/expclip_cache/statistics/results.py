@@ -163,7 +163,7 @@ class Statistics:
     def _found(lines: Mapping[tuple[object, ...], Line], key: tuple[object, ...]) -> Line:
         if key not in lines:
             raise DataError(
-                f"results/intervals.csv and results/differences.csv: expected {key[0] or 'the mean over all sets'} "
+                f"results/statistics: expected {key[0] or 'the mean over all sets'} "
                 f"with {key[2:]}, found other rows. They are of another study; run `dvc repro`."
             )
         return lines[key]

@@ -7,8 +7,8 @@ import numpy as np
 
 from expclip_cache.base import Reporter, SilentReporter
 from expclip_cache.datasets import DatasetSettings
-from expclip_cache.statistics.bootstrap import exact_draw, intervals, score_draws
-from expclip_cache.statistics.fold_groups import FoldGroup, all_test_sets, fold_groups
+from expclip_cache.statistics.bootstrap import intervals, score_draws
+from expclip_cache.statistics.fold_groups import FoldGroup, fold_groups, mean_over_sets
 from expclip_cache.statistics.items import Answers, common_items, controlled_pairs
 from expclip_cache.statistics.outcomes import item_outcomes, paired_outcomes
 from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
@@ -39,7 +39,9 @@ def study_statistics(
         DataError: two backbones have different true classes for the same items.
         SettingsError: a dataset's definition cannot be read.
     """
-    groups = [*fold_groups(test_sets), *([all_test_sets(list(test_sets))] if len(test_sets) > 1 else [])]
+    groups = list(fold_groups(test_sets))
+    if mean_of_all := mean_over_sets(groups):
+        groups.append(mean_of_all)
     rows = list(next(iter(answers.values())))
     pairs = controlled_pairs(rows)
     scored: dict[Row, list[ScoredRow]] = {}
@@ -99,8 +101,8 @@ def _differences(
     draws = {name: score_draws(outcome, settings, name) for name, outcome in outcomes.items()}
     (system, kind), (other, other_kind) = pair
     for group in groups:
-        spread = intervals(group.draws(draws[name] for name in group.names), settings)
-        exact = group.draws(exact_draw(outcomes[name]) for name in group.names)
+        drawn = group.draws(draws[name] for name in group.names)
+        spread = intervals(drawn, settings)
         tested = None
         if group.has_items:
             tested = mcnemar(*(np.concatenate([found[name][k].right for name in group.names], axis=1) for k in (0, 1)))
@@ -112,10 +114,10 @@ def _differences(
             **{f"against_{name}": value for name, value in other._asdict().items()},
             against_prompt_type=other_kind,
             items=sum(int(outcomes[name].items.sum()) for name in group.names),
-            uar=float(exact.uar[0]),
+            uar=float(drawn.uar[0]),
             uar_low=spread.uar.low,
             uar_high=spread.uar.high,
-            war=float(exact.war[0]),
+            war=float(drawn.war[0]),
             war_low=spread.war.low,
             war_high=spread.war.high,
             only_this_right=tested and tested.only_first,

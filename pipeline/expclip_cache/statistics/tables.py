@@ -1,22 +1,24 @@
-"""The files of the stage `intervals`: results/intervals.csv and results/differences.csv."""
+"""The files of the stage `intervals`, in results/statistics: intervals, differences, calibration, reliability."""
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from expclip_cache.base import DataError, csv_text
-from expclip_cache.statistics.results import Difference, Line, ScoredRow, Statistics
+from expclip_cache.statistics.calibration_results import CalibrationRow, ReliabilityRow, StudyCalibration
+from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
 from expclip_cache.statistics.settings import StatisticsSettings
+
+Line = TypeVar("Line", ScoredRow, Difference, CalibrationRow, ReliabilityRow)
 
 
 def write_statistics(found: Statistics, rows: Path, differences: Path) -> None:
     """Write the two csv files: three decimals, p values with three digits; None is an empty cell."""
-    for lines, kind, path in ((found.rows, ScoredRow, rows), (found.differences, Difference, differences)):
-        names = [field.name for field in fields(kind)]
-        text = csv_text(names, ([_cell(name, getattr(line, name)) for name in names] for line in lines))
-        path.write_text(text, encoding="utf-8")
+    _write(found.rows, ScoredRow, rows)
+    _write(found.differences, Difference, differences)
 
 
 def read_statistics(rows: Path, differences: Path, settings: StatisticsSettings) -> Statistics:
@@ -26,6 +28,27 @@ def read_statistics(rows: Path, differences: Path, settings: StatisticsSettings)
         DataError: a file is missing or damaged.
     """
     return Statistics(settings, tuple(_read(ScoredRow, rows)), tuple(_read(Difference, differences)))
+
+
+def write_calibration(found: StudyCalibration, rows: Path, bins: Path) -> None:
+    """Write the two csv files, as `write_statistics`."""
+    _write(found.rows, CalibrationRow, rows)
+    _write(found.bins, ReliabilityRow, bins)
+
+
+def read_calibration(rows: Path, bins: Path) -> StudyCalibration:
+    """Read what `write_calibration` wrote.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    return StudyCalibration(tuple(_read(CalibrationRow, rows)), tuple(_read(ReliabilityRow, bins)))
+
+
+def _write(lines: Sequence[Line], kind: type[Line], path: Path) -> None:
+    names = [field.name for field in fields(kind)]
+    text = csv_text(names, ([_cell(name, getattr(line, name)) for name in names] for line in lines))
+    path.write_text(text, encoding="utf-8")
 
 
 def _read(kind: type[Line], path: Path) -> list[Line]:

@@ -84,11 +84,11 @@ def run(pair, *options: str):
 def test_equal_results_are_identical(pair):
     done = run(pair)
     assert done.exit_code == 0
-    assert "identical: 16 result files, bit for bit" in done.stdout
+    assert "identical: 18 result files, bit for bit" in done.stdout
 
 
 def test_what_a_single_item_changes_does_not_count_under_a_tolerance(pair):
-    path = pair[1] / "results/differences.csv"
+    path = pair[1] / "results/statistics/differences.csv"
     lines = list(csv.DictReader(path.read_text().splitlines()))
     line = next(one for one in lines if one["mcnemar_p"])
     line |= {"only_this_right": "77", "mcnemar_p": "0.5", "holm_p": "1"}
@@ -99,7 +99,7 @@ def test_what_a_single_item_changes_does_not_count_under_a_tolerance(pair):
         "holm_p",
     }
     assert compare_results(*pair, tolerance=0.1).matches
-    change_csv(pair[1], "results/intervals.csv", "uar_low", 0.25, **LINE, part="whole")
+    change_csv(pair[1], "results/statistics/intervals.csv", "uar_low", 0.25, **LINE, part="whole")
     (difference,) = compare_results(*pair, tolerance=0.1).differences
     assert difference.key == "demo-grey/whole/demo-clip/demo-llm/contrastive/reference/5.uar_low"
 

@@ -23,6 +23,9 @@ from expclip_cache.prompts.settings import PromptSettings
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.reporting.comparison import Comparison, Pair, compare_with_published
 from expclip_cache.reporting.comparison_table import comparison_csv, comparison_to_terminal
+from expclip_cache.reporting.paper_table.build import paper_table
+from expclip_cache.reporting.paper_table.columns import table_columns
+from expclip_cache.reporting.paper_table.content import TableOptions
 from expclip_cache.reporting.published import RESULTS
 from expclip_cache.reporting.text_table import MOST_ROWS, WIDTH
 from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
@@ -125,6 +128,22 @@ def test_our_scoring_reproduces_the_published_logs(tmp_path, backbone, kind):
     folds = [row for row in rows if row.part == "fold"]
     assert len(folds) == 10
     assert all(row.n == row.published_n == matrices[row.test_set].sum() for row in folds)
+
+
+@pytest.mark.slow
+def test_a_reproduced_log_has_a_dagger_in_every_column_of_the_table_for_a_paper(tmp_path):
+    matrices = golden_matrices("B/16", 5)
+    columns = table_columns({name: dataset(name) for name in matrices})
+    options = TableOptions(published=True)
+    (block,) = paper_table(scored(tmp_path, "B/16", 5, matrices), columns, options, confidence=95).blocks
+    (_, _, log, clip, expclip) = block.lines
+    assert [line.name for line in (log, clip, expclip)] == ["Exp-CLIP, log, type 5", "CLIP", "Exp-CLIP"]
+    assert len(columns) == len(log.cells) == 8
+    for ours, theirs in zip(expclip.cells, log.cells, strict=True):
+        assert (ours.uar.value, ours.war.value) == pytest.approx((theirs.uar.value, theirs.war.value), abs=0.005)
+        assert ours.uar.covers
+        assert ours.war.covers
+    assert not any(cell.uar.covers for cell in clip.cells), "plain CLIP is always right here"
 
 
 def test_swapping_two_classes_does_not_give_the_published_scores(tmp_path):

@@ -1,5 +1,6 @@
 """The report page from result files: its content, its escaping, and equal bytes for equal results."""
 
+import csv
 import re
 import shutil
 from dataclasses import replace
@@ -16,6 +17,7 @@ from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page import reading
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
+from expclip_cache.settings.paths import CALIBRATION
 from expclip_cache.settings.settings import Settings
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from sample_results import inputs_of, study, write_results
@@ -120,6 +122,33 @@ def view_of(html: str, number: int) -> str:
 
 def test_equal_results_give_equal_bytes(results):
     assert html_of(results) == html_of(results)
+
+
+def test_each_section_shows_the_calibration_of_its_head(results):
+    html = html_of(results)
+    measured = {
+        (row["test_set"], row["head"]): row
+        for row in csv.DictReader(CALIBRATION.read_text().splitlines())
+        if row["prompt_type"] == "5"
+    }
+    for number, head in ((1, "contrastive"), (2, "ridge")):
+        view = view_of(html, number)
+        assert view.count("Accuracy by confidence in percent.") == len(results.score.datasets)
+        for test_set in results.score.datasets:
+            start = view.index(f'<section id="view-{number}-{test_set}"')
+            section = view[start : view.index("</section>", start)]
+            clip, expclip = measured[test_set, ""], measured[test_set, head]
+            errors = [float(row["ece"]) for row in (clip, expclip)]
+            halves = [float(row["accuracy_50"]) for row in (clip, expclip)]
+            assert f"{errors[0]:.1f} points with CLIP and {errors[1]:.1f} with Exp-CLIP" in section
+            assert f"half of the answers, {halves[0]:.1f} and {halves[1]:.1f} percent are right" in section
+
+
+def test_the_calibration_of_another_study_is_refused(results):
+    lines = CALIBRATION.read_text().splitlines(keepends=True)
+    CALIBRATION.write_text("".join(line for line in lines if not line.startswith("demo-grey,")))
+    with pytest.raises(DataError, match="results/statistics: expected demo-grey with"):
+        html_of(results)
 
 
 def test_heading_levels_have_no_gaps_and_links_have_targets(results):

@@ -72,6 +72,9 @@ def test_a_class_without_items_is_left_out_of_uar_but_predicting_it_is_still_wro
 def test_fold_mean_and_pooled_differ_for_unequal_folds():
     small, large = [[1, 0], [0, 1]], [[0, 8], [0, 8]]
     assert fold_mean([small, large]).uar == pytest.approx(75)
+    assert fold_mean([small, large], [1, 3]).uar == pytest.approx(
+        (fold_mean([small]).uar + 3 * fold_mean([large]).uar) / 4
+    )
     assert pooled([small, large]).uar == pytest.approx((100 / 9 + 100) / 2)
     assert pooled([small, large]).war == pytest.approx(100 * 10 / 18)
     assert fold_mean([small, large]).items == pooled([small, large]).items == 18

@@ -8,13 +8,13 @@ from scipy.stats import beta, bootstrap
 
 from expclip_cache.base.errors import DataError
 from expclip_cache.statistics.bootstrap import (
-    exact_draw,
     intervals,
     mean_draws,
     pooled_draws,
     score_draws,
 )
 from expclip_cache.statistics.outcomes import Outcomes, item_outcomes, outcomes_of_correct, paired_outcomes
+from expclip_cache.statistics.own_predictions import difference_intervals, score_intervals
 from expclip_cache.statistics.settings import StatisticsSettings
 
 SETTINGS = StatisticsSettings()
@@ -160,6 +160,14 @@ def test_without_items_of_the_prior_a_class_without_errors_would_be_certain():
     assert intervals(score_draws(bare, SETTINGS, "set"), SETTINGS).uar.low == 100
 
 
+@pytest.mark.parametrize("correct", [0, 50])
+def test_an_interval_holds_the_score_even_if_all_items_are_right_or_wrong(correct):
+    outcomes = outcomes_of_correct(np.full(7, correct), np.full(7, 50))
+    found = intervals(score_draws(outcomes, SETTINGS, "set"), SETTINGS).uar
+    assert found.covers(2 * correct)
+    assert 0.5 < found.high - found.low < 2
+
+
 def test_the_same_seed_gives_the_same_interval_and_test_sets_are_independent():
     outcomes = outcomes_of_correct(np.array([7, 20]), np.array([16, 30]))
     draws = score_draws(outcomes, SETTINGS, "raf-db")
@@ -173,7 +181,7 @@ def test_more_confidence_is_a_wider_interval():
     widths = []
     for confidence in (50.0, 90.0, 95.0, 99.0):
         found = intervals(draws, StatisticsSettings(confidence=confidence))
-        inside = np.mean((draws.uar >= found.uar.low) & (draws.uar <= found.uar.high))
+        inside = np.mean((draws.uar[1:] >= found.uar.low) & (draws.uar[1:] <= found.uar.high))
         assert inside == pytest.approx(confidence / 100, abs=0.001)
         widths.append(found.uar.high - found.uar.low)
     assert widths == sorted(widths)
@@ -197,11 +205,12 @@ def test_a_class_without_items_has_no_part_in_the_scores():
         max_size=4,
     )
 )
-def test_exact_scores_of_folds_equal_plain_formulas(folds):
+def test_the_first_draw_is_the_test_set_itself_also_of_folds_together(folds):
     """(correct, wrong) of each class of each fold."""
     counts = np.array(folds)
     correct, items = counts[:, :, 0], counts.sum(axis=2)
-    draws = [exact_draw(outcomes_of_correct(*fold)) for fold in zip(correct, items, strict=True)]
+    settings = StatisticsSettings(resamples=100)
+    draws = [score_draws(outcomes_of_correct(*fold), settings, "a") for fold in zip(correct, items, strict=True)]
 
     def uar(hits, all_items):
         return 100 * np.mean([h / n for h, n in zip(hits, all_items, strict=True) if n])
@@ -252,3 +261,26 @@ def test_impossible_outcomes_are_refused(truth, right, words):
     if "shares" in words:
         with pytest.raises(DataError, match=words):
             paired_outcomes(np.array(truth), np.array([0.0, 0.0]), np.array(right), 2)
+
+
+def test_intervals_of_ones_own_predictions_are_those_of_the_outcomes():
+    random = np.random.default_rng(9)
+    truth, first, second = random.integers(0, 3, (3, 90))
+    own = score_intervals(truth, first, 3)
+    assert own == intervals(
+        score_draws(item_outcomes(truth, (first == truth).astype(float), 3), SETTINGS, ""), SETTINGS
+    )
+    several = np.stack([first, second])
+    share = (several == truth).mean(axis=0)
+    assert score_intervals(truth, several, 3).uar.low == pytest.approx(
+        intervals(score_draws(item_outcomes(truth, share, 3), SETTINGS, ""), SETTINGS).uar.low
+    )
+    difference = difference_intervals(truth.tolist(), first.tolist(), second, 3)
+    opposite = difference_intervals(truth, second, first, 3)
+    assert (difference.uar.low, difference.uar.high) == pytest.approx((-opposite.uar.high, -opposite.uar.low), abs=0.8)
+
+
+@pytest.mark.parametrize(("truth", "predicted"), [([0, 1], [0]), ([], []), ([[0, 1]], [[0, 1]]), ([0, 1], [[[0, 1]]])])
+def test_predictions_that_do_not_fit_the_items_are_refused(truth, predicted):
+    with pytest.raises(DataError, match=r"expected \(n,\) true classes and \(n,\) or \(s, n\) predictions"):
+        score_intervals(truth, predicted, 2)

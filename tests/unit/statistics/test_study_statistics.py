@@ -123,6 +123,10 @@ def test_folds_are_drawn_within_themselves_and_count_once_for_holm():
     tested = lines["dfew", "pooled"]
     assert (tested.only_this_right, tested.only_other_right, tested.mcnemar_p) == mcnemar(*right)
     assert [one.holm_p for one in found.differences if one.part == "fold"] == [None] * 5
+    # In the mean over all sets DFEW counts once.
+    assert found.scored("", "mean", HEAD).uar == pytest.approx(
+        (mean.uar + found.scored("other", "whole", HEAD).uar) / 2
+    )
     family = [lines["dfew", "pooled"], lines["other", "whole"]]
     assert [one.holm_p for one in family] == holm([one.mcnemar_p for one in family])
 

@@ -68,7 +68,7 @@ def test_the_means_over_the_test_sets_are_those_of_the_statistics():
 
 def test_statistics_of_another_study_are_refused():
     rows = study_rows(heads=("ridge",))
-    with pytest.raises(DataError, match=r"intervals\.csv.*expected demo-clean with .*contrastive.*run `dvc repro`"):
+    with pytest.raises(DataError, match=r"results/statistics: expected demo-clean with .*contrastive.*run `dvc repro`"):
         system_scores(study_rows(), made_up_statistics(rows))
 
 

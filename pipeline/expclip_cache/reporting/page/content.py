@@ -10,7 +10,15 @@ from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.weakest_class import Recalls
 from expclip_cache.scoring import TestSetScores
-from expclip_cache.statistics import Difference, Statistics, System, SystemScores
+from expclip_cache.statistics import (
+    CalibrationRow,
+    Difference,
+    ReliabilityRow,
+    Statistics,
+    StudyCalibration,
+    System,
+    SystemScores,
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,7 @@ class ReportInputs:
     Attributes:
         scores: every backbone on every test set, in the order of the page.
         statistics: of these scores.
+        calibration: of the percentages behind them.
         roots: test set -> folder of its images, None if they are not on this machine.
         heads: folder of the results of the heads: metrics.json, details.json and loss.csv.
         trained_on: name of the training set.
@@ -30,6 +39,7 @@ class ReportInputs:
 
     scores: Sequence[TestSetScores]
     statistics: Statistics
+    calibration: StudyCalibration
     roots: Mapping[str, Path | None]
     heads: Path
     trained_on: str
@@ -88,6 +98,8 @@ class SetSection:
         clip, expclip: (c, c) percent of the true class; Exp-CLIP's is of the sum over the seeds.
         clip_recall: (c,) percent, NaN for a class without items.
         expclip_recall: (s, c) percent.
+        clip_calibration, calibration: of the percentages, with CLIP and with Exp-CLIP.
+        clip_bins, bins: of the reliability diagram, likewise.
         seed: of the examples; None for a head without seeds.
         counts: items that are `right`, `fixed`, `broken` and `wrong` with that seed.
         fixed, broken: the examples.
@@ -99,6 +111,10 @@ class SetSection:
     expclip: np.ndarray
     clip_recall: np.ndarray
     expclip_recall: np.ndarray
+    clip_calibration: CalibrationRow
+    calibration: CalibrationRow
+    clip_bins: tuple[ReliabilityRow, ...]
+    bins: tuple[ReliabilityRow, ...]
     seed: int | None
     counts: Mapping[str, int]
     fixed: tuple[FaceExample, ...]
@@ -114,8 +130,9 @@ class View:
         system: what classifies.
         rows: its scores on every test set under the highest prompt type.
         clip: those of plain CLIP.
+        mean: over the test sets; the only test set's scores if there is one.
         paired: the head minus plain CLIP: on every test set, then means and pools.
-        sets: a section for each of these; empty for a view beyond `MAX_SECTIONS`.
+        sets: a section for each of these; empty for a view beyond the `most_sections` of `read_page`.
         compared: rows with published scores, and for sets with folds each fold, their mean and their pool.
         losses: name of a seed -> loss of each epoch; empty for a head that was not trained by gradient descent.
         training: metrics of the fit by name.
@@ -125,6 +142,7 @@ class View:
     system: System
     rows: tuple[SystemScores, ...]
     clip: tuple[SystemScores, ...]
+    mean: SystemScores
     paired: tuple[Difference, ...]
     sets: tuple[SetSection, ...]
     compared: tuple[Comparison, ...]

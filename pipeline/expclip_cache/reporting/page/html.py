@@ -13,6 +13,7 @@ from expclip_cache.reporting.charts.axis import axis_chart
 from expclip_cache.reporting.charts.change import change_chart
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
+from expclip_cache.reporting.charts.reliability import coverage_curve, reliability_diagram
 from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
 from expclip_cache.reporting.charts.svg import rounded
 from expclip_cache.reporting.page.content import Page, SetSection, View
@@ -21,7 +22,7 @@ from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
 from expclip_cache.reporting.text_table import type_name
 from expclip_cache.reporting.weakest_class import Place, weakest_class
-from expclip_cache.statistics import Interval, mean, mean_scores
+from expclip_cache.statistics import Interval, mean_scores
 
 
 def render_page(page: Page) -> bytes:
@@ -60,7 +61,7 @@ def render_ablation(page: AblationPage) -> bytes:
 def _render(template: str, more_style: str = "", **values: object) -> bytes:
     here = files("expclip_cache.reporting.page")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"mean": mean, "plain": _plain, "printable": _printable, "seconds": _seconds}
+    environment.filters |= {"plain": _plain, "printable": _printable, "seconds": _seconds}
     environment.filters |= {
         "type_name": type_name,
         "interval": _interval,
@@ -102,6 +103,8 @@ def _figures(section: SetSection) -> dict[str, Markup]:
         "recall": Markup(recall_bars(classes, section.clip_recall.tolist(), section.expclip_recall.tolist())),
         "clip": Markup(confusion_heatmap(classes, section.clip, "CLIP")),
         "expclip": Markup(confusion_heatmap(classes, section.expclip, heads)),
+        "reliability": Markup(reliability_diagram(section.clip_bins, section.bins)),
+        "coverage": Markup(coverage_curve(section.clip_bins, section.bins)),
         "difference": Markup(confusion_heatmap(classes, difference, "Exp-CLIP minus CLIP", difference=True)),
     }
 

@@ -11,18 +11,19 @@ from expclip_cache.reporting.score_tables import note_on_drawn
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.system_names import several_of, system_names
 from expclip_cache.reporting.weakest_class import class_recalls
-from expclip_cache.statistics import Row, System, SystemScores, system_scores, under_highest_type
+from expclip_cache.statistics import Row, System, SystemScores, mean_scores, system_scores, under_highest_type
 
 MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
 
 
-def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
+def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_sections: float | None = None) -> Page:
     """Put together what the page shows.
 
     Args:
         inputs: the results of a study.
         compared: our scores beside the published ones.
+        most_sections: views beyond have none; by default `MAX_SECTIONS`.
 
     Raises:
         DataError: a result file of the heads is missing or damaged.
@@ -35,7 +36,7 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
         statistics=inputs.statistics,
         recalls=class_recalls(inputs.scores),
         drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
-        views=tuple(_views(inputs, scores, compared, read)),
+        views=tuple(_views(inputs, scores, compared, read, MAX_SECTIONS if most_sections is None else most_sections)),
         trained_on=inputs.trained_on,
         sources=tuple(_source(f"{name} ({of})" if of else name, record) for (name, of), record in caches.items()),
         skipped=tuple(dict.fromkeys(skipped)),
@@ -45,11 +46,16 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison]) -> Page:
 
 
 def _views(
-    inputs: ReportInputs, scores: Sequence[SystemScores], compared: Sequence[Comparison], heads: HeadResults
+    inputs: ReportInputs,
+    scores: Sequence[SystemScores],
+    compared: Sequence[Comparison],
+    heads: HeadResults,
+    room: float,
 ) -> Iterator[View]:
     systems = [row.system for row in scores]
     names, highest = system_names(systems), under_highest_type(scores)
-    sections, room = SectionReader(inputs.scores, inputs.roots), MAX_SECTIONS
+    means = {row.system: row for row in under_highest_type(mean_scores(scores, inputs.statistics))}
+    sections = SectionReader(inputs.scores, inputs.calibration, inputs.roots)
     for number, system in enumerate(head for section in sections_of(systems) for head in section.heads):
         rows = tuple(row for row in highest if row.system == system)
         shown_row = Row(system, rows[0].prompt_type)
@@ -63,6 +69,7 @@ def _views(
             system=system,
             rows=rows,
             clip=tuple(row for row in highest if row.system == plain.system),
+            mean=means.get(system, rows[0]),
             paired=tuple(one for one in inputs.statistics.differences if (one.row, one.against) == (shown_row, plain)),
             sets=tuple(sections.read(row) for row in shown),
             compared=tuple(row for row in own if row.is_published or row.part != "whole"),

@@ -1,4 +1,4 @@
-"""Confusion matrices, recall and examples of one head on one test set."""
+"""Confusion matrices, recall, calibration and examples of one head on one test set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,14 +9,20 @@ from expclip_cache.cache import Json
 from expclip_cache.reporting.page.content import Answer, FaceExample, SetSection
 from expclip_cache.reporting.page.thumbnails import thumbnail
 from expclip_cache.scoring import TestSetScores, recall
-from expclip_cache.statistics import SystemScores
+from expclip_cache.statistics import Row, StudyCalibration, SystemScores
 
 
 class SectionReader:
     """Makes the sections of a page; an image that several of them show is read once."""
 
-    def __init__(self, scores: Sequence[TestSetScores], roots: Mapping[str, Path | None]):
+    def __init__(
+        self,
+        scores: Sequence[TestSetScores],
+        calibration: StudyCalibration,
+        roots: Mapping[str, Path | None],
+    ):
         self._scores = {(found.backbone, found.test_set): found for found in scores}
+        self._calibration = calibration
         self._roots = roots
         self._thumbnails: dict[tuple[str, str], str | None] = {}
 
@@ -28,6 +34,9 @@ class SectionReader:
         clip = measured.clip[row.prompt_type]
         expclip = [head.confusions[row.prompt_type] for head in heads]
         changes = heads[0].changes
+        system = Row(row.system, row.prompt_type)
+        clip_calibration, clip_bins = self._calibration.of(row.test_set, system.plain_clip)
+        calibration, bins = self._calibration.of(row.test_set, system)
         return SetSection(
             row=row,
             classes=found.classes,
@@ -35,6 +44,10 @@ class SectionReader:
             expclip=_row_percent(np.sum(expclip, axis=0)),
             clip_recall=recall(clip),
             expclip_recall=np.stack([recall(matrix) for matrix in expclip]),
+            clip_calibration=clip_calibration,
+            calibration=calibration,
+            clip_bins=clip_bins,
+            bins=bins,
             seed=heads[0].seed,
             counts=changes["counts"],
             fixed=tuple(self._example(item, found) for item in changes["fixed"]),
