@@ -22,12 +22,18 @@ TORCH = 4.0
 FIT = 0.4
 """Seconds that each draw takes besides its steps or sums: reading the rows, starting threads."""
 
+SMALL_STEP = 5e8
+"""Operations of a step of training below which one thread does it. NumPy would use all, which mostly wait then."""
+
+ONE_CORE = 2e10
+"""Operations that one core does in a second."""
+
 OF_AN_AXIS = 5
 """Intervals of single heads that take as long as those of a choice and its change: several heads, more outcomes."""
 
 
 def estimated_seconds(study: CachedStudy, progress: Progress, choices: int, statistics: StatisticsSettings) -> float:
-    """Seconds that fits, predictions and intervals will take, good to about a factor of two.
+    """Seconds that fits, predictions and intervals will take: a rough figure, as the machine may have other work.
 
     Args:
         progress: what is to be done.
@@ -78,6 +84,9 @@ def _ridge_trials(d: int, t: int) -> tuple[float, float, float]:
 @cache
 def _step(batch: int, d: int, t: int) -> float:
     """Seconds of the products of a step of training: z = X W', cosines, and the gradients of both."""
+    operations = 4 * batch * t * (d + batch)
+    if operations < SMALL_STEP:
+        return operations / ONE_CORE
     x, w, y = (np.full(shape, 1e-2, np.float32) for shape in ((batch, d), (t, d), (batch, t)))
 
     def step() -> None:
@@ -108,9 +117,9 @@ def _widths(study: CachedStudy, head: HeadChoice) -> tuple[int, int]:
 
 
 def _seconds(function: Callable[[], object]) -> float:
-    """Of the fastest of three calls: the first one also loads, and the machine may have other work."""
-    found = []
-    for _ in range(3):
+    """Of the fastest of some calls: the first one also loads, and the machine may have other work."""
+    found: list[float] = []
+    while len(found) < 3 or (len(found) < 20 and sum(found) < 0.3):
         start = time.perf_counter()
         function()
         found.append(time.perf_counter() - start)
