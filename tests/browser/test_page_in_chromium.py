@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from browser.chromium import Chromium, programs
+from browser.page_checks import LOW_CONTRAST, UNNAMED_IMAGES, WIDER_THAN_THE_WINDOW
 from PIL import Image
 
 from expclip_cache.base.progress import FinishedBar
@@ -13,6 +14,7 @@ from expclip_cache.base.stage_times import StageTime
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
+from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from sample_results import inputs_of, study, write_results
 
 pytestmark = [
@@ -20,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(programs() is None, reason="needs chromium and chromedriver (Debian: chromium chromium-driver)"),
 ]
 PAIR = Pair(41.53, 50.27)
+INTERVALS = ScoreIntervals(Interval(98.76, 99.99), Interval(98.76, 99.99))
 PUBLISHED = [
     Comparison(
         test_set="ferv39k",
@@ -33,10 +36,13 @@ PUBLISHED = [
         n=7847,
         published_n=7847,
         clip=PAIR,
+        clip_intervals=INTERVALS,
         expclip=PAIR,
+        expclip_intervals=INTERVALS,
         paper_clip=PAIR,
         paper_expclip=PAIR,
         log=PAIR,
+        log_intervals=INTERVALS,
         later=PAIR,
     )
     for kind in (2, 5)
@@ -46,54 +52,6 @@ TIMES = [
               (FinishedBar("features", 123_456, "image", 3_999.0), FinishedBar("more", 7, "image", 1.0)))
     for k in range(3)
 ]  # fmt: skip
-
-WIDER_THAN_THE_WINDOW = """
-const wide = [...document.querySelectorAll('body *')].filter(item => {
-  if (item.closest('.scroll')) return false;
-  const box = item.getBoundingClientRect();
-  return box.width && (box.right > innerWidth + 1 || box.left < -1);
-});
-return wide.map(item => item.outerHTML.slice(0, 120));
-"""
-# WCAG contrast between the colour of each text and its background.
-LOW_CONTRAST = """
-const parse = text => { const v = text.match(/[\\d.]+/g).map(Number); return v.length < 4 ? [...v, 1] : v; };
-const over = (top, under) => [0, 1, 2].map(k => top[k] * top[3] + under[k] * (1 - top[3])).concat(1);
-const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)
-  .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
-const ratio = (a, b) => {
-  const [x, y] = [luminance(a), luminance(b)].sort((p, q) => q - p);
-  return (x + 0.05) / (y + 0.05);
-};
-const behind = item => {
-  let colour = [0, 0, 0, 0];
-  for (let node = item; node; node = node.parentElement) {
-    const found = parse(getComputedStyle(node).backgroundColor);
-    if (found[3]) { colour = colour[3] ? over(colour, found) : found; if (colour[3] === 1) break; }
-  }
-  return colour[3] ? colour : [255, 255, 255, 1];
-};
-const low = [];
-for (const item of document.querySelectorAll('body *')) {
-  const own = [...item.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
-  if (!own || item.tagName === 'title' || item.closest('style')) continue;
-  const style = getComputedStyle(item);
-  const ink = item.closest('svg') ? style.fill : style.color;
-  let under = behind(item);
-  if (item.classList.contains('cell')) {
-    const cell = item.previousElementSibling, paint = getComputedStyle(cell);
-    under = over([...parse(paint.fill).slice(0, 3), Number(paint.fillOpacity)], under);
-  }
-  const found = ratio(over(parse(ink), under), under);
-  if (found < 4.5) low.push([item.outerHTML.slice(0, 100), found]);
-}
-return low;
-"""
-UNNAMED_IMAGES = """
-return [...document.querySelectorAll('img, svg')].filter(item =>
-  !(item.getAttribute('alt') || item.getAttribute('aria-label'))).length;
-"""
 
 
 @pytest.fixture(scope="module", params=[7, 11], ids=["7 classes", "11 classes"])

@@ -39,7 +39,7 @@ def test_a_fresh_clone_makes_the_recorded_results_from_nothing(pushed):
     found = outcome(pushed, TOLERANCE="0")
     assert list(found) == [RUN, COMPARE]
     assert {code for code, _ in found.values()} == {0}, found
-    stages = {"crops", "images", "targets", "prompts", "heads", "scores", "report"}
+    stages = {"crops", "images", "targets", "prompts", "heads", "scores", "intervals", "report"}
     assert {name for name in stages_run(found[RUN][1]) if "@" not in name} == stages
     assert "bit for bit" in found[COMPARE][1]
 
@@ -59,7 +59,7 @@ def test_a_moved_score_fails_the_job_and_is_named(pushed):
     moved = {kind: np.roll(matrix, 1, axis=1) for kind, matrix in head.confusions.items()}
     heads = (replace(head, confusions=moved), *found.heads[1:])
     write_score_file(file, replace(scores, prompt_sets={"reference": replace(found, heads=heads)}))
-    for stage in ("scores", "report"):
+    for stage in ("scores", "intervals", "report"):
         pushed.run("python", f"stages/{stage}.py")
     pushed.run("git", "add", "-A")
     pushed.run(*COMMIT, "other scores")

@@ -85,11 +85,11 @@ def test_dvc_shows_the_metrics_and_plots(clone, first_run):
 def test_another_prompt_set_or_an_edited_prompt_file_runs_no_image_encoder(clone, first_run):
     before = clone.results()
     clone.edit(r" set: \S+", " set: prompts/example.yaml")
-    assert stages_run(clone.repro()) == {"prompts", "scores", "report"}
+    assert stages_run(clone.repro()) == {"prompts", "scores", "intervals", "report"}
     file = clone.folder / "prompts/example.yaml"
     text = file.read_text()
     file.write_text(text.replace("a face that shows {n}.", "a portrait full of {n}."))
-    assert stages_run(clone.repro()) == {"prompts", "scores", "report"}
+    assert stages_run(clone.repro()) == {"prompts", "scores", "intervals", "report"}
     file.write_text(text)
     clone.edit(r" set: \S+", " set: reference")
     clone.repro()

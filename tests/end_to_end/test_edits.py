@@ -40,6 +40,7 @@ EDITS: dict[str, Edit] = {
         replaced("a photo radiating {n}", "a photo full of {n}"),
     ),
     "a metric in `scoring/metrics.py`": ("scoring/metrics.py", comment),
+    "a quantile in `statistics/bootstrap.py`": ("statistics/bootstrap.py", comment),
     "a table in `reporting/score_tables.py`": ("reporting/score_tables.py", comment),
     "a reader in `datasets/folders.py`": ("datasets/folders.py", comment),
     "published counts in `datasets/definitions/raf-db.yaml`": ("datasets/definitions/raf-db.yaml", comment),
@@ -47,6 +48,7 @@ EDITS: dict[str, Edit] = {
     "the margin in `faces/detector.py`": ("faces/detector.py", replaced("MARGIN = 0.2", "MARGIN = 0.3")),
     "`heads.contrastive.lr` in params.yaml": ("params.yaml", replaced("    lr: 0.03\n", "    lr: 0.04\n")),
     "`prompts.reference.types` in params.yaml": ("params.yaml", replaced("    - 2\n    - 5\n", "    - 2\n")),
+    "`statistics.confidence` in params.yaml": ("params.yaml", replaced("confidence: 95", "confidence: 90")),
     "`cache.on_bad_image` in params.yaml": ("params.yaml", replaced("on_bad_image: skip", "on_bad_image: fail")),
 }
 

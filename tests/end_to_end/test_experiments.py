@@ -47,7 +47,7 @@ def check_commands(checkout: Checkout) -> None:
     for command in documented():
         shown.append((command, shell(checkout, command)))
         if command.startswith("dvc exp run"):
-            assert stages_run(shown[-1][1]) == {"heads", "scores", "report"}
+            assert stages_run(shown[-1][1]) == {"heads", "scores", "intervals", "report"}
             if "contrastive" in command:
                 assert ridge.stat().st_mtime_ns == fitted
     difference, of_ridge = [text for command, text in shown if command.startswith("dvc metrics diff")]

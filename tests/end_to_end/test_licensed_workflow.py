@@ -39,7 +39,7 @@ def test_the_workflow_reproduces_the_recorded_results(elsewhere):
     done = dict(run_steps(STEPS, lambda *command: elsewhere.run(*command, **constants)))
     assert list(done) == [FETCH, FIT, COMPARE]
     assert not (elsewhere.folder / "data").exists()
-    assert stages_run(done[FIT].stdout) == {"heads", "scores", "report"}
+    assert stages_run(done[FIT].stdout) == {"heads", "scores", "intervals", "report"}
     assert "training 2 heads on cpu" in done[FIT].stderr
     printed = done[FIT].stdout + done[FIT].stderr
     assert [int(count) for count in re.findall(r"json: (\d+) confusion matrices", printed)] == [8] * 5

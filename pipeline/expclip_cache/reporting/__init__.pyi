@@ -11,6 +11,8 @@ from .figures.study import Drawing as Drawing
 from .figures.study import drawings_of as drawings_of
 from .figures.style import FORMATS as FORMATS
 from .figures.writing import write_figures as write_figures
+from .map_files import map_files as map_files
+from .map_tables import maps_to_terminal as maps_to_terminal
 from .page.content import Page as Page
 from .page.content import ReportInputs as ReportInputs
 from .page.html import render_ablation as render_ablation

@@ -9,6 +9,8 @@ from expclip_cache.reporting.rerun_values import all_values, first_changed_line,
 
 FOLDERS = ("results", "report")
 SUFFIXES = (".json", ".csv")
+MAPS = Path("report/maps")
+"""Maps of features differ between machines, so they are no results."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _files(root: Path) -> dict[str, bytes]:
         path.relative_to(root).as_posix(): path.read_bytes().replace(b"\r\n", b"\n")
         for folder in FOLDERS
         for path in (root / folder).rglob("*")
-        if path.suffix in SUFFIXES and path.is_file()
+        if path.suffix in SUFFIXES and path.is_file() and not path.is_relative_to(root / MAPS)
     }
 
 

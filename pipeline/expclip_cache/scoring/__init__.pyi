@@ -16,6 +16,7 @@ from .predictions import predict_dataset as predict_dataset
 from .predictions import refuse_unlabelled as refuse_unlabelled
 from .prompt_embeddings import embeddings_by_text as embeddings_by_text
 from .prompt_embeddings import refuse_other_clip as refuse_other_clip
+from .prompt_embeddings import stack_prompts as stack_prompts
 from .prompt_index import MIN_NORM as MIN_NORM
 from .prompt_index import PromptIndex as PromptIndex
 from .results import Classifier as Classifier

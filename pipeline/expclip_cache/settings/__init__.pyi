@@ -15,6 +15,7 @@ from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
 from .paths import STATISTICS as STATISTICS
+from .paths import STUDY_MAPS as STUDY_MAPS
 from .paths import crop_file as crop_file
 from .paths import head_folder as head_folder
 from .paths import image_features as image_features
@@ -37,6 +38,7 @@ from .setup_files import PARAMS_FILE as PARAMS_FILE
 from .setup_files import write_setup as write_setup
 from .study_figures import study_drawings as study_drawings
 from .study_images import read_images as read_images
+from .study_maps import study_map_inputs as study_map_inputs
 from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
 from .study_table import study_table as study_table

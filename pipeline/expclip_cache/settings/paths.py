@@ -43,6 +43,9 @@ RELIABILITY = STATISTICS / "reliability.csv"
 REPORT = Path("report")
 """The report page and its tables."""
 
+STUDY_MAPS = REPORT / "maps"
+"""Maps of the study's features, made by `expclip-cache map`; no output of any stage."""
+
 
 def manifest_file(dataset: str) -> Path:
     """The manifest of a dataset."""

@@ -217,6 +217,12 @@ def test_what_was_scored_must_be_the_same_at_any_tolerance(pair, change):
     assert {difference.file for difference in found.differences} == {SCORES}
 
 
+def test_maps_of_features_are_no_results(pair):
+    (pair[1] / "report/maps").mkdir()
+    (pair[1] / "report/maps/numbers.csv").write_text("test_set\n")
+    assert compare_results(*pair).identical
+
+
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("file", [SCORES, "report/systems.csv"])
 def test_a_missing_file_is_a_difference(pair, side, file):

@@ -150,7 +150,7 @@ def test_dvc_builds_the_preset_of_25_stages(stages_of):
     assert len(outs) == len(set(outs))
 
 
-FITS = {"heads", "scores", "report"}
+FITS = {"heads", "scores", "intervals", "report"}
 """The stages that go through the whole study, passing over what is there."""
 
 
@@ -175,7 +175,7 @@ def test_another_head_leaves_all_encoders_as_they_are(stages_of):
 @pytest.mark.slow
 def test_another_prompt_set_goes_through_the_text_towers_alone(stages_of):
     more = with_entry("prompts", "clean: {set: clean}")
-    assert changed(stages_of(TEXT), stages_of(more)) == {"prompts", "scores", "report"}
+    assert changed(stages_of(TEXT), stages_of(more)) == {"prompts", "scores", "intervals", "report"}
 
 
 @pytest.mark.slow
@@ -188,5 +188,6 @@ def test_another_test_set_leaves_targets_heads_and_other_manifests_as_they_are(s
         "images",
         "prompts",
         "scores",
+        "intervals",
         "report",
     }

@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from expclip_cache.base import StageTime
+from expclip_cache.maps import FeatureMap
 from expclip_cache.reporting.ablation_content import AblatedAxis, AblationPage
 from expclip_cache.reporting.charts.axis import axis_chart
 from expclip_cache.reporting.charts.change import change_chart
@@ -17,6 +18,7 @@ from expclip_cache.reporting.charts.reliability import coverage_curve, reliabili
 from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
 from expclip_cache.reporting.charts.svg import rounded
 from expclip_cache.reporting.page.content import Page, SetSection, View
+from expclip_cache.reporting.page.map_panels import key_mark, map_panel, panel_name
 from expclip_cache.reporting.page.score_grid import score_grid
 from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
@@ -56,6 +58,15 @@ def render_ablation(page: AblationPage) -> bytes:
         return [Markup(axis_chart(axis, names)), Markup(change_chart(axis))]
 
     return _render("ablation.html", page=page, axis_charts=charts)
+
+
+def render_maps(maps: Sequence[FeatureMap], results: bool) -> bytes:
+    """A page of its own with maps of features, UTF-8.
+
+    Args:
+        results: whether the page of the results is in the folder above.
+    """
+    return _render("maps.html", maps=maps, results=results, panel_of=map_panel, name_of=panel_name, mark_of=key_mark)
 
 
 def _render(template: str, more_style: str = "", **values: object) -> bytes:

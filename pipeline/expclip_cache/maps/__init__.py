@@ -1,0 +1,5 @@
+"""Two-dimensional maps of image features and class prompts, and what can be said of them without a map."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
