@@ -9,9 +9,10 @@ import numpy as np
 from expclip_cache.base.classes import CANONICAL
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.writer import CacheWriter
+from expclip_cache.heads.current import head_path, head_seeds
 from expclip_cache.heads.head_file import write_head
 from expclip_cache.heads.results import write_head_results
-from expclip_cache.heads.study import StudyHead, head_path, head_seeds
+from expclip_cache.heads.study import StudyHead
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.reporting.page.content import ReportInputs
 from expclip_cache.scoring.prediction_file import PredictionFile

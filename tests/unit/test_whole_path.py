@@ -17,8 +17,8 @@ from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.commands.app import app
 from expclip_cache.encoders.clip import ClipEncoder, load_clip
+from expclip_cache.heads.current import head_path
 from expclip_cache.heads.head_file import read_head
-from expclip_cache.heads.study import head_path
 from expclip_cache.prompts import Prompt
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring import read_score_file

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from expclip_cache.commands.ablate import ablate
 from expclip_cache.commands.compare import compare_results
 from expclip_cache.commands.doctor import doctor
 from expclip_cache.commands.encode_prompts import encode_prompts
@@ -54,7 +55,7 @@ def main(
 
 
 GROUPS = {
-    "A whole study": (init, report, table, figures, compare_results, doctor),
+    "A whole study": (init, report, ablate, table, figures, compare_results, doctor),
     "Features": (extract, encode_prompts, inspect, verify, save_crops),
     "Heads and scores": (train, score, map, import_head, export_head),
     "Your own photos": (predict, export_model),

@@ -3,6 +3,9 @@ from .checkpoint import read_checkpoint as read_checkpoint
 from .checkpoint import write_checkpoint as write_checkpoint
 from .contrastive import ContrastiveHeads as ContrastiveHeads
 from .contrastive import fit_contrastive as fit_contrastive
+from .current import current_heads as current_heads
+from .current import head_path as head_path
+from .current import head_seeds as head_seeds
 from .head_file import KEY as KEY
 from .head_file import read_head as read_head
 from .head_file import write_head as write_head
@@ -38,7 +41,5 @@ from .settings import RidgeSettings as RidgeSettings
 from .settings import TrainSettings as TrainSettings
 from .study import StudyHead as StudyHead
 from .study import complete_heads as complete_heads
-from .study import head_path as head_path
-from .study import head_seeds as head_seeds
 from .training import TrainedHeads as TrainedHeads
 from .training import train_heads as train_heads

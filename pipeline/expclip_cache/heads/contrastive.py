@@ -9,7 +9,7 @@ import torch
 
 from expclip_cache.base import Bar, Reporter, SilentReporter
 from expclip_cache.cache import FeatureCache, Json, paired_rows
-from expclip_cache.heads.cached_rows import CachedRows
+from expclip_cache.heads.cached_rows import CachedRows, chosen_rows
 from expclip_cache.heads.head_file import write_head
 from expclip_cache.heads.memory import fits_in_memory
 from expclip_cache.heads.recipe import Recipe, contrastive_record, recipes_of
@@ -45,6 +45,7 @@ def fit_contrastive(
     targets: FeatureCache | Sequence[FeatureCache],
     settings: ContrastiveSettings = ContrastiveSettings(),
     *,
+    only: np.ndarray | None = None,
     device: str = "auto",
     report: Reporter | None = None,
 ) -> ContrastiveHeads:
@@ -59,6 +60,8 @@ def fit_contrastive(
         targets: LLM targets of the same images; several caches are draws of one target with dropout, and epoch e uses
             draw e modulo their number.
         settings: a section of params.yaml, or the reference's by default.
+        only: (k,) int64 ids of the rows to which the training is limited; None: all. The heads are then those of
+            caches in which no other row has features.
         device: see `resolve_device`.
 
     Raises:
@@ -68,7 +71,7 @@ def fit_contrastive(
     """
     draws = [targets] if isinstance(targets, FeatureCache) else list(targets)
     recipes = recipes_of(settings)
-    return train_on_caches(images, draws, settings, recipes, device, report or SilentReporter())
+    return train_on_caches(images, draws, settings, recipes, device, report or SilentReporter(), only)
 
 
 def train_on_caches(
@@ -78,15 +81,17 @@ def train_on_caches(
     recipes: Sequence[Recipe],
     device: str,
     report: Reporter,
+    only: np.ndarray | None = None,
 ) -> ContrastiveHeads:
     """Train one head per recipe, in groups if all at once would not fit in memory; see `train_heads`.
 
     Args:
         targets: the draws of one target.
         settings: epochs, batch size and momentum of all heads; the recipes hold the rest.
+        only: see `fit_contrastive`.
     """
     where, scale = resolve_device(device), images.logit_scale
-    rows = paired_rows(images, *targets)
+    rows = chosen_rows(paired_rows(images, *targets), only)
     x, y = CachedRows([images], rows), CachedRows(targets, rows)
     resident = fits_in_memory(4 * (x.shape[0] * x.shape[1] + y.shape[0] * y.shape[1]), where)
     if not resident:

@@ -1,17 +1,16 @@
 """The heads of one backbone and one teacher: keep the files that are as requested, fit the others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
-from expclip_cache.base import DataError, Reporter, SettingsError, SilentReporter, source_sha256
-from expclip_cache.cache import FeatureCache, Json, paired_rows
-from expclip_cache.heads.head_file import read_head, read_record
-from expclip_cache.heads.recipe import Recipe, contrastive_record, recipes_of
-from expclip_cache.heads.ridge.fitting import fit_ridge, ridge_record
+from expclip_cache.base import Reporter, SilentReporter
+from expclip_cache.cache import FeatureCache, Json
+from expclip_cache.heads.current import head_path, is_current, made_by, wanted_records
+from expclip_cache.heads.head_file import read_record
+from expclip_cache.heads.recipe import Recipe, recipes_of
+from expclip_cache.heads.ridge.fitting import fit_ridge
 from expclip_cache.heads.ridge.shard_groups import ShardGroups, moments_folder
 from expclip_cache.heads.settings import ContrastiveSettings, HeadSettings, RidgeSettings
 from expclip_cache.workers import RunSettings
@@ -36,16 +35,6 @@ class StudyHead:
     found: Mapping[str, Json]
     fitted: bool
     moments: Path | None = None
-
-
-def head_seeds(settings: HeadSettings) -> tuple[int | None, ...]:
-    """The heads that one entry of `heads:` stands for: one per seed, or a single one of a kind without seeds."""
-    return settings.seeds if isinstance(settings, ContrastiveSettings) else (None,)
-
-
-def head_path(folder: Path, name: str, seed: int | None) -> Path:
-    """The file of one head in the folder of a backbone and teacher."""
-    return folder / name / ("closed-form.safetensors" if seed is None else f"seed-{seed}.safetensors")
 
 
 def complete_heads(
@@ -80,18 +69,11 @@ def complete_heads(
         SettingsError: likewise, or a ridge head is to be fitted to several draws.
     """
     report = report or SilentReporter()
-    made_by = {
-        "code": source_sha256("expclip_cache.heads"),
-        "paired_rows": xxhash.xxh3_128_hexdigest(paired_rows(images, *targets).tobytes()),
-    }
-    wanted = {
-        (name, seed): record | made_by
-        for name, settings in heads.items()
-        for seed, record in _records(settings, images, targets)
-    }
+    common = made_by(images, targets)
+    wanted = wanted_records(images, targets, heads, common)
     paths = {(name, seed): head_path(folder, name, seed) for name, seed in wanted}
-    missing = [key for key, path in paths.items() if not _is_current(path, wanted[key])]
-    _fit_contrastive_heads(images, targets, heads, {key: paths[key] for key in missing}, made_by, run, report)
+    missing = [key for key, path in paths.items() if not is_current(path, wanted[key])]
+    _fit_contrastive_heads(images, targets, heads, {key: paths[key] for key in missing}, common, run, report)
     sums = {
         name: moments_folder(moments, ShardGroups(images, targets[0], settings.held_out_share))
         for name, settings in heads.items()
@@ -102,7 +84,7 @@ def complete_heads(
         if isinstance(settings, RidgeSettings):
             fitted = fit_ridge(images, targets[0], settings, moments=sums.get(name), run=run, report=report)
             report.say(f"{folder / name}: {fitted}")
-            fitted.write(paths[name, seed], **made_by)
+            fitted.write(paths[name, seed], **common)
     return [
         StudyHead(name, seed, path, read_record(path)["found"], (name, seed) in missing, sums.get(name))
         for (name, seed), path in paths.items()
@@ -114,7 +96,7 @@ def _fit_contrastive_heads(
     targets: Sequence[FeatureCache],
     heads: Mapping[str, HeadSettings],
     missing: Mapping[tuple[str, int | None], Path],
-    made_by: Mapping[str, str],
+    common: Mapping[str, str],
     run: RunSettings,
     report: Reporter,
 ) -> None:
@@ -133,29 +115,4 @@ def _fit_contrastive_heads(
         recipes = [recipe for _, recipe, _ in group]
         trained = train_on_caches(images, targets, group[0][0], recipes, run.device, report)
         for number, (_, _, path) in enumerate(group):
-            trained.write(number, path, **made_by)
-
-
-def _records(
-    settings: HeadSettings, images: FeatureCache, targets: Sequence[FeatureCache]
-) -> Iterator[tuple[int | None, dict[str, Json]]]:
-    """The seed of each head with what its file records, apart from what the fit found."""
-    if isinstance(settings, RidgeSettings):
-        if len(targets) > 1:
-            raise SettingsError(
-                f"a ridge head needs one target per image, found {len(targets)} draws, the first in {targets[0]}. "
-                "Fit it to targets without dropout, or to a single draw."
-            )
-        yield None, ridge_record(settings, images, targets[0])
-        return
-    for recipe in recipes_of(settings):
-        yield recipe.seed, contrastive_record(settings, recipe, images, targets)
-
-
-def _is_current(path: Path, wanted: Mapping[str, Json]) -> bool:
-    try:
-        read_head(path)
-    except DataError:
-        return False
-    record = read_record(path)
-    return {key: value for key, value in record.items() if key != "found"} == wanted
+            trained.write(number, path, **common)

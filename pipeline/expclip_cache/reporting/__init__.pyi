@@ -1,3 +1,7 @@
+from .ablation_content import AblatedAxis as AblatedAxis
+from .ablation_content import AblatedValue as AblatedValue
+from .ablation_content import AblationPage as AblationPage
+from .ablation_table import ablation_to_terminal as ablation_to_terminal
 from .comparison import Comparison as Comparison
 from .comparison import compare_with_published as compare_with_published
 from .comparison_table import comparison_csv as comparison_csv
@@ -11,6 +15,7 @@ from .map_files import map_files as map_files
 from .map_tables import maps_to_terminal as maps_to_terminal
 from .page.content import Page as Page
 from .page.content import ReportInputs as ReportInputs
+from .page.html import render_ablation as render_ablation
 from .page.html import render_page as render_page
 from .page.html import render_times as render_times
 from .page.reading import read_page as read_page
@@ -27,8 +32,10 @@ from .score_files import confusion_csvs as confusion_csvs
 from .score_files import headline_csv as headline_csv
 from .score_files import headline_metrics as headline_metrics
 from .score_files import systems_csv as systems_csv
+from .score_tables import note_on_drawn as note_on_drawn
 from .score_tables import scores_to_terminal as scores_to_terminal
 from .text_table import WIDTH as WIDTH
+from .text_table import type_name as type_name
 from .weakest_class import Place as Place
 from .zero_shot_table import zero_shot_to_json as zero_shot_to_json
 from .zero_shot_table import zero_shot_to_terminal as zero_shot_to_terminal

@@ -6,6 +6,7 @@ from .metrics import fold_mean as fold_mean
 from .metrics import pooled as pooled
 from .metrics import recall as recall
 from .metrics import uar as uar
+from .metrics import war as war
 from .path_names import short_names as short_names
 from .percentages import softmax_percent as softmax_percent
 from .prediction_file import Prediction as Prediction
@@ -28,5 +29,6 @@ from .score_file import read_score_file as read_score_file
 from .score_file import write_score_file as write_score_file
 from .settings import ScoreSettings as ScoreSettings
 from .study import complete_scores as complete_scores
+from .study import prompts_sha256 as prompts_sha256
 from .zero_shot import ZeroShotScores as ZeroShotScores
 from .zero_shot import score as score

@@ -10,7 +10,7 @@ import numpy as np
 
 from expclip_cache.base import DataError, Reporter, source_sha256
 from expclip_cache.cache import FeatureCache, Json, canonical_json
-from expclip_cache.prompts import Prompt, PromptSettings, prompt_table
+from expclip_cache.prompts import Aggregation, Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring.changed_predictions import prediction_changes
 from expclip_cache.scoring.measuring import HeadToScore, is_first_seed, measure
 from expclip_cache.scoring.metrics import Confusion, confusion
@@ -66,7 +66,7 @@ def complete_scores(
         made_by = {
             "code": code,
             "images": _sha256(described),
-            "prompts": _prompts_sha256(table, settings, embeddings),
+            "prompts": prompts_sha256(table, settings.aggregation, embeddings),
         }
         known = old.scores.get(name)
         same = known is not None and known.made_by == made_by
@@ -148,9 +148,9 @@ def _read(path: Path, predictions: Path) -> _Old:
         return _Old({}, {}, "")
 
 
-def _prompts_sha256(table: Sequence[Prompt], settings: PromptSettings, embeddings: Mapping[str, np.ndarray]) -> str:
+def prompts_sha256(table: Sequence[Prompt], aggregation: Aggregation, embeddings: Mapping[str, np.ndarray]) -> str:
     """Of the prompts, how they are aggregated, and their embeddings; other prompts in the cache do not matter."""
-    digest = hashlib.sha256(canonical_json([[asdict(prompt) for prompt in table], settings.aggregation]))
+    digest = hashlib.sha256(canonical_json([[asdict(prompt) for prompt in table], aggregation]))
     for prompt in table:
         digest.update(embeddings[prompt.text].tobytes() if prompt.text in embeddings else b"")
     return digest.hexdigest()

@@ -18,6 +18,8 @@ from .coverage import confidence_at_coverage as confidence_at_coverage
 from .fold_groups import FoldGroup as FoldGroup
 from .fold_groups import Part as Part
 from .fold_groups import fold_groups as fold_groups
+from .items import Answers as Answers
+from .items import common_items as common_items
 from .items import read_answers as read_answers
 from .outcomes import Outcomes as Outcomes
 from .outcomes import item_outcomes as item_outcomes

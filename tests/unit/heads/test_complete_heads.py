@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 import tiny_study
 from expclip_cache.base.errors import CacheError, SettingsError
-from expclip_cache.heads import contrastive, study
+from expclip_cache.heads import contrastive, current
 from expclip_cache.heads.contrastive import fit_contrastive
+from expclip_cache.heads.current import head_path, head_seeds
 from expclip_cache.heads.head_file import read_head, read_record
 from expclip_cache.heads.ridge.fitting import fit_ridge
 from expclip_cache.heads.settings import ContrastiveSettings, RidgeSettings
-from expclip_cache.heads.study import head_path, head_seeds
 from tiny_study import BAD, HEADS, KEYS, RecordingReporter, fit, write_images, write_targets
 
 ROOT = Path(__file__).parents[3]
@@ -202,7 +202,7 @@ def test_what_all_heads_depend_on_fits_them_all(caches, place, tmp_path, monkeyp
         targets = write_targets(tmp_path / "targets", bad=(50, 51))
         assert targets.identity == caches[1].identity
     else:
-        monkeypatch.setattr(study, "source_sha256", lambda *packages: "of an edited package")
+        monkeypatch.setattr(current, "source_sha256", lambda *packages: "of an edited package")
     assert fitted(fit(images, targets, place)) == KEYS
     assert fitted(fit(images, targets, place)) == []
     monkeypatch.undo()

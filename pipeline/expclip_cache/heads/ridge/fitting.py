@@ -67,6 +67,7 @@ def fit_ridge(
     targets: FeatureCache,
     settings: RidgeSettings = RidgeSettings(),
     *,
+    only: np.ndarray | None = None,
     moments: Path | None = None,
     run: RunSettings = RunSettings(),
     report: Reporter | None = None,
@@ -81,6 +82,8 @@ def fit_ridge(
         images: image features of a CLIP.
         targets: LLM targets of the same images.
         settings: a section of params.yaml; by default lambda is chosen on a tenth of the images.
+        only: (k,) int64 ids of the rows to which the fit is limited; None: all. The head is then, bit for bit, that of
+            caches in which no other row has features.
         moments: folder that keeps the sums of this pair of caches for the next fit, which then makes no pass. Moments
             of other caches or held-out shares in it are removed. None keeps nothing.
         run: executor and processes of the pass; any choice gives the same bits.
@@ -92,7 +95,7 @@ def fit_ridge(
         SettingsError: fewer than two images would be held out.
     """
     report = report or SilentReporter()
-    groups = ShardGroups(images, targets, settings.held_out_share)
+    groups = ShardGroups(images, targets, settings.held_out_share, only)
     held_out, scale = groups.held_out_rows, images.logit_scale
     if settings.choose == "held_out" and len(held_out) < 2:
         raise SettingsError(

@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 
 from expclip_cache.cache import FeatureCache, Store, canonical_json, paired_rows
+from expclip_cache.heads.cached_rows import chosen_rows
 from expclip_cache.heads.ridge.lambda_choice import is_held_out
 from expclip_cache.heads.ridge.moments import BLOCK, Moments
 
@@ -32,15 +33,17 @@ class ShardGroups:
         images: (n, d) image features.
         targets: (n, t) targets from the same manifest; their shards may have another size.
         held_out: share of the rows that are left out of the sums, see `is_held_out`.
+        only: (k,) int64 ids of the rows to which the sums are limited; None: all.
     """
 
-    def __init__(self, images: FeatureCache, targets: FeatureCache, held_out: float):
+    def __init__(self, images: FeatureCache, targets: FeatureCache, held_out: float, only: np.ndarray | None = None):
         self.images = images
         self.targets = targets
         self.held_out = held_out
+        self.only = only
 
-    def __reduce__(self) -> tuple[Callable[..., "ShardGroups"], tuple[Store, Store, float]]:
-        return _open, (self.images.store, self.targets.store, self.held_out)
+    def __reduce__(self) -> tuple[Callable[..., "ShardGroups"], tuple[Store, Store, float, np.ndarray | None]]:
+        return _open, (self.images.store, self.targets.store, self.held_out, self.only)
 
     def __len__(self) -> int:
         """The number of groups."""
@@ -63,12 +66,12 @@ class ShardGroups:
 
     @cached_property
     def paired_rows(self) -> np.ndarray:
-        """(m,) int64 ids of the rows that have features in both caches.
+        """(m,) int64 ids of the rows that have features in both caches, and are among `only`.
 
         Raises:
             CacheError: the caches come from different manifests.
         """
-        return paired_rows(self.images, self.targets)
+        return chosen_rows(paired_rows(self.images, self.targets), self.only)
 
     @property
     def held_out_rows(self) -> np.ndarray:
@@ -106,8 +109,8 @@ class ShardGroups:
         return rows[~is_held_out(rows, self.held_out)]
 
 
-def _open(images: Store, targets: Store, held_out: float) -> ShardGroups:
-    return ShardGroups(FeatureCache(images), FeatureCache(targets), held_out)
+def _open(images: Store, targets: Store, held_out: float, only: np.ndarray | None) -> ShardGroups:
+    return ShardGroups(FeatureCache(images), FeatureCache(targets), held_out, only)
 
 
 def moments_folder(moments: Path, groups: ShardGroups) -> Path:

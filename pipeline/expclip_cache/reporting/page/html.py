@@ -1,6 +1,7 @@
 """Page -> HTML: templates with autoescaping and an inline style sheet; the files load nothing from elsewhere."""
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
@@ -8,10 +9,14 @@ from markupsafe import Markup
 
 from expclip_cache.base import StageTime
 from expclip_cache.maps import FeatureMap
+from expclip_cache.reporting.ablation_content import AblatedAxis, AblationPage
+from expclip_cache.reporting.charts.axis import axis_chart
+from expclip_cache.reporting.charts.change import change_chart
 from expclip_cache.reporting.charts.heatmap import confusion_heatmap
 from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.reliability import coverage_curve, reliability_diagram
 from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
+from expclip_cache.reporting.charts.svg import rounded
 from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.map_panels import key_mark, map_panel, panel_name
 from expclip_cache.reporting.page.score_grid import score_grid
@@ -45,6 +50,16 @@ def render_times(times: Sequence[StageTime]) -> bytes:
     return _render("times.html", times=times)
 
 
+def render_ablation(page: AblationPage) -> bytes:
+    """The page of an ablation, UTF-8. The same results give the same bytes."""
+    names = [name for name, _ in page.test_sets]
+
+    def charts(axis: AblatedAxis) -> list[Markup]:
+        return [Markup(axis_chart(axis, names)), Markup(change_chart(axis))]
+
+    return _render("ablation.html", page=page, axis_charts=charts)
+
+
 def render_maps(maps: Sequence[FeatureMap], results: bool) -> bytes:
     """A page of its own with maps of features, UTF-8.
 
@@ -66,7 +81,7 @@ def _render(template: str, more_style: str = "", **values: object) -> bytes:
         "loss": _loss,
         "figures": _figures,
     }
-    environment.filters |= {"interval": _interval, "p_value": _p_value}
+    environment.filters |= {"points": partial(rounded, digits=1, sign=True)}
     style = Markup((here / "style.css").read_text(encoding="utf-8") + more_style)
     text = environment.from_string((here / template).read_text(encoding="utf-8"))
     return text.render(style=style, **values).encode("utf-8")

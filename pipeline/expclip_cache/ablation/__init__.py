@@ -1,0 +1,5 @@
+"""Ablations of a study: one thing of it varied at a time, or every combination, from cached features alone."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
