@@ -48,7 +48,7 @@ def test_the_paths_are_the_prompts_and_the_features_those_of_the_text_tower(mode
     assert encoded == [[ANGER], [JOY]]
     assert cache.paths() == [ANGER, JOY]
     expected = load_clip(model, torch.device("cpu")).encode_texts([ANGER, JOY])
-    np.testing.assert_allclose(cache[:], expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(cache[:], expected.numpy(), atol=3e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

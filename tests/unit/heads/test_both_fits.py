@@ -1,4 +1,4 @@
-"""Contrastive and ridge heads side by side, through the stages: heads, scores, report."""
+"""Contrastive and ridge heads side by side, through the stages: heads, scores, intervals, report."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring.score_file import read_score_file
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.paths import MOMENTS, image_features, prompt_features, score_file, target_draws
-from stages import heads, report, scores
+from stages import heads, intervals, report, scores
 from tiny_caches import write_cache
 
 CLASSES = ("happiness", "sadness", "anger")
@@ -74,6 +74,7 @@ def test_both_fits_appear_in_one_report(place):
     write_params(place, sgd=CONTRASTIVE, ridge=RIDGE)
     heads.main(SilentReporter())
     scores.main(SilentReporter())
+    intervals.main(SilentReporter())
     report.main()
     assert head_files(place) == [
         "ridge/closed-form.safetensors",
