@@ -2,15 +2,7 @@
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time
 from expclip_cache.scoring import PredictionFile
-from expclip_cache.settings import (
-    CALIBRATION,
-    DIFFERENCES,
-    INTERVALS,
-    RELIABILITY,
-    STATISTICS,
-    load_settings,
-    prediction_file,
-)
+from expclip_cache.settings import STATISTICS, load_settings, prediction_file
 from expclip_cache.statistics import (
     read_answers,
     study_calibration,
@@ -29,9 +21,8 @@ def main(report: Reporter) -> None:
         for name in test_sets
     }
     answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
-    STATISTICS.mkdir(parents=True, exist_ok=True)
-    write_statistics(study_statistics(answers, test_sets, settings.statistics, report), INTERVALS, DIFFERENCES)
-    write_calibration(study_calibration(files), CALIBRATION, RELIABILITY)
+    write_statistics(study_statistics(answers, test_sets, settings.statistics, report), STATISTICS)
+    write_calibration(study_calibration(files), STATISTICS)
 
 
 if __name__ == "__main__":

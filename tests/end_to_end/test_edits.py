@@ -110,8 +110,8 @@ def test_raising_a_version_encodes_again_and_reports_why(clone, first_run):
     assert stale(clone.folder) == set()
 
 
-def test_every_stage_has_at_most_seven_dependencies():
+def test_every_stage_has_at_most_nine_dependencies():
     graph = (ROOT / "dvc.yaml").read_text()
     for stage in re.split(r"\n  (?=\w)", graph)[1:]:
         deps = re.search(r"deps:\n((?: +- .*\n)+)", stage)
-        assert deps is None or len(deps[1].splitlines()) <= 7, stage
+        assert deps is None or len(deps[1].splitlines()) <= 9, stage

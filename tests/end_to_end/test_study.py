@@ -32,6 +32,7 @@ STUDY = {
     "prompts": {"reference": {"types": [2, 5]}, "own": {"set": "prompts/example.yaml", "aggregation": "nearest"}},
     "train": {"dataset": "train"},
     "heads": {"contrastive": CONTRASTIVE, "ridge": RIDGE},
+    "statistics": {"resamples": 200},
     "score": {"datasets": ["clean", "grey", "clips"]},
     "datasets": {
         "train": {"source": DRAWING, "draw": {"count": 60, "seed": 1, "labelled": False}, "labelled": False},

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from expclip_cache.base.classes import CANONICAL
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.scoring.results import TestSetScores
 from expclip_cache.statistics.items import Answers
@@ -17,7 +18,9 @@ def answers_of(matrices: Sequence[np.ndarray]) -> Answers:
     """The items of each class in the order of the predictions; a matrix for each seed, with the same items."""
     truth = np.repeat(np.arange(len(matrices[0])), matrices[0].sum(axis=1))
     predicted = [np.repeat(np.tile(np.arange(len(one)), len(one)), one.ravel()) for one in matrices]
-    return Answers(np.arange(len(truth)), truth, np.stack(predicted) == truth, tuple(matrices))
+    return Answers(
+        np.arange(len(truth)), truth, np.stack(predicted) == truth, tuple(matrices), CANONICAL[: len(matrices[0])]
+    )
 
 
 def statistics_of(scores: Sequence[TestSetScores], test_sets: Mapping[str, DatasetSettings]) -> Statistics:

@@ -6,7 +6,7 @@ from pathlib import Path
 from expclip_cache.base import SilentReporter
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.settings import load_settings
-from stages import crops, heads, images, manifest, prompts, report, scores, targets
+from stages import crops, heads, images, intervals, manifest, prompts, report, scores, targets
 
 SETTINGS = {
     "weights: openai": "weights: pretrained",
@@ -42,6 +42,6 @@ def run_stages() -> None:
     """Every stage, in the current folder and process."""
     for name in load_settings().datasets:
         manifest.main(name, SilentReporter())
-    for stage in (crops, images, targets, prompts, heads, scores):
+    for stage in (crops, images, targets, prompts, heads, scores, intervals):
         stage.main(SilentReporter())
     report.main()

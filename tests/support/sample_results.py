@@ -20,11 +20,7 @@ from expclip_cache.scoring.results import scores_csv
 from expclip_cache.scoring.score_file import read_score_file
 from expclip_cache.scoring.study import HeadToScore, complete_scores
 from expclip_cache.settings.paths import (
-    CALIBRATION,
-    DIFFERENCES,
     HEAD_RESULTS,
-    INTERVALS,
-    RELIABILITY,
     SCORES_TABLE,
     STATISTICS,
     head_folder,
@@ -185,9 +181,8 @@ def _write_tables(folder: Path, settings: Settings) -> None:
     }
     answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
     found = study_statistics(answers, test_sets, settings.statistics)
-    (folder / STATISTICS).mkdir(parents=True, exist_ok=True)
-    write_statistics(found, folder / INTERVALS, folder / DIFFERENCES)
-    write_calibration(study_calibration(files), folder / CALIBRATION, folder / RELIABILITY)
+    write_statistics(found, folder / STATISTICS)
+    write_calibration(study_calibration(files), folder / STATISTICS)
 
 
 def _write_head_results(folder: Path, settings: Settings) -> None:

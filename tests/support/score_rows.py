@@ -80,7 +80,7 @@ def made_up_statistics(rows: Sequence[ScoreRow]) -> Statistics:
             numbers = (gain, gain - 2, gain + 2, gain, gain - 2, gain + 2)
             tested = (30, 20, 0.04, 0.08) if name else (None, None, None, None)
             differences.append(Difference(*where, *numbers, *tested))
-    return Statistics(StatisticsSettings(), tuple(scored), tuple(differences))
+    return Statistics(StatisticsSettings(), tuple(scored), (), tuple(differences))
 
 
 def scores_of(rows: Sequence[ScoreRow]) -> list[SystemScores]:

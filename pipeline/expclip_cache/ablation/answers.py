@@ -35,7 +35,7 @@ class AllAnswers:
         truth = every[rows]
         predicted = np.stack([self._done[Cell(choice, repeat)][test_set][rows] for repeat in self.repeats[choice]])
         confusions = tuple(confusion(truth, one, len(images.classes)) for one in predicted)
-        return Answers(rows, truth, predicted == truth, confusions)
+        return Answers(rows, truth, predicted == truth, confusions, images.classes)
 
 
 def scores_of(answers: Answers) -> np.ndarray:

@@ -10,7 +10,7 @@ from expclip_cache.cache import Json
 
 _KEYS = (
     *("test_set", "part", "system", "backbone", "published_backbone", "teacher", "head", "seed"),
-    *("prompts", "prompt_type", "epoch", "bin"),
+    *("prompts", "prompt_type", "class_name", "epoch", "bin"),
     *("against_backbone", "against_teacher", "against_head", "against_prompts", "against_prompt_type"),
 )
 """The columns that say what a line of a csv file is about."""

@@ -2,15 +2,11 @@ from .dataset_search import search_datasets as search_datasets
 from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .old_features import old_feature_moves as old_feature_moves
-from .paths import CALIBRATION as CALIBRATION
 from .paths import CROPS as CROPS
-from .paths import DIFFERENCES as DIFFERENCES
 from .paths import HEAD_RESULTS as HEAD_RESULTS
 from .paths import HEADS as HEADS
-from .paths import INTERVALS as INTERVALS
 from .paths import MOMENTS as MOMENTS
 from .paths import PREDICTIONS as PREDICTIONS
-from .paths import RELIABILITY as RELIABILITY
 from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE

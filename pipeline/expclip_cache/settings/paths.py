@@ -28,18 +28,6 @@ SCORES_TABLE = Path("results/scores.csv")
 STATISTICS = Path("results/statistics")
 """How far the scores can be trusted."""
 
-INTERVALS = STATISTICS / "intervals.csv"
-"""Every score with its intervals."""
-
-DIFFERENCES = STATISTICS / "differences.csv"
-"""Every controlled pair of systems with its tests."""
-
-CALIBRATION = STATISTICS / "calibration.csv"
-"""How well every classifier's percentages match how often it is right."""
-
-RELIABILITY = STATISTICS / "reliability.csv"
-"""The bins behind that, those of the reliability diagrams."""
-
 REPORT = Path("report")
 """The report page and its tables."""
 

@@ -1,16 +1,13 @@
 """The figures of a study for a paper."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from expclip_cache.base import SettingsError
-from expclip_cache.reporting import FIGURES, Drawing, Page, Place, drawings_of, read_page, table_columns
-from expclip_cache.scoring import PredictionFile
-from expclip_cache.settings.paths import prediction_file
+from expclip_cache.reporting import FIGURES, Drawing, Page, drawings_of, read_page, table_columns
 from expclip_cache.settings.settings import Settings, chosen_names
 from expclip_cache.settings.study_report import report_inputs, test_sets
-from expclip_cache.statistics import Interval, Row, recall_intervals
 
 
 def study_drawings(
@@ -39,7 +36,7 @@ def study_drawings(
     inputs = replace(report_inputs(settings), roots={})
     page = _chosen(read_page(inputs, (), most_sections=math.inf), backbones, heads, datasets)
     columns = table_columns({name: entry for name, entry in test_sets(settings).items() if name in datasets})
-    return list(drawings_of(page, columns, dict(_recalls(page)) if "recall" in kinds else {}, kinds))
+    return list(drawings_of(page, columns, kinds))
 
 
 def _chosen(page: Page, backbones: Collection[str], heads: Collection[str], datasets: Collection[str]) -> Page:
@@ -58,16 +55,3 @@ def _chosen(page: Page, backbones: Collection[str], heads: Collection[str], data
             f"{', '.join(backbones)}. Figures compare heads with plain CLIP; see heads: in params.yaml."
         )
     return replace(page, views=tuple(views))
-
-
-def _recalls(page: Page) -> Iterator[tuple[Place, Sequence[Interval | None]]]:
-    """The intervals of every class, of the heads that are drawn and of plain CLIP."""
-    wanted: dict[tuple[str, str], dict[Row, None]] = {}
-    for view in page.views:
-        for row in view.rows:
-            system = Row(row.system, row.prompt_type)
-            wanted.setdefault((row.backbone, row.test_set), {}).update({system: None, system.plain_clip: None})
-    for (backbone, test_set), rows in wanted.items():
-        files = {backbone: PredictionFile(prediction_file(backbone, test_set))}
-        for row, found in recall_intervals(files, rows, page.statistics.settings, test_set).items():
-            yield Place(test_set, row.prompt_type, row.system), found

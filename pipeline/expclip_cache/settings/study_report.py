@@ -27,15 +27,7 @@ from expclip_cache.reporting import (
     systems_csv,
 )
 from expclip_cache.scoring import read_score_file
-from expclip_cache.settings.paths import (
-    CALIBRATION,
-    DIFFERENCES,
-    HEAD_RESULTS,
-    INTERVALS,
-    RELIABILITY,
-    REPORT,
-    score_file,
-)
+from expclip_cache.settings.paths import HEAD_RESULTS, REPORT, STATISTICS, score_file
 from expclip_cache.settings.settings import Settings
 from expclip_cache.statistics import read_calibration, read_statistics
 
@@ -81,8 +73,8 @@ def report_inputs(settings: Settings) -> ReportInputs:
     names = settings.score.datasets
     return ReportInputs(
         scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
-        statistics=read_statistics(INTERVALS, DIFFERENCES, settings.statistics),
-        calibration=read_calibration(CALIBRATION, RELIABILITY),
+        statistics=read_statistics(STATISTICS, settings.statistics),
+        calibration=read_calibration(STATISTICS),
         roots={name: _image_root(name, settings.datasets[name]) for name in names},
         heads=HEAD_RESULTS,
         trained_on=settings.train.dataset,

@@ -27,7 +27,7 @@ from .outcomes import outcomes_of_correct as outcomes_of_correct
 from .outcomes import paired_outcomes as paired_outcomes
 from .own_predictions import difference_intervals as difference_intervals
 from .own_predictions import score_intervals as score_intervals
-from .recalls import recall_intervals as recall_intervals
+from .results import ClassRecall as ClassRecall
 from .results import Difference as Difference
 from .results import ScoredRow as ScoredRow
 from .results import Statistics as Statistics

@@ -19,12 +19,14 @@ class Answers:
         truth: (n,) int64 true classes.
         right: (s, n) bool, which items each of the system's heads classifies correctly; s is 1 for plain CLIP.
         confusions: s (c, c) confusion matrices.
+        classes: c class names.
     """
 
     rows: np.ndarray
     truth: np.ndarray
     right: np.ndarray
     confusions: tuple[Confusion, ...]
+    classes: tuple[str, ...]
 
     @property
     def share_right(self) -> np.ndarray:
@@ -34,12 +36,12 @@ class Answers:
     @property
     def c(self) -> int:
         """Number of classes."""
-        return len(self.confusions[0])
+        return len(self.classes)
 
     def of_rows(self, rows: np.ndarray) -> "Answers":
         """Those for some rows, all of which have to be there; without confusion matrices of their own."""
         places = np.searchsorted(self.rows, rows)
-        return Answers(rows, self.truth[places], self.right[:, places], self.confusions)
+        return Answers(rows, self.truth[places], self.right[:, places], self.confusions, self.classes)
 
 
 def read_answers(files: Mapping[str, PredictionFile]) -> dict[Row, Answers]:
@@ -57,7 +59,7 @@ def read_answers(files: Mapping[str, PredictionFile]) -> dict[Row, Answers]:
         for row, classifiers in classifiers_by_row(backbone, file.classifiers).items():
             predicted = np.stack([file.predicted(classifier) for classifier in classifiers])
             confusions = tuple(confusion(truth, one, c) for one in predicted)
-            found[row] = Answers(file.rows, truth, predicted == truth, confusions)
+            found[row] = Answers(file.rows, truth, predicted == truth, confusions, file.classes)
     return found
 
 

@@ -57,6 +57,44 @@ class ScoredRow:
 
 
 @dataclass(frozen=True)
+class ClassRecall:
+    """The recall of one class with one system on one test set, in percent.
+
+    Attributes:
+        test_set: name of the dataset.
+        backbone, teacher, head, prompts, prompt_type: see `System`.
+        class_name: of the class.
+        items: its test items.
+        recall: mean over the seeds; None without test items.
+        recall_low, recall_high: its interval over test items, for these heads.
+    """
+
+    test_set: str
+    backbone: str
+    teacher: str
+    head: str
+    prompts: str
+    prompt_type: int
+    class_name: str
+    items: int
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
+
+    @property
+    def row(self) -> Row:
+        """What was scored."""
+        return Row(System(self.backbone, self.teacher, self.head, self.prompts), self.prompt_type)
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval over test items; None without any."""
+        if self.recall_low is None or self.recall_high is None:
+            return None
+        return Interval(self.recall_low, self.recall_high)
+
+
+@dataclass(frozen=True)
 class Difference:
     """One system minus another on the same items, in points.
 
@@ -113,7 +151,7 @@ class Difference:
         return ScoreIntervals(Interval(self.uar_low, self.uar_high), Interval(self.war_low, self.war_high))
 
 
-Line = TypeVar("Line", ScoredRow, Difference)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -123,11 +161,13 @@ class Statistics:
     Attributes:
         settings: of the intervals.
         rows: every row of every group of test sets.
+        recalls: of every class in every row of every test set.
         differences: every controlled pair of rows of every group.
     """
 
     settings: StatisticsSettings
     rows: tuple[ScoredRow, ...]
+    recalls: tuple[ClassRecall, ...]
     differences: tuple[Difference, ...]
 
     def scored(self, test_set: str, part: Part | Literal["test set"], row: Row) -> ScoredRow:
@@ -151,6 +191,22 @@ class Statistics:
         """
         return self._found(self._by_pair, (test_set, part, row, against))
 
+    def recall_intervals(self, test_set: str, row: Row) -> tuple[Interval | None, ...]:
+        """The intervals of the recalls of a test set's classes, in their order; None for a class without items.
+
+        Raises:
+            DataError: there are none.
+        """
+        return self._found(self._recalls_by_row, (test_set, "test set", row))
+
+    @cached_property
+    def _recalls_by_row(self) -> dict[tuple[object, ...], tuple[Interval | None, ...]]:
+        found: dict[tuple[object, ...], tuple[Interval | None, ...]] = {}
+        for one in self.recalls:
+            key = one.test_set, "test set", one.row
+            found[key] = (*found.get(key, ()), one.interval)
+        return found
+
     @cached_property
     def _by_row(self) -> dict[tuple[object, ...], ScoredRow]:
         return {(one.test_set, part, one.row): one for one in self.rows for part in _parts(one)}
@@ -160,7 +216,7 @@ class Statistics:
         return {(one.test_set, part, one.row, one.against): one for one in self.differences for part in _parts(one)}
 
     @staticmethod
-    def _found(lines: Mapping[tuple[object, ...], Line], key: tuple[object, ...]) -> Line:
+    def _found(lines: Mapping[tuple[object, ...], Found], key: tuple[object, ...]) -> Found:
         if key not in lines:
             raise DataError(
                 f"results/statistics: expected {key[0] or 'the mean over all sets'} "

@@ -7,11 +7,11 @@ import numpy as np
 
 from expclip_cache.base import Reporter, SilentReporter
 from expclip_cache.datasets import DatasetSettings
-from expclip_cache.statistics.bootstrap import intervals, score_draws
+from expclip_cache.statistics.bootstrap import ScoreDraws, interval_of, intervals, score_draws
 from expclip_cache.statistics.fold_groups import FoldGroup, fold_groups
 from expclip_cache.statistics.items import Answers, common_items, controlled_pairs
 from expclip_cache.statistics.outcomes import item_outcomes, paired_outcomes
-from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
+from expclip_cache.statistics.results import ClassRecall, Difference, ScoredRow, Statistics
 from expclip_cache.statistics.settings import StatisticsSettings
 from expclip_cache.statistics.significance import holm, mcnemar
 from expclip_cache.statistics.system import Row
@@ -43,10 +43,17 @@ def study_statistics(
     rows = list(next(iter(answers.values())))
     pairs = controlled_pairs(rows)
     scored: dict[Row, list[ScoredRow]] = {}
+    recalls: list[ClassRecall] = []
     differences: dict[tuple[Row, Row], list[Difference]] = {}
     with (report or SilentReporter()).bar("intervals", len(rows) + len(pairs), "row") as bar:
         for row in rows:
-            scored[row] = list(_scored(row, {name: found[row] for name, found in answers.items()}, groups, settings))
+            own = {name: found[row] for name, found in answers.items()}
+            draws = {
+                name: score_draws(item_outcomes(one.truth, one.share_right, one.c), settings, name)
+                for name, one in own.items()
+            }
+            scored[row] = list(_scored(row, own, draws, groups, settings))
+            recalls += (line for name in own for line in _recalls(name, row, own[name].classes, draws[name], settings))
             bar.advance(1)
         for pair in pairs:
             both = {name: common_items(found[pair[0]], found[pair[1]]) for name, found in answers.items()}
@@ -55,17 +62,18 @@ def study_statistics(
     return Statistics(
         settings,
         tuple(scored[row][number] for number in range(len(groups)) for row in rows),
+        tuple(recalls),
         tuple(differences[pair][number] for number in range(len(groups)) for pair in pairs),
     )
 
 
 def _scored(
-    row: Row, found: Mapping[str, Answers], groups: Sequence[FoldGroup], settings: StatisticsSettings
+    row: Row,
+    found: Mapping[str, Answers],
+    draws: Mapping[str, ScoreDraws],
+    groups: Sequence[FoldGroup],
+    settings: StatisticsSettings,
 ) -> Iterator[ScoredRow]:
-    draws = {
-        name: score_draws(item_outcomes(one.truth, one.share_right, one.c), settings, name)
-        for name, one in found.items()
-    }
     for group in groups:
         # For each seed its confusion matrices of all test sets of the group.
         seeds = zip(*(found[name].confusions for name in group.names), strict=True)
@@ -86,6 +94,23 @@ def _scored(
             war_low=spread.war.low,
             war_high=spread.war.high,
             war_std=standard_deviation([one.war for one in scores]),
+        )
+
+
+def _recalls(
+    test_set: str, row: Row, classes: Sequence[str], draws: ScoreDraws, settings: StatisticsSettings
+) -> Iterator[ClassRecall]:
+    for name, items, drawn in zip(classes, draws.items.tolist(), draws.recalls.T, strict=True):
+        interval = interval_of(drawn, settings) if items else None
+        yield ClassRecall(
+            test_set=test_set,
+            **row.system._asdict(),
+            prompt_type=row.prompt_type,
+            class_name=name,
+            items=items,
+            recall=float(drawn[0]) if items else None,
+            recall_low=interval and interval.low,
+            recall_high=interval and interval.high,
         )
 
 

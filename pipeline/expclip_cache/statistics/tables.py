@@ -1,4 +1,4 @@
-"""The files of the stage `intervals`, in results/statistics: intervals, differences, calibration, reliability."""
+"""The files of the stage `intervals`, in results/statistics: five csv files."""
 
 import csv
 import io
@@ -9,40 +9,52 @@ from typing import Any, TypeVar
 
 from expclip_cache.base import DataError, csv_text
 from expclip_cache.statistics.calibration_results import CalibrationRow, ReliabilityRow, StudyCalibration
-from expclip_cache.statistics.results import Difference, ScoredRow, Statistics
+from expclip_cache.statistics.results import ClassRecall, Difference, ScoredRow, Statistics
 from expclip_cache.statistics.settings import StatisticsSettings
 
-Line = TypeVar("Line", ScoredRow, Difference, CalibrationRow, ReliabilityRow)
+Line = TypeVar("Line", ScoredRow, ClassRecall, Difference, CalibrationRow, ReliabilityRow)
 
 
-def write_statistics(found: Statistics, rows: Path, differences: Path) -> None:
-    """Write the two csv files: three decimals, p values with three digits; None is an empty cell."""
-    _write(found.rows, ScoredRow, rows)
-    _write(found.differences, Difference, differences)
+def write_statistics(found: Statistics, folder: Path) -> None:
+    """Write intervals.csv, recalls.csv and differences.csv.
+
+    Scores have three decimals, p values three digits; None is an empty cell.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(found.rows, ScoredRow, folder / "intervals.csv")
+    _write(found.recalls, ClassRecall, folder / "recalls.csv")
+    _write(found.differences, Difference, folder / "differences.csv")
 
 
-def read_statistics(rows: Path, differences: Path, settings: StatisticsSettings) -> Statistics:
+def read_statistics(folder: Path, settings: StatisticsSettings) -> Statistics:
     """Read what `write_statistics` wrote with these settings.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    return Statistics(settings, tuple(_read(ScoredRow, rows)), tuple(_read(Difference, differences)))
+    return Statistics(
+        settings,
+        rows=tuple(_read(ScoredRow, folder / "intervals.csv")),
+        recalls=tuple(_read(ClassRecall, folder / "recalls.csv")),
+        differences=tuple(_read(Difference, folder / "differences.csv")),
+    )
 
 
-def write_calibration(found: StudyCalibration, rows: Path, bins: Path) -> None:
-    """Write the two csv files, as `write_statistics`."""
-    _write(found.rows, CalibrationRow, rows)
-    _write(found.bins, ReliabilityRow, bins)
+def write_calibration(found: StudyCalibration, folder: Path) -> None:
+    """Write calibration.csv and reliability.csv, as `write_statistics`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(found.rows, CalibrationRow, folder / "calibration.csv")
+    _write(found.bins, ReliabilityRow, folder / "reliability.csv")
 
 
-def read_calibration(rows: Path, bins: Path) -> StudyCalibration:
+def read_calibration(folder: Path) -> StudyCalibration:
     """Read what `write_calibration` wrote.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    return StudyCalibration(tuple(_read(CalibrationRow, rows)), tuple(_read(ReliabilityRow, bins)))
+    rows, bins = _read(CalibrationRow, folder / "calibration.csv"), _read(ReliabilityRow, folder / "reliability.csv")
+    return StudyCalibration(tuple(rows), tuple(bins))
 
 
 def _write(lines: Sequence[Line], kind: type[Line], path: Path) -> None:

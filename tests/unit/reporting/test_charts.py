@@ -15,6 +15,10 @@ from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gain
 CLASSES = ("happiness", "sadness & <grief>", "neutral")
 
 
+SPANS = [(30.0, 70.0), (20.0, 60.0), None]
+"""Intervals of the recalls of the classes."""
+
+
 def gain_row(name: str, clip: float, expclip: float, std: float) -> GainRow:
     """With intervals of a point to either side, and two points to either side of the gain."""
     gain, intervals = expclip - clip, [(value - 1, value + 1) for value in (clip, expclip)]
@@ -26,7 +30,7 @@ def elements(svg: str, tag: str) -> list[ElementTree.Element]:
 
 
 def test_bar_length_is_proportional_to_recall():
-    svg = recall_bars(CLASSES, [80.0, 40.0, float("nan")], [[60.0, 20.0, np.nan], [100.0, 40.0, np.nan]])
+    svg = recall_bars(CLASSES, [80.0, 40.0, float("nan")], [[60.0, 20.0, np.nan], [100.0, 40.0, np.nan]], SPANS, SPANS)
     clip, expclip = ([float(bar.get("width")) for bar in elements(svg, "rect") if bar.get("class") == c]
                      for c in ("clip", "expclip"))  # fmt: skip
     assert len(clip) == len(expclip) == 2
@@ -34,6 +38,19 @@ def test_bar_length_is_proportional_to_recall():
     assert expclip[0] == pytest.approx(clip[0], abs=0.2)
     assert "no test items" in svg
     assert ElementTree.fromstring(svg).get("aria-label").endswith("happiness: 80, 80; sadness & <grief>: 40, 30")
+
+
+def test_whiskers_span_the_intervals_of_recalls_and_dots_are_single_seeds():
+    svg = recall_bars(CLASSES[:2], [80.0, 40.0], [[60.0, 20.0], [100.0, 40.0]], [(70, 90), (30, 50)], SPANS[:2])
+    bars = [bar for bar in elements(svg, "rect") if bar.get("class") == "clip"]
+    start, scale = float(bars[0].get("x")), float(bars[0].get("width")) / 80
+    ends = [
+        re.findall(r"[\d.]+", path.get("d"))[:3:2] for path in elements(svg, "path") if path.get("class") == "whisker"
+    ]
+    for (low, high), expected in zip(ends, [(70, 90), SPANS[0], (30, 50), SPANS[1]], strict=True):
+        assert ((float(low) - start) / scale, (float(high) - start) / scale) == pytest.approx(expected, abs=0.1)
+    seeds = [(float(item.get("cx")) - start) / scale for item in elements(svg, "circle")]
+    assert seeds == pytest.approx([60, 100, 20, 40], abs=0.1)
 
 
 def test_a_confusion_matrix_shows_every_cell_and_leaves_rows_without_items_empty():
@@ -102,7 +119,7 @@ def test_a_number_that_is_rounded_to_zero_has_no_sign():
 
 
 def test_recall_has_an_axis_and_a_line_of_chance():
-    svg = recall_bars(CLASSES, [25.0, 50.0, 50.0], [[100 / 3, 50.0, 50.0]])
+    svg = recall_bars(CLASSES, [25.0, 50.0, 50.0], [[100 / 3, 50.0, 50.0]], SPANS, SPANS)
     (chance,) = [path for path in elements(svg, "path") if path.get("class") == "chance"]
     bar = next(bar for bar in elements(svg, "rect") if bar.get("class") == "expclip")
     assert float(chance.get("d")[1:].split()[0]) == pytest.approx(

@@ -17,7 +17,7 @@ from expclip_cache.reporting.comparison_table import comparison_csv
 from expclip_cache.reporting.rerun import compare_results
 from expclip_cache.reporting.score_files import confusion_csvs, headline_csv, headline_metrics, systems_csv
 from expclip_cache.scoring.score_file import read_score_file, write_score_file
-from expclip_cache.settings.paths import DIFFERENCES, INTERVALS
+from expclip_cache.settings.paths import STATISTICS
 from expclip_cache.settings.study_report import write_files
 from expclip_cache.statistics.systems import system_scores
 from expclip_cache.statistics.tables import read_statistics
@@ -33,7 +33,7 @@ def results(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     write_results(folder, SETTINGS, items=70)
     found = [read_score_file(path) for path in sorted(folder.glob("results/scores/*/*.json"))]
-    statistics = read_statistics(folder / INTERVALS, folder / DIFFERENCES, SETTINGS.statistics)
+    statistics = read_statistics(folder / STATISTICS, SETTINGS.statistics)
     scores = system_scores((row for one in found for row in one.rows()), statistics)
     test_sets = {name: SETTINGS.datasets[name] for name in SETTINGS.score.datasets}
     compared = compare_with_published(SETTINGS.backbones, SETTINGS.prompts, test_sets, found, statistics)
@@ -84,7 +84,7 @@ def run(pair, *options: str):
 def test_equal_results_are_identical(pair):
     done = run(pair)
     assert done.exit_code == 0
-    assert "identical: 18 result files, bit for bit" in done.stdout
+    assert "identical: 19 result files, bit for bit" in done.stdout
 
 
 def test_what_a_single_item_changes_does_not_count_under_a_tolerance(pair):

@@ -17,7 +17,7 @@ from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page import reading
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
-from expclip_cache.settings.paths import CALIBRATION
+from expclip_cache.settings.paths import STATISTICS
 from expclip_cache.settings.settings import Settings
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from sample_results import inputs_of, study, write_results
@@ -128,7 +128,7 @@ def test_each_section_shows_the_calibration_of_its_head(results):
     html = html_of(results)
     measured = {
         (row["test_set"], row["head"]): row
-        for row in csv.DictReader(CALIBRATION.read_text().splitlines())
+        for row in csv.DictReader((STATISTICS / "calibration.csv").read_text().splitlines())
         if row["prompt_type"] == "5"
     }
     for number, head in ((1, "contrastive"), (2, "ridge")):
@@ -145,8 +145,8 @@ def test_each_section_shows_the_calibration_of_its_head(results):
 
 
 def test_the_calibration_of_another_study_is_refused(results):
-    lines = CALIBRATION.read_text().splitlines(keepends=True)
-    CALIBRATION.write_text("".join(line for line in lines if not line.startswith("demo-grey,")))
+    lines = (STATISTICS / "calibration.csv").read_text().splitlines(keepends=True)
+    (STATISTICS / "calibration.csv").write_text("".join(line for line in lines if not line.startswith("demo-grey,")))
     with pytest.raises(DataError, match="results/statistics: expected demo-grey with"):
         html_of(results)
 

@@ -17,10 +17,7 @@ RECORDED = StudyCalibration((ROW,), BINS)
 
 
 def write(folder: Path, found: StudyCalibration) -> Path:
-    (folder / "results/statistics").mkdir(parents=True)
-    write_calibration(
-        found, folder / "results/statistics/calibration.csv", folder / "results/statistics/reliability.csv"
-    )
+    write_calibration(found, folder / "results/statistics")
     return folder
 
 

@@ -102,10 +102,10 @@ def test_the_bins_hold_the_answers_of_all_seeds(found):
 
 def test_files_are_read_as_they_were_written(found, tmp_path):
     names = tmp_path / "calibration.csv", tmp_path / "reliability.csv"
-    write_calibration(found, *names)
+    write_calibration(found, tmp_path)
     before = [name.read_bytes() for name in names]
-    read = read_calibration(*names)
-    write_calibration(read, *names)
+    read = read_calibration(tmp_path)
+    write_calibration(read, tmp_path)
     assert [name.read_bytes() for name in names] == before
     for one, other in zip(found.rows, read.rows, strict=True):
         for field in fields(CalibrationRow):
@@ -128,15 +128,15 @@ def test_files_of_another_study_are_refused(found):
 @pytest.mark.parametrize("change", [lambda text: text[: len(text) // 2], lambda text: text.replace("300", "many")])
 def test_a_damaged_file_is_refused(found, tmp_path, change):
     names = tmp_path / "calibration.csv", tmp_path / "reliability.csv"
-    write_calibration(found, *names)
+    write_calibration(found, tmp_path)
     names[0].write_text(change(names[0].read_text()))
     with pytest.raises(DataError, match=r"calibration\.csv: is damaged"):
-        read_calibration(*names)
+        read_calibration(tmp_path)
 
 
 def test_a_missing_file_is_refused(found, tmp_path):
     names = tmp_path / "calibration.csv", tmp_path / "reliability.csv"
-    write_calibration(found, *names)
+    write_calibration(found, tmp_path)
     names[1].unlink()
     with pytest.raises(DataError, match=r"reliability\.csv: cannot be read"):
-        read_calibration(*names)
+        read_calibration(tmp_path)

@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from answers import answers_of
+from expclip_cache.base.classes import CANONICAL
 from expclip_cache.base.errors import DataError
 from expclip_cache.datasets.definition import builtin_definitions
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.scoring.metrics import confusion
 from expclip_cache.scoring.prediction_file import PredictionFile
 from expclip_cache.scoring.score_file import read_score_file
-from expclip_cache.settings.paths import DIFFERENCES, INTERVALS, prediction_file, score_file
+from expclip_cache.settings.paths import STATISTICS, prediction_file, score_file
 from expclip_cache.statistics.bootstrap import intervals, mean_draws, score_draws
 from expclip_cache.statistics.items import Answers, common_items, controlled_pairs, read_answers
 from expclip_cache.statistics.outcomes import item_outcomes, paired_outcomes
@@ -32,9 +34,8 @@ def simulated(c: int, n: int, seeds: int, accuracy: float, seed: int, truth: np.
     random = np.random.default_rng(seed)
     truth = random.integers(0, c, n) if truth is None else truth
     predicted = np.where(random.random((seeds, len(truth))) < accuracy, truth, (truth + 1) % c)
-    return Answers(
-        np.arange(len(truth)), truth, predicted == truth, tuple(confusion(truth, one, c) for one in predicted)
-    )
+    confusions = tuple(confusion(truth, one, c) for one in predicted)
+    return Answers(np.arange(len(truth)), truth, predicted == truth, confusions, CANONICAL[:c])
 
 
 def pair_of(c: int, n: int, seed: int) -> dict[Row, Answers]:
@@ -85,6 +86,27 @@ def test_every_number_of_a_row_and_a_pair():
     mean = found.difference("", "mean", HEAD, CLIP)
     assert mean.uar == pytest.approx(np.mean([one.uar for one in found.differences[:2]]))
     assert (mean.mcnemar_p, mean.holm_p, mean.items) == (None, None, 150)
+
+
+@pytest.mark.parametrize("row", [CLIP, HEAD])
+def test_the_recall_of_a_class_has_the_interval_of_a_beta_distribution(row):
+    """With one head, or several that are right about the same items; a class without items has none."""
+    settings = StatisticsSettings(resamples=100_000)
+    matrix = np.array([[7, 1, 2, 0], [10, 20, 10, 0], [0, 0, 25, 0], [0, 0, 0, 0]])
+    own = answers_of([matrix] * (3 if row.system.head else 1))
+    found = study_statistics({"a": {row: own}}, {"a": plain_set("a")}, settings)
+    assert [(one.class_name, one.items) for one in found.recalls] == list(
+        zip(CANONICAL[:4], (10, 40, 25, 0), strict=True)
+    )
+    for one, correct in zip(found.recalls[:3], (7, 20, 25), strict=True):
+        assert one.recall == pytest.approx(100 * correct / one.items)
+        expected = 100 * beta.ppf([0.025, 0.975], correct + 1 / 3, one.items - correct + 1 / 3)
+        assert (one.interval.low, min(one.interval.high, expected[1])) == pytest.approx(expected, abs=0.35)
+        assert one.interval.covers(one.recall)
+    assert (found.recalls[3].recall, found.recalls[3].interval) == (None, None)
+    assert found.recall_intervals("a", row) == tuple(one.interval for one in found.recalls)
+    with pytest.raises(DataError, match="results/statistics: expected b with"):
+        found.recall_intervals("b", row)
 
 
 def test_the_mean_of_independent_sets_has_a_narrower_interval():
@@ -191,10 +213,9 @@ def test_two_truths_for_an_item_are_refused():
 def test_the_files_hold_what_was_computed_to_three_decimals(tmp_path):
     answers = {"a": pair_of(3, 60, 1), "b": pair_of(3, 90, 5)}
     found = study_statistics(answers, {name: plain_set(name) for name in answers}, SETTINGS)
-    files = tmp_path / "intervals.csv", tmp_path / "differences.csv"
-    write_statistics(found, *files)
-    read = read_statistics(*files, SETTINGS)
-    for kind in ("rows", "differences"):
+    write_statistics(found, tmp_path)
+    read = read_statistics(tmp_path, SETTINGS)
+    for kind in ("rows", "recalls", "differences"):
         for written, one in zip(getattr(found, kind), getattr(read, kind), strict=True):
             for name, value in vars(written).items():
                 if isinstance(value, float):
@@ -208,19 +229,19 @@ def test_the_files_hold_what_was_computed_to_three_decimals(tmp_path):
 @pytest.mark.parametrize("damage", ["missing", "cut", "a word", "another column"])
 def test_damaged_files_are_refused(tmp_path, damage):
     answers = {"a": pair_of(3, 60, 1)}
-    files = tmp_path / "intervals.csv", tmp_path / "differences.csv"
-    write_statistics(study_statistics(answers, {"a": plain_set("a")}, SETTINGS), *files)
-    text = files[0].read_text()
+    file = tmp_path / "intervals.csv"
+    write_statistics(study_statistics(answers, {"a": plain_set("a")}, SETTINGS), tmp_path)
+    text = file.read_text()
     changed = {
         "cut": text[: len(text) - 30],
         "a word": text.replace("whole,b32,,,reference,2", "whole,b32,,,reference,two"),
         "another column": text.replace("uar_std", "uar_sd"),
     }
-    files[0].unlink()
+    file.unlink()
     if damage in changed:
-        files[0].write_text(changed[damage])
+        file.write_text(changed[damage])
     with pytest.raises(DataError, match=r"intervals\.csv: (is damaged|cannot be read).*dvc repro"):
-        read_statistics(*files, SETTINGS)
+        read_statistics(tmp_path, SETTINGS)
 
 
 @pytest.mark.slow
@@ -236,5 +257,5 @@ def test_the_predictions_of_a_study_give_the_scores_of_its_files(tmp_path):
             number = (one.seed or 1) - 1
             np.testing.assert_array_equal(own[row].confusions[number], matrix)
             assert own[row].right[number].sum() == np.trace(matrix)
-    found = read_statistics(tmp_path / INTERVALS, tmp_path / DIFFERENCES, settings.statistics)
+    found = read_statistics(tmp_path / STATISTICS, settings.statistics)
     assert {row.row for row in found.rows} == {row for own in answers.values() for row in own}

@@ -20,6 +20,9 @@ from expclip_cache.reporting.charts.svg import (
     whisker,
 )
 
+Span = tuple[float, float]
+"""An interval: low and high."""
+
 
 class GainRow(NamedTuple):
     """UAR of one test set without and with a head, in percent.
@@ -34,9 +37,9 @@ class GainRow(NamedTuple):
 
     name: str
     clip: float
-    clip_interval: tuple[float, float]
+    clip_interval: Span
     expclip: float
-    expclip_interval: tuple[float, float]
+    expclip_interval: Span
     gain: float
     gain_low: float
     gain_high: float
@@ -81,29 +84,40 @@ def uar_gains(rows: Sequence[GainRow]) -> str:
     return svg(width, height, label, body)
 
 
-def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence[Sequence[float]]) -> str:
-    """Recall of each class, CLIP above Exp-CLIP.
+def recall_bars(
+    classes: Sequence[str],
+    clip: Sequence[float],
+    expclip: Sequence[Sequence[float]],
+    clip_intervals: Sequence[Span | None],
+    expclip_intervals: Sequence[Span | None],
+) -> str:
+    """Recall of each class, CLIP above Exp-CLIP, with whiskers over the intervals.
 
     Args:
         classes: c names.
         clip: (c,) recall in percent, NaN for a class without test items.
-        expclip: (s, c) recall of each head; the bar is their mean, the whisker spans lowest to highest.
+        expclip: (s, c) recall of each head; the bar is their mean, and each of several heads is a dot.
+        clip_intervals, expclip_intervals: c intervals over test items, low and high; None without test items.
 
     A dashed line shows the recall of guessing among the classes.
     """
     heads = np.asarray(expclip, dtype=float)
-    mean, low, high = heads.mean(axis=0), heads.min(axis=0), heads.max(axis=0)
+    mean = heads.mean(axis=0)
     left, right, step = 14 + LETTER * max(map(len, classes)), 44, 40
     width, height, chance = WIDTH, step * len(classes) + 44.0, 100 / len(classes)
 
     def x(value: float) -> float:
         return left + (width - left - right) * value / 100
 
-    def bar(css: str, value: float, y: float) -> str:
-        return (
+    def bar(css: str, value: float, y: float, interval: Span | None, dots: Sequence[float] = ()) -> list[str]:
+        low, high = interval or (value, value)
+        return [
             f'<rect class="{css}" x="{coordinate(x(0))}" y="{coordinate(y)}" '
-            f'width="{coordinate(x(value) - x(0))}" height="12"/>'
-        )
+            f'width="{coordinate(x(value) - x(0))}" height="12"/>',
+            whisker(x(low), x(high), y + 6),
+            *(dot("seed", x(one), y + 6, 2) for one in dots),
+            text(x(max(value, high, *dots)) + 5, y + 10.5, f"{value:.0f}", "start", "small"),
+        ]
 
     body = []
     for tick in (0, 25, 50, 75, 100):
@@ -116,12 +130,9 @@ def recall_bars(classes: Sequence[str], clip: Sequence[float], expclip: Sequence
         if math.isnan(clip[number]):
             body.append(text(x(0) + 4, y + 18, "no test items", "start", "faint"))
             continue
-        body += [bar("clip", clip[number], y), bar("expclip", mean[number], y + 14)]
-        end = max(x(high[number]), x(mean[number]))
-        if high[number] > low[number]:
-            body.append(whisker(x(low[number]), x(high[number]), y + 20))
-        body.append(text(x(clip[number]) + 5, y + 10.5, f"{clip[number]:.0f}", "start", "small"))
-        body.append(text(end + 5, y + 24.5, f"{mean[number]:.0f}", "start", "small"))
+        seeds = heads[:, number].tolist() if len(heads) > 1 else []
+        body += bar("clip", clip[number], y, clip_intervals[number])
+        body += bar("expclip", mean[number], y + 14, expclip_intervals[number], seeds)
     body.append(f'<path class="chance" d="M{coordinate(x(chance))} 2V{coordinate(height - 40)}"/>')
     label = "Recall in percent, CLIP then Exp-CLIP. " + "; ".join(
         f"{name}: {a:.0f}, {b:.0f}" for name, a, b in zip(classes, clip, mean, strict=True) if not math.isnan(a)

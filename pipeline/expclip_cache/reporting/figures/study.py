@@ -1,6 +1,6 @@
 """The figures of a study: which there are, what they are called, and what each is drawn from."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,16 +12,13 @@ from expclip_cache.reporting.figures.points import Point, pairs_figure
 from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.system_names import system_names
-from expclip_cache.reporting.weakest_class import Place
-from expclip_cache.statistics import Interval, Row, Statistics
+from expclip_cache.statistics import Row, Statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = ("uar", "gains", "loss", "confusion", "recall")
 """Kinds: of a head, then of a head on a test set."""
-
-RecallIntervals = Mapping[Place, Sequence[Interval | None]]
 
 
 @dataclass(frozen=True)
@@ -32,15 +29,12 @@ class Drawing:
     draw: "Callable[[], Figure]"
 
 
-def drawings_of(
-    page: Page, columns: Mapping[ColumnKey, str], recalls: RecallIntervals, kinds: Collection[str] = FIGURES
-) -> Iterator[Drawing]:
+def drawings_of(page: Page, columns: Mapping[ColumnKey, str], kinds: Collection[str] = FIGURES) -> Iterator[Drawing]:
     """The figures of the views of a page.
 
     Args:
         page: the results of a study.
         columns: the lines of `uar` and `gains` with their names, as `table_columns` gives them.
-        recalls: intervals of the recall of each class, for plain CLIP and the heads; needed for `recall`.
         kinds: of `FIGURES`.
     """
     for view in page.views:
@@ -52,7 +46,7 @@ def drawings_of(
             yield Drawing(f"loss_{_in_a_file(names[system])}", partial(loss_figure, of_seeds))
     for view in page.views:
         for section in view.sets:
-            yield from _of_one_set(section, f"{section.row.test_set}_{_in_a_file(view.name)}", recalls, kinds)
+            yield from _of_one_set(section, f"{section.row.test_set}_{_in_a_file(view.name)}", kinds)
 
 
 def _of_all_sets(
@@ -72,22 +66,20 @@ def _of_all_sets(
         yield Drawing(f"gains_{file}", partial(gains_figure, names, gains))
 
 
-def _of_one_set(section: SetSection, file: str, recalls: RecallIntervals, kinds: Collection[str]) -> Iterator[Drawing]:
+def _of_one_set(section: SetSection, file: str, kinds: Collection[str]) -> Iterator[Drawing]:
     if "confusion" in kinds:
         draw = partial(confusion_figure, section.classes, section.clip, section.expclip)
         yield Drawing(f"confusion_{file}", draw)
     if "recall" in kinds:
-        row = Row(section.row.system, section.row.prompt_type)
         clip, expclip = (
-            [Point(*both) for both in zip(values.tolist(), recalls[_place(section, which)], strict=True)]
-            for which, values in ((row.plain_clip, section.clip_recall), (row, section.expclip_recall.mean(axis=0)))
+            [Point(*both) for both in zip(values.tolist(), intervals, strict=True)]
+            for values, intervals in (
+                (section.clip_recall, section.clip_intervals),
+                (section.expclip_recall.mean(axis=0), section.expclip_intervals),
+            )
         )
         chance = 100 / len(section.classes)
         yield Drawing(f"recall_{file}", partial(pairs_figure, section.classes, clip, expclip, "recall, %", chance))
-
-
-def _place(section: SetSection, row: Row) -> Place:
-    return Place(section.row.test_set, row.prompt_type, row.system)
 
 
 def _in_a_file(name: str) -> str:

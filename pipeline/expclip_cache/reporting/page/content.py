@@ -13,6 +13,7 @@ from expclip_cache.scoring import TestSetScores
 from expclip_cache.statistics import (
     CalibrationRow,
     Difference,
+    Interval,
     ReliabilityRow,
     Statistics,
     StudyCalibration,
@@ -97,7 +98,9 @@ class SetSection:
         classes: c names.
         clip, expclip: (c, c) percent of the true class; Exp-CLIP's is of the sum over the seeds.
         clip_recall: (c,) percent, NaN for a class without items.
+        clip_intervals: c intervals of these over the test items, None for a class without.
         expclip_recall: (s, c) percent.
+        expclip_intervals: c intervals of the means over the seeds.
         clip_calibration, calibration: of the percentages, with CLIP and with Exp-CLIP.
         clip_bins, bins: of the reliability diagram, likewise.
         seed: of the examples; None for a head without seeds.
@@ -110,7 +113,9 @@ class SetSection:
     clip: np.ndarray
     expclip: np.ndarray
     clip_recall: np.ndarray
+    clip_intervals: tuple[Interval | None, ...]
     expclip_recall: np.ndarray
+    expclip_intervals: tuple[Interval | None, ...]
     clip_calibration: CalibrationRow
     calibration: CalibrationRow
     clip_bins: tuple[ReliabilityRow, ...]

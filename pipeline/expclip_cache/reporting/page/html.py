@@ -111,13 +111,25 @@ def _figures(section: SetSection) -> dict[str, Markup]:
     heads = f"Exp-CLIP, sum over {seeds} seeds" if seeds > 1 else "Exp-CLIP"
     difference = section.expclip - section.clip
     return {
-        "recall": Markup(recall_bars(classes, section.clip_recall.tolist(), section.expclip_recall.tolist())),
+        "recall": Markup(
+            recall_bars(
+                classes,
+                section.clip_recall.tolist(),
+                section.expclip_recall.tolist(),
+                list(map(_span, section.clip_intervals)),
+                list(map(_span, section.expclip_intervals)),
+            )
+        ),
         "clip": Markup(confusion_heatmap(classes, section.clip, "CLIP")),
         "expclip": Markup(confusion_heatmap(classes, section.expclip, heads)),
         "reliability": Markup(reliability_diagram(section.clip_bins, section.bins)),
         "coverage": Markup(coverage_curve(section.clip_bins, section.bins)),
         "difference": Markup(confusion_heatmap(classes, difference, "Exp-CLIP minus CLIP", difference=True)),
     }
+
+
+def _span(interval: Interval | None) -> tuple[float, float] | None:
+    return interval and (interval.low, interval.high)
 
 
 def _interval(interval: Interval) -> str:

@@ -55,7 +55,7 @@ def _views(
     systems = [row.system for row in scores]
     names, highest = system_names(systems), under_highest_type(scores)
     means = {row.system: row for row in under_highest_type(mean_scores(scores, inputs.statistics))}
-    sections = SectionReader(inputs.scores, inputs.calibration, inputs.roots)
+    sections = SectionReader(inputs.scores, inputs.statistics, inputs.calibration, inputs.roots)
     for number, system in enumerate(head for section in sections_of(systems) for head in section.heads):
         rows = tuple(row for row in highest if row.system == system)
         shown_row = Row(system, rows[0].prompt_type)

@@ -9,7 +9,7 @@ from expclip_cache.cache import Json
 from expclip_cache.reporting.page.content import Answer, FaceExample, SetSection
 from expclip_cache.reporting.page.thumbnails import thumbnail
 from expclip_cache.scoring import TestSetScores, recall
-from expclip_cache.statistics import Row, StudyCalibration, SystemScores
+from expclip_cache.statistics import Row, Statistics, StudyCalibration, SystemScores
 
 
 class SectionReader:
@@ -18,10 +18,12 @@ class SectionReader:
     def __init__(
         self,
         scores: Sequence[TestSetScores],
+        statistics: Statistics,
         calibration: StudyCalibration,
         roots: Mapping[str, Path | None],
     ):
         self._scores = {(found.backbone, found.test_set): found for found in scores}
+        self._statistics = statistics
         self._calibration = calibration
         self._roots = roots
         self._thumbnails: dict[tuple[str, str], str | None] = {}
@@ -43,7 +45,9 @@ class SectionReader:
             clip=_row_percent(clip),
             expclip=_row_percent(np.sum(expclip, axis=0)),
             clip_recall=recall(clip),
+            clip_intervals=self._statistics.recall_intervals(row.test_set, system.plain_clip),
             expclip_recall=np.stack([recall(matrix) for matrix in expclip]),
+            expclip_intervals=self._statistics.recall_intervals(row.test_set, system),
             clip_calibration=clip_calibration,
             calibration=calibration,
             clip_bins=clip_bins,
