@@ -48,7 +48,7 @@ def score(
 ) -> None:
     """Score cached features with plain CLIP and any heads.
 
-    The scores are UAR and WAR in percent.
+    The scores are UAR and WAR in percent, with 95 % intervals over the test items.
 
     Example: expclip-cache score features/photos --head official/b32.safetensors --prompt-features features/prompts
     """

@@ -1,7 +1,7 @@
 """Score cached features with heads from anywhere: no training, no params.yaml, no encoder."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prompts import TYPES, Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring.metrics import Scores, scores
-from expclip_cache.scoring.predictions import predict_dataset, refuse_unlabelled
+from expclip_cache.scoring.predictions import Predictions, predict_dataset, refuse_unlabelled
 from expclip_cache.scoring.prompt_embeddings import embeddings_by_text, refuse_other_clip
 
 DEFAULT_PROMPTS = PromptSettings()
@@ -26,12 +26,14 @@ class ZeroShotScores:
         skipped: rows of the cache without features; they are not scored.
         clip: plain CLIP.
         heads: name of a head -> its scores.
+        predictions: what the scores are computed from, under this type and others.
     """
 
     prompt_type: int
     skipped: int
     clip: Scores
     heads: Mapping[str, Scores]
+    predictions: Predictions = field(repr=False, compare=False)
 
 
 def score(
@@ -80,6 +82,7 @@ def score(
             len(images.skipped),
             scores(predictions.confusion(predicted)),
             {name: scores(predictions.confusion(found)) for name, found in predictions.expclip[kind].items()},
+            predictions,
         )
         for kind, predicted in predictions.clip.items()
     ]

@@ -15,6 +15,7 @@ from expclip_cache.heads.origin import CLIP
 from expclip_cache.prompts.settings import PromptSettings
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring.zero_shot import score
+from expclip_cache.statistics.own_predictions import difference_intervals, score_intervals
 from labelled_caches import write_labelled, write_prompts
 
 CLASSES = ("happiness", "sadness", "fear")
@@ -107,8 +108,31 @@ def test_the_command_scores_every_encoded_type_and_prints_json(place):
     (found,) = json.loads(result.stdout)
     assert (found["items"], found["skipped"]) == (39, 1)
     assert list(found["prompt_types"]) == ["1", "2"]
-    uar, war = plain_scores(2, HEADS["a"])
-    assert found["prompt_types"]["2"]["heads"]["a"] == {"uar": round(uar, 3), "war": round(war, 3)}
+    (uar, war), clip = plain_scores(2, HEADS["a"]), plain_scores(2, None)
+    own = found["prompt_types"]["2"]["heads"]["a"]
+    assert (own["uar"], own["war"]) == (round(uar, 3), round(war, 3))
+    assert own["uar_gain"] == pytest.approx(uar - clip[0], abs=6e-4)
+    for name in ("uar", "war", "uar_gain", "war_gain"):
+        low, high = own[f"{name}_interval"]
+        assert low <= own[name] <= high
+        assert 5 < high - low < 60
+    assert found["prompt_types"]["2"]["clip"].keys() == {"uar", "uar_interval", "war", "war_interval"}
+
+
+def test_intervals_are_those_of_the_predictions(place):
+    (row,) = score(place / "faces", place / "prompts", HEADS, PromptSettings(types=(2,)))
+    (found,) = json.loads(run(place, "--types", "2", "--head", place / "a.safetensors", "--json").stdout)
+    truth, before, after = row.predictions.truth, row.predictions.clip[2], row.predictions.expclip[2]["a"]
+    clip, head = found["prompt_types"]["2"]["clip"], found["prompt_types"]["2"]["heads"]["a"]
+    # The same up to the draws, which depend on the name of the test set.
+    own = score_intervals(truth, before, len(CLASSES)).uar
+    assert clip["uar_interval"] == pytest.approx([own.low, own.high], abs=1)
+    gain = difference_intervals(truth, after, before, len(CLASSES)).uar
+    assert head["uar_gain_interval"] == pytest.approx([gain.low, gain.high], abs=1)
+    text = " ".join(run(place, "--types", "2", "--head", place / "a.safetensors").stdout.split())
+    assert "[{:.1f}, {:.1f}]".format(*clip["uar_interval"]) in text
+    assert "{:+.1f} [{:.1f}, {:.1f}]".format(head["uar_gain"], *head["uar_gain_interval"]) in text
+    assert "95 % intervals of UAR over the test items, and of the gain (+) over plain CLIP." in text
 
 
 def test_the_command_prints_a_table_without_heads(place):

@@ -41,10 +41,10 @@ def dot(css: str, x: float, y: float, radius: int) -> str:
     return f'<circle class="{css}" cx="{coordinate(x)}" cy="{coordinate(y)}" r="{radius}"/>'
 
 
-def whisker(start: float, end: float, y: float) -> str:
+def whisker(start: float, end: float, y: float, css: str = "whisker") -> str:
     """A horizontal error bar with caps."""
     low, high, middle, top = (coordinate(value) for value in (start, end, y, y - 4))
-    return f'<path class="whisker" d="M{low} {middle}H{high}M{low} {top}v8M{high} {top}v8"/>'
+    return f'<path class="{css}" d="M{low} {middle}H{high}M{low} {top}v8M{high} {top}v8"/>'
 
 
 def band(css: str, start: float, end: float, y: float) -> str:
