@@ -1,4 +1,4 @@
-"""How often 95 % intervals of UAR cover the truth, and what they cost: python benchmarks/interval_coverage.py.
+"""How often 95 % intervals of UAR cover the truth, and what they cost: python -m benchmarks.interval_coverage.
 
 Simulates test sets with known recalls and counts for how many the interval covers the true UAR: ours, the plain
 percentile bootstrap (items of each class resampled), and the Bayesian bootstrap without the items of the prior.
@@ -9,7 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from expclip_cache.statistics import StatisticsSettings, intervals, item_outcomes, outcomes_of_correct, score_draws
+from expclip_cache.statistics import (
+    StatisticsSettings,
+    interval_of,
+    intervals,
+    item_outcomes,
+    outcomes_of_correct,
+    score_draws,
+)
 
 SIMULATED = 4000
 SETTINGS = StatisticsSettings(resamples=2000)
@@ -24,29 +31,39 @@ CASES = {
 }
 
 
-def ours(correct: np.ndarray, items: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """(B,) draws of UAR in percent."""
-    return score_draws(outcomes_of_correct(correct, items), SETTINGS, str(random.integers(1 << 30))).uar
+Limits = tuple[float, float]
 
 
-def percentile(correct: np.ndarray, items: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """(B,) draws of UAR in percent."""
-    return 100 * (random.binomial(items, correct / items, (SETTINGS.resamples, len(items))) / items).mean(axis=1)
+def ours(correct: np.ndarray, items: np.ndarray, random: np.random.Generator) -> Limits:
+    """The interval of UAR in percent."""
+    draws = score_draws(outcomes_of_correct(correct, items), SETTINGS, str(random.integers(1 << 30)))
+    found = interval_of(draws.uar, SETTINGS)
+    return found.low, found.high
 
 
-def without_prior(correct: np.ndarray, items: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """(B,) draws of UAR in percent."""
+def percentile(correct: np.ndarray, items: np.ndarray, random: np.random.Generator) -> Limits:
+    """The interval of UAR in percent."""
+    return _limits((random.binomial(items, correct / items, (SETTINGS.resamples, len(items))) / items).mean(axis=1))
+
+
+def without_prior(correct: np.ndarray, items: np.ndarray, random: np.random.Generator) -> Limits:
+    """The interval of UAR in percent."""
     size = SETTINGS.resamples, len(items)
     right, wrong = random.standard_gamma(correct, size), random.standard_gamma(items - correct, size)
-    return 100 * (right / (right + wrong)).mean(axis=1)
+    return _limits((right / (right + wrong)).mean(axis=1))
 
 
-def coverage(method: Callable[..., np.ndarray], items: np.ndarray, recalls: np.ndarray) -> float:
+def _limits(shares: np.ndarray) -> Limits:
+    low, high = 100 * np.quantile(shares, [0.025, 0.975])
+    return low, high
+
+
+def coverage(method: Callable[..., Limits], items: np.ndarray, recalls: np.ndarray) -> float:
     """Percent of the simulated test sets."""
     random = np.random.default_rng(1)
     covered = 0
     for _ in range(SIMULATED):
-        low, high = np.quantile(method(random.binomial(items, recalls), items, random), [0.025, 0.975])
+        low, high = method(random.binomial(items, recalls), items, random)
         covered += low - 1e-9 <= 100 * recalls.mean() <= high + 1e-9
     return 100 * covered / SIMULATED
 

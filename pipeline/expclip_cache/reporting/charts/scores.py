@@ -115,7 +115,7 @@ def recall_bars(
             f'<rect class="{css}" x="{coordinate(x(0))}" y="{coordinate(y)}" '
             f'width="{coordinate(x(value) - x(0))}" height="12"/>',
             # Light around dark, for half of it lies on the bar.
-            whisker(x(low), x(high), y + 6, "halo"),
+            whisker(x(low), x(high), y + 6, "outline"),
             whisker(x(low), x(high), y + 6),
             *(dot("seed", x(one), y + 6, 2) for one in dots),
             text(x(max(value, high, *dots)) + 5, y + 10.5, f"{value:.0f}", "start", "small"),
