@@ -15,8 +15,11 @@ _KEYS = (
 )
 """The columns that say what a line of a csv file is about."""
 
-_OF_SINGLE_ITEMS = (".only_this_right", ".only_other_right", ".mcnemar_p", ".holm_p", "_inside")
-"""Ends of the keys of values that a single item can change by any amount."""
+_OF_SINGLE_ITEMS = (
+    *(".only_this_right", ".only_other_right", ".mcnemar_p", ".holm_p", "_inside"),
+    *(".recall", ".recall_low", ".recall_high"),
+)
+"""Ends of the keys of values that a single item can change by any amount: in a class of 15 it is 7 points of recall."""
 
 _MOVING = ("results/heads/loss.csv", "results/statistics/reliability.csv")
 """Files of which only the lines have to agree: the course of the loss, and the bin of each answer."""

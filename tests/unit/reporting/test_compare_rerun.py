@@ -99,6 +99,10 @@ def test_what_a_single_item_changes_does_not_count_under_a_tolerance(pair):
         "holm_p",
     }
     assert compare_results(*pair, tolerance=0.1).matches
+    change_csv(pair[1], "results/statistics/recalls.csv", "recall", 10.0, **LINE, class_name="fear")
+    of_class = "demo-grey/demo-clip/demo-llm/contrastive/reference/5/fear.recall"
+    assert of_class in {difference.key for difference in compare_results(*pair).differences}
+    assert compare_results(*pair, tolerance=0.1).matches
     change_csv(pair[1], "results/statistics/intervals.csv", "uar_low", 0.25, **LINE, part="whole")
     (difference,) = compare_results(*pair, tolerance=0.1).differences
     assert difference.key == "demo-grey/whole/demo-clip/demo-llm/contrastive/reference/5.uar_low"
