@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
@@ -40,6 +40,7 @@ def test_of_several_seeds_the_pair_with_the_largest_p_counts():
     assert (found.only_first, found.only_second) == max(pairs, key=lambda pair: pair[2])[:2]
 
 
+@settings(max_examples=20, deadline=None)  # statsmodels takes a twentieth of a second
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_equals_statsmodels(p):
     np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-12)
