@@ -61,12 +61,14 @@ def parse_faces(entries: Iterable[str]) -> list[int | str]:
     [100, 'all']
 
     Raises:
-        SettingsError: an entry is neither a whole number nor `all`.
+        SettingsError: an entry is neither a whole number from 2 nor `all`.
     """
-    try:
-        return ["all" if entry == "all" else int(entry) for entry in entries]
-    except ValueError as error:
-        raise SettingsError(f"--faces: expected whole numbers or all, found {error.args[0].split(': ')[-1]}.") from None
+    found: list[int | str] = []
+    for entry in entries:
+        if entry != "all" and not (entry.isdecimal() and int(entry) >= 2):
+            raise SettingsError(f"--faces: expected whole numbers from 2, or all, found {entry!r}.")
+        found.append(entry if entry == "all" else int(entry))
+    return found
 
 
 def parse_centre(entries: Sequence[str]) -> dict[str, str]:
