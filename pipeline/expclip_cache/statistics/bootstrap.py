@@ -7,7 +7,10 @@ parameters are the counts. So a draw costs the same for 50 items as for 50,000.
 
 To the counts of each class come a third of an item that is right and a third that is wrong (Kerman's neutral prior,
 2011), because otherwise a class whose items all have one outcome would be taken for known: with 16 items and no error,
-its recall would be certain. docs/statistics.md shows how often intervals with and without it cover the truth.
+its recall would be certain. What the prior does besides is undone: it pulls each recall a little towards one half,
+which over many classes and folds that are alike would add up, and it counts as items that were not seen. So the draws
+of each class are shifted to have the recall itself as their mean, and scaled to have the variance of its items alone.
+docs/statistics.md shows how often such intervals cover the truth.
 """
 
 import zlib
@@ -45,16 +48,18 @@ class ScoreDraws:
     """Draws of UAR and WAR, or of their differences; the first is the test set itself, with every item weighted alike.
 
     Attributes:
-        recalls: (B + 1, c) float64 recall of each class in percent, NaN for a class without items; of a mean over test
-            sets (B + 1, 0).
+        recalls: (B + 1, c) float64 recall of each class in percent, not yet within the bounds; NaN for a class without
+            items; of a mean over test sets (B + 1, 0).
         items: (c,) int64 items of each class; of a mean over test sets (0,).
         uar, war: (B + 1,) float64, in percent.
+        bounds: between which recalls and scores can be.
     """
 
     recalls: np.ndarray
     items: np.ndarray
     uar: np.ndarray
     war: np.ndarray
+    bounds: tuple[float, float]
 
 
 def score_draws(outcomes: Outcomes, settings: StatisticsSettings, test_set: str) -> ScoreDraws:
@@ -69,9 +74,13 @@ def score_draws(outcomes: Outcomes, settings: StatisticsSettings, test_set: str)
     present = outcomes.items > 0
     counts, values = outcomes.counts[present], outcomes.values
     recalls = np.full((settings.resamples + 1, len(present)), np.nan)
-    recalls[0, present] = counts @ values / counts.sum(axis=1)
-    recalls[1:, present] = _dirichlet_means(random, counts + outcomes.prior, values, settings.resamples)
-    return _draws(100.0 * recalls, outcomes.items)
+    items, added = counts.sum(axis=1), outcomes.prior.sum()
+    recalls[0, present] = exact = counts @ values / items
+    drawn = _dirichlet_means(random, counts + outcomes.prior, values, settings.resamples)
+    mean = (counts @ values + outcomes.prior @ values) / (items + added)
+    # The variance of a Dirichlet mean has the sum of the parameters plus one where that of a sample has its size.
+    recalls[1:, present] = exact + (drawn - mean) * np.sqrt((items + added + 1) / items)
+    return _draws(100.0 * recalls, outcomes.items, (100.0 * values[0], 100.0 * values[-1]))
 
 
 def pooled_draws(draws: Sequence[ScoreDraws]) -> ScoreDraws:
@@ -80,13 +89,13 @@ def pooled_draws(draws: Sequence[ScoreDraws]) -> ScoreDraws:
     weighted = [np.nan_to_num(one.recalls) * one.items for one in draws]
     total = items.sum(axis=0)
     recalls = np.divide(np.sum(weighted, axis=0), total, out=np.full(weighted[0].shape, np.nan), where=total > 0)
-    return _draws(recalls, total)
+    return _draws(recalls, total, draws[0].bounds)
 
 
 def mean_draws(draws: Sequence[ScoreDraws], weights: Sequence[float] | None = None) -> ScoreDraws:
     """Draws of the mean of the scores of several test sets, weighted alike if no weights are given."""
     uar, war = (np.average([getattr(one, name) for one in draws], axis=0, weights=weights) for name in ("uar", "war"))
-    return ScoreDraws(np.empty((len(uar), 0)), np.empty(0, dtype=np.int64), uar, war)
+    return ScoreDraws(np.empty((len(uar), 0)), np.empty(0, dtype=np.int64), uar, war, draws[0].bounds)
 
 
 def intervals(draws: ScoreDraws, settings: StatisticsSettings) -> ScoreIntervals:
@@ -97,10 +106,8 @@ def intervals(draws: ScoreDraws, settings: StatisticsSettings) -> ScoreIntervals
 def interval_of(draws: np.ndarray, settings: StatisticsSettings) -> Interval:
     """The interval that holds `settings.confidence` percent of the draws, with as many below as above.
 
-    It is widened to hold the value itself, which it may not where all items are right, or all wrong.
-
     Args:
-        draws: (B + 1,) the value itself, then draws of it.
+        draws: (B + 1,) the value itself, which the interval holds in any case, then draws of it.
         settings: the confidence.
     """
     outside = (1 - settings.confidence / 100) / 2
@@ -108,10 +115,11 @@ def interval_of(draws: np.ndarray, settings: StatisticsSettings) -> Interval:
     return Interval(float(min(low, draws[0])), float(max(high, draws[0])))
 
 
-def _draws(recalls: np.ndarray, items: np.ndarray) -> ScoreDraws:
+def _draws(recalls: np.ndarray, items: np.ndarray, bounds: tuple[float, float]) -> ScoreDraws:
     present = items > 0
     shown = recalls[:, present]
-    return ScoreDraws(recalls, items, shown.mean(axis=1), shown @ (items[present] / items.sum()))
+    uar, war = shown.mean(axis=1), shown @ (items[present] / items.sum())
+    return ScoreDraws(recalls, items, uar.clip(*bounds), war.clip(*bounds), bounds)
 
 
 def _dirichlet_means(random: np.random.Generator, shape: np.ndarray, values: np.ndarray, draws: int) -> np.ndarray:

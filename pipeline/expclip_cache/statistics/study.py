@@ -101,7 +101,7 @@ def _recalls(
     test_set: str, row: Row, classes: Sequence[str], draws: ScoreDraws, settings: StatisticsSettings
 ) -> Iterator[ClassRecall]:
     for name, items, drawn in zip(classes, draws.items.tolist(), draws.recalls.T, strict=True):
-        interval = interval_of(drawn, settings) if items else None
+        interval = interval_of(drawn.clip(*draws.bounds), settings) if items else None
         yield ClassRecall(
             test_set=test_set,
             **row.system._asdict(),
