@@ -3,10 +3,13 @@ from .clip import ClipEncoder as ClipEncoder
 from .clip import load_clip as load_clip
 from .file_hashes import file_hashes as file_hashes
 from .freed_memory import give_back_freed_memory as give_back_freed_memory
+from .image_text import ImageTextEncoder as ImageTextEncoder
+from .image_text import load_backbone as load_backbone
 from .images import as_viewed as as_viewed
 from .images import decode_pixels as decode_pixels
 from .images import read_image as read_image
 from .images import read_pixels as read_pixels
+from .kinds.registry import KINDS as KINDS
 from .libraries import library_differences as library_differences
 from .libraries import library_versions as library_versions
 from .libraries import parse_library as parse_library

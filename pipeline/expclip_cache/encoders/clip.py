@@ -27,6 +27,7 @@ class ClipEncoder:
 
     Attributes:
         width: d, the width of both towers' features.
+        vectors: of an image, always 1.
         image_size: side of the square that the image tower takes, in pixels.
         logit_scale: exp of CLIP's parameter `logit_scale` (100 for OpenAI's), the scale in the head's loss.
         context_length: tokens per prompt, start and end included.
@@ -34,6 +35,8 @@ class ClipEncoder:
         preprocess: how an image becomes the pixels that `encode_images` takes.
         pixels_to_features: what `encode_images` computes, as a module of torch.
     """
+
+    vectors = 1
 
     def __init__(
         self, model: ClipModel, tokenizer: Tokenizer, files: ClipFiles, settings: ClipSettings, device: torch.device

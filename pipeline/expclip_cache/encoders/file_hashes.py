@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.clip_files import find_clip_files
+from expclip_cache.encoders.image_text import find_backbone_files
 from expclip_cache.encoders.llm_files import find_llm_files
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
@@ -20,7 +20,7 @@ def file_hashes(settings: ClipSettings | LlmSettings, commits: Sequence[str] = (
     """
     try:
         if isinstance(settings, ClipSettings):
-            files = find_clip_files(settings, commits, local_only=True)
+            files = find_backbone_files(settings, commits, local_only=True)
         else:
             files = find_llm_files(settings, commits, local_only=True)
     except EncoderError:

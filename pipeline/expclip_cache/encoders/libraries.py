@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module, metadata
 from typing import Any
 
+from expclip_cache.encoders.kinds.registry import KINDS
 from expclip_cache.encoders.settings import ClipSettings, LlmSettings
 
 LLM_LIBRARIES = ("transformers", "torch", "Pillow")
@@ -47,16 +48,21 @@ def library_versions(encoder: ClipSettings | LlmSettings) -> dict[str, str]:
     Reads package metadata and at most one JSON file: no library is imported, no model is loaded, and the network is
     not used. Where a CLIP's config is not on this machine, only the libraries that every CLIP needs are listed.
     """
-    from expclip_cache.encoders.clip_files import clip_config
-
-    names = LLM_LIBRARIES if isinstance(encoder, LlmSettings) else clip_libraries(clip_config(encoder))
     versions = {}
-    for name in names:
+    for name in _needed_libraries(encoder):
         try:
             versions[name] = metadata.version(DISTRIBUTIONS.get(name, name))
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _needed_libraries(encoder: ClipSettings | LlmSettings) -> tuple[str, ...]:
+    from expclip_cache.encoders.clip_files import clip_config
+
+    if isinstance(encoder, LlmSettings):
+        return LLM_LIBRARIES
+    return KINDS[encoder.kind].libraries or clip_libraries(clip_config(encoder))
 
 
 def parse_library(text: str) -> dict[str, str]:

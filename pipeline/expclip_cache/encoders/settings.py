@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from expclip_cache.base import Section
 from expclip_cache.encoders import versions
+from expclip_cache.encoders.kinds.registry import KINDS
 
 INSTRUCTION = (
     "Please play the role of a facial action describer. "
@@ -13,38 +14,58 @@ INSTRUCTION = (
 )
 """The reference's instruction."""
 
+Pool = Literal["mean", "none", "first", "max", "attention", "temporal"]
+"""How the features of a clip's frames become the clip's.
+
+`mean` averages them while they are encoded. `none` keeps every frame's. The others read the features that a backbone
+with the same settings and `none` has kept, see `extraction.pooling`.
+"""
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"expected one of {', '.join(KINDS)}, found {kind!r}")
+    return kind
+
 
 class ClipSettings(Section):
-    """The frozen CLIP: its image tower encodes the images, its text tower the prompts.
+    """The frozen CLIP, or another image-text model: one side encodes the images, the other the prompts.
 
     Attributes:
-        model: `demo`, an architecture of open_clip, `hf-hub:<owner>/<name>`, or a folder with open_clip_config.json.
-        weights: `pretrained`, one of open_clip's tags, a .safetensors file, or `random`.
+        kind: of model, see `encoders.kinds.registry`.
+        model: for kind `open-clip` it is `demo`, an architecture of open_clip, `hf-hub:<owner>/<name>`, or a folder
+            with open_clip_config.json; for the others see their modules in `encoders.kinds`.
+        weights: `pretrained`, one of open_clip's tags, a file of weights, or `random`.
         revision: commit, branch or tag of the weights' repository on the hub. What counts are the hashes of the files,
             so it is not part of a cache's identity.
         preprocess: `reference` stretches the image to a square without mean and standard deviation, as Exp-CLIP does;
             `clip` does what the model was trained with, such as CLIP's crop, mean and standard deviation.
         decode: see `encoders.preprocess.Decode`.
         precision: of weights and activations.
+        pool: see `Pool`.
+        published_as: the system of the published tables that it is, such as FaRL; says nothing about its features.
     """
 
+    kind: Annotated[str, AfterValidator(_known_kind)] = "open-clip"
     model: str = "demo"
     weights: str = "pretrained"
     revision: str | None = None
     preprocess: Literal["reference", "clip"] = "reference"
     decode: Literal["full", "draft"] = "full"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    pool: Pool = "mean"
+    published_as: str | None = None
 
     def image_settings(self) -> dict[str, str | int]:
         """Everything that determines an image feature, code versions included."""
         settings = self.model_dump(exclude=_implied(self))
         trained = {"trained_preprocess_version": versions.TRAINED_PREPROCESS} if self.preprocess == "clip" else {}
-        return {"encoder": "clip-image", **settings, **trained, **_image_versions(versions.CLIP)}
+        return {"encoder": "clip-image", **settings, **trained, **_image_versions(KINDS[self.kind].version)}
 
     def text_settings(self) -> dict[str, str | int]:
         """Everything that determines a text feature, code versions included."""
-        settings = self.model_dump(exclude={"preprocess", "decode", "revision"})
-        return {"encoder": "clip-text", **settings, "encoder_version": versions.CLIP}
+        settings = self.model_dump(exclude={"preprocess", "decode", "pool", *_implied(self)})
+        return {"encoder": "clip-text", **settings, "encoder_version": KINDS[self.kind].version}
 
 
 class LlmSettings(Section):
@@ -88,8 +109,11 @@ class LlmSettings(Section):
 
 
 def _implied(encoder: ClipSettings | LlmSettings) -> set[str]:
-    """Settings that a cache leaves out: the revision, and `decode: full`, which was the only way at first."""
-    return {"revision", "decode"} if encoder.decode == "full" else {"revision"}
+    """Settings that a cache leaves out: what changes no number, and what was the only way at first."""
+    first_ways = {"decode": "full", "kind": "open-clip", "pool": "mean"}
+    return {"revision", "published_as"} | {
+        name for name, value in first_ways.items() if getattr(encoder, name, None) == value
+    }
 
 
 def _image_versions(encoder: int) -> dict[str, int]:

@@ -21,3 +21,24 @@ CLIP = 1
 
 BLIP2_T5 = 1
 """Of `encoders.blip2_t5`, `encoders.t5_targets` and `encoders.dropout_seed`."""
+
+TRANSFORMERS_CLIP = 1
+"""Of `encoders.kinds.transformers_clip`."""
+
+FLAVA = 1
+"""Of `encoders.kinds.flava`."""
+
+X_CLIP = 1
+"""Of `encoders.kinds.x_clip`."""
+
+BLIP2_ITC = 1
+"""Of `encoders.kinds.blip2_itc`."""
+
+LAVIS_ITC = 1
+"""Of `encoders.kinds.lavis_itc`."""
+
+EMOCLIP = 1
+"""Of `encoders.kinds.emoclip`, its temporal part included."""
+
+EMOTIONCLIP = 1
+"""Of `encoders.kinds.emotionclip`, its temporal part included."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from expclip_cache.cache import Json, canonical_json
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, library_versions
+from expclip_cache.encoders import KINDS, ClipSettings, LlmSettings, file_hashes, library_versions
 
 if TYPE_CHECKING:
     import torch
@@ -95,14 +95,14 @@ class Job:
 
 
 def clip_encoder(clip: ClipSettings) -> RequestedEncoder:
-    """The image tower of a CLIP; nothing is loaded yet."""
+    """The image side of a backbone; nothing is loaded yet."""
     return RequestedEncoder(
         settings=clip.image_settings(),
         revision=clip.revision,
         files=partial(file_hashes, clip),
         libraries=partial(library_versions, clip),
-        load=partial(_load_clip, clip),
-        modules=("expclip_cache.encoders.clip",),
+        load=partial(_load_backbone, clip),
+        modules=KINDS[clip.kind].imports,
     )
 
 
@@ -136,11 +136,11 @@ def llm_job(manifest: Manifest, root: Callable[[], Path], llm: LlmSettings, out:
     return Job(manifest, root, llm_encoder(llm, draw), out)
 
 
-def _load_clip(clip: ClipSettings, commits: Sequence[str], device: str) -> Encoder:
-    from expclip_cache.encoders import load_clip
+def _load_backbone(clip: ClipSettings, commits: Sequence[str], device: str) -> Encoder:
+    from expclip_cache.encoders import load_backbone
     from expclip_cache.workers import resolve_device
 
-    return load_clip(clip, resolve_device(device), commits)
+    return load_backbone(clip, resolve_device(device), commits)
 
 
 def _load_llm(llm: LlmSettings, draw: int, commits: Sequence[str], device: str) -> Encoder:

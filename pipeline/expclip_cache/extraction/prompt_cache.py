@@ -157,7 +157,7 @@ def _encode(encoder: TextEncoder, texts: Sequence[str], title: str, report: Repo
 
 
 def _load(clip: ClipSettings, device: str, commits: Sequence[str]) -> TextEncoder:
-    from expclip_cache.encoders import load_clip
+    from expclip_cache.encoders import load_backbone
     from expclip_cache.workers import resolve_device
 
-    return load_clip(clip, resolve_device(device), commits)
+    return load_backbone(clip, resolve_device(device), commits)
