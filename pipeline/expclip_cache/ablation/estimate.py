@@ -100,7 +100,7 @@ def _prediction(study: CachedStudy, choice: Choice, test_set: str) -> float:
     """Seconds of the predictions of one head for one test set."""
     images = study.images(choice.backbone, test_set)
     table = study.table(choice.prompts, choice.prompt_type, test_set, choice.backbone)
-    head = {"": np.ones((_widths(study, choice.fitted)[1], images.width), np.float32)} if choice.head else {}
+    head = {"": np.ones((_widths(study, choice.fitted)[1], images.layout.width), np.float32)} if choice.head else {}
     return _seconds(lambda: predict_dataset(images, study.embeddings(choice.backbone), table, head, choice.aggregation))
 
 
@@ -113,7 +113,7 @@ def _interval(truth: np.ndarray, statistics: StatisticsSettings) -> float:
 
 def _widths(study: CachedStudy, head: HeadChoice) -> tuple[int, int]:
     """Widths d and t of a head."""
-    return study.training_images(head.backbone).width, study.targets(head.teacher)[0].width
+    return study.training_images(head.backbone).layout.width, study.targets(head.teacher)[0].width
 
 
 def _seconds(function: Callable[[], object]) -> float:

@@ -10,6 +10,7 @@ from .format import parse_part as parse_part
 from .format import plan_shards as plan_shards
 from .format import shard_name as shard_name
 from .inspection import inspect_cache as inspect_cache
+from .layout import RowLayout as RowLayout
 from .lock import is_signed as is_signed
 from .pairing import paired_rows as paired_rows
 from .reader import FeatureCache as FeatureCache

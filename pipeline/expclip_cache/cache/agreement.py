@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from expclip_cache.cache.format import Identity, Json, identity_differences
 from expclip_cache.cache.index import skipped_in
+from expclip_cache.cache.layout import layout_of
 from expclip_cache.cache.shard import Shard
 from expclip_cache.datasets import Manifest
 
@@ -42,12 +43,20 @@ def _contradictions(shard: Shard, number: int, known: Known) -> Iterator[str]:
     identity = known.identity or entry.identity
     yield from identity_differences(identity, entry.identity, ("cache", "this shard"))
     width, dtype = shard.features.shape[1], shard.features.dtype.name
-    if (width, dtype) != (identity.encoder.get("width"), identity.settings.get("dtype")):
+    if (width, dtype) != (_row_width(identity), identity.settings.get("dtype")):
         yield f"its features are {width} wide and {dtype}, which contradicts its settings"
     if known.index is not None:
         yield from _differences_from_index(shard, number, known.index)
     if manifest := known.manifest_of(identity):
         yield from _differences_from_manifest(shard, manifest)
+
+
+def _row_width(identity: Identity) -> int | None:
+    """Numbers in a row; None if the identity does not say."""
+    try:
+        return layout_of(identity).row_width
+    except ValueError:
+        return None
 
 
 def _differences_from_index(shard: Shard, number: int, index: Json) -> Iterator[str]:

@@ -22,6 +22,7 @@ from expclip_cache.cache.format import (
     shard_name,
 )
 from expclip_cache.cache.header import later_format
+from expclip_cache.cache.layout import layout_of
 from expclip_cache.cache.stores.store import Store
 
 MAX_BYTES = 1 << 28
@@ -139,8 +140,7 @@ def _check(body: Json) -> None:
     names = [item[key] for item in body["skipped"] for key in ("path", "reason")]
     if not all(isinstance(name, str) for name in [*names, *body["classes"], *body["libraries"]]):
         raise TypeError("expected text for every path, reason, class and library")
-    if not 0 < _count(identity.encoder["width"]) < 1 << 24:
-        raise ValueError(f"features of width {identity.encoder['width']}")
+    layout_of(identity)
     if identity.settings["dtype"] not in FEATURE_TYPES or not isinstance(identity.settings["manifest"], str):
         raise ValueError(f"features of type {identity.settings['dtype']!r}")
 

@@ -8,6 +8,7 @@ import numpy as np
 from expclip_cache.base import CacheError, DataError
 from expclip_cache.cache.format import MANIFEST, VERSION, Identity, Json
 from expclip_cache.cache.index import read_index
+from expclip_cache.cache.layout import layout_of
 from expclip_cache.cache.shard import ShardEntry
 from expclip_cache.cache.stores.store import Store, store_at
 from expclip_cache.datasets import parse_manifest
@@ -97,7 +98,7 @@ def _description(store: Store, identity: Identity, problems: list[str]) -> dict[
     return {
         "folder": str(store),
         "version": VERSION,
-        "width": identity.encoder["width"],
+        "width": layout_of(identity).row_width,
         "dtype": identity.settings["dtype"],
         "settings": dict(identity.settings),
         "encoder": dict(identity.encoder),

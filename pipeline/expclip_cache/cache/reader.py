@@ -15,6 +15,7 @@ import numpy as np
 from expclip_cache.base import CacheError
 from expclip_cache.cache.format import INDEX, Identity, Json, plan_shards
 from expclip_cache.cache.index import read_index, skipped_in
+from expclip_cache.cache.layout import layout_of
 from expclip_cache.cache.shard import Seal, Shard
 from expclip_cache.cache.stores.store import Store, store_at
 
@@ -44,7 +45,8 @@ class FeatureCache:
     Attributes:
         store: where the cache is stored; `str()` of it is its folder or address.
         identity: settings and encoder, and the fingerprint over both.
-        width: w of the features.
+        layout: the vectors that a row holds.
+        width: w of the rows, d for rows of a single vector.
         dtype: float16 or float32.
         classes: the c class names that labels index; empty for an unlabelled cache.
         shards: the row ids of each shard.
@@ -69,7 +71,8 @@ class FeatureCache:
         self._records: list[dict[str, Json]] = index["shards"]
         self._skipped_records: list[dict[str, Json]] = index["skipped"]
         self.identity = Identity(index["settings"], index["encoder"])
-        self.width: int = self.identity.encoder["width"]
+        self.layout = layout_of(self.identity)
+        self.width = self.layout.row_width
         self.dtype = np.dtype(self.identity.settings["dtype"])
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.shard_rows: int = index["shard_rows"]
@@ -102,6 +105,14 @@ class FeatureCache:
         ids = self._row_ids(rows)
         found = self._gather(np.atleast_1d(ids))
         return found if ids.ndim else found[0]
+
+    def item_vectors(self, rows: Rows) -> np.ndarray:
+        """(m, d), one raw vector for each of some rows, see `RowLayout.item_vectors`.
+
+        Raises:
+            CacheError, IndexError: see `__getitem__`.
+        """
+        return self.layout.item_vectors(np.atleast_2d(self[rows]))
 
     @cached_property
     def good_rows(self) -> np.ndarray:

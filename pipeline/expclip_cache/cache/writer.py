@@ -23,6 +23,7 @@ from expclip_cache.cache.format import (
     shard_name,
 )
 from expclip_cache.cache.index import write_index
+from expclip_cache.cache.layout import layout_of
 from expclip_cache.cache.lock import Claim, writing
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.shard import ShardEntry
@@ -72,7 +73,7 @@ class CacheWriter:
                 that names the list of rows: caches of the same rows, in the same order, have the same text.
             settings: what the features depend on and is known without an encoder, such as the name of a model.
             encoder: what is known once the encoder is loaded. For features of a CLIP that are to be projected by a
-                head, `logit_scale`. `add` adds the `width`.
+                head, `logit_scale`. `add` adds the `width` unless it is there.
             library: names and versions of what makes the features; recorded, but not part of the identity.
             classes: the names that labels index, if `manifest` is a text.
             dtype: of the stored features, float16 or float32.
@@ -148,8 +149,11 @@ class CacheWriter:
                 finite features nor an error; or a shard cannot be written.
         """
         features = np.asarray(features)
-        if features.ndim != 2 or features.shape[1] != self._encoder.setdefault("width", features.shape[1]):
-            raise CacheError(f"{self.store}: expected features (m, {self._encoder['width']}), found {features.shape}.")
+        if features.ndim == 2:
+            self._encoder.setdefault("width", features.shape[1])
+        expected = layout_of(Identity(self.settings, self._encoder)).row_width if "width" in self._encoder else "w"
+        if features.shape[1:] != (expected,):
+            raise CacheError(f"{self.store}: expected features (m, {expected}), found {features.shape}.")
         if not self._added:
             self._make_room()
         rows = range(self._added, self._added + len(features))

@@ -39,7 +39,7 @@ def train_contrastive_heads(
         heads.write(number, path)
         report.say(
             f"{path}: seed {seed}, loss {heads.losses[number, -1]:.4f} after {settings.epochs} epochs on {heads.rows} "
-            f"images (chance {math.log(settings.batch_size):.4f}); takes CLIP features of width {features.width}"
+            f"images (chance {math.log(settings.batch_size):.4f}); takes CLIP features of width {features.layout.width}"
         )
     return paths
 
@@ -84,7 +84,7 @@ def fit_ridge_head(
     head = fit_stacked_ridge(features, teachers, settings, weights=weights, moments=moments, report=report)
     head.write(out)
     fitted_to = f"{len(teachers)} teachers" if len(teachers) > 1 else "one teacher"
-    report.say(f"{out}: fitted to {fitted_to}; takes CLIP features of width {features.width}")
+    report.say(f"{out}: fitted to {fitted_to}; takes CLIP features of width {features.layout.width}")
     return [out]
 
 

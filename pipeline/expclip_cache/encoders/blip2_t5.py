@@ -48,11 +48,14 @@ class Blip2T5Encoder:
 
     Attributes:
         width: t, the width of T5 (4096 for XXL, 2048 for XL).
+        vectors: of an image, always 1.
         image_size: side of the square that the vision model takes, in pixels.
         device: where the model runs.
         preprocess: how an image becomes the pixels that `encode_images` takes.
         draw: which dropout masks are drawn, in mode dropout.
     """
+
+    vectors = 1
 
     def __init__(self, model: TargetModel, files: LlmFiles, settings: LlmSettings, device: torch.device, draw: int):
         self._model = model

@@ -45,6 +45,7 @@ class EncodingLoop:
         worker: told of every batch, and of what the user should know.
         batch_size: images per batch.
         decoders: decoding processes; 0 decodes in this one.
+        keep_frames: keep the features of every frame of a clip, see `encode_rows`.
     """
 
     encoder: Encoder
@@ -53,6 +54,7 @@ class EncodingLoop:
     worker: Worker
     batch_size: int
     decoders: int
+    keep_frames: bool = False
     _in_progress: deque[ShardTask] = field(default_factory=deque)
 
     def run(self, shards: Iterable[ShardTask], keep: Callable[[ShardTask, Block], None]) -> None:
@@ -104,7 +106,9 @@ class EncodingLoop:
 
     def _encode(self, shard: ShardTask, batches: Iterator[Batch]) -> Block:
         manifest, rows = self.images[shard.dataset].manifest, shard.rows
-        features = np.full((len(rows), self.encoder.width), np.nan, dtype=self.cache.dtype)
+        frames = manifest.frames if self.keep_frames else 1
+        width = frames * self.encoder.vectors * self.encoder.width
+        features = np.full((len(rows), width), np.nan, dtype=self.cache.dtype)
         reasons: list[bytes] = []
         pending: tuple[np.ndarray, torch.Tensor] | None = None
         while len(reasons) < len(rows):
@@ -112,7 +116,7 @@ class EncodingLoop:
             _apply_policy(manifest, batch, self.cache)
             good = np.array([not error for error in batch.errors])
             places = len(reasons) + np.flatnonzero(good)
-            encoded = places, encode_rows(self.encoder, batch.pixels, good, self.worker)
+            encoded = places, encode_rows(self.encoder, batch.pixels, good, self.worker, keep_frames=self.keep_frames)
             if pending:
                 _fetch(manifest, features, rows, *pending, self.cache)
             pending = encoded

@@ -50,7 +50,7 @@ class JobRun:
         self.writer = CacheWriter(
             job.out,
             manifest=job.manifest,
-            settings=encoder.settings,
+            settings=job.settings,
             shard_rows=cache.shard_rows,
             dtype=cache.dtype,
             part=part,

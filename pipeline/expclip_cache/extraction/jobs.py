@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from expclip_cache.cache import Json, canonical_json
 from expclip_cache.datasets import Manifest
@@ -21,7 +21,12 @@ class Encoder(Protocol):
 
     @property
     def width(self) -> int:
-        """Width w of the features."""
+        """Width of each of an image's vectors."""
+        ...
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors an image has; LLM targets and most image features are one."""
         ...
 
     @property
@@ -43,6 +48,15 @@ class Encoder(Protocol):
 
     def encode_images(self, pixels: "torch.Tensor") -> "torch.Tensor":
         """(b, 3, h, w) uint8 -> (b, w) float32, raw."""
+        ...
+
+
+@runtime_checkable
+class WholeClipEncoder(Protocol):
+    """A frozen encoder whose features of a clip are not made of features of single frames."""
+
+    def encode_clips(self, pixels: "torch.Tensor") -> "torch.Tensor":
+        """(b, f, 3, h, w) uint8 -> (b, w) float32, raw; f is 1 for an image."""
         ...
 
 
@@ -71,6 +85,11 @@ class RequestedEncoder:
     modules: tuple[str, ...]
 
     @property
+    def keeps_frames(self) -> bool:
+        """Whether the features of every frame are kept."""
+        return self.settings.get("pool") == "none"
+
+    @property
     def key(self) -> bytes:
         """The settings and the revision as canonical JSON."""
         return canonical_json([dict(self.settings), self.revision])
@@ -92,6 +111,12 @@ class Job:
     encoder: RequestedEncoder
     out: Path | str
     shared_with: int = 0
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        """Of the cache's identity: those of the encoder, and how many frames a row keeps if they are kept."""
+        kept = {"frames": self.manifest.frames} if self.encoder.keeps_frames else {}
+        return {**self.encoder.settings, **kept}
 
 
 def clip_encoder(clip: ClipSettings) -> RequestedEncoder:

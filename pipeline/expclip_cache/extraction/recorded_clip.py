@@ -28,4 +28,6 @@ def _settings(cache: FeatureCache) -> ClipSettings:
     made_by = settings.get("encoder", "another program")
     if made_by != "clip-image":
         raise CacheError(f"{cache}: expected image features of a CLIP (clip-image), found features of {made_by}.")
-    return ClipSettings.model_validate({key: settings[key] for key in ClipSettings.model_fields if key in settings})
+    # How frames were pooled makes no difference to its text tower.
+    named = {key: settings[key] for key in ClipSettings.model_fields if key in settings and key != "pool"}
+    return ClipSettings.model_validate(named)

@@ -143,6 +143,7 @@ class EncodeShards:
             worker=worker,
             batch_size=images_per_batch(self.settings, encoder, self.run, worker),
             decoders=self.run.workers,
+            keep_frames=self.settings.get("pool") == "none",
         )
         while (shards := tasks.next_tasks()) is not None:
             try:

@@ -96,7 +96,7 @@ def train_on_caches(
     resident = fits_in_memory(4 * (x.shape[0] * x.shape[1] + y.shape[0] * y.shape[1]), where)
     if not resident:
         report.say(f"the training rows do not fit on {where}; reading each batch from the cache")
-    groups = list(_groups(recipes, images.width, targets[0].width, settings.batch_size, where))
+    groups = list(_groups(recipes, images.layout.width, targets[0].width, settings.batch_size, where))
     steps = settings.epochs * (len(rows) // settings.batch_size) * len(groups)
 
     def train(group: Sequence[Recipe], bar: Bar) -> TrainedHeads:

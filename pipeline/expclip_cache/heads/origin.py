@@ -15,7 +15,7 @@ from expclip_cache.heads.head_file import read_record
 CLIP = "clip"
 """Under which a head's file records its CLIP."""
 
-NAMES = ("model", "weights")
+NAMES = ("kind", "model", "weights")
 """Recorded for people. Not compared: the same CLIP has other names elsewhere."""
 
 COMPARED = (

@@ -77,7 +77,7 @@ def map_features(inputs: MapInputs, settings: MapSettings, report: Reporter) -> 
     predicted = {"": predictions.clip[kind], **predictions.expclip[kind]}
     shown = stratified_sample(predictions.truth, settings.items, settings.seed)
     test_set = Comparable(
-        features=images[predictions.rows].astype(np.float32),
+        features=images.item_vectors(predictions.rows).astype(np.float32),
         truth=predictions.truth,
         prompts=stack_prompts(table, images.classes, embeddings),
         shown=shown,

@@ -12,9 +12,9 @@ from expclip_cache.base import DataError
 from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import read_head, refuse_head_of_another_clip
 from expclip_cache.prompts import Prompt, PromptSettings
+from expclip_cache.scoring.class_index import class_index
 from expclip_cache.scoring.prediction_file import Prediction
 from expclip_cache.scoring.predictions import labelled_features, refuse_other_width, stack_types
-from expclip_cache.scoring.prompt_index import PromptIndex
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +76,11 @@ def measure(
             refuse_head_of_another_clip(head.path, images.identity, str(images))
         norms = None
         for kind, stacked in types.items():
-            index = PromptIndex(*stacked, head and head.weights, settings.aggregation)
+            weights = None if head is None else head.weights
+            index = class_index(images.layout, *stacked, weights, settings.aggregation)
             # |W x| costs most, and does not depend on the prompts.
             norms = index.norms(features) if norms is None else norms
-            yield kind, head, Prediction(index.classify(features), index.similarities(features, norms))
+            yield kind, head, Prediction(*index.predict(features, norms))
 
 
 def is_first_seed(head: HeadToScore, heads: Sequence[HeadToScore]) -> bool:

@@ -8,9 +8,9 @@ import numpy as np
 from expclip_cache.base import CacheError, DataError
 from expclip_cache.cache import FeatureCache
 from expclip_cache.prompts import Aggregation, Prompt
+from expclip_cache.scoring.class_index import class_index
 from expclip_cache.scoring.metrics import Confusion, confusion
 from expclip_cache.scoring.prompt_embeddings import stack_prompts
-from expclip_cache.scoring.prompt_index import PromptIndex
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def predict_dataset(
     """Classify every good row of a labelled cache.
 
     Args:
-        images: cache of a labelled dataset, rows of width d.
+        images: cache of a labelled dataset.
         embeddings: text -> (d,) raw text feature.
         prompts: prompts of the dataset's classes, see `expclip_cache.prompts.prompt_table`.
         heads: name -> W (t, d).
@@ -58,17 +58,20 @@ def predict_dataset(
     """
     truth, features = labelled_features(images)
     types = stack_types(images, embeddings, prompts)
-    clip = {kind: PromptIndex(*stacked, None, aggregation).classify(features) for kind, stacked in types.items()}
+    clip = {
+        kind: class_index(images.layout, *stacked, None, aggregation).classify(features)
+        for kind, stacked in types.items()
+    }
     expclip: dict[int, dict[str, np.ndarray]] = {kind: {} for kind in types}
     for name, head in heads.items():
         refuse_other_width(name, head, images)
         for kind, stacked in types.items():
-            expclip[kind][name] = PromptIndex(*stacked, head, aggregation).classify(features)
+            expclip[kind][name] = class_index(images.layout, *stacked, head, aggregation).classify(features)
     return Predictions(images.classes, images.good_rows, truth, clip, expclip)
 
 
 def labelled_features(images: FeatureCache) -> tuple[np.ndarray, np.ndarray]:
-    """The true classes (n,) int64 and features (n, d) float32 of the good rows.
+    """The true classes (n,) int64 and rows (n, w) float32 of the good rows.
 
     Raises:
         DataError: the dataset has rows without a label.
@@ -95,9 +98,9 @@ def refuse_other_width(name: str, head: np.ndarray, images: FeatureCache) -> Non
     Raises:
         CacheError: it does not.
     """
-    if head.shape[1] != images.width:
+    if head.shape[1] != images.layout.width:
         raise CacheError(
-            f"head {name}: takes features of width {head.shape[1]}, but {images} has width {images.width}. "
+            f"head {name}: takes features of width {head.shape[1]}, but {images} has width {images.layout.width}. "
             "Train the head on features of the same CLIP."
         )
 

@@ -69,6 +69,10 @@ class PromptIndex:
         _, found = self._index.search(_contiguous(images), 1)
         return self._class_of_vector[found[:, 0]].astype(np.int64)
 
+    def predict(self, images: np.ndarray, norms: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest class of each image and its similarity to each class, see `classify` and `similarities`."""
+        return self.classify(images), self.similarities(images, norms)
+
     def similarities(self, images: np.ndarray, norms: np.ndarray | None = None) -> np.ndarray:
         """Similarity of each image to each class: (n, d) raw features -> (n, c) float32 in [-1, 1].
 

@@ -105,7 +105,7 @@ def fit_ridge(
     sums = complete_moments(moments, groups, run, report) if moments else sum_all_groups(groups, run, report)
     path, losses, chosen = RidgePath(sums), None, settings.fixed
     if settings.choose == "held_out":
-        batches = ((images[rows], targets[rows]) for rows in even_batches(held_out, settings.batch_size))
+        batches = ((images.item_vectors(rows), targets[rows]) for rows in even_batches(held_out, settings.batch_size))
         losses = held_out_losses(path, settings.lambdas, batches, scale)
         chosen = choose_lambda(losses, settings.tolerance)
     return RidgeHead(

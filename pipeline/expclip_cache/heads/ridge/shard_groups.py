@@ -30,7 +30,7 @@ class ShardGroups:
     Pickled as the places of the caches, which are opened where it is unpickled.
 
     Attributes:
-        images: (n, d) image features.
+        images: image features, one vector of d or several an item.
         targets: (n, t) targets from the same manifest; their shards may have another size.
         held_out: share of the rows that are left out of the sums, see `is_held_out`.
         only: (k,) int64 ids of the rows to which the sums are limited; None: all.
@@ -95,10 +95,10 @@ class ShardGroups:
         Raises:
             CacheError: a shard is missing or damaged.
         """
-        moments = Moments(self.images.width, self.targets.width)
+        moments = Moments(self.images.layout.width, self.targets.width)
         for shard in self.shards(group):
             rows = self._rows_of(shard)
-            moments.add_rows(self.images[rows], self.targets[rows])
+            moments.add_rows(self.images.item_vectors(rows), self.targets[rows])
             advance(len(rows))
         return moments
 

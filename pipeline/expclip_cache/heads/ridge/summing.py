@@ -71,7 +71,7 @@ class _TotalInOrder(Listener):
 
     def __init__(self, groups: ShardGroups, stored: Mapping[int, Path], report: Reporter):
         self._groups, self._stored, self._report = groups, stored, report
-        self._total = Moments(groups.images.width, groups.targets.width)
+        self._total = Moments(groups.images.layout.width, groups.targets.width)
         self._added = 0
         self._waiting: dict[int, Moments] = {}
         self._advanced: dict[int, int] = {}
