@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 import open_clip
 import torch
-from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from open_clip.transformer import ResidualAttentionBlock, Transformer, VisionTransformer
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -172,7 +172,12 @@ def _check_positions(model: nn.Module, weights: Path) -> None:
 def _pack_image_tower(model: nn.Module) -> None:
     """Pack a vision transformer's blocks, which do nearly all of its work; other towers stay as they are."""
     if isinstance(model.visual, VisionTransformer):
-        for block in model.visual.transformer.resblocks:
-            if type(block) is ResidualAttentionBlock and block.attn.batch_first:
-                block.add_module("attn", PackedSelfAttention(block.attn))
-                pack_linears(block.mlp)
+        pack_blocks(model.visual.transformer)
+
+
+def pack_blocks(transformer: Transformer) -> None:
+    """Pack the blocks of a float32 transformer that is used without a mask, see `encoders.packed_linear`."""
+    for block in transformer.resblocks:
+        if type(block) is ResidualAttentionBlock and block.attn.batch_first:
+            block.add_module("attn", PackedSelfAttention(block.attn))
+            pack_linears(block.mlp)
