@@ -1,7 +1,7 @@
 """Kind `blip2-itc`: BLIP-2's image-text contrast (ITC) in transformers, such as Salesforce/blip2-itm-vit-g.
 
-An image has as many vectors as the Q-Former has query tokens, 32 as published, and its similarity with a text is that of
-the most similar one. The head that judges an image and a text together (ITM) is not loaded.
+An image has as many vectors as the Q-Former has query tokens, 32 as published, and its similarity with a text is that
+of the most similar one. The head that judges an image and a text together (ITM) is not loaded.
 """
 
 from collections.abc import Mapping, Sequence

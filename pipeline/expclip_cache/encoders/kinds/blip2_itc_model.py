@@ -1,9 +1,9 @@
 """BLIP-2 of transformers as a vision model and a Q-Former that reads both its output and texts."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
-from transformers import Blip2Config, Blip2VisionModel
+from transformers import Blip2Config, Blip2VisionConfig, Blip2VisionModel
 
 from expclip_cache.encoders.kinds.blip_texts import CONTEXT_LENGTH, CleanedTexts
 from expclip_cache.encoders.kinds.hugging_face import HuggingFaceFiles
@@ -25,7 +25,7 @@ class Blip2ItcModel(QFormerModel):
 
     def __init__(self, config: Blip2Config):
         super().__init__(config)
-        self.vision_model = Blip2VisionModel(cast(Blip2Config, config).vision_config)
+        self.vision_model = Blip2VisionModel(cast(Blip2VisionConfig, config.vision_config))
         self.post_init()
 
     def encode_images(self, values: torch.Tensor) -> torch.Tensor:
@@ -39,7 +39,7 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
     Raises:
         EncoderError: the model or its tokenizer cannot be built, or its weights do not fit.
     """
-    config = cast(Blip2Config, read_config(files))
+    config: Any = read_config(files)
     q_former = config.qformer_config
     context = min(CONTEXT_LENGTH, q_former.max_position_embeddings)
     tokenizer = CleanedTexts(files, context, q_former.vocab_size)

@@ -2,15 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, Blip2Config, Blip2QFormerConfig
+from transformers import BertConfig, Blip2Config
 
+from expclip_cache.base import EncoderError
 from expclip_cache.encoders.clip_model import pack_blocks
 from expclip_cache.encoders.kinds import lavis_vision
 from expclip_cache.encoders.kinds.blip_texts import CONTEXT_LENGTH, CleanedTexts
-from expclip_cache.encoders.kinds.hugging_face import HuggingFaceFiles
+from expclip_cache.encoders.kinds.hugging_face import CONFIG, HuggingFaceFiles
 from expclip_cache.encoders.kinds.hugging_face_encoder import HuggingFaceEncoder
 from expclip_cache.encoders.kinds.hugging_face_model import read_config
 from expclip_cache.encoders.kinds.lavis_vision import LavisVision, shape_of, sized_like
@@ -65,9 +67,9 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
     vision_model.load_state_dict(vision)
     found = {n: t for n, t in read_state_dict(q_former_file).items() if not UNREAD.match(n)}
     config = _config(files, found, q_former_file, vision_model.width)
-    tokenizer = CleanedTexts(
-        files, min(CONTEXT_LENGTH, config.qformer_config.max_position_embeddings), config.qformer_config.vocab_size
-    )
+    q_former: Any = config.qformer_config
+    context = min(CONTEXT_LENGTH, q_former.max_position_embeddings)
+    tokenizer = CleanedTexts(files, context, q_former.vocab_size)
     model = LavisModel(config, vision_model)
     _load_q_former(model, found, q_former_file)
     scale = 1 / float(model.temp.detach())
@@ -89,12 +91,17 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
 
 
 def _config(files: HuggingFaceFiles, found: dict[str, Tensor], file: Path, vision_width: int) -> Blip2Config:
-    """The Q-Former is a BERT, as config.json describes it; the tensors say how many tokens it has, and how wide it is."""
+    """The Q-Former is the BERT of config.json; tensors tell its tokens, its queries and the width of its vectors."""
     bert = read_config(files)
     assert isinstance(bert, BertConfig), "find_files reads its model_type"
     vocabulary, _ = shape_of(found, "Qformer.bert.embeddings.word_embeddings.weight", 2, file)
     _, queries, _ = shape_of(found, "query_tokens", 3, file)
     width, _ = shape_of(found, "vision_proj.weight", 2, file)
+    if vocabulary - bert.vocab_size not in (0, 1):
+        raise EncoderError(
+            f"backbone: {file} has {vocabulary} tokens, but {files.folder / CONFIG} {bert.vocab_size}, of which it is "
+            "no more than one ahead ([DEC]). Copy the files of bert-base-uncased into the folder."
+        )
     same = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
     q_former = {name: getattr(bert, name) for name in (*same, "hidden_act", "layer_norm_eps", "pad_token_id")}
     return Blip2Config(

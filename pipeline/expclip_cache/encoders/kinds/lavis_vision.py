@@ -15,7 +15,7 @@ HEAD_WIDTH = 64
 """Of every CLIP's attention heads; no tensor tells it."""
 
 UNREAD = re.compile(r"(ln_post|ln_final)\.|proj$|transformer\.resblocks\.(2[3-9]|[3-9]\d)\.")
-"""What a file may have and LAVIS's model has not: the layer norm and projection at the end, and layers after the 23rd."""
+"""What LAVIS leaves out of a CLIP's vision model: layers after the 23rd, and layer norm and projection at the end."""
 
 
 class LavisVision(nn.Module):

@@ -5,11 +5,12 @@ layers without it. Both are called here themselves: `Blip2ForImageTextRetrieval`
 config names a token for images.
 """
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from transformers import Blip2Config, Blip2PreTrainedModel, Blip2QFormerModel
 from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
-
-import torch
 
 from expclip_cache.encoders.kinds.hugging_face_model import freeze
 
@@ -22,7 +23,8 @@ class QFormerModel(Blip2PreTrainedModel):
 
     def __init__(self, config: Blip2Config):
         super().__init__(config)
-        q_former, width = config.qformer_config, config.image_text_hidden_size
+        q_former: Any = config.qformer_config
+        width = config.image_text_hidden_size
         self.query_tokens = nn.Parameter(torch.empty(1, config.num_query_tokens, q_former.hidden_size))
         nn.init.normal_(self.query_tokens, std=q_former.initializer_range)
         self.embeddings = Blip2TextEmbeddings(q_former)
@@ -45,6 +47,6 @@ class QFormerModel(Blip2PreTrainedModel):
 
 def freeze_parts(model: QFormerModel, precision: str, device: torch.device) -> None:
     """Freeze the vision model in this precision, and the rest in float32, as LAVIS and transformers run BLIP-2."""
-    model.to(device).eval().requires_grad_(False)
+    model.to(device=device).eval().requires_grad_(False)
     for name, part in model.named_children():
         freeze(part, precision if name == "vision_model" else "fp32", device)
