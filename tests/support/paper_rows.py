@@ -35,7 +35,7 @@ def paper_rows(
                 for kind in types:
                     found = {
                         (one.method, one.source): Pair(one.uar, one.war)
-                        for one in published_results(backbone, key.test_set, kind)
+                        for one in published_results(f"CLIP {backbone}", key.test_set, kind)
                     }
                     clip, log = found["CLIP", "paper"], found["Exp-CLIP", "log"]
                     near_clip = _near(clip, random)
@@ -52,7 +52,7 @@ def paper_rows(
                                     head=head,
                                     prompts=prompt_set,
                                     prompt_type=kind,
-                                    published_backbone=backbone,
+                                    published_as=f"CLIP {backbone}",
                                     n=3000,
                                     published_n=3000,
                                     clip=near_clip,

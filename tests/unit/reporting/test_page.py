@@ -30,7 +30,7 @@ PUBLISHED = Comparison(
     head="contrastive",
     prompts="reference",
     prompt_type=2,
-    published_backbone="B/32",
+    published_as="CLIP B/32",
     n=3068,
     published_n=3068,
     clip=Pair(34.9, 30.1),
@@ -217,7 +217,7 @@ def test_published_results_are_shown_beside_ours(results):
 def test_folds_are_shown_singly_averaged_and_pooled(results):
     parts = ("fold", "fold mean", "pooled")
     folds = [replace(PUBLISHED, test_set=f"dfew-{part[:4]}", part=part, paper_clip=None, paper_expclip=None, log=None,
-                     later=None, published_backbone=None) for part in parts]  # fmt: skip
+                     later=None, published_as=None) for part in parts]  # fmt: skip
     html = html_of(results, compared=[*folds, replace(folds[0], test_set="other", part="whole")])
     table = html[html.index("<h4>Folds<") : html.index('id="view-1-demo-clean"')]
     for part in parts:
