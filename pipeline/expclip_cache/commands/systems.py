@@ -17,9 +17,9 @@ def systems(
         Path | None, typer.Argument(metavar="FOLDER", help="Folder that holds weights.", show_default=False)
     ] = None,
 ) -> None:
-    """List the other systems of the paper's Table 1, and where their weights come from.
+    """List the paper's other systems, and where their weights come from.
 
-    Weights that are in FOLDER, in one of its folders, or in the hub's cache are found by the names that their makers
+    These are the systems of its Table 1 besides CLIP and Exp-CLIP, and a few more. Weights that are in FOLDER, in one of its folders, or in the hub's cache are found by the names that their makers
     gave them; where a hash is published, the file has to have it. `init --table-1 FOLDER` adds what is found to a
     study.
 

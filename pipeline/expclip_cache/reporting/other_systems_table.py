@@ -23,7 +23,7 @@ def other_systems_to_terminal(others: OtherSystems) -> Group:
     rows = list(_rows(others))
     names = Column("system", [name for name, _ in rows], "left")
     cells = [
-        Column(folded(heading, 7), [scores[number] for _, scores in rows])
+        Column(folded(heading, 9), [scores[number] for _, scores in rows])
         for number, heading in enumerate(others.columns.values())
     ]
     starts = [number for number, (name, _) in enumerate(rows) if number and not name.startswith(" ")]
@@ -42,7 +42,7 @@ def other_systems_to_terminal(others: OtherSystems) -> Group:
 
 def _rows(others: OtherSystems) -> Iterator[tuple[str, list[str]]]:
     for system in others.systems:
-        yield system.title, [_uar(pair, " ") for pair in system.published]
+        yield system.title.replace(" (", "\n("), [_uar(pair, " ") for pair in system.published]
         for row in system.ours:
             marks = ("*" if covers else " " for covers in row.covers(system.published))
             scores = [_uar(cell and cell.clip, mark) for cell, mark in zip(row.cells, marks, strict=True)]

@@ -32,7 +32,6 @@ class Setup:
         found: every dataset that has a definition and a folder.
         left_out: datasets of the preset that have no folder on this machine.
         heads_left_out: heads of the preset that are only for backbones which were not chosen.
-        systems: published systems that were added to the preset's backbones.
         untrainable: name of the training set if it has no folder; it stays in params.yaml nevertheless.
     """
 
@@ -41,7 +40,6 @@ class Setup:
     found: tuple[FoundDataset, ...]
     left_out: tuple[str, ...]
     heads_left_out: tuple[str, ...]
-    systems: tuple[FoundWeights, ...]
     untrainable: str | None
 
 
@@ -119,7 +117,6 @@ def plan_setup(
         found=tuple(found),
         left_out=left_out,
         heads_left_out=heads_left_out,
-        systems=more,
         untrainable=trained_on if trained_on in missing else None,
     )
 
