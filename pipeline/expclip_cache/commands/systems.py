@@ -17,11 +17,12 @@ def systems(
         Path | None, typer.Argument(metavar="FOLDER", help="Folder that holds weights.", show_default=False)
     ] = None,
 ) -> None:
-    """List the paper's other systems, and where their weights come from.
+    """List the paper's other systems and where their weights are.
 
-    These are the systems of its Table 1 besides CLIP and Exp-CLIP, and a few more. Weights that are in FOLDER, in one of its folders, or in the hub's cache are found by the names that their makers
-    gave them; where a hash is published, the file has to have it. `init --table-1 FOLDER` adds what is found to a
-    study.
+    These are the systems of its Table 1 besides CLIP and Exp-CLIP, and a few more. Weights that are in FOLDER, in one
+    of its folders, or in the hub's cache are found by the names that their makers gave them; where a hash is
+    published, the file has to have it. Of the others it says where they come from. `init --table-1 FOLDER` adds what
+    is found to a study.
 
     Example: expclip-cache systems
 
