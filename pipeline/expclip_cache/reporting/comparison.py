@@ -1,7 +1,7 @@
 """Our scores beside the published ones: test sets, single folds, their mean as the paper reports it, and their pool."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from expclip_cache.datasets import DatasetSettings
@@ -63,6 +63,8 @@ class Comparison:
         log: the reference's own test log for this prompt type; None for other prompts than the reference's.
         log_intervals: of the log over its test items; None if the log's confusion matrices are not known.
         later: EmoCapCLIP (2025), UAR only, read off a figure.
+        method: what classifies without a head: `CLIP`, the published system that the backbone is, or `plain` for a
+            backbone that is neither.
     """
 
     test_set: str
@@ -86,16 +88,12 @@ class Comparison:
     log: Pair | None = None
     log_intervals: ScoreIntervals | None = None
     later: Pair | None = None
+    method: str = "CLIP"
 
     def is_inside(self, ours: Literal["clip", "expclip"], published: Pair | None) -> bool | None:
         """Whether our interval of UAR covers a published score; None if there is no such score."""
         found = self.clip_intervals if ours == "clip" else self.expclip_intervals
         return None if found is None or published is None else found.uar.covers(published.uar)
-
-    @property
-    def method(self) -> str:
-        """What classifies without a head: CLIP, or the published system that the backbone is."""
-        return "CLIP" if self.published_as is None or self.published_as in CLIP_SYSTEMS else self.published_as
 
     @property
     def is_published(self) -> bool:
@@ -147,7 +145,7 @@ def _of_backbone(
     scores: Sequence[TestSetScores],
     statistics: Statistics,
 ) -> Iterator[Comparison]:
-    published = published_system(clip)
+    published, method = published_system(clip), _method(clip)
     confusions = {found.test_set: dict(found.confusions()) for found in scores if found.backbone == backbone}
     for group in groups:
         found = [confusions[name] for name in group.names]
@@ -158,7 +156,15 @@ def _of_backbone(
         for head, seeds in seeds_of.items():
             if head.head or (head.prompts, head.prompt_type) not in with_head:
                 logged = head.prompt_type if prompts[head.prompts].set == "reference" else 0
-                yield _comparison(group, backbone, published, head, seeds, found, logged, statistics)
+                row = _comparison(group, backbone, published, head, seeds, found, logged, statistics)
+                yield replace(row, method=method)
+
+
+def _method(backbone: ClipSettings) -> str:
+    system = published_system(backbone)
+    if system and system not in CLIP_SYSTEMS:
+        return system
+    return "CLIP" if backbone.kind == "open-clip" else "plain"
 
 
 def _comparison(

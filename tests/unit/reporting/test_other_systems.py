@@ -123,6 +123,14 @@ def test_a_backbone_that_names_a_system_stands_beside_it_and_a_clip_of_its_size_
     assert (clip.method, clip.paper_clip) == ("CLIP", Pair(38.66, 37.16))
 
 
+def test_a_model_that_is_neither_is_not_called_clip():
+    siglip = ClipSettings(kind="transformers", model="google/siglip2-base-patch16-224")
+    rows, others = study({"siglip": siglip}, ("raf-db",))
+    (line,) = paper_table(rows, table_columns(datasets(("raf-db",))), TableOptions(), confidence=95).blocks[0].lines
+    assert (line.name, rows[0].published_as) == ("plain", None)
+    assert not any(system.ours for system in others.systems)
+
+
 def test_a_system_has_a_row_for_each_of_its_prompt_sets():
     _, others = study({"emoclip": EMOCLIP}, ("afew",), prompts={"emoclip": ("reference", "own")})
     assert [(row.prompts, row.prompt_type) for row in named(others, "EmoCLIP").ours] == [("reference", 5), ("own", 0)]

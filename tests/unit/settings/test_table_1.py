@@ -200,6 +200,18 @@ def test_a_model_in_the_hubs_cache_is_found_and_compared_with_the_hubs_hash(proj
     assert found.backbones()["flava"]["model"] == "facebook/flava-full"
 
 
+def test_the_documentation_has_the_same_files_and_licences():
+    lines = (ROOT / "docs/table-1.md").read_text().splitlines()
+    for name in OTHER_SYSTEMS:
+        weights = published_weights()[name]
+        (line,) = (line for line in lines if line.startswith(f"| {weights.title} | "))
+        names = [weights.model, *(file.name for file in weights.files)]
+        assert all(word in line for word in filter(None, names))
+        assert not weights.place or f"| {weights.licence} |" in line
+        kinds = {entry["kind"] for entry in weights.backbones.values()} or {"none"}
+        assert all(kind in line.split(" | ")[2] for kind in kinds)
+
+
 def test_every_entry_is_a_valid_backbone_and_every_published_system_has_one_or_says_why_not():
     assert set(OTHER_SYSTEMS) <= set(published_weights())
     for name, weights in published_weights().items():
