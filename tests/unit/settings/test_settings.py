@@ -225,3 +225,9 @@ def edited_twice(edited, *changes: tuple[str, str]) -> Path:
         text = text.replace(old, new, 1)
     path.write_text(text)
     return path
+
+
+def test_an_unknown_published_system_is_refused_with_those_there_are(edited):
+    path = edited("    model: demo             #", "    published_as: FLAVVA\n    model: demo             #")
+    with pytest.raises(SettingsError, match=r"backbones\.demo-clip\.published_as: .*CLIP B/32.*FLAVA.*found 'FLAVVA'"):
+        load_settings(path)
