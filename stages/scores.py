@@ -32,7 +32,7 @@ def main(report: Reporter) -> None:
                 predictions[-1],
                 FeatureCache(image_features(backbone, test_set)),
                 prompts,
-                settings.prompts,
+                settings.prompts_of(backbone),
                 heads,
                 backbone=backbone,
                 test_set=test_set,

@@ -85,10 +85,14 @@ def _open_backbone(study: CachedStudy, backbone: str) -> None:
 
 
 def _distinct_sets(study: CachedStudy) -> list[str]:
-    """The first entry of each prompt set: others differ in types or aggregation, which are axes of their own."""
+    """The first entry of each prompt set: others differ in types or aggregation, which are axes of their own.
+
+    A set for some backbones only is left out: it would compare backbones under different words.
+    """
     first: dict[str, str] = {}
     for name, entry in study.settings.prompts.items():
-        first.setdefault(entry.set, name)
+        if not entry.backbones:
+            first.setdefault(entry.set, name)
     return list(first.values())
 
 

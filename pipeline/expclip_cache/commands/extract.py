@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from expclip_cache.datasets import Manifest
 
 ENCODER = "Encoder"
+OF_CLIP = "With --encoder clip"
 OF_LLM = "With --encoder llm"
 IMAGES = "Images"
 CACHE = "Cache"
 RUN = "How it runs"
 
 LLM_ONLY = ("instruction", "mode", "draw")
+CLIP_ONLY = ("kind", "pool")
 
 _of_clip = partial(DefaultOf, "encoders.ClipSettings")
 _of_llm = partial(DefaultOf, "encoders.LlmSettings")
@@ -50,6 +52,23 @@ def extract(
     encoder: Annotated[
         EncoderKind, typer.Option(help="clip: image features; llm: T5 encoder targets.")
     ] = EncoderKind.clip,
+    kind: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=OF_CLIP,
+            help="Kind of model: open-clip, transformers (CLIP, SigLIP, ...), flava, x-clip, blip2-itc, lavis-itc, "
+            "emoclip or emotionclip; see docs/backbones.md.",
+            default_factory=_of_clip("kind"),
+        ),
+    ],
+    pool: Annotated[
+        Literal["mean", "none"],
+        typer.Option(
+            rich_help_panel=OF_CLIP,
+            help="Frames of a clip: mean of their features, or none to keep every frame's.",
+            default_factory=_of_clip("pool"),
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option(
@@ -62,7 +81,7 @@ def extract(
         str,
         typer.Option(
             rich_help_panel=ENCODER,
-            help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.",
+            help="pretrained, an open_clip tag such as openai, a file (.safetensors, .pt, .pth), or random.",
             default_factory=_of_clip("weights"),
         ),
     ],
@@ -247,6 +266,7 @@ def extract(
             refuse_options(context, LLM_ONLY, "belongs to --encoder llm; remove it, or add --encoder llm.")
             chosen = settings_of(context, ClipSettings)
         else:
+            refuse_options(context, CLIP_ONLY, "belongs to --encoder clip; remove it.")
             chosen = settings_of(context, LlmSettings)
             if chosen.mode == "eval" and was_given(context, "draw"):
                 raise SettingsError("--draw: there are no draws in mode eval; remove it, or add --mode dropout.")

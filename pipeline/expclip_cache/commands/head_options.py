@@ -30,6 +30,14 @@ HeadOption = Annotated[
     ),
 ]
 
+KindOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Kind of model: open-clip, flava, ..., see docs/backbones.md. By default the one that the head names.",
+        rich_help_panel=MODEL,
+    ),
+]
+
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -41,7 +49,8 @@ ModelOption = Annotated[
 WeightsOption = Annotated[
     str | None,
     typer.Option(
-        help="pretrained, an open_clip tag such as openai, a .safetensors file, or random.", rich_help_panel=MODEL
+        help="pretrained, an open_clip tag such as openai, a file (.safetensors, .pt, .pth), or random.",
+        rich_help_panel=MODEL,
     ),
 ]
 
@@ -93,7 +102,7 @@ def named_clip(context: typer.Context) -> "ClipSettings":
 
 
 def _given(context: typer.Context) -> dict[str, Any]:
-    names = ("model", "weights", "revision", "preprocess", "precision")
+    names = ("kind", "model", "weights", "revision", "preprocess", "precision")
     return {name: context.params[name] for name in names if was_given(context, name)}
 
 

@@ -10,6 +10,7 @@ from expclip_cache.base import handle_errors
 from expclip_cache.commands.head_options import (
     MODEL,
     HeadOption,
+    KindOption,
     ModelOption,
     PreprocessOption,
     PromptsOption,
@@ -63,6 +64,7 @@ def predict(
     ],
     prompts: PromptsOption = None,
     head: HeadOption = None,
+    kind: KindOption = None,
     model: ModelOption = None,
     weights: WeightsOption = None,
     revision: RevisionOption = None,

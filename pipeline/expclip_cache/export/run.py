@@ -100,6 +100,8 @@ def export_features(out: Path, clip: ClipSettings, int8: bool = False) -> Export
 
 
 def _load(clip: ClipSettings) -> ClipEncoder:
+    if clip.kind != "open-clip":
+        raise EncoderError(f"{clip.model}: is of kind {clip.kind}, and only models of kind open-clip are exported.")
     encoder = load_clip(clip, torch.device("cpu"), packed=False)
     size = encoder.pixels_to_features.weight_bytes
     if size > MOST_BYTES:

@@ -41,10 +41,10 @@ def import_checkpoint(checkpoint: Path, out: Path, clip: ClipSettings | None) ->
 
 def _identity(clip: ClipSettings, width: int) -> Identity:
     """Of the features of a CLIP, whose width must be that of the head."""
-    from expclip_cache.encoders import load_clip
+    from expclip_cache.encoders import load_backbone
     from expclip_cache.workers import resolve_device
 
-    encoder = load_clip(clip, resolve_device("cpu"))
+    encoder = load_backbone(clip, resolve_device("cpu"))
     if encoder.width != width:
         raise EncoderError(
             f"{clip.model}: has features of width {encoder.width}, but the head takes features of width {width}. Name "

@@ -11,7 +11,7 @@ from expclip_cache.encoders import ClipSettings
 from expclip_cache.heads import PUBLISHED_HEADS, clip_of_head, fetch_published_head, refuse_head_of_another_clip
 
 if TYPE_CHECKING:
-    from expclip_cache.encoders import ClipEncoder
+    from expclip_cache.encoders import ImageTextEncoder
 
 DEMO_HEAD = Path(__file__).parents[1] / "demo" / "head.safetensors"
 
@@ -52,7 +52,7 @@ def choose_head(head: str | Path | None, clip: ClipSettings | None) -> tuple[Pat
     return file, found
 
 
-def refuse_misfit(head: Path, weights: np.ndarray, clip: ClipSettings, encoder: "ClipEncoder") -> None:
+def refuse_misfit(head: Path, weights: np.ndarray, clip: ClipSettings, encoder: "ImageTextEncoder") -> None:
     """Make sure that a head belongs to a loaded CLIP.
 
     Args:

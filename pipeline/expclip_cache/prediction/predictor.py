@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from expclip_cache.base import SettingsError
+from expclip_cache.base import EncoderError, SettingsError
 from expclip_cache.datasets import ShortClip
 from expclip_cache.encoders import ClipSettings, frames_every, stated_seconds
 from expclip_cache.faces import DetectedFace, FaceFinder
@@ -71,7 +71,7 @@ class Predictor:
         Raises:
             ExpclipError: the encoder, head or prompts cannot be used.
         """
-        from expclip_cache.encoders import load_clip
+        from expclip_cache.encoders import load_backbone
         from expclip_cache.workers import resolve_device
 
         if all_faces and not crop:
@@ -83,7 +83,12 @@ class Predictor:
         table = prompts_from(prompts)
         self.classes, labels = classes_of(table)
         weights = read_head(self.head) if self.head else None
-        self._encoder = load_clip(self.clip, resolve_device(device))
+        self._encoder = load_backbone(self.clip, resolve_device(device))
+        if self._encoder.vectors != 1:
+            raise EncoderError(
+                f"{self.clip.model}: gives an image {self._encoder.vectors} vectors, and a photo is classified by one. "
+                "Score such a model from cached features: expclip-cache extract, encode-prompts, score."
+            )
         if self.head and weights is not None:
             refuse_misfit(self.head, weights, self.clip, self._encoder)
         self._scale, self._min_confidence = self._encoder.logit_scale / temperature, float(min_confidence)

@@ -23,11 +23,13 @@ class PromptSettings(Section):
         set: `reference`, `clean`, or the path of a prompt file.
         types: prompt types 1 to 5, for the two built-in sets.
         aggregation: see `Aggregation`.
+        backbones: that are scored with them; all if none is named.
     """
 
     set: Annotated[str, AfterValidator(_known_set)] = "reference"
     types: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (2, 5)
     aggregation: Aggregation = "mean"
+    backbones: tuple[str, ...] = ()
 
     @property
     def is_file(self) -> bool:

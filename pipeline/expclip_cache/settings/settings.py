@@ -51,6 +51,10 @@ class Settings(Section):
                 if heads:
                     yield backbone, teacher, heads
 
+    def prompts_of(self, backbone: str) -> dict[str, PromptSettings]:
+        """The prompt sets that a backbone is scored with, by name."""
+        return {name: each for name, each in self.prompts.items() if backbone in (each.backbones or self.backbones)}
+
     def readers_of(self, dataset: str, encoder: ClipSettings | LlmSettings) -> int:
         """How many encoders of the study read a dataset's images preprocessed as this one does, itself included."""
         how = encoder.preprocess, encoder.decode
@@ -95,11 +99,17 @@ class Settings(Section):
             _refuse_unknown(f"heads.{name}.backbones", head.backbones, "backbones", backbones)
             _refuse_unknown(f"heads.{name}.teachers", head.teachers, "teachers", teachers)
         for name, prompts in self.prompts.items():
+            _refuse_unknown(f"prompts.{name}.backbones", prompts.backbones, "backbones", backbones)
             parts = Path(prompts.set).parts
             if prompts.is_file and (parts[:1] != ("prompts",) or ".." in parts):
                 raise ValueError(
                     f"prompts.{name}.set is {prompts.set!r}, but DVC tracks only the folder prompts/; "
                     "move the file there"
+                )
+        for name in backbones:
+            if not self.prompts_of(name):
+                raise ValueError(
+                    f"backbones.{name} has no prompts: every prompt set names other backbones; add it to one of them"
                 )
         for name in self.backbones:
             self.frames_of(name)

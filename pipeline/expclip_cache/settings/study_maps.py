@@ -11,13 +11,12 @@ from expclip_cache.settings.settings import Settings, chosen_names
 
 
 def study_map_inputs(settings: Settings, test_sets: Sequence[str]) -> list[MapInputs]:
-    """Every backbone with some test sets, all if none is named: the first prompt set, and the first seed of every head.
+    """Every backbone with some test sets, all if none is named: its first prompt set, and the first seed of every head.
 
     Raises:
         CacheError: features are missing or damaged.
         SettingsError: a test set is not one of the study.
     """
-    prompts = next(iter(settings.prompts.values()))
     several = len(settings.backbones) > 1
     return [
         MapInputs(
@@ -25,7 +24,7 @@ def study_map_inputs(settings: Settings, test_sets: Sequence[str]) -> list[MapIn
             images=FeatureCache(image_features(backbone, name)),
             prompts=FeatureCache(prompt_features(backbone)),
             heads=_first_seeds(settings, backbone),
-            settings=prompts,
+            settings=next(iter(settings.prompts_of(backbone).values())),
         )
         for name in chosen_names(test_sets, settings.score.datasets, "score.datasets")
         for backbone in settings.backbones

@@ -11,7 +11,7 @@ from expclip_cache.settings.settings import Settings
 
 
 def encode_study_prompts(settings: Settings, backbones: Sequence[str], report: Reporter) -> None:
-    """Fill features/prompts: the prompts of every prompt set, for the classes of the test sets.
+    """Fill features/prompts: the prompts of each backbone's prompt sets, for the classes of the test sets.
 
     Args:
         backbones: names of those whose text towers are run.
@@ -24,12 +24,12 @@ def encode_study_prompts(settings: Settings, backbones: Sequence[str], report: R
     manifests = [read_manifest(manifest_file(name)) for name in settings.score.datasets]
     for manifest in manifests:
         refuse_unlabelled(manifest)
-    texts = [
-        prompt.text
-        for prompts in settings.prompts.values()
-        for manifest in manifests
-        for prompt in prompt_table(prompts.set, prompts.types, manifest.classes)
-    ]
     for backbone in backbones:
+        texts = [
+            prompt.text
+            for prompts in settings.prompts_of(backbone).values()
+            for manifest in manifests
+            for prompt in prompt_table(prompts.set, prompts.types, manifest.classes)
+        ]
         clip, out = settings.backbones[backbone], prompt_features(backbone)
         encode_prompts(texts, out, clip, settings.cache, settings.run.device, report)
