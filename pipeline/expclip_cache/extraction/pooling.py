@@ -16,7 +16,7 @@ import numpy as np
 from expclip_cache.base import CacheError, EncoderError, Reporter, SilentReporter, UntouchableCacheError, build
 from expclip_cache.cache import INDEX, Block, CacheSettings, FeatureCache, Json, differences, manifest_of, store_at
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import ClipSettings, recorded_commits
+from expclip_cache.encoders import ClipSettings
 from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS, FramePooling
 from expclip_cache.extraction.job_run import JobRun
 from expclip_cache.extraction.jobs import Job, RequestedEncoder, clip_encoder
