@@ -188,7 +188,7 @@ class ChannelMeans:
         fits: the largest batch; a larger one is out of memory.
     """
 
-    width = 3
+    width, vectors = 3, 1
     device = CPU
     preprocess = preprocessing.preprocess("reference", 2)
 

@@ -13,6 +13,7 @@ from expclip_cache.base import EncoderError
 from expclip_cache.encoders.files import (
     CONFIG_FILES,
     NO_PICKLES,
+    PICKLED,
     TOKENIZER_CONFIG,
     TOKENIZER_FILES,
     EncoderFiles,
@@ -122,9 +123,9 @@ def _architecture(settings: ClipSettings, commits: Sequence[str], local_only: bo
     if not model:
         _refuse_unknown(settings.model)
     found = ClipFiles(model=model)
-    if settings.weights.endswith(".safetensors"):
+    if settings.weights.endswith((".safetensors", *PICKLED)):
         file = Path(settings.weights).expanduser()
-        found = ClipFiles(model=model, weights=(ModelFolder(file.parent, "backbone").get(file.name, NO_PICKLES),))
+        found = ClipFiles(model=model, weights=(ModelFolder(file.parent, "backbone").get(file.name),))
     elif settings.weights != "random":
         return _with_text_tower(_tagged(settings, model, commits, local_only), commits, local_only)
     if settings.revision is not None:
@@ -145,7 +146,7 @@ def _tagged(settings: ClipSettings, model: dict[str, Any], commits: Sequence[str
         raise EncoderError(
             f"backbone: weights {settings.weights!r} is not a tag of {settings.model}. "
             f"{_similar(settings.weights, tags)}"
-            f"Expected one of {', '.join(tags) or 'none'}, a .safetensors file, or random."
+            f"Expected one of {', '.join(tags) or 'none'}, a file (.safetensors, .pt, .pth), or random."
         )
     trained = bool(tag.get("quick_gelu"))
     if trained != bool(model.get("quick_gelu")):

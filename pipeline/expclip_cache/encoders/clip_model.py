@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -15,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from expclip_cache.base import EncoderError
+from expclip_cache.encoders.clip_checkpoint import load_checkpoint
 from expclip_cache.encoders.clip_files import CONFIG, WEIGHTS, ClipFiles
-from expclip_cache.encoders.files import tokenizer_failed
+from expclip_cache.encoders.files import PICKLED, tokenizer_failed
 from expclip_cache.encoders.model_folder import one_line
 from expclip_cache.encoders.packed_linear import PackedSelfAttention, can_pack, pack_linears
 
@@ -73,11 +75,15 @@ def build_clip(
     Raises:
         EncoderError: the weights do not fit the model, or it or its tokenizer cannot be built.
     """
-    with _assembled(files) as folder:
-        model = _build(name, folder, files, precision)
+    pickled = [file for file in files.weights if file.suffix in PICKLED]
+    built_from = replace(files, weights=()) if pickled else files
+    with _assembled(built_from) as folder:
+        model = _build(name, folder, built_from, precision)
         tokenizer = _load_tokenizer(name, folder, files)
-    if files.weights:
-        _check_positions(model, files.weights[0])
+    for file in pickled:
+        load_checkpoint(model, file)
+    if built_from.weights:
+        _check_positions(model, built_from.weights[0])
     model = model.to(device).eval().requires_grad_(False)
     if packed:
         pack_image_tower(model, precision, device)

@@ -1,6 +1,7 @@
 """Which files make an encoder, and their hashes: what its features depend on.
 
-Weights are read from safetensors files: loading a pickle can run any program.
+Weights of folders and repositories are read from safetensors files: loading a pickle can run any program. A single file
+that a setting names may be one that torch.save wrote, see `encoders.torch_file`.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +36,9 @@ TOKENIZER_FILES = (
     "*.model",
     "qformer_tokenizer/*",
 )
+
+PICKLED = (".pt", ".pth", ".bin", ".ckpt")
+"""Endings of what torch.save writes."""
 
 NO_PICKLES = (
     " Weights are read from .safetensors files only: a .bin, .pt or .pth is a pickle, and loading one can run any "

@@ -13,9 +13,6 @@ from safetensors.torch import load_file
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.model_folder import one_line
 
-SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
-"""Of what torch.save wrote."""
-
 WRAPPERS = ("state_dict", "model")
 """Keys under which makers put the weights, beside an optimizer's state and more."""
 

@@ -19,7 +19,7 @@ from expclip_cache.cache import Block, CacheSettings
 from expclip_cache.datasets import Manifest
 from expclip_cache.extraction.batch import Batch
 from expclip_cache.extraction.decoding import Images, decode_batches, plan_batches
-from expclip_cache.extraction.encoding import encode_rows
+from expclip_cache.extraction.encoding import encode_rows, row_width
 from expclip_cache.extraction.jobs import Encoder
 from expclip_cache.extraction.tasks import ShardTask
 from expclip_cache.workers import Worker
@@ -106,8 +106,7 @@ class EncodingLoop:
 
     def _encode(self, shard: ShardTask, batches: Iterator[Batch]) -> Block:
         manifest, rows = self.images[shard.dataset].manifest, shard.rows
-        frames = manifest.frames if self.keep_frames else 1
-        width = frames * self.encoder.vectors * self.encoder.width
+        width = row_width(self.encoder, manifest.frames, keep_frames=self.keep_frames)
         features = np.full((len(rows), width), np.nan, dtype=self.cache.dtype)
         reasons: list[bytes] = []
         pending: tuple[np.ndarray, torch.Tensor] | None = None

@@ -32,12 +32,17 @@ def encode_rows(
         pixels = pixels[torch.from_numpy(good)]
     n, frames = pixels.shape[:2]
     if n == 0:
-        return torch.empty(0, encoder.width)
+        return torch.empty(0, row_width(encoder, frames, keep_frames=keep_frames))
     pixels = pixels.to(encoder.device, non_blocking=True)
     if isinstance(encoder, WholeClipEncoder):
         return _encode_halving(encoder.encode_clips, encoder.device, pixels, report)
     features = _encode_halving(encoder.encode_images, encoder.device, pixels.flatten(0, 1), report)
     return features.reshape(n, -1) if keep_frames else features.view(n, frames, -1).mean(dim=1)
+
+
+def row_width(encoder: Encoder, frames: int, *, keep_frames: bool) -> int:
+    """Numbers in a row of f frames, see `encode_rows`."""
+    return (frames if keep_frames else 1) * encoder.vectors * encoder.width
 
 
 def _encode_halving(

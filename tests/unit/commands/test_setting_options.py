@@ -35,12 +35,17 @@ NOT_OPTIONS = {
     ("train", "backbones"): "the features that are given decide",
     ("train", "teachers"): "the features that are given decide",
     ("train", "choose"): "fixed if --lambda is given",
+    ("extract", "published_as"): "a cache is compared with nothing published",
+    ("score", "backbones"): "the features that are given decide",
     ("predict", "decode"): "a photo or two is always decoded in full",
+    ("predict", "pool"): "frames are averaged",
+    ("predict", "published_as"): "an answer is compared with nothing published",
 }
 OTHER_DEFAULTS = {
     ("extract", "pixels"): "no other encoder of a study shares the pixels of a folder",
     ("score", "types"): "every type that is cached is scored",
     ("train", "kind"): "a class per kind",
+    ("predict", "kind"): "what the head names",
     ("predict", "model"): "what the head names",
     ("predict", "weights"): "what the head names",
     ("predict", "preprocess"): "what the head names",
@@ -79,6 +84,8 @@ def test_an_option_offers_what_the_key_accepts(command: str, section: type[Secti
     accepted = section.model_fields[key].annotation
     if (command, key) == ("train", "kind"):
         accepted = Literal["contrastive", "ridge"]
+    if (command, key) == ("extract", "pool"):
+        accepted = Literal["mean", "none"]  # the others are made from a cache, by the command `pool`
     if get_origin(offered) is Literal:
         assert get_args(offered) == get_args(accepted)
     else:

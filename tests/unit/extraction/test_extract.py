@@ -331,7 +331,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved_and_reported(model):
     class SmallMemory:
         """The real encoder on a device with memory for two images."""
 
-        device, width = encoder.device, encoder.width
+        device, width, vectors = encoder.device, encoder.width, encoder.vectors
 
         def encode_images(self, pixels):
             if len(pixels) > 2:
@@ -346,7 +346,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved_and_reported(model):
 
 def test_a_single_image_that_does_not_fit_into_memory_is_an_error(model):
     class NoMemory:
-        device, width = torch.device("cpu"), 24
+        device, width, vectors = torch.device("cpu"), 24, 1
 
         def encode_images(self, pixels):
             raise torch.OutOfMemoryError

@@ -190,3 +190,38 @@ def test_any_other_batch_size_is_rejected_in_one_sentence(given):
         SettingsError, match=r"^settings: batch_size: expected auto or a number of images >= 1, found .*$"
     ):
         build(RunSettings, batch_size=given)
+
+
+def test_a_prompt_set_may_be_for_some_backbones_only(edited):
+    two = "backbones:                # frozen CLIPs by name; features in features/images/<name>/\n"
+    other = f"{two}  other:\n    kind: flava\n    model: models/flava\n"
+    own = "    aggregation: mean       # over"
+    settings = load_settings(
+        edited_twice(
+            edited,
+            (two, other),
+            (own, f"    backbones: [demo-clip]\n{own}"),
+            ("train:\n", "  mine: {set: clean}\n\ntrain:\n"),
+        )
+    )
+    assert list(settings.prompts_of("demo-clip")) == ["reference", "mine"]
+    assert list(settings.prompts_of("other")) == ["mine"]
+    with pytest.raises(SettingsError, match=r"prompts\.reference\.backbones names 'demo', which is not in backbones"):
+        load_settings(edited(own, f"    backbones: [demo]\n{own}"))
+    with pytest.raises(SettingsError, match=r"backbones\.other has no prompts: every prompt set names other backbones"):
+        load_settings(edited_twice(edited, (two, other), (own, f"    backbones: [demo-clip]\n{own}")))
+
+
+def test_a_backbone_of_an_unknown_kind_is_refused_with_those_there_are(edited):
+    with pytest.raises(SettingsError, match=r"demo-clip\.kind: expected one of open-clip, transformers, .*'clip-o'"):
+        load_settings(edited("    model: demo             # demo |", "    kind: clip-o\n    model: demo  # demo |"))
+
+
+def edited_twice(edited, *changes: tuple[str, str]) -> Path:
+    path = edited(*changes[0])
+    text = path.read_text()
+    for old, new in changes[1:]:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    return path
