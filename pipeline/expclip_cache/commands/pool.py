@@ -34,7 +34,9 @@ def pool(
         ),
     ],
 ) -> None:
-    """Pool the features of a clip's frames into one, without encoding again.
+    """Pool kept features of frames into one a clip.
+
+    Nothing is encoded again.
 
     Example: expclip-cache pool features/clips-frames features/clips-max --by max
     """

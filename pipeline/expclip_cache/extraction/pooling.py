@@ -5,25 +5,21 @@ ended goes on shard by shard, and features of other frames are replaced or refus
 """
 
 import os
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from expclip_cache.base import CacheError, EncoderError, Reporter, SilentReporter, UntouchableCacheError, build
-from expclip_cache.cache import INDEX, Block, CacheSettings, FeatureCache, Json, differences, manifest_of, store_at
+from expclip_cache.cache import INDEX, Block, CacheSettings, FeatureCache, manifest_of, store_at
 from expclip_cache.datasets import Manifest
 from expclip_cache.encoders import ClipSettings
 from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS, FramePooling
 from expclip_cache.extraction.job_run import JobRun
 from expclip_cache.extraction.jobs import Job, RequestedEncoder, clip_encoder
 from expclip_cache.extraction.recorded_clip import recorded_clip
-
-if TYPE_CHECKING:
-    from expclip_cache.encoders import TemporalEncoder
+from expclip_cache.extraction.temporal_model import temporal_pooling
 
 NUMBERS = 1 << 24
 """Numbers of the frames that are pooled at once, at most."""
@@ -76,7 +72,8 @@ def pool_frames(
         unlocked_at_the_end.push(run.__exit__)
         run.begin()
         if run.is_open:
-            _make_shards(run, frames, _pooling(clip, encoder, frames, commits, device), by, report)
+            pooling = FRAME_POOLINGS.get(by) or temporal_pooling(encoder, frames, commits, device)
+            _make_shards(run, frames, pooling, by, report)
             run.finish(others=False)
     if run.failure:
         raise run.failure
@@ -121,29 +118,6 @@ def _block(frames: FeatureCache, manifest: Manifest, number: int, pooling: Frame
         paths=tuple(os.fsencode(row.path) for row in members),
         errors=tuple(frames.skipped.get(row, "").encode() for row in rows),
     )
-
-
-def _pooling(
-    clip: ClipSettings, encoder: RequestedEncoder, frames: FeatureCache, commits: Sequence[str], device: str
-) -> FramePooling:
-    if clip.pool in FRAME_POOLINGS:
-        return FRAME_POOLINGS[clip.pool]
-    loaded = cast("TemporalEncoder", encoder.load(commits, device))
-    own: Mapping[str, Json] = {name: value for name, value in loaded.describe().items() if name != "library"}
-    if changed := differences(frames.identity.encoder, own, ("the frames'", "here")):
-        raise EncoderError(
-            f"{frames}: its frames were encoded by another model than the temporal model that is here.\n  "
-            + "\n  ".join(changed)
-            + "\nEncode the frames again, or put the former files back."
-        )
-    return lambda features, scale: _temporal(loaded, features)
-
-
-def _temporal(encoder: "TemporalEncoder", features: np.ndarray) -> np.ndarray:
-    """(n, f, 1, d) float32 -> (n, 1, d)."""
-    import torch
-
-    return encoder.pool_frames(torch.from_numpy(features[:, :, 0])).cpu().numpy()[:, None]
 
 
 def _pooled(clip: ClipSettings, frames: FeatureCache) -> RequestedEncoder:
