@@ -71,6 +71,8 @@ def test_frames_are_encoded_once_pooled_four_ways_and_scored(monkeypatch):
     assert sorted(title.split()[0] for title in encoded) == sorted(
         str(image_features(name, dataset)) for name in ("mean", "frames") for dataset in SETS
     )
+    texts = [title for title, *_ in report.bars if title.startswith("features/prompts")]
+    assert len(texts) == 1, "all have the same text tower"
     frames = rows("frames", "clips").reshape(14, FRAMES, -1)
     np.testing.assert_allclose(rows("mean", "clips"), frames.mean(axis=1), atol=1e-6)
     np.testing.assert_array_equal(rows("first", "clips"), frames[:, 0])
