@@ -9,7 +9,7 @@ token's output. It runs in float32 whatever the precision of the CLIP. Heads are
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from expclip_cache.encoders.clip_in_checkpoint import find_checkpoint_files
+from expclip_cache.encoders.kinds.clip_in_checkpoint import find_checkpoint_files
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +41,8 @@ def load(settings: "ClipSettings", device: "torch.device", commits: Sequence[str
     """
     import torch
 
-    from expclip_cache.encoders.clip_in_checkpoint import build_in_checkpoint
-    from expclip_cache.encoders.temporal_clip import TemporalClip
+    from expclip_cache.encoders.kinds.clip_in_checkpoint import build_in_checkpoint
+    from expclip_cache.encoders.kinds.temporal_clip import TemporalClip
     from expclip_cache.encoders.torch_file import read_state_dict
 
     files = find_files(settings, commits)
@@ -56,11 +56,11 @@ def load(settings: "ClipSettings", device: "torch.device", commits: Sequence[str
 
 def _temporal(tensors: "Mapping[str, torch.Tensor]", width: int) -> "torch.nn.Module":
     """The temporal transformer in the size that the checkpoint has, or the published one."""
-    from expclip_cache.encoders.emoclip_temporal import HEADS, TemporalTransformer
+    from expclip_cache.encoders.kinds.emoclip_model import HEADS, TemporalTransformer
 
     if QKV not in tensors or MLP not in tensors:
         return TemporalTransformer(width)
-    from expclip_cache.encoders.clip_in_checkpoint import layers_in
+    from expclip_cache.encoders.kinds.clip_in_checkpoint import layers_in
 
     head_width = len(tensors[QKV]) // 3 // HEADS
     return TemporalTransformer(width, layers_in(tensors, LAYERS), head_width, len(tensors[MLP]))

@@ -2,7 +2,7 @@
 
 `weights` is the makers' checkpoint, a .pt file whose `model` is read, or the same in safetensors; `model` the
 architecture of its CLIP, by default ViT-B/32 with plain GELU. Image features are the makers' `encode_image` with a mask
-that covers the whole image, see `emotionclip_parts`. `pool: temporal` is their head, in float32 whatever the precision
+that covers the whole image, see `emotionclip_model`. `pool: temporal` is their head, in float32 whatever the precision
 of the CLIP. Attention heads are not in the checkpoint: the visual head has 8.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from expclip_cache.encoders.clip_in_checkpoint import find_checkpoint_files
+from expclip_cache.encoders.kinds.clip_in_checkpoint import find_checkpoint_files
 
 if TYPE_CHECKING:
     import torch
@@ -46,9 +46,9 @@ def load(settings: "ClipSettings", device: "torch.device", commits: Sequence[str
     from open_clip.transformer import VisionTransformer
 
     from expclip_cache.base import EncoderError
-    from expclip_cache.encoders.clip_in_checkpoint import build_in_checkpoint
-    from expclip_cache.encoders.emotionclip_parts import SubjectTower
-    from expclip_cache.encoders.temporal_clip import TemporalClip
+    from expclip_cache.encoders.kinds.clip_in_checkpoint import build_in_checkpoint
+    from expclip_cache.encoders.kinds.emotionclip_model import SubjectTower
+    from expclip_cache.encoders.kinds.temporal_clip import TemporalClip
     from expclip_cache.encoders.torch_file import read_state_dict
 
     files = find_files(settings, commits)
@@ -65,8 +65,8 @@ def load(settings: "ClipSettings", device: "torch.device", commits: Sequence[str
 
 def _head(tensors: "Mapping[str, torch.Tensor]", width: int) -> "torch.nn.Module":
     """The visual head in the size that the checkpoint has, or the published one."""
-    from expclip_cache.encoders.clip_in_checkpoint import layers_in
-    from expclip_cache.encoders.emotionclip_parts import VisualHead
+    from expclip_cache.encoders.kinds.clip_in_checkpoint import layers_in
+    from expclip_cache.encoders.kinds.emotionclip_model import VisualHead
 
     if MLP not in tensors:
         return VisualHead(width)

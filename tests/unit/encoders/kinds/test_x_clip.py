@@ -24,7 +24,7 @@ from expclip_cache.scoring import score
 from expclip_cache.scoring.class_index import class_index
 from expclip_cache.scoring.conditioned_text import TextConditioning
 from expclip_cache.workers.settings import RunSettings
-from tiny_x_clip import D, FRAMES, write_x_clip
+from tiny_x_clip import FRAMES, D, write_x_clip
 
 CPU = torch.device("cpu")
 TEXTS = ["happiness .", "anger .", "a photo of happiness .", "the face in the image", "an expression of anger"]
