@@ -65,6 +65,7 @@ def encode_prompts(
     device: str = "auto",
     report: Reporter | None = None,
     commits: Sequence[str] = (),
+    others: Sequence[Path | str] = (),
 ) -> FeatureCache:
     """Run CLIP's text tower over prompts and cache their embeddings.
 
@@ -80,6 +81,7 @@ def encode_prompts(
         device: see `RunSettings.device`.
         report: hears what is done; by default nobody does.
         commits: as `owner/name@commit`: what is taken of a repository on the hub if `clip` names no revision.
+        others: caches whose embeddings are taken if they are of this CLIP and `out` holds none of it.
 
     Returns:
         The cache: (p, d) features of the p distinct texts, raw, in the order in which they first occur.
@@ -94,6 +96,9 @@ def encode_prompts(
     if there and list(known) == wanted:
         report.say(f"{out}: complete, {len(wanted)} prompts; nothing to do")
         return there
+    for other in others:
+        if there is None:
+            there, known = _reusable(other, wanted, clip, cache, report)
     new = [text for text in wanted if text not in known]
     if there and not new:
         described, library, embeddings = dict(there.identity.encoder), there.libraries[0], {}

@@ -113,9 +113,7 @@ def test_the_makers_preprocessing(settings):
 
 
 def test_what_does_not_fit_is_refused(settings, encoder):
-    with pytest.raises(
-        EncoderError, match=r"kind x-clip puts the frames of a clip together.*pool: mean"
-    ):
+    with pytest.raises(EncoderError, match=r"kind x-clip puts the frames of a clip together.*pool: mean"):
         load_backbone(settings.model_copy(update={"pool": "none"}), CPU)
     with pytest.raises(EncoderError, match=r"model_type .xclip.; kind flava takes .*Set its kind: x-clip"):
         load_backbone(settings.model_copy(update={"kind": "flava"}), CPU)
