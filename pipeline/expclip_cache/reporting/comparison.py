@@ -1,7 +1,7 @@
 """Our scores beside the published ones: test sets, single folds, their mean as the paper reports it, and their pool."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from expclip_cache.datasets import DatasetSettings
@@ -145,7 +145,6 @@ def _of_backbone(
     scores: Sequence[TestSetScores],
     statistics: Statistics,
 ) -> Iterator[Comparison]:
-    published, method = published_system(clip), _method(clip)
     confusions = {found.test_set: dict(found.confusions()) for found in scores if found.backbone == backbone}
     for group in groups:
         found = [confusions[name] for name in group.names]
@@ -156,21 +155,20 @@ def _of_backbone(
         for head, seeds in seeds_of.items():
             if head.head or (head.prompts, head.prompt_type) not in with_head:
                 logged = head.prompt_type if prompts[head.prompts].set == "reference" else 0
-                row = _comparison(group, backbone, published, head, seeds, found, logged, statistics)
-                yield replace(row, method=method)
+                yield _comparison(group, backbone, clip, head, seeds, found, logged, statistics)
 
 
-def _method(backbone: ClipSettings) -> str:
-    system = published_system(backbone)
+def _method(settings: ClipSettings) -> str:
+    system = published_system(settings)
     if system and system not in CLIP_SYSTEMS:
         return system
-    return "CLIP" if backbone.kind == "open-clip" else "plain"
+    return "CLIP" if settings.kind == "open-clip" else "plain"
 
 
 def _comparison(
     group: FoldGroup,
     backbone: str,
-    published_as: str | None,
+    settings: ClipSettings,
     head: Classifier,
     seeds: Sequence[Classifier],
     found: Sequence[Mapping[Classifier, Confusion]],
@@ -178,7 +176,7 @@ def _comparison(
     statistics: Statistics,
 ) -> Comparison:
     """One row; `found` holds the confusion matrices of each test set of the group."""
-    plain = Classifier(head.prompts, head.prompt_type)
+    plain, published_as = Classifier(head.prompts, head.prompt_type), published_system(settings)
     row = Row(System(backbone, head.teacher, head.head, head.prompts), head.prompt_type)
     clip = group.scores(matrices[plain] for matrices in found)
     expclip = [group.scores(matrices[seed] for matrices in found) for seed in seeds] if head.head else []
@@ -202,6 +200,7 @@ def _comparison(
         expclip_std=Pair(scored.uar_std, scored.war_std) if len(expclip) > 1 else None,
         **_published_pairs(published_as, group, logged_type),
         log_intervals=_log_intervals(published_as, group, logged_type, statistics.settings),
+        method=_method(settings),
     )
 
 

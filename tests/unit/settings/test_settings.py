@@ -228,7 +228,7 @@ def edited_twice(edited, *changes: tuple[str, str]) -> Path:
 
 
 def test_an_unknown_published_system_is_refused_with_those_there_are(edited):
-    path = edited("    model: demo             #", "    published_as: FLAVVA\n    model: demo             #")
+    path = edited("  demo-clip:\n", "  demo-clip:\n    published_as: FLAVVA\n")
     with pytest.raises(SettingsError, match=r"backbones\.demo-clip\.published_as: .*CLIP B/32.*FLAVA.*found 'FLAVVA'"):
         load_settings(path)
 
