@@ -67,8 +67,8 @@ class TextConditioning:
         # Before the first attention the texts are the same for every item.
         states = np.broadcast_to(texts, (1, *texts.shape))
         for layer in self._layers:
-            queries = _normalised(states, *layer.norm1, self._text_eps) @ layer.q.T
-            attended = self._attend(queries, visual @ layer.k.T, visual @ layer.v.T)
+            queries = _linear(_normalised(states, *layer.norm1, self._text_eps), layer.q)
+            attended = self._attend(queries, _linear(visual, layer.k), _linear(visual, layer.v))
             states = states + _linear(attended, *layer.proj)
             inner = _quick_gelu(_linear(_normalised(states, *layer.norm3, self._text_eps), *layer.mlp1))
             states = states + _linear(inner, *layer.mlp2)
@@ -167,8 +167,10 @@ def _layer(found: dict[str, np.ndarray], prefix: str) -> Layer:
     return Layer(pair("norm1"), q, k, v, pair("cross_attn.proj"), pair("norm3"), pair("mlp.0"), pair("mlp.3"))
 
 
-def _linear(states: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    return states @ weight.T + bias
+def _linear(states: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    # One product of matrices; NumPy would make a small one for each item.
+    found = (states.reshape(-1, states.shape[-1]) @ weight.T).reshape(*states.shape[:-1], -1)
+    return found if bias is None else found + bias
 
 
 def _normalised(states: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float) -> np.ndarray:

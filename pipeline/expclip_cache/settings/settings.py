@@ -12,6 +12,7 @@ from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings, LlmSettings
 from expclip_cache.heads import HeadSettings, RidgeSettings, TrainSettings
 from expclip_cache.prompts import PromptSettings
+from expclip_cache.reporting import published_system
 from expclip_cache.scoring import ScoreSettings
 from expclip_cache.statistics import StatisticsSettings
 from expclip_cache.workers import RunSettings
@@ -106,7 +107,11 @@ class Settings(Section):
                     f"prompts.{name}.set is {prompts.set!r}, but DVC tracks only the folder prompts/; "
                     "move the file there"
                 )
-        for name in backbones:
+        for name, clip in self.backbones.items():
+            try:
+                published_system(clip)
+            except SettingsError as error:
+                raise ValueError(f"backbones.{name}.{error}") from None
             if not self.prompts_of(name):
                 raise ValueError(
                     f"backbones.{name} has no prompts: every prompt set names other backbones; add it to one of them"

@@ -227,6 +227,12 @@ def edited_twice(edited, *changes: tuple[str, str]) -> Path:
     return path
 
 
+def test_an_unknown_published_system_is_refused_with_those_there_are(edited):
+    path = edited("    model: demo             #", "    published_as: FLAVVA\n    model: demo             #")
+    with pytest.raises(SettingsError, match=r"backbones\.demo-clip\.published_as: .*CLIP B/32.*FLAVA.*found 'FLAVVA'"):
+        load_settings(path)
+
+
 POOLED = "    pool: max\n    precision: fp32         # fp32 | fp16 | bf16\n"
 PLAIN = "    precision: fp32         # fp32 | fp16 | bf16\n"
 KEEPS = "\n  frames: {{model: demo, {more}pool: none}}\n"
@@ -241,6 +247,6 @@ def test_a_pooling_of_frames_needs_a_backbone_that_keeps_them(edited):
         load_settings(edited(PLAIN, POOLED))
     with pytest.raises(SettingsError, match="same settings and pool: none"):
         load_settings(edited(PLAIN, POOLED + KEEPS.format(more="preprocess: clip, ")))
-    settings = load_settings(edited(PLAIN, POOLED + KEEPS.format(more="published_as: CLIP, revision: abc, ")))
+    settings = load_settings(edited(PLAIN, POOLED + KEEPS.format(more="published_as: FLAVA, revision: abc, ")))
     assert settings.frames_of("demo-clip") == "frames"
     assert settings.frames_of("frames") is None
