@@ -122,6 +122,23 @@ def test_several_vectors_of_an_image_are_pooled_one_by_one(tmp_path):
                 np.testing.assert_allclose(found[row, vector], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_cache_of_several_vectors_an_image_keeps_them(images, model, tmp_path):
+    """As BLIP-2's query tokens: (n, f * q * d) becomes (n, q * d)."""
+    rows = np.random.default_rng(1).normal(size=(10, FRAMES * 2 * 5)).astype(np.float32)
+    with CacheWriter(
+        tmp_path / "frames",
+        manifest=job(images, model, "").manifest,
+        settings={**ClipSettings(pool="none").image_settings(), "frames": FRAMES},
+        encoder={"width": 5, "vectors": 2, "logit_scale": 10.0, "weights_sha256": "w"},
+        library="torch 2.0.0",
+        dtype="float32",
+    ) as writer:
+        writer.add(rows)
+    pooled, _ = pool(FeatureCache(tmp_path / "frames"), "max", tmp_path / "max")
+    assert pooled.layout == (1, 2, 5, "best-vector")
+    assert np.array_equal(pooled[:], rows.reshape(10, FRAMES, 10).max(axis=1))
+
+
 def test_attention_hardly_counts_a_frame_that_shows_something_else():
     from expclip_cache.extraction.frame_poolings import attention_over_frames, mean_of_frames
 

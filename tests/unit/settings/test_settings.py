@@ -247,6 +247,6 @@ def test_a_pooling_of_frames_needs_a_backbone_that_keeps_them(edited):
         load_settings(edited(PLAIN, POOLED))
     with pytest.raises(SettingsError, match="same settings and pool: none"):
         load_settings(edited(PLAIN, POOLED + KEEPS.format(more="preprocess: clip, ")))
-    settings = load_settings(edited(PLAIN, POOLED + KEEPS.format(more="published_as: CLIP, revision: abc, ")))
+    settings = load_settings(edited(PLAIN, POOLED + KEEPS.format(more="published_as: FLAVA, revision: abc, ")))
     assert settings.frames_of("demo-clip") == "frames"
     assert settings.frames_of("frames") is None
