@@ -54,11 +54,11 @@ TEXT = {
     "bos_token_id": START,
     "eos_token_id": END,
 }
+ALIGN_SIZE = {"height": 64, "width": 64}
 EFFICIENT_NET = {
-    "image_size": SIZE,
+    "image_size": 600,  # as in the published config, whatever the images
     "width_coefficient": 0.25,
     "depth_coefficient": 0.1,
-    "hidden_dim": WIDTH,
     "depth_divisor": 8,
 }
 
@@ -97,14 +97,20 @@ def write_words(folder: Path) -> None:
 
 
 def write_model(
-    folder: Path, kind: str, model: Callable[[Any], PreTrainedModel], config: PretrainedConfig, preprocessor: dict
+    folder: Path,
+    kind: str,
+    model: Callable[[Any], PreTrainedModel],
+    config: PretrainedConfig,
+    preprocessor: dict[str, Any],
 ) -> ClipSettings:
     """The model with random weights, a tokenizer and a preprocessor_config.json."""
     torch.manual_seed(1)
     built = model(config)
     with torch.no_grad():
         for name, parameter in built.named_parameters():
-            if parameter.ndim > 1:
+            if parameter.ndim == 4:
+                parameter.normal_(0, 2 * parameter[0].numel() ** -0.5)
+            elif parameter.ndim > 1:
                 parameter.normal_(0, 0.2)
             elif "bias" in name:
                 parameter.normal_(0, 0.1)
@@ -128,7 +134,7 @@ def write_metaclip_2(folder: Path) -> ClipSettings:
 
 def write_siglip(folder: Path) -> ClipSettings:
     """A SigLIP, or a SigLIP 2 of a fixed resolution."""
-    config = SiglipConfig(text_config=TEXT, vision_config=VISION)
+    config = SiglipConfig(text_config={**TEXT, "projection_size": LAYERS["hidden_size"]}, vision_config=VISION)
     return write_model(folder, "transformers", SiglipModel, config, SIGLIP_PREPROCESSOR)
 
 
@@ -147,8 +153,10 @@ def write_chinese_clip(folder: Path) -> ClipSettings:
 
 def write_align(folder: Path) -> ClipSettings:
     """An ALIGN, whose image side is an EfficientNet."""
-    config = AlignConfig(text_config=TEXT, vision_config=EFFICIENT_NET, projection_dim=WIDTH)
-    return write_model(folder, "transformers", AlignModel, config, SQUASHING)
+    config = AlignConfig(text_config=TEXT, vision_config=EFFICIENT_NET, projection_dim=80)
+    return write_model(
+        folder, "transformers", AlignModel, config, {**SQUASHING, "size": ALIGN_SIZE, "crop_size": ALIGN_SIZE}
+    )
 
 
 def write_flava(folder: Path) -> ClipSettings:
@@ -161,4 +169,4 @@ def write_flava(folder: Path) -> ClipSettings:
         hidden_size=LAYERS["hidden_size"],
         projection_dim=WIDTH,
     )
-    return write_model(folder, "flava", FlavaForPreTraining, config, {**CLIP_PREPROCESSOR, "do_center_crop": True})
+    return write_model(folder, "flava", FlavaForPreTraining, config, CLIP_PREPROCESSOR)

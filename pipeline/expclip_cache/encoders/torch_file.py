@@ -67,17 +67,23 @@ def refuse_other_names(
     Raises:
         EncoderError: it has not; the message names the first tensors that differ.
     """
-    differing = {
-        "missing": [name for name in expected if name not in found],
-        "unknown": [name for name in found if name not in expected],
-        "of another shape": [
+    differences = named_differences(
+        missing=[name for name in expected if name not in found],
+        unknown=[name for name in found if name not in expected],
+        of_another_shape=[
             f"{name} {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
             for name in expected
             if name in found and found[name].shape != expected[name].shape
         ],
-    }
-    if named := [f"{len(names)} {what}: {_first(names)}" for what, names in differing.items() if names]:
-        raise EncoderError(f"{user}: {path} holds the weights of another model.\n  " + "\n  ".join(named))
+    )
+    if differences:
+        raise EncoderError(f"{user}: {path} holds the weights of another model.{differences}")
+
+
+def named_differences(*, missing: list[str], unknown: list[str], of_another_shape: list[str]) -> str:
+    """How the tensors of a file differ from a model's: the end of a message, a line for each way; empty for none."""
+    ways = {"missing": missing, "unknown": unknown, "of another shape": of_another_shape}
+    return "".join(f"\n  {len(names)} {way}: {_first(names)}" for way, names in ways.items() if names)
 
 
 def _first(names: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Kind `flava`: FLAVA, such as facebook/flava-full, as its makers use it without training.
 
-The first token of each side's last hidden state goes through that side's projection. What FLAVA has beside its two sides
-(the encoder of both together, heads, the codebook of images) is not loaded.
+The first token of each side's last hidden state goes through that side's projection. What FLAVA has beside its two
+sides (the encoder of both together, heads, the codebook of images) is not loaded.
 """
 
 from collections.abc import Mapping, Sequence

@@ -52,11 +52,13 @@ class HuggingFaceFiles(EncoderFiles):
     """The files of a backbone of transformers.
 
     Attributes:
-        folder: of config.json and the tokenizer, and of the weights unless the settings name a file of their own.
+        folder: of config.json and the tokenizer, and of the weights unless they are one file of the user's.
+        one_file: whether the settings name a file of weights.
         preprocessor: what the makers say of how the model sees images; empty if they do not.
     """
 
     folder: Path = Path()
+    one_file: bool = False
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -90,6 +92,7 @@ def find_hugging_face_files(
             weights=_weights(folder, settings.weights),
             commits=folder.commits,
             folder=folder.path,
+            one_file=_names_a_file(settings.weights),
         )
 
     if settings.model == "demo":
@@ -128,6 +131,10 @@ def check_model_type(config: Mapping[str, Any], file: Path, kind: str, more: Map
     )
 
 
+def _names_a_file(weights: str) -> bool:
+    return weights.endswith((".safetensors", *PICKLED))
+
+
 def _preprocessor(folder: ModelFolder) -> Mapping[str, Any]:
     there = folder.names()
     if PREPROCESSOR in there:
@@ -139,7 +146,7 @@ def _preprocessor(folder: ModelFolder) -> Mapping[str, Any]:
 def _weights(folder: ModelFolder, weights: str) -> tuple[Path, ...]:
     if weights == "random":
         return ()
-    if weights.endswith((".safetensors", *PICKLED)):
+    if _names_a_file(weights):
         file = Path(weights).expanduser()
         return (ModelFolder(file.parent, folder.user).get(file.name),)
     if weights != "pretrained":

@@ -13,10 +13,10 @@ from transformers.utils import logging
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.freed_memory import keep_freed_memory
-from expclip_cache.encoders.kinds.hugging_face import HuggingFaceFiles
+from expclip_cache.encoders.kinds.hugging_face import CONFIG, HuggingFaceFiles
 from expclip_cache.encoders.model_folder import one_line
 from expclip_cache.encoders.packed_linear import can_pack, pack_linears
-from expclip_cache.encoders.torch_file import read_state_dict
+from expclip_cache.encoders.torch_file import named_differences, read_state_dict
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -33,9 +33,10 @@ def read_config(files: HuggingFaceFiles) -> PretrainedConfig:
         EncoderError: transformers cannot read it.
     """
     try:
-        return AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+        with _quiet():
+            return AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EncoderError(f"backbone: {files.folder}/config.json cannot be used: {one_line(error)}.") from error
+        raise EncoderError(f"backbone: {files.folder / CONFIG} cannot be used: {one_line(error)}.") from error
 
 
 def build_model(
@@ -56,11 +57,12 @@ def build_model(
         EncoderError: it cannot be built, or tensors are missing, left over or of another shape; the message names them.
     """
     for section in (config, *(getattr(config, name) for name in config.sub_configs)):
-        section.dtype = torch.float32  # otherwise a part takes the type that its published weights are stored in
+        section.dtype = torch.float32  # otherwise a part takes the type that its weights are stored in
     try:
-        if not files.weights:
-            return _random(model_class, config)
-        loaded = _read(model_class, config, files, renamed)
+        with _quiet():
+            if not files.weights:
+                return _random(model_class, config)
+            loaded = _read(model_class, config, files, renamed)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise EncoderError(f"backbone: {files.folder} cannot be built: {one_line(error)}.") from error
     # With `output_loading_info` the library returns a pair, which its types do not say.
@@ -88,43 +90,37 @@ def _random(model_class: type[Model], config: PretrainedConfig) -> Model:
 def _read(
     model_class: type[Model], config: PretrainedConfig, files: HuggingFaceFiles, renamed: Mapping[str, str] | None
 ) -> object:
-    own = files.weights[0].parent == files.folder and files.weights[0].suffix == ".safetensors"
-    with _quiet():
-        return model_class.from_pretrained(
-            files.folder if own else None,
-            config=config,
-            state_dict=None if own else read_state_dict(files.weights[0]),
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            key_mapping=None if renamed is None else dict(renamed),
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-            output_loading_info=True,
-        )
+    return model_class.from_pretrained(
+        None if files.one_file else files.folder,
+        config=config,
+        state_dict=read_state_dict(files.weights[0]) if files.one_file else None,
+        dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        key_mapping=None if renamed is None else dict(renamed),
+        ignore_mismatched_sizes=True,  # they are refused by `_refuse_differences`, which names them
+        output_loading_info=True,
+    )
 
 
 def _refuse_differences(files: HuggingFaceFiles, report: Mapping[str, Any], unread: str) -> None:
-    differing = {
-        "missing": sorted(report["missing_keys"]),
-        "unknown": sorted(name for name in report["unexpected_keys"] if not re.search(unread, name)),
-        "of another shape": sorted(
+    differences = named_differences(
+        missing=sorted(report["missing_keys"]),
+        unknown=sorted(name for name in report["unexpected_keys"] if not re.search(unread, name)),
+        of_another_shape=sorted(
             f"{name} {tuple(found)} instead of {tuple(expected)}" for name, found, expected in report["mismatched_keys"]
         ),
-    }
-    if named := [f"{len(names)} {what}: {_first(names)}" for what, names in differing.items() if names]:
+    )
+    if differences:
         raise EncoderError(
-            f"backbone: {files.weights[0]} holds other weights than {files.folder}/config.json describes.\n  "
-            + "\n  ".join(named)
+            f"backbone: {files.weights[0]} has other tensors than the model that {files.folder / CONFIG} describes."
+            + differences
         )
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's own bars and its report of differing tensors, which are refused here by name."""
+    """Without the library's bars and warnings; its report of differing tensors becomes an error here."""
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

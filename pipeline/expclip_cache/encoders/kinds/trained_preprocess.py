@@ -45,7 +45,9 @@ def _trained(files: HuggingFaceFiles, size: int, whole_number: str) -> dict[str,
         raise refused(f"has rescale_factor {said['rescale_factor']}; expected 1/255")
     resize_mode, resized = _resize(said["size"], whole_number)
     cropped = square_side(said.get("crop_size")) if said.get("do_center_crop", "crop_size" in said) else resized
-    if not said.get("do_resize", True) or resized != size or cropped != size:
+    if not said.get("do_resize", True):
+        raise refused("does not resize images")
+    if resized != size or cropped != size:
         raise refused(f"resizes to {said['size']} and crops to {said.get('crop_size')}; expected both to be {size}")
     if resize_mode == "shortest" and not said.get("do_center_crop", "crop_size" in said):
         raise refused("leaves images that are not square; expected do_center_crop")

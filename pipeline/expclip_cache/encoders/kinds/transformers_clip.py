@@ -1,6 +1,7 @@
 """Kind `transformers`: CLIP and its relatives in transformers, with one vector for an image and one for a text.
 
-CLIP (FLIP-80M's checkpoints are such), MetaCLIP 2, SigLIP, SigLIP 2 of a fixed resolution, AltCLIP, ALIGN, Chinese-CLIP.
+CLIP (FLIP-80M's checkpoints are such), MetaCLIP 2, SigLIP, SigLIP 2 of a fixed resolution, AltCLIP, ALIGN and
+Chinese-CLIP.
 """
 
 from collections.abc import Mapping, Sequence

@@ -50,6 +50,8 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
     """
     config: Any = read_config(files)
     kind = MODELS[config.model_type]
+    if config.model_type == "align":
+        _check_align(settings)
     positions = config.text_config.max_position_embeddings
     tokenizer = Texts(
         files, min(kind.context_length or positions, positions), config.text_config.vocab_size, kind.inputs
@@ -71,6 +73,20 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
     )
 
 
+def _check_align(settings: ClipSettings) -> None:
+    """Refuse what an EfficientNet does not do as the others do."""
+    if settings.weights == "random":
+        raise EncoderError(
+            "backbone: weights: random: an untrained ALIGN gives every image the same features, because its "
+            "normalisation layers have no statistics yet. Choose another model to try a pipeline with."
+        )
+    if settings.preprocess == "clip":
+        raise EncoderError(
+            "preprocess: clip: ALIGN was trained on crops from the middle of larger squares, which is not supported. "
+            "Set preprocess: reference."
+        )
+
+
 def _image_size(config: Any, files: HuggingFaceFiles) -> int:
     """ALIGN's convolutions take any size: the one that it was trained with is where its preprocessing is."""
     if config.model_type != "align":
@@ -82,10 +98,8 @@ def _image_size(config: Any, files: HuggingFaceFiles) -> int:
 
 
 def _width(config: Any) -> int:
-    """Of both sides' features; SigLIP's text side ends in a layer of its own, and its image side in none."""
-    if config.model_type == "siglip":
-        return int(config.vision_config.hidden_size)
-    return int(config.vision_config.hidden_dim if config.model_type == "align" else config.projection_dim)
+    """Of both sides' features; SigLIP's image side ends without a projection."""
+    return int(config.vision_config.hidden_size if config.model_type == "siglip" else config.projection_dim)
 
 
 def _logit_scale(model: nn.Module) -> float:
