@@ -5,6 +5,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field
 
 from expclip_cache.base import Section, parse_yaml, validated
 
@@ -14,11 +17,13 @@ class WeightsFile(Section):
 
     Attributes:
         name: of the file.
+        source: where it comes from, if not from the place of the others; `from` in the file.
         none_named: whether the makers name no file, so that `name` is what it has to be saved as.
         sha256: in hex, as the makers publish it; None if they publish none.
     """
 
     name: str
+    source: Annotated[str, Field(alias="from")] = ""
     none_named: bool = False
     sha256: str | None = None
 
@@ -46,8 +51,14 @@ class PublishedWeights(Section):
         names = " and ".join(
             f"a file without a name of its own, to be saved as {file.name}" if file.none_named else file.name
             for file in self.files
+            if not file.source
         )
-        return f"{self.model or names}, from {self.place} ({repository}, {self.licence})"
+        more: dict[str, list[str]] = {}
+        for file in self.files:
+            if file.source:
+                more.setdefault(file.source, []).append(file.name)
+        beside = "".join(f"; beside them {' and '.join(own)} of {source}" for source, own in more.items())
+        return f"{self.model or names}, from {self.place} ({repository}, {self.licence}){beside}"
 
     @property
     def hash(self) -> str:

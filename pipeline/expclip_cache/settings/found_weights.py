@@ -1,6 +1,6 @@
 """Which published systems have weights on this machine: by their makers' names in a folder, or in the hub's cache."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +9,7 @@ from expclip_cache.base import EncoderError, SettingsError
 from expclip_cache.encoders import digest, is_in_hub_cache
 from expclip_cache.reporting import PublishedWeights, published_weights
 
-WEIGHTS = (".safetensors", ".bin")
+WEIGHTS = (".safetensors",)
 """Endings of the weights in a model's folder."""
 
 
@@ -49,7 +49,7 @@ def find_weights(
         systems: to look for; by default all of published_weights.yaml.
 
     Raises:
-        SettingsError: there is no such folder, or it holds two files of one name.
+        SettingsError: there is no such folder, or it holds the files of a system twice.
         EncoderError: the hash of a file is not the one that its makers or the hub give.
     """
     if folder is not None:
@@ -66,24 +66,25 @@ def _found(name: str, weights: PublishedWeights, folder: Path | None) -> FoundWe
         if folder and (place := _model_folder(folder, weights.model)):
             return FoundWeights(name, weights, place, "none")
         return FoundWeights(name, weights, weights.model, "hub") if is_in_hub_cache(weights.model, WEIGHTS) else None
-    files = [file for published in weights.files if folder and (file := _file(folder, published.name))]
-    if len(files) < len(weights.files) or len({file.parent for file in files}) > 1:
+    if not folder or not (place := _folder_of(folder, [file.name for file in weights.files])):
         return None
-    for file, published in zip(files, weights.files, strict=True):
+    for published in weights.files:
+        file = place / published.name
         if published.sha256 is not None and (own := digest([file])) != published.sha256:
             raise EncoderError(
                 f"{file}: its SHA-256 is {own}, but its makers publish {published.sha256}. It is another file or was "
                 f"damaged on its way: download it again from {weights.place}, or move it out of {folder}."
             )
     compared = all(published.sha256 for published in weights.files)
-    return FoundWeights(name, weights, files[0], "published" if compared else "none")
+    return FoundWeights(name, weights, place / weights.files[0].name, "published" if compared else "none")
 
 
-def _file(folder: Path, name: str) -> Path | None:
-    """The file of that name in the folder or in one of its folders."""
-    places = [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()]
+def _folder_of(folder: Path, names: Sequence[str]) -> Path | None:
+    """Which has all of these files: the folder, or one of its folders."""
+    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    places = [place for place in places if all((place / name).is_file() for name in names)]
     if len(places) > 1:
-        raise SettingsError(f"{folder}: holds {' and '.join(map(str, places))}. Keep one of them there.")
+        raise SettingsError(f"{' and '.join(map(str, places))} both have {names[0]}. Keep one of the two.")
     return places[0] if places else None
 
 

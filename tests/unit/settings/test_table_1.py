@@ -21,10 +21,15 @@ ROOT = Path(__file__).parents[3]
 FARL = "FaRL-Base-Patch16-LAIONFace20M-ep16.pth"
 # As the makers name them, some in folders of their own; EmoCLIP's and EmotionCLIP's files have no published name.
 FILES = {
-    "BLIP2": ("lavis/blip2_pretrained_vitL.pth", "lavis/clip_vit_L.pth"),
+    "BLIP2": (
+        "lavis/blip2_pretrained_vitL.pth",
+        "lavis/clip_vit_L.pth",
+        "lavis/tokenizer.json",
+        "lavis/tokenizer_config.json",
+    ),
     "FaRL": (FARL,),
-    "FLAVA": ("flava-full/config.json", "flava-full/model.safetensors"),
-    "X-CLIP": ("microsoft/xclip-base-patch32/config.json", "microsoft/xclip-base-patch32/pytorch_model.bin"),
+    "FLAVA": ("flava-full/tokenizer.json", "flava-full/config.json", "flava-full/model.safetensors"),
+    "X-CLIP": ("microsoft/xclip-base-patch32/config.json", "microsoft/xclip-base-patch32/model.safetensors"),
     "EmotionCLIP": ("emotionclip.pt",),
     "EmoCLIP": ("emoclip.pt",),
 }
@@ -176,7 +181,7 @@ def test_half_a_system_and_a_model_folder_without_weights_are_not_found():
     assert find_weights(Path("weights")) == []
     put("FaRL")
     shutil.copytree("weights", "weights/copy")
-    with pytest.raises(SettingsError, match=rf"holds weights/{FARL} and weights/copy/{FARL}\. Keep one"):
+    with pytest.raises(SettingsError, match=rf"^weights and weights/copy both have {FARL}\. Keep one"):
         find_weights(Path("weights"))
 
 
