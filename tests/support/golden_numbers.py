@@ -18,30 +18,22 @@ from safetensors.torch import load_file, save_file
 
 from expclip_cache.base import SilentReporter
 from expclip_cache.datasets import sample_indices
-<<<<<<< HEAD
 from expclip_cache.encoders import (
     ClipSettings,
     LlmSettings,
-    TemporalEncoder,
     images,
     library_versions,
     load_backbone,
     versions,
 )
-=======
-from expclip_cache.encoders import ClipSettings, LlmSettings, images, library_versions, load_backbone, versions
->>>>>>> hf
 from expclip_cache.encoders import preprocess as preprocessing
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.torch_file import read_state_dict
 from expclip_cache.extraction import encoding
-<<<<<<< HEAD
 from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS
 from temporal_checkpoints import write_emoclip, write_emotionclip
-=======
 from tiny_backbones import write_flava, write_hf_clip, write_siglip
->>>>>>> hf
 from tiny_encoders import SIZE, write_blip2, write_clip
 
 DATA = Path(__file__).parents[1] / "data"
@@ -353,14 +345,11 @@ PARTS = {
     "PIXELS": Part("the pixels of encoders.images and encoders.preprocess", pixels),
     "POOLING": Part("the pooled features of extraction.encoding", pooled),
     "CLIP": Part("the features of encoders.clip", clip_features),
-<<<<<<< HEAD
     "TEMPORAL_POOLING": Part("the pooled features of extraction.frame_poolings", pooled_frames),
     "EMOCLIP": Part("the features of encoders.kinds.emoclip", emoclip_features),
     "EMOTIONCLIP": Part("the features of encoders.kinds.emotionclip", emotionclip_features),
-=======
     "TRANSFORMERS_CLIP": Part("the features of encoders.kinds.transformers_clip_model", clips_of_transformers),
     "FLAVA": Part("the features of encoders.kinds.flava_model", flava),
->>>>>>> hf
     "BLIP2_T5": Part("the targets of encoders.blip2_t5", llm_targets),
     "frames": Part(
         "the frames that datasets.sampling picks",
