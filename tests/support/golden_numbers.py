@@ -21,6 +21,7 @@ from expclip_cache.datasets import sample_indices
 from expclip_cache.encoders import (
     ClipSettings,
     LlmSettings,
+    TemporalEncoder,
     images,
     library_versions,
     load_backbone,
