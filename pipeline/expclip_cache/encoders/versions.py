@@ -16,6 +16,10 @@ TRAINED_PREPROCESS = 2
 POOLING = 1
 """Of `extraction.encoding`: from the features of a clip's frames to the features of the clip."""
 
+TEMPORAL_POOLING = 1
+"""Of `extraction.frame_poolings` and `extraction.pooling`: from the kept features of frames to those of the clip. The
+numbers of a temporal model have the version of its kind."""
+
 CLIP = 1
 """Of `encoders.clip` and `encoders.clip_model`: both towers."""
 
