@@ -1,4 +1,7 @@
-"""Run every frozen CLIP over every dataset: python stages/images.py [--backbone NAME] [--dataset NAME]."""
+"""Run every frozen CLIP over every dataset: python stages/images.py [--backbone NAME] [--dataset NAME].
+
+Backbones that pool kept frames run no encoder: they read the features of the backbone that has kept them.
+"""
 
 import argparse
 import sys
@@ -7,8 +10,9 @@ from contextlib import suppress
 from functools import partial
 
 from expclip_cache.base import ExpclipError, Reporter, handle_errors, recorded_time
+from expclip_cache.cache import FeatureCache
 from expclip_cache.datasets import dataset_root
-from expclip_cache.extraction import Job, clip_encoder, run_jobs
+from expclip_cache.extraction import Job, clip_encoder, pool_frames, run_jobs
 from expclip_cache.settings import chosen_names, encode_study_prompts, image_features, load_settings, read_images
 
 
@@ -22,6 +26,8 @@ def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str
     clips = chosen_names(backbones, settings.backbones, "backbones")
     names = chosen_names(datasets, settings.datasets, "datasets")
     manifests = {name: read_images(name, settings.datasets[name]) for name in names}
+    frames = {backbone: kept for backbone in clips if (kept := settings.frames_of(backbone))}
+    encoding = dict.fromkeys(frames.get(backbone, backbone) for backbone in clips)
     jobs = [
         Job(
             manifest=manifests[name],
@@ -30,10 +36,20 @@ def main(report: Reporter, backbones: Sequence[str] = (), datasets: Sequence[str
             out=image_features(backbone, name),
             shared_with=settings.readers_of(name, settings.backbones[backbone]) - 1,
         )
-        for backbone in clips
+        for backbone in encoding
         for name in names
     ]
     run_jobs(jobs, settings.cache, settings.run, report)
+    for backbone, kept in frames.items():
+        for name in names:
+            pool_frames(
+                FeatureCache(image_features(kept, name)),
+                settings.backbones[backbone].pool,
+                image_features(backbone, name),
+                settings.cache,
+                settings.run.device,
+                report,
+            )
     if "open_clip" in sys.modules:
         # A bad prompt must not fail this stage: the stage `prompts` meets the same error and reports it.
         with suppress(ExpclipError):

@@ -19,6 +19,7 @@ from .encoders import ClipSettings as ClipSettings
 from .encoders import LlmSettings as LlmSettings
 from .extraction import encode_prompts as encode_prompts
 from .extraction import extract as extract
+from .extraction import pool_frames as pool_frames
 from .faces import complete_crops as complete_crops
 from .heads import ContrastiveSettings as ContrastiveSettings
 from .heads import RidgeSettings as RidgeSettings

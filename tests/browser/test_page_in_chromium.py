@@ -15,6 +15,7 @@ from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
+from paper_rows import other_rows
 from sample_results import inputs_of, study, write_results
 
 pytestmark = [
@@ -32,7 +33,7 @@ PUBLISHED = [
         head="contrastive",
         prompts="reference",
         prompt_type=kind,
-        published_backbone="B/32",
+        published_as="CLIP B/32",
         n=7847,
         published_n=7847,
         clip=PAIR,
@@ -68,7 +69,9 @@ def page(request, tmp_path_factory):
         for face in faces:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 64), "teal").save(folder / "faces" / face.path)
-        page = read_page(inputs_of(settings, {page.views[0].rows[0].test_set: folder / "faces"}), PUBLISHED)
+        page = read_page(
+            inputs_of(settings, {page.views[0].rows[0].test_set: folder / "faces"}), PUBLISHED, other_rows()
+        )
     finally:
         os.chdir(before)
     (folder / "index.html").write_bytes(render_page(page))

@@ -9,7 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,11 +18,23 @@ from safetensors.torch import load_file, save_file
 
 from expclip_cache.base import SilentReporter
 from expclip_cache.datasets import sample_indices
-from expclip_cache.encoders import ClipSettings, LlmSettings, images, library_versions, versions
+from expclip_cache.encoders import (
+    ClipSettings,
+    LlmSettings,
+    TemporalEncoder,
+    images,
+    library_versions,
+    load_backbone,
+    versions,
+)
 from expclip_cache.encoders import preprocess as preprocessing
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
+from expclip_cache.encoders.torch_file import read_state_dict
 from expclip_cache.extraction import encoding
+from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS
+from temporal_checkpoints import write_emoclip, write_emotionclip
+from tiny_backbones import write_flava, write_hf_clip, write_siglip
 from tiny_encoders import SIZE, write_blip2, write_clip
 
 DATA = Path(__file__).parents[1] / "data"
@@ -223,6 +235,27 @@ def clip_features() -> dict[str, Case]:
     return cases
 
 
+def clips_of_transformers() -> dict[str, Case]:
+    """A tiny CLIP and SigLIP of transformers."""
+    return _backbone("CLIP", write_hf_clip) | _backbone("SigLIP", write_siglip)
+
+
+def flava() -> dict[str, Case]:
+    """A tiny FLAVA."""
+    return _backbone("FLAVA", write_flava)
+
+
+def _backbone(name: str, write: Callable[[Path], ClipSettings]) -> dict[str, Case]:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = write(Path(folder))
+        write_formula_weights(Path(folder) / "model.safetensors")
+        encoder = load_backbone(settings.model_copy(update={"preprocess": "clip"}), CPU)
+    return {
+        f"{name}, images": _features(encoder.encode_images(formula_pixels(2, SIZE))),
+        f"{name}, texts": _features(encoder.encode_texts(["anger", "a photo of happiness ."])),
+    }
+
+
 def llm_targets() -> dict[str, Case]:
     """The packaged demo BLIP-2, and a tiny BLIP-2 and InstructBLIP, in mode eval."""
     demo = load_blip2_t5(LlmSettings(), CPU)
@@ -233,6 +266,37 @@ def llm_targets() -> dict[str, Case]:
             write_formula_weights(Path(name) / "model.safetensors")
             cases[kind] = _features(load_blip2_t5(settings, CPU).encode_images(formula_pixels(2, SIZE)))
     return cases
+
+
+def pooled_frames() -> dict[str, Case]:
+    """Clips of four frames with three vectors each, pooled without parameters."""
+    features = np.cos(np.arange(2 * 4 * 3 * 5, dtype=np.float32) ** 2).reshape(2, 4, 3, 5)
+    return {
+        by: Case(pooling(features, 10.0).reshape(2, -1).astype(np.float64), relative=1e-6)
+        for by, pooling in FRAME_POOLINGS.items()
+    }
+
+
+def emoclip_features() -> dict[str, Case]:
+    """A tiny EmoCLIP: images, and clips of five frames."""
+    return _temporal_cases(write_emoclip)
+
+
+def emotionclip_features() -> dict[str, Case]:
+    """The same of a tiny EmotionCLIP."""
+    return _temporal_cases(write_emotionclip)
+
+
+def _temporal_cases(write: Callable[[Path], ClipSettings]) -> dict[str, Case]:
+    with tempfile.TemporaryDirectory() as name:
+        settings, file = write(Path(name)), Path(name) / "waves.safetensors"
+        tensors = read_state_dict(Path(settings.weights))
+        save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, file)
+        write_formula_weights(file)
+        waves = settings.model_copy(update={"weights": str(file), "preprocess": "clip"})
+        encoder = cast(TemporalEncoder, load_backbone(waves, CPU))
+        frames = encoder.encode_images(formula_pixels(10, SIZE))
+        return {"frames": _features(frames[:2]), "clips": _features(encoder.pool_frames(frames.view(2, 5, -1)))}
 
 
 def _features(features: torch.Tensor, step: int = 1) -> Case:
@@ -282,6 +346,11 @@ PARTS = {
     "PIXELS": Part("the pixels of encoders.images and encoders.preprocess", pixels),
     "POOLING": Part("the pooled features of extraction.encoding", pooled),
     "CLIP": Part("the features of encoders.clip", clip_features),
+    "TEMPORAL_POOLING": Part("the pooled features of extraction.frame_poolings", pooled_frames),
+    "EMOCLIP": Part("the features of encoders.kinds.emoclip", emoclip_features),
+    "EMOTIONCLIP": Part("the features of encoders.kinds.emotionclip", emotionclip_features),
+    "TRANSFORMERS_CLIP": Part("the features of encoders.kinds.transformers_clip_model", clips_of_transformers),
+    "FLAVA": Part("the features of encoders.kinds.flava_model", flava),
     "BLIP2_T5": Part("the targets of encoders.blip2_t5", llm_targets),
     "frames": Part(
         "the frames that datasets.sampling picks",

@@ -1,10 +1,12 @@
 """Comparisons as the paper's study gives them, with made-up scores of ours, for tests of its table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from expclip_cache.reporting.comparison import Comparison, Pair
+from expclip_cache.reporting.other_systems import OtherSystem, OtherSystems, OwnRow
 from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.published import published_results
 from expclip_cache.statistics import Interval, ScoreIntervals
@@ -35,7 +37,7 @@ def paper_rows(
                 for kind in types:
                     found = {
                         (one.method, one.source): Pair(one.uar, one.war)
-                        for one in published_results(backbone, key.test_set, kind)
+                        for one in published_results(f"CLIP {backbone}", key.test_set, kind)
                     }
                     clip, log = found["CLIP", "paper"], found["Exp-CLIP", "log"]
                     near_clip = _near(clip, random)
@@ -52,7 +54,7 @@ def paper_rows(
                                     head=head,
                                     prompts=prompt_set,
                                     prompt_type=kind,
-                                    published_backbone=backbone,
+                                    published_as=f"CLIP {backbone}",
                                     n=3000,
                                     published_n=3000,
                                     clip=near_clip,
@@ -69,6 +71,23 @@ def paper_rows(
                                 )
                             )
     return rows
+
+
+def other_rows() -> OtherSystems:
+    """FaRL with a row of its own and BLIP2 without, on all sets; every second published score is covered."""
+    rows = [
+        replace(row, published_as="FaRL", method="FaRL")
+        for row in paper_rows(backbones=("B/16",), heads=("ridge",), types=(5,))
+    ]
+    farl = [Pair(row.clip.uar + 9 * (number % 2), row.clip.war) for number, row in enumerate(rows)]
+    own = OwnRow("farl-b16", "reference", 5, tuple(rows))
+    return OtherSystems(
+        COLUMNS,
+        (
+            OtherSystem("FaRL", "FaRL (B/16)", "paper", tuple(farl), (own,), "its weights", "About FaRL."),
+            OtherSystem("BLIP2", "BLIP2 (L/14)", "paper", (*farl[:4], *[None] * 4), (), "a file", "About <BLIP2>."),
+        ),
+    )
 
 
 def _near(pair: Pair, random: np.random.Generator) -> Pair:

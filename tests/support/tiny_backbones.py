@@ -31,9 +31,9 @@ from transformers import (
     SiglipModel,
 )
 
-import paper_study
 from expclip_cache.encoders.preprocess import CLIP_MEAN, CLIP_STD
 from expclip_cache.encoders.settings import ClipSettings
+from expclip_cache.prompts.templates import prompt_table
 from tiny_encoders import SIZE, WORDS
 
 CLASSES = ["happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear", "contempt"]
@@ -82,7 +82,9 @@ SIGLIP_PREPROCESSOR = {
 
 def write_words(folder: Path) -> None:
     """A tokenizer of whole words in lower case, which knows the words of every prompt about the usual expressions."""
-    words = dict.fromkeys(word.lower() for word in (*WORDS, *paper_study.words(CLASSES)))
+    prompts = prompt_table("reference", (1, 2, 3, 4, 5), CLASSES)
+    texts = " ".join([*WORDS, *(prompt.text for prompt in prompts)])
+    words = dict.fromkeys(texts.lower().replace(".", " . ").replace("'", " ' ").split())
     ids = {"<pad>": PAD, "<start>": START, "<unk>": UNKNOWN, "<end>": END}
     ids |= {word: number for number, word in enumerate(words, start=UNKNOWN + 1)}
     tokenizer = Tokenizer(WordLevel(ids, unk_token="<unk>"))

@@ -9,7 +9,7 @@ import numpy as np
 from expclip_cache.cache import FeatureCache, paired_rows
 from expclip_cache.heads import HeadSettings, current_heads
 from expclip_cache.prompts import Prompt, prompt_table
-from expclip_cache.scoring import embeddings_by_text, refuse_other_clip, refuse_unlabelled
+from expclip_cache.scoring import PromptEmbeddings, embeddings_by_text, refuse_other_clip, refuse_unlabelled
 from expclip_cache.settings import Settings, head_folder, image_features, prompt_features, target_draws
 
 
@@ -55,8 +55,7 @@ class CachedStudy:
         places = target_draws(teacher, self.settings.teachers[teacher], self.settings.train.dataset)
         return tuple(map(FeatureCache, places))
 
-    def _embeddings(self, backbone: str) -> dict[str, np.ndarray]:
-        """Text -> (d,) float32."""
+    def _embeddings(self, backbone: str) -> PromptEmbeddings:
         prompts = FeatureCache(prompt_features(backbone))
         for name in self.test_sets:
             refuse_other_clip(self.images(backbone, name), prompts)

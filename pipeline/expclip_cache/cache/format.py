@@ -25,6 +25,8 @@ NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOO
 INDEX = "index.json"
 MANIFEST = "manifest.jsonl"
 """The copy of the manifest beside the shards; a cache of texts has none."""
+CONDITIONING = "conditioning.safetensors"
+"""Beside the shards of prompts whose texts are conditioned by the items they are compared with: the weights that do."""
 
 Json = Any
 """A value that JSON can hold."""

@@ -27,7 +27,7 @@ def paired_rows(images: FeatureCache, *targets: FeatureCache) -> np.ndarray:
 def _refuse_other_images(images: FeatureCache, targets: FeatureCache) -> None:
     if _manifest_sha256(images) == _manifest_sha256(targets):
         return
-    ours, theirs = _manifest_of(images), _manifest_of(targets)
+    ours, theirs = manifest_of(images), manifest_of(targets)
     if ours is None or theirs is None:
         raise CacheError(
             f"{images} and {targets}: expected features of the same images, found different manifests "
@@ -47,8 +47,12 @@ def _manifest_sha256(cache: FeatureCache) -> str:
     return cache.identity.settings["manifest"]
 
 
-def _manifest_of(cache: FeatureCache) -> Manifest | None:
-    """The list of images that a cache was made from; None if the cache has none, or one of other images."""
+def manifest_of(cache: FeatureCache) -> Manifest | None:
+    """The list of images that a cache was made from; None if the cache has none, or one of other images.
+
+    Raises:
+        DataError: the manifest in the cache is damaged.
+    """
     if not cache.store.size(MANIFEST):
         return None
     manifest = parse_manifest(cache.store.read(MANIFEST), cache.store.path(MANIFEST))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expclip_cache.base import CacheError
+from expclip_cache.cache.conditioning import read_conditioning
 from expclip_cache.cache.format import INDEX, Identity, Json, plan_shards
 from expclip_cache.cache.index import read_index, skipped_in
 from expclip_cache.cache.layout import layout_of
@@ -162,6 +163,14 @@ class FeatureCache:
             found = self.identity.settings.get("encoder", "features without a logit scale")
             raise CacheError(f"{self}: expected the features of a CLIP, found {found!r}.")
         return scale
+
+    def conditioning(self) -> bytes | None:
+        """The weights, as a safetensors file, that condition these texts on an item; None if nothing does.
+
+        Raises:
+            CacheError: they are missing, or not those that belong to these texts.
+        """
+        return read_conditioning(self.store, self.identity)
 
     def to_torch(self, rows: Rows | None = None) -> "torch.Tensor":
         """(m, w) tensor of raw features in the stored dtype, on the CPU; of the good rows by default.

@@ -10,7 +10,8 @@ import numpy as np
 
 from expclip_cache.base import CacheError, DataError, Reporter, SettingsError, UntouchableCacheError
 from expclip_cache.cache.agreement import Known, contradiction
-from expclip_cache.cache.format import INDEX, MANIFEST, Identity, shard_name
+from expclip_cache.cache.conditioning import read_conditioning
+from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, Identity, shard_name
 from expclip_cache.cache.index import read_index
 from expclip_cache.cache.lock import writing
 from expclip_cache.cache.stores.store import Store, store_at
@@ -86,6 +87,7 @@ def verify_cache(
             f"{store}: {images} is to be compared with a manifest, but the cache has none. Give --manifest."
         )
     findings.append(_index(store, known, sizes))
+    findings += _conditioning(store, known)
     if manifest is None and MANIFEST in sizes and skim_manifest and known.identity:
         findings.append(_manifest_line(store, known.identity, sizes))
     numbers = _numbers(known, sizes)
@@ -160,6 +162,16 @@ def _own_manifest(store: Store, known: Known, sizes: Mapping[str, int]) -> Findi
     except (DataError, CacheError) as error:
         return Finding(MANIFEST, problem=str(error), removable=True)
     return Finding(MANIFEST, len(known.manifest.rows), sizes[MANIFEST])
+
+
+def _conditioning(store: Store, known: Known) -> list[Finding]:
+    """Of the weights that condition texts, if there are to be some."""
+    try:
+        content = read_conditioning(store, known.identity) if known.identity else None
+    except CacheError as error:
+        problem = str(error).removeprefix(f"{store.path(CONDITIONING)}: ")
+        return [Finding(CONDITIONING, problem=problem, removable=not isinstance(error, UntouchableCacheError))]
+    return [Finding(CONDITIONING, bytes=len(content))] if content is not None else []
 
 
 def _manifest_line(store: Store, identity: Identity, sizes: Mapping[str, int]) -> Finding:

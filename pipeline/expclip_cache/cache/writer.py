@@ -10,8 +10,9 @@ from typing import Self
 
 import numpy as np
 
-from expclip_cache.base import CacheError
+from expclip_cache.base import CacheError, write_atomically
 from expclip_cache.cache.format import (
+    CONDITIONING,
     FEATURE_TYPES,
     INDEX,
     MANIFEST,
@@ -64,6 +65,7 @@ class CacheWriter:
         dtype: str = "float16",
         part: range | None = None,
         replace: bool = False,
+        conditioning: bytes | None = None,
     ):
         """Nothing is opened or locked before the block is entered.
 
@@ -79,6 +81,7 @@ class CacheWriter:
             dtype: of the stored features, float16 or float32.
             part: the numbers of the shards to be written here, where other processes write the others; all by default.
             replace: whether `add` may replace what is in the folder.
+            conditioning: content of the file `CONDITIONING`, whose SHA-256 is `conditioning_sha256` in `encoder`.
 
         Raises:
             CacheError: the dtype is not one that is stored.
@@ -97,6 +100,7 @@ class CacheWriter:
         self._rows = len(self.manifest.rows) if self.manifest else None
         self._entries: dict[int, ShardEntry] = {}
         self._replace = replace
+        self._conditioning = conditioning
         self._pending: list[Block] = []
         self._added = 0
         self._complete: FeatureCache | None = None
@@ -214,6 +218,13 @@ class CacheWriter:
                 write_manifest(self.manifest, self.store.folder / MANIFEST)
                 self.store.put(MANIFEST)
 
+    def _put_conditioning(self) -> None:
+        if self._conditioning is None:
+            self.store.remove(CONDITIONING)
+            return
+        write_atomically(self.store.folder / CONDITIONING, self._conditioning)
+        self.store.put(CONDITIONING)
+
     def finish(self) -> FeatureCache | None:
         """Write the index, if every shard is recorded; the cache is complete from then on.
 
@@ -237,6 +248,7 @@ class CacheWriter:
         if self._added:
             self._remove_other_shards()
             self.put_manifest()
+            self._put_conditioning()
         with self.claim.index():
             self._prove_lease()
             self._refuse_replaced_shards(entries)

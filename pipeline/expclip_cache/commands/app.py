@@ -17,10 +17,12 @@ from expclip_cache.commands.heads import export_head, import_head
 from expclip_cache.commands.init import init
 from expclip_cache.commands.inspect import inspect
 from expclip_cache.commands.map import map
+from expclip_cache.commands.pool import pool
 from expclip_cache.commands.predict import predict
 from expclip_cache.commands.report import report
 from expclip_cache.commands.save_crops import save_crops
 from expclip_cache.commands.score import score
+from expclip_cache.commands.systems import systems
 from expclip_cache.commands.table import table
 from expclip_cache.commands.train import train
 from expclip_cache.commands.verify import verify
@@ -55,8 +57,8 @@ def main(
 
 
 GROUPS = {
-    "A whole study": (init, report, ablate, table, figures, compare_results, doctor),
-    "Features": (extract, encode_prompts, inspect, verify, save_crops),
+    "A whole study": (init, systems, report, ablate, table, figures, compare_results, doctor),
+    "Features": (extract, pool, encode_prompts, inspect, verify, save_crops),
     "Heads and scores": (train, score, map, import_head, export_head),
     "Your own photos": (predict, export_model),
 }

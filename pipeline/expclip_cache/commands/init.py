@@ -33,6 +33,15 @@ def init(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder that holds the datasets; those that it recognises are used."),
     ] = None,
+    table_1: Annotated[
+        Path | None,
+        typer.Option(
+            "--table-1",
+            metavar="FOLDER",
+            help="Folder with weights of the paper's other systems (`expclip-cache systems` lists them); "
+            "those in it become backbones.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that has been edited.")] = False,
 ) -> None:
     """Make a project and write its params.yaml.
@@ -43,14 +52,23 @@ def init(
 
     Example: expclip-cache init && dvc repro
 
-    Or: expclip-cache init --preset paper --data /data
+    Or: expclip-cache init --preset paper --data /data --table-1 weights
 
     Or: expclip-cache init --preset paper --backbones b32 --root caer-s=/data/CAER-S/crops --root raf-db=/data/RAF-DB
     """
     with handle_errors():
         from expclip_cache.base import SettingsError
         from expclip_cache.commands.comma_list import entries
-        from expclip_cache.settings import PARAMS_FILE, make_project, plan_setup, preset_file, preset_names, write_setup
+        from expclip_cache.commands.systems import lines_about_systems
+        from expclip_cache.settings import (
+            PARAMS_FILE,
+            find_weights,
+            make_project,
+            plan_setup,
+            preset_file,
+            preset_names,
+            write_setup,
+        )
 
         interactive = sys.stdin.isatty()
         made = make_project()
@@ -71,8 +89,11 @@ def init(
             given = _find_roots(data, given) | given
         if interactive and not given:
             given = _ask_for_roots(file)
-        setup = plan_setup(file, given, backbones=chosen)
+        systems = find_weights(table_1) if table_1 else []
+        setup = plan_setup(file, given, backbones=chosen, systems=systems)
         _print_setup(setup)
+        if table_1:
+            typer.echo("\n".join(lines_about_systems(systems)))
         write_setup(setup, force=force)
         _advise_on_first_run()
         _say_what_is_next(setup)

@@ -3,7 +3,10 @@ from .clip import ClipEncoder as ClipEncoder
 from .clip import load_clip as load_clip
 from .file_hashes import file_hashes as file_hashes
 from .freed_memory import give_back_freed_memory as give_back_freed_memory
+from .hashing import digest as digest
+from .hub import is_in_hub_cache as is_in_hub_cache
 from .image_text import ImageTextEncoder as ImageTextEncoder
+from .image_text import TemporalEncoder as TemporalEncoder
 from .image_text import load_backbone as load_backbone
 from .images import as_viewed as as_viewed
 from .images import decode_pixels as decode_pixels

@@ -85,8 +85,8 @@ def build_clip(
     if built_from.weights:
         _check_positions(model, built_from.weights[0])
     model = model.to(device).eval().requires_grad_(False)
-    if packed and precision == "fp32" and can_pack(device):
-        _pack_image_tower(model)
+    if packed:
+        pack_image_tower(model, precision, device)
     return cast(ClipModel, model), tokenizer
 
 
@@ -169,15 +169,19 @@ def _check_positions(model: nn.Module, weights: Path) -> None:
                 )
 
 
-def _pack_image_tower(model: nn.Module) -> None:
-    """Pack a vision transformer's blocks, which do nearly all of its work; other towers stay as they are."""
+def pack_image_tower(model: nn.Module, precision: str, device: torch.device) -> None:
+    """Pack a vision transformer's blocks, which do nearly all of its work; other towers stay as they are.
+
+    Nothing is done unless the device is a CPU on which float32 layers can be packed.
+    """
     if isinstance(model.visual, VisionTransformer):
-        pack_blocks(model.visual.transformer)
+        pack_blocks(model.visual.transformer, precision, device)
 
 
-def pack_blocks(transformer: Transformer) -> None:
-    """Pack the blocks of a float32 transformer that is used without a mask, see `encoders.packed_linear`."""
-    for block in transformer.resblocks:
-        if type(block) is ResidualAttentionBlock and block.attn.batch_first:
-            block.add_module("attn", PackedSelfAttention(block.attn))
-            pack_linears(block.mlp)
+def pack_blocks(transformer: Transformer, precision: str, device: torch.device) -> None:
+    """Pack the blocks of a transformer that is used without a mask, where that can be done as above."""
+    if precision == "fp32" and can_pack(device):
+        for block in transformer.resblocks:
+            if type(block) is ResidualAttentionBlock and block.attn.batch_first:
+                block.add_module("attn", PackedSelfAttention(block.attn))
+                pack_linears(block.mlp)

@@ -151,7 +151,9 @@ def tokenizer_failed(user: str, name: object, folder: Path | None, error: Except
             f"{user}: the tokenizer in {folder} is only the SentencePiece file {pieces[0].name}. Reading it needs two "
             "packages: pip install sentencepiece protobuf."
         )
+    if isinstance(error, ImportError) and "SentencePiece" in str(error):
+        return EncoderError(f"{user}: the tokenizer of {name} needs two packages: pip install sentencepiece protobuf.")
     return EncoderError(
-        f"{user}: the tokenizer of {name} cannot be loaded ({one_line(error)}). A folder whose "
-        "open_clip_config.json has hf_tokenizer_name needs tokenizer.json and tokenizer_config.json too."
+        f"{user}: the tokenizer of {name} cannot be loaded ({one_line(error)}). A tokenizer of "
+        "transformers needs tokenizer.json and tokenizer_config.json."
     )

@@ -184,6 +184,24 @@ def from_hub(
     ) from failure
 
 
+def is_in_hub_cache(repository: str, endings: Sequence[str]) -> bool:
+    """Whether a commit of a repository is in the hub's cache on this machine, with its config.json and weights.
+
+    Args:
+        endings: of the files of weights.
+
+    Raises:
+        EncoderError: a file is there, but it is not what the hub's hash for it says.
+    """
+    for commit in _cached_commits(_storage(repository), None):
+        folder = CachedFolder(repository, commit, "backbone")
+        names = [name for name in folder.names() if name.endswith(tuple(endings))] if folder.path.is_dir() else []
+        if names and (folder.path / "config.json").is_file():
+            folder.get_all(names)
+            return True
+    return False
+
+
 def in_words(size: int) -> str:
     """A number of bytes, such as 9.9 GB."""
     unit, name = next((each for each in ((1e9, "GB"), (1e6, "MB")) if size >= each[0] / 10), (1e3, "kB"))

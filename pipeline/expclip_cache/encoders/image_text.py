@@ -68,6 +68,14 @@ class ImageTextEncoder(Protocol):
         ...
 
 
+class TemporalEncoder(ImageTextEncoder, Protocol):
+    """A backbone with a model of its own from the features of a clip's frames to the clip's."""
+
+    def pool_frames(self, features: "torch.Tensor") -> "torch.Tensor":
+        """Raw features of frames, (n, f, d) float32, in the clip's order -> (n, d) float32 on `device`, raw."""
+        ...
+
+
 def load_backbone(settings: ClipSettings, device: "torch.device", commits: Sequence[str] = ()) -> ImageTextEncoder:
     """Build the backbone that the settings name, of whatever kind, and freeze it.
 

@@ -38,6 +38,7 @@ class Preprocess:
         name: `reference` or `clip`.
         size: side of the square, in pixels.
         resize: `stretch` to the square, or scale the shortest side and `crop` the centre.
+        crop: share of the scaled shortest side that the crop keeps.
         interpolation: of the resizing.
         mean, std: per RGB channel, subtracted from and divided into values in [0, 1].
         decode: see `Decode`.
@@ -50,6 +51,7 @@ class Preprocess:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     decode: Decode = "full"
+    crop: float = 1.0
 
 
 def preprocess(
@@ -65,7 +67,7 @@ def preprocess(
     bicubic on the shortest side, centre crop, CLIP's mean and standard deviation.
 
     Args:
-        trained: mean, std, interpolation and resize_mode, where the model's makers say so; OpenAI's by default.
+        trained: mean, std, interpolation, resize_mode and crop, where the model's makers say so; OpenAI's by default.
 
     Raises:
         EncoderError: `trained` names another way to resize.
@@ -95,6 +97,7 @@ def preprocess(
         mean=_per_channel(trained.get("mean"), CLIP_MEAN),
         std=_per_channel(trained.get("std"), CLIP_STD),
         decode=decode,
+        crop=float(trained.get("crop", 1.0)),
     )
 
 
@@ -116,7 +119,8 @@ def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
         image = image.resize((size, size), resample)
     else:
         short = min(image.size)
-        wide, high = (max(size, int(size * side / short)) for side in image.size)
+        scaled = round(size / how.crop)
+        wide, high = (max(scaled, int(scaled * side / short)) for side in image.size)
         left, top = round((wide - size) / 2), round((high - size) / 2)
         if wide * high > MAX_PIXELS:
             # Thousands of times as long as wide. Only what the crop keeps is scaled; the whole would need gigabytes.

@@ -21,6 +21,9 @@ Pool = Literal["mean", "none", "first", "max", "attention", "temporal"]
 with the same settings and `none` has kept, see `extraction.pooling`.
 """
 
+FROM_FRAMES = ("first", "max", "attention", "temporal")
+"""The poolings that read kept frames."""
+
 
 def _known_kind(kind: str) -> str:
     if kind not in KINDS:
@@ -34,7 +37,8 @@ class ClipSettings(Section):
     Attributes:
         kind: of model, see `encoders.kinds.registry`.
         model: for kind `open-clip` it is `demo`, an architecture of open_clip, `hf-hub:<owner>/<name>`, or a folder
-            with open_clip_config.json; for the others see their modules in `encoders.kinds`.
+            with open_clip_config.json; for the others see their modules in `encoders.kinds`. A kind may have an
+            architecture of its own, which then stands for `demo`.
         weights: `pretrained`, one of open_clip's tags, a file of weights, or `random`.
         revision: commit, branch or tag of the weights' repository on the hub. What counts are the hashes of the files,
             so it is not part of a cache's identity.
@@ -56,11 +60,37 @@ class ClipSettings(Section):
     pool: Pool = "mean"
     published_as: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _model_of_kind(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("model", "demo") == "demo" and values.get("kind") in KINDS:
+            return {**values, "model": KINDS[values["kind"]].model}
+        return values
+
+    @model_validator(mode="after")
+    def _has_temporal_model(self) -> Self:
+        if self.pool == "temporal" and not KINDS[self.kind].temporal:
+            kinds = ", ".join(name for name, kind in KINDS.items() if kind.temporal)
+            raise ValueError(
+                f"pool is temporal, but kind {self.kind} has no temporal model; expected mean, none, first, max or "
+                f"attention, or one of the kinds {kinds}"
+            )
+        return self
+
+    @property
+    def reads_frames(self) -> bool:
+        """Whether its features are pooled from those that another backbone has kept of every frame."""
+        return self.pool in FROM_FRAMES
+
     def image_settings(self) -> dict[str, str | int]:
         """Everything that determines an image feature, code versions included."""
         settings = self.model_dump(exclude=_implied(self))
         trained = {"trained_preprocess_version": versions.TRAINED_PREPROCESS} if self.preprocess == "clip" else {}
         return {"encoder": "clip-image", **settings, **trained, **_image_versions(KINDS[self.kind].version)}
+
+    def pooled_settings(self) -> dict[str, str | int]:
+        """Everything that determines a feature that was pooled from kept frames."""
+        return {**self.image_settings(), "temporal_pooling_version": versions.TEMPORAL_POOLING}
 
     def text_settings(self) -> dict[str, str | int]:
         """Everything that determines a text feature, code versions included."""

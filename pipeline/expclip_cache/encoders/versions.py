@@ -16,6 +16,10 @@ TRAINED_PREPROCESS = 2
 POOLING = 1
 """Of `extraction.encoding`: from the features of a clip's frames to the features of the clip."""
 
+TEMPORAL_POOLING = 1
+"""Of `extraction.frame_poolings` and `extraction.pooling`: from the kept features of frames to those of the clip. The
+numbers of a temporal model have the version of its kind."""
+
 CLIP = 1
 """Of `encoders.clip` and `encoders.clip_model`: both towers."""
 
@@ -23,10 +27,11 @@ BLIP2_T5 = 1
 """Of `encoders.blip2_t5`, `encoders.t5_targets` and `encoders.dropout_seed`."""
 
 TRANSFORMERS_CLIP = 1
-"""Of `encoders.kinds.transformers_clip`."""
+"""Of `encoders.kinds.transformers_clip_model`, and of what kinds of transformers have in common there: the modules
+`hugging_face_model`, `hugging_face_texts` and `hugging_face_encoder`."""
 
 FLAVA = 1
-"""Of `encoders.kinds.flava`."""
+"""Of `encoders.kinds.flava_model`, and of the same three modules."""
 
 X_CLIP = 1
 """Of `encoders.kinds.x_clip`."""

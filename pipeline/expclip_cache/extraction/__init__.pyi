@@ -10,6 +10,7 @@ from .jobs import clip_encoder as clip_encoder
 from .jobs import clip_job as clip_job
 from .jobs import llm_encoder as llm_encoder
 from .jobs import llm_job as llm_job
+from .pooling import pool_frames as pool_frames
 from .prompt_cache import encode_prompts as encode_prompts
 from .recorded_clip import recorded_clip as recorded_clip
 from .run import run_job as run_job

@@ -68,7 +68,7 @@ class KeptPixels:
     def __init__(self, folder: Path, manifest: Manifest, how: Preprocess):
         libraries = [PIL.__version__, features.version("jpg"), features.version("libjpeg_turbo")]
         versions = [LAYOUT, PIXELS]
-        decides = [versions, manifest.sha256, how.size, how.resize, how.interpolation, how.decode, libraries]
+        decides = [versions, manifest.sha256, how.size, how.resize, how.crop, how.interpolation, how.decode, libraries]
         key = hashlib.sha256(canonical_json(decides))
         self._seed = int.from_bytes(key.digest()[:7], "little")
         # For people; a manifest's name is free text.

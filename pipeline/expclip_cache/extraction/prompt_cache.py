@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -48,6 +48,15 @@ class TextEncoder(Protocol):
         ...
 
 
+@runtime_checkable
+class ConditioningEncoder(Protocol):
+    """A text encoder whose texts are conditioned by the item that they are compared with."""
+
+    def conditioning_weights(self) -> bytes:
+        """What does it, as a safetensors file; see `scoring.TextConditioning`."""
+        ...
+
+
 def encode_prompts(
     texts: Sequence[str],
     out: Path | str,
@@ -56,6 +65,7 @@ def encode_prompts(
     device: str = "auto",
     report: Reporter | None = None,
     commits: Sequence[str] = (),
+    others: Sequence[Path | str] = (),
 ) -> FeatureCache:
     """Run CLIP's text tower over prompts and cache their embeddings.
 
@@ -71,6 +81,7 @@ def encode_prompts(
         device: see `RunSettings.device`.
         report: hears what is done; by default nobody does.
         commits: as `owner/name@commit`: what is taken of a repository on the hub if `clip` names no revision.
+        others: caches whose embeddings are taken if they are of this CLIP and `out` holds none of it.
 
     Returns:
         The cache: (p, d) features of the p distinct texts, raw, in the order in which they first occur.
@@ -85,9 +96,13 @@ def encode_prompts(
     if there and list(known) == wanted:
         report.say(f"{out}: complete, {len(wanted)} prompts; nothing to do")
         return there
+    for other in others:
+        if there is None:
+            there, known = _reusable(other, wanted, clip, cache, report)
     new = [text for text in wanted if text not in known]
     if there and not new:
         described, library, embeddings = dict(there.identity.encoder), there.libraries[0], {}
+        conditioning = there.conditioning()
     else:
         encoder = _load(clip, device, recorded_commits(there.libraries[0]) if there else commits)
         described = encoder.describe()
@@ -96,6 +111,7 @@ def encode_prompts(
         if there and differences(there.identity.encoder, described):
             there, known, new = None, {}, wanted
         embeddings = _encode(encoder, new, f"{out} on {encoder.device}", report)
+        conditioning = encoder.conditioning_weights() if isinstance(encoder, ConditioningEncoder) else None
     rows = [there[known[text]] if there and text in known else embeddings[text] for text in wanted]
     with CacheWriter(
         out,
@@ -107,6 +123,7 @@ def encode_prompts(
         shard_rows=len(wanted),
         dtype=cache.dtype,
         replace=True,
+        conditioning=conditioning,
     ) as writer:
         writer.add(np.stack(rows), paths=wanted)
     report.say(f"{out}: {len(wanted)} prompts, {len(new)} of them new")
@@ -123,6 +140,7 @@ def _reusable(
     try:
         there = FeatureCache(store)
         known = {text: row for row, text in enumerate(there.paths())}
+        there.conditioning()
     except UntouchableCacheError:
         raise
     except CacheError as error:

@@ -13,6 +13,10 @@ from .figures.style import FORMATS as FORMATS
 from .figures.writing import write_figures as write_figures
 from .map_files import map_files as map_files
 from .map_tables import maps_to_terminal as maps_to_terminal
+from .other_systems import OtherSystem as OtherSystem
+from .other_systems import OtherSystems as OtherSystems
+from .other_systems import other_systems as other_systems
+from .other_systems_table import other_systems_to_terminal as other_systems_to_terminal
 from .page.content import Page as Page
 from .page.content import ReportInputs as ReportInputs
 from .page.html import render_ablation as render_ablation
@@ -26,6 +30,9 @@ from .paper_table.content import TableOptions as TableOptions
 from .paper_table.latex import to_latex as to_latex
 from .paper_table.markdown import to_markdown as to_markdown
 from .paper_table.plain_csv import to_csv as to_csv
+from .published import published_system as published_system
+from .published_weights import PublishedWeights as PublishedWeights
+from .published_weights import published_weights as published_weights
 from .rerun import RerunComparison as RerunComparison
 from .rerun import compare_results as compare_results
 from .score_files import confusion_csvs as confusion_csvs

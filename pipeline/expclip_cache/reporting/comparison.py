@@ -7,7 +7,7 @@ from typing import Literal
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings
 from expclip_cache.prompts import PromptSettings
-from expclip_cache.reporting.published import backbone_of, published_results
+from expclip_cache.reporting.published import CLIP_SYSTEMS, published_results, published_system
 from expclip_cache.reporting.published_intervals import log_intervals
 from expclip_cache.scoring import Classifier, Confusion, TestSetScores
 from expclip_cache.statistics import (
@@ -49,19 +49,22 @@ class Comparison:
         part: see `FoldGroup`.
         backbone, teacher, head, prompts: see `System`; teacher and head are empty only for a backbone without heads.
         prompt_type: 1 to 5, or 0 for prompts from a file.
-        published_backbone: B/32, B/16 or L/14; None for a CLIP without published results.
+        published_as: the published system that the backbone is, see `published_system`; None if it is none.
         n: scored items.
         published_n: items behind the published scores; None if unknown.
-        clip: ours, plain CLIP.
+        clip: ours, plain CLIP, or another backbone without a head.
         clip_intervals: of ours over the test items.
         expclip: ours, the mean over the seeds of the head; None without a head.
         expclip_intervals: of ours over the test items, for these seeds; None without a head.
         seeds: heads that `expclip` is the mean of; 0 without a head.
         expclip_std: sample standard deviation over the seeds, in points; None with fewer than two.
-        paper_clip, paper_expclip: the paper's table, which does not state its prompt type.
+        paper_clip, paper_expclip: the paper's table, which does not state its prompt type; `paper_clip` is of the
+            system that the backbone is.
         log: the reference's own test log for this prompt type; None for other prompts than the reference's.
         log_intervals: of the log over its test items; None if the log's confusion matrices are not known.
         later: EmoCapCLIP (2025), UAR only, read off a figure.
+        method: what classifies without a head: `CLIP`, the published system that the backbone is, or `plain` for a
+            backbone that is neither.
     """
 
     test_set: str
@@ -71,7 +74,7 @@ class Comparison:
     head: str
     prompts: str
     prompt_type: int
-    published_backbone: str | None
+    published_as: str | None
     n: int
     published_n: int | None
     clip: Pair
@@ -85,6 +88,7 @@ class Comparison:
     log: Pair | None = None
     log_intervals: ScoreIntervals | None = None
     later: Pair | None = None
+    method: str = "CLIP"
 
     def is_inside(self, ours: Literal["clip", "expclip"], published: Pair | None) -> bool | None:
         """Whether our interval of UAR covers a published score; None if there is no such score."""
@@ -112,7 +116,7 @@ def compare_with_published(
     """Put the scores of a study beside the published ones.
 
     Args:
-        backbones: name -> settings; published results are found by the model.
+        backbones: name -> settings; published results are found by what `published_system` says.
         prompts: name of a prompt set -> settings; the reference's logs belong to `set: reference`.
         test_sets: key in params.yaml -> settings, in the order of `score.datasets`.
         scores: of every backbone on every test set.
@@ -123,7 +127,7 @@ def compare_with_published(
         prompt type and head.
 
     Raises:
-        SettingsError: a definition cannot be read.
+        SettingsError: a definition cannot be read, or `published_as` of a backbone is no published system.
     """
     groups = fold_groups(test_sets)
     return [
@@ -151,14 +155,20 @@ def _of_backbone(
         for head, seeds in seeds_of.items():
             if head.head or (head.prompts, head.prompt_type) not in with_head:
                 logged = head.prompt_type if prompts[head.prompts].set == "reference" else 0
-                published = backbone_of(clip.model)
-                yield _comparison(group, backbone, published, head, seeds, found, logged, statistics)
+                yield _comparison(group, backbone, clip, head, seeds, found, logged, statistics)
+
+
+def _method(settings: ClipSettings) -> str:
+    system = published_system(settings)
+    if system and system not in CLIP_SYSTEMS:
+        return system
+    return "CLIP" if settings.kind == "open-clip" else "plain"
 
 
 def _comparison(
     group: FoldGroup,
     backbone: str,
-    published_backbone: str | None,
+    settings: ClipSettings,
     head: Classifier,
     seeds: Sequence[Classifier],
     found: Sequence[Mapping[Classifier, Confusion]],
@@ -166,7 +176,7 @@ def _comparison(
     statistics: Statistics,
 ) -> Comparison:
     """One row; `found` holds the confusion matrices of each test set of the group."""
-    plain = Classifier(head.prompts, head.prompt_type)
+    plain, published_as = Classifier(head.prompts, head.prompt_type), published_system(settings)
     row = Row(System(backbone, head.teacher, head.head, head.prompts), head.prompt_type)
     clip = group.scores(matrices[plain] for matrices in found)
     expclip = [group.scores(matrices[seed] for matrices in found) for seed in seeds] if head.head else []
@@ -179,7 +189,7 @@ def _comparison(
         head=head.head,
         prompts=head.prompts,
         prompt_type=head.prompt_type,
-        published_backbone=published_backbone,
+        published_as=published_as,
         n=clip.items,
         published_n=group.published_n,
         clip=Pair(clip.uar, clip.war),
@@ -188,26 +198,27 @@ def _comparison(
         expclip_intervals=scored.intervals if expclip else None,
         seeds=len(expclip),
         expclip_std=Pair(scored.uar_std, scored.war_std) if len(expclip) > 1 else None,
-        **_published_pairs(published_backbone, group, logged_type),
-        log_intervals=_log_intervals(published_backbone, group, logged_type, statistics.settings),
+        **_published_pairs(published_as, group, logged_type),
+        log_intervals=_log_intervals(published_as, group, logged_type, statistics.settings),
+        method=_method(settings),
     )
 
 
-def _published_pairs(backbone: str | None, group: FoldGroup, logged_type: int) -> dict[str, Pair]:
+def _published_pairs(system: str | None, group: FoldGroup, logged_type: int) -> dict[str, Pair]:
     """The fields of a `Comparison` that hold published scores; `logged_type` 0 leaves out the logs."""
-    if backbone is None or group.published_as is None:
+    if system is None or group.published_as is None:
         return {}
     field_of_source = {"log": "log", "figure": "later"}
     pairs = {}
-    for result in published_results(backbone, group.published_as, logged_type):
-        paper = "paper_clip" if result.method == "CLIP" else "paper_expclip"
+    for result in published_results(system, group.published_as, logged_type):
+        paper = "paper_expclip" if result.method == "Exp-CLIP" else "paper_clip"
         pairs[field_of_source.get(result.source, paper)] = Pair(result.uar, result.war)
     return pairs
 
 
 def _log_intervals(
-    backbone: str | None, group: FoldGroup, logged_type: int, settings: StatisticsSettings
+    system: str | None, group: FoldGroup, logged_type: int, settings: StatisticsSettings
 ) -> ScoreIntervals | None:
-    if backbone is None or group.published_as is None:
+    if system not in CLIP_SYSTEMS or group.published_as is None:
         return None
-    return log_intervals(backbone, group.published_as, logged_type, settings)
+    return log_intervals(system.removeprefix("CLIP "), group.published_as, logged_type, settings)

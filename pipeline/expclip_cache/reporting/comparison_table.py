@@ -9,6 +9,8 @@ from rich.text import Text
 
 from expclip_cache.base import csv_text
 from expclip_cache.reporting.comparison import Comparison, Pair
+from expclip_cache.reporting.other_systems import NO_OTHERS, OtherSystem, OtherSystems
+from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.text_table import MOST_ROWS, Column, first_of_each, tables_within_width, type_name
 from expclip_cache.statistics import ScoreIntervals, System, under_highest_type
@@ -21,22 +23,30 @@ _DIFFERENCES: tuple[tuple[Literal["clip", "expclip"], str], ...] = (
 """Ours and the published score that it is compared with."""
 
 
-def comparison_csv(rows: Sequence[Comparison]) -> str:
+def comparison_csv(rows: Sequence[Comparison], others: OtherSystems = NO_OTHERS) -> str:
     """Every row with all its numbers, in percent and points; a cell is empty if its value is unknown.
 
     `log_difference_uar` is ours minus the log's, `log_inside` whether our interval of UAR covers the log's; the other
-    differences likewise.
+    differences likewise. The last rows are the published scores of systems that the study does not have; `backbone` is
+    empty there.
     """
     records = [_record(row) for row in rows]
+    records += [
+        dict.fromkeys(records[0], "") | _published_record(key, system, pair)
+        for system in others.systems
+        if not system.ours
+        for key, pair in zip(others.columns, system.published, strict=True)
+        if pair
+    ]
     return csv_text(list(records[0]), (record.values() for record in records))
 
 
 def comparison_to_terminal(rows: Sequence[Comparison]) -> Group:
-    """UAR of the rows with published scores; at most 80 characters wide, with no name or number cut.
+    """UAR of CLIP and Exp-CLIP where there are published scores; at most 80 characters wide, no name or number cut.
 
     With more than `MOST_ROWS` rows, only those under the highest prompt types are shown; the last line says so.
     """
-    shown = [row for row in rows if row.is_published]
+    shown = [row for row in rows if row.is_published and row.method == "CLIP"]
     tables, highest = _tables(shown), under_highest_type(shown)
     notes = [
         "Under a head: ours and, in brackets, the difference to the log, which is the",
@@ -56,7 +66,7 @@ def comparison_to_terminal(rows: Sequence[Comparison]) -> Group:
 def _tables(rows: Sequence[Comparison]) -> list[Table]:
     systems = [row.system for row in rows]
     plain = [System(system.backbone, "", "", system.prompts) for system in systems]
-    published = {row.backbone: row.published_backbone for row in rows}
+    published = {row.backbone: row.published_as for row in rows}
     tables: list[Table] = []
     for section in sections_of([*plain, *systems]):
         by_system = [[row for row in rows if row.system == head] for head in section.heads or (section.clip,)]
@@ -75,7 +85,7 @@ def _tables(rows: Sequence[Comparison]) -> list[Table]:
             Column(system.head, [_ours(row) for row in found])
             for system, found in zip(section.heads, by_system, strict=False)
         ]
-        title = ", ".join(filter(None, (f"CLIP {published[section.clip.backbone]}", section.title)))
+        title = ", ".join(filter(None, (published[section.clip.backbone], section.title)))
         tables += tables_within_width(title, fixed, heads, ())
     return tables
 
@@ -101,8 +111,13 @@ def _mark(row: Comparison, ours: Literal["clip", "expclip"], published: Pair | N
 
 
 def _record(row: Comparison) -> dict[str, str | int | None]:
-    names = ("test_set", "part", "backbone", "published_backbone", "teacher", "head", "prompts", "prompt_type")
-    record: dict[str, str | int | None] = {name: getattr(row, name) for name in names}
+    record: dict[str, str | int | None] = {
+        "test_set": row.test_set,
+        "part": row.part,
+        "backbone": row.backbone,
+        "published_backbone": row.published_as and row.published_as.removeprefix("CLIP "),
+    }
+    record |= {name: getattr(row, name) for name in ("teacher", "head", "prompts", "prompt_type")}
     record |= {"items": row.n, "published_items": row.published_n}
     pairs = {name: getattr(row, name) for name in ("clip", "expclip", "paper_clip", "paper_expclip", "log")}
     pairs |= {f"{theirs}_difference": _difference(row, ours, theirs) for ours, theirs in _DIFFERENCES}
@@ -118,6 +133,15 @@ def _record(row: Comparison) -> dict[str, str | int | None]:
         inside = row.is_inside(ours, getattr(row, theirs))
         record[f"{theirs}_inside"] = "" if inside is None else str(inside).lower()
     return record
+
+
+def _published_record(key: ColumnKey, system: OtherSystem, pair: Pair) -> dict[str, str | int | None]:
+    """The cells of a row that has published scores alone."""
+    record: dict[str, str | int | None] = {"test_set": key.test_set, "part": key.part}
+    record["published_backbone"] = system.name
+    if system.source == "figure":
+        return record | {"emocapclip_uar": _cells(pair)[0]}
+    return record | dict(zip(("paper_clip_uar", "paper_clip_war"), _cells(pair), strict=True))
 
 
 def _difference(row: Comparison, ours: str, theirs: str) -> Pair | None:

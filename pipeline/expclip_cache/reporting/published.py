@@ -1,6 +1,6 @@
 """Published zero-shot results, shown beside ours.
 
-Three sources: the table of the Exp-CLIP paper (arXiv 2405.19100), the test logs in its repository (another run, one
+Three sources: Table 1 of the Exp-CLIP paper (arXiv 2405.19100), the test logs in its repository (another run, one
 row per prompt type; the target to reproduce), and EmoCapCLIP (2025), whose UAR was read off a figure.
 """
 
@@ -8,13 +8,28 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Method = Literal["CLIP", "Exp-CLIP", "EmoCapCLIP"]
+from expclip_cache.base import SettingsError
+from expclip_cache.encoders import ClipSettings
+
+# fmt: off
+Method = Literal[
+    "CLIP", "Exp-CLIP", "BLIP2", "FaRL", "FLAVA", "VideoCLIP", "X-CLIP", "EmotionCLIP", "EmoCLIP", "EmoCapCLIP"
+]
+# fmt: on
 Origin = Literal["paper", "log", "figure"]
 
 _COLUMNS = ("raf-db", "affectnet-7", "affectnet-8", "ferplus", "dfew", "ferv39k", "mafw", "afew")
 
-# method, backbone, source, prompt type (- if not stated), then UAR/WAR in percent in the order of _COLUMNS.
+# method, backbone, source, prompt type (- for what is not stated), then UAR/WAR in percent in the order of _COLUMNS
+# (- for what is not reported).
 _TABLE = """
+BLIP2 L/14 paper -  43.78/44.07 32.86/32.87 28.53/28.53 43.40/48.14 - - - -
+FaRL B/16 paper -  24.98/38.53 26.95/26.95 23.50/23.51 24.27/35.26 23.99/25.73 20.71/22.87 14.98/17.08 28.17/30.45
+FLAVA - paper -  14.35/38.69 14.26/14.26 12.47/12.48 12.50/28.43 14.29/20.91 14.28/18.77 9.31/3.26 14.29/16.27
+VideoCLIP - paper -  - - - - 18.15/17.52 15.35/15.57 10.26/11.70 16.32/17.32
+X-CLIP B/32 paper -  - - - - 20.03/16.06 16.80/12.50 11.51/13.53 21.81/22.05
+EmotionCLIP - paper -  - - - - 13.77/19.89 14.79/19.54 9.20/11.65 14.86/17.06
+EmoCLIP - paper -  - - - - 36.76/46.27 26.73/35.30 25.86/33.49 36.13/39.90
 CLIP B/32 paper -  34.97/30.05 29.29/29.29 25.53/25.53 36.05/33.89 22.08/21.30 18.12/17.38 13.39/15.48 28.59/28.87
 CLIP B/16 paper -  38.66/37.16 34.35/34.35 29.38/29.38 34.33/45.14 22.92/28.33 19.81/22.51 15.45/17.25 28.21/29.13
 CLIP L/14 paper -  47.22/41.13 34.46/34.47 29.96/29.96 33.82/46.67 32.02/38.12 21.97/28.99 20.42/25.58 35.50/38.32
@@ -46,7 +61,7 @@ class Published:
 
     Attributes:
         method: the classifier.
-        backbone: of CLIP: B/32, B/16 or L/14.
+        backbone: its vision transformer as the source names it, such as B/32; empty if it does not.
         source: the paper's table, the repository's logs, or a figure (read to about half a point).
         prompt_type: 1 to 5; None if the source does not say.
         dataset: name of a dataset definition. DFEW and MAFW: the unweighted mean of the five folds' scores.
@@ -70,11 +85,13 @@ def _parse() -> tuple[Published, ...]:
     for line in _TABLE.strip().splitlines():
         method, backbone, source, kind, *cells = line.split()
         for dataset, cell in zip(_COLUMNS, cells, strict=True):
+            if cell == "-":
+                continue
             uar, _, war = cell.partition("/")
             results.append(
                 Published(
                     method=methods[method],
-                    backbone=backbone,
+                    backbone="" if backbone == "-" else backbone,
                     source=origins[source],
                     prompt_type=None if kind == "-" else int(kind),
                     dataset=dataset,
@@ -87,12 +104,19 @@ def _parse() -> tuple[Published, ...]:
 
 RESULTS = _parse()
 
+CLIP_SYSTEMS = ("CLIP B/32", "CLIP B/16", "CLIP L/14")
+"""The CLIPs that the paper puts its heads on."""
 
-def published_results(backbone: str, dataset: str, prompt_type: int) -> tuple[Published, ...]:
-    """The published results for one dataset, in the order paper, log, later work.
+OTHER_SYSTEMS = tuple(dict.fromkeys(result.method for result in RESULTS if result.method not in ("CLIP", "Exp-CLIP")))
+"""All other systems with published results, in the order of the paper, later work last."""
+
+
+def published_results(system: str, dataset: str, prompt_type: int) -> tuple[Published, ...]:
+    """The published results of one system on one dataset, in the order paper, log, later work.
 
     Args:
-        backbone: B/32, B/16 or L/14, see `backbone_of`.
+        system: one of `CLIP_SYSTEMS`, for CLIP with and without the paper's head and later work on the same CLIP, or of
+            `OTHER_SYSTEMS`.
         dataset: name of the dataset's definition, in any spelling of case, spaces and hyphens.
         prompt_type: 1 to 5 for the log of that type; 0 (prompts from a file) matches no log. Results whose source
             does not say its prompt type are always included.
@@ -103,20 +127,43 @@ def published_results(backbone: str, dataset: str, prompt_type: int) -> tuple[Pu
     return tuple(
         result
         for result in RESULTS
-        if result.backbone == backbone
+        if _belongs_to(result, system)
         and _letters_and_digits(result.dataset) == _letters_and_digits(dataset)
         and result.prompt_type in (None, prompt_type)
     )
 
 
-def backbone_of(model: str) -> str | None:
-    """The short name of a CLIP model's backbone, or None if nothing is published for the model.
+def published_system(backbone: ClipSettings) -> str | None:
+    """Which published system a backbone is, one of `CLIP_SYSTEMS` and `OTHER_SYSTEMS`; None if it is none of them.
 
-    >>> backbone_of("ViT-B-32-quickgelu"), backbone_of("ViT-L-14-336"), backbone_of("demo")
-    ('B/32', None, None)
+    The three CLIPs are known by their architecture and OpenAI's weights, open_clip's tag `openai`; other weights of the
+    same architecture are another model. `published_as` says it for all others, also for OpenAI's weights in a file.
+
+    >>> published_system(ClipSettings(model="ViT-B-32-quickgelu", weights="openai"))
+    'CLIP B/32'
+    >>> published_system(ClipSettings(model="ViT-B-16-quickgelu", weights="farl.pth", published_as="FaRL"))
+    'FaRL'
+
+    Raises:
+        SettingsError: `published_as` is no system with published results.
     """
-    match = re.fullmatch(r"ViT-(B-32|B-16|L-14)(-quickgelu)?", model)
-    return match[1].replace("-", "/") if match else None
+    if backbone.published_as is not None:
+        known = (*CLIP_SYSTEMS, *OTHER_SYSTEMS)
+        if backbone.published_as not in known:
+            raise SettingsError(
+                f"published_as: expected a system with published scores ({', '.join(known)}), "
+                f"found {backbone.published_as!r}."
+            )
+        return backbone.published_as
+    match = re.fullmatch(r"ViT-(B-32|B-16|L-14)(-quickgelu)?", backbone.model)
+    is_openai = backbone.kind == "open-clip" and backbone.weights == "openai"
+    return f"CLIP {match[1].replace('-', '/')}" if match and is_openai else None
+
+
+def _belongs_to(result: Published, system: str) -> bool:
+    if system in CLIP_SYSTEMS:
+        return result.method in ("CLIP", "Exp-CLIP", "EmoCapCLIP") and f"CLIP {result.backbone}" == system
+    return result.method == system
 
 
 def _letters_and_digits(name: str) -> str:

@@ -14,6 +14,7 @@ from .prediction_file import PredictionFile as PredictionFile
 from .predictions import Predictions as Predictions
 from .predictions import predict_dataset as predict_dataset
 from .predictions import refuse_unlabelled as refuse_unlabelled
+from .prompt_embeddings import PromptEmbeddings as PromptEmbeddings
 from .prompt_embeddings import embeddings_by_text as embeddings_by_text
 from .prompt_embeddings import refuse_other_clip as refuse_other_clip
 from .prompt_embeddings import stack_prompts as stack_prompts

@@ -4,8 +4,10 @@ from typing import Protocol
 
 import numpy as np
 
+from expclip_cache.base import CacheError
 from expclip_cache.cache import RowLayout
 from expclip_cache.prompts import Aggregation
+from expclip_cache.scoring.conditioned_text import ConditionedTextIndex, TextConditioning
 from expclip_cache.scoring.prompt_index import PromptIndex
 from expclip_cache.scoring.several_vectors import SeveralVectorsIndex
 
@@ -37,11 +39,20 @@ def class_index(
     classes: np.ndarray,
     head: np.ndarray | None = None,
     aggregation: Aggregation = "mean",
+    conditioning: TextConditioning | None = None,
 ) -> ClassIndex:
     """The index that compares rows of this layout.
 
     Args:
         prompts, classes, head, aggregation: see `PromptIndex`.
+        conditioning: how an item changes the texts, if the layout says so.
+
+    Raises:
+        CacheError: the layout says so, and there is no `conditioning`.
     """
+    if layout.comparison == "conditioned-text":
+        if conditioning is None:
+            raise CacheError("the prompts have no weights that condition them on an item. Encode the prompts again.")
+        return ConditionedTextIndex(conditioning, prompts, classes, head, aggregation)
     index = PromptIndex(prompts, classes, head, aggregation)
     return index if layout.row_width == layout.width else SeveralVectorsIndex(index, layout.vectors)

@@ -1,7 +1,7 @@
 """Measure heads on one test set under one prompt set."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from expclip_cache.prompts import Prompt, PromptSettings
 from expclip_cache.scoring.class_index import class_index
 from expclip_cache.scoring.prediction_file import Prediction
 from expclip_cache.scoring.predictions import labelled_features, refuse_other_width, stack_types
+from expclip_cache.scoring.prompt_embeddings import PromptEmbeddings
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class HeadToScore:
 
 def measure(
     images: FeatureCache,
-    embeddings: Mapping[str, np.ndarray],
+    embeddings: PromptEmbeddings,
     table: Sequence[Prompt],
     settings: PromptSettings,
     missing: Sequence[HeadToScore | None],
@@ -58,7 +59,7 @@ def measure(
 
     Args:
         images: image features of a labelled test set.
-        embeddings: text -> (d,) raw text feature.
+        embeddings: of the prompts.
         table: the prompts of the set `settings`, of one or more types.
         missing: the heads to measure; None is plain CLIP.
 
@@ -77,7 +78,7 @@ def measure(
         norms = None
         for kind, stacked in types.items():
             weights = None if head is None else head.weights
-            index = class_index(images.layout, *stacked, weights, settings.aggregation)
+            index = class_index(images.layout, *stacked, weights, settings.aggregation, embeddings.conditioning)
             # |W x| costs most, and does not depend on the prompts.
             norms = index.norms(features) if norms is None else norms
             yield kind, head, Prediction(*index.predict(features, norms))

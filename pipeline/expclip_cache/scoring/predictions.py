@@ -10,7 +10,7 @@ from expclip_cache.cache import FeatureCache
 from expclip_cache.prompts import Aggregation, Prompt
 from expclip_cache.scoring.class_index import class_index
 from expclip_cache.scoring.metrics import Confusion, confusion
-from expclip_cache.scoring.prompt_embeddings import stack_prompts
+from expclip_cache.scoring.prompt_embeddings import PromptEmbeddings, stack_prompts
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Predictions:
 
 def predict_dataset(
     images: FeatureCache,
-    embeddings: Mapping[str, np.ndarray],
+    embeddings: PromptEmbeddings,
     prompts: Sequence[Prompt],
     heads: Mapping[str, np.ndarray],
     aggregation: Aggregation,
@@ -47,7 +47,7 @@ def predict_dataset(
 
     Args:
         images: cache of a labelled dataset.
-        embeddings: text -> (d,) raw text feature.
+        embeddings: of the prompts.
         prompts: prompts of the dataset's classes, see `expclip_cache.prompts.prompt_table`.
         heads: name -> W (t, d).
         aggregation: over the prompts of a class, see `PromptIndex`.
@@ -57,16 +57,18 @@ def predict_dataset(
         CacheError: a prompt has no embedding, or a head expects features of another width.
     """
     truth, features = labelled_features(images)
-    types = stack_types(images, embeddings, prompts)
+    types, conditioning = stack_types(images, embeddings, prompts), embeddings.conditioning
     clip = {
-        kind: class_index(images.layout, *stacked, None, aggregation).classify(features)
+        kind: class_index(images.layout, *stacked, None, aggregation, conditioning).classify(features)
         for kind, stacked in types.items()
     }
     expclip: dict[int, dict[str, np.ndarray]] = {kind: {} for kind in types}
     for name, head in heads.items():
         refuse_other_width(name, head, images)
         for kind, stacked in types.items():
-            expclip[kind][name] = class_index(images.layout, *stacked, head, aggregation).classify(features)
+            expclip[kind][name] = class_index(images.layout, *stacked, head, aggregation, conditioning).classify(
+                features
+            )
     return Predictions(images.classes, images.good_rows, truth, clip, expclip)
 
 

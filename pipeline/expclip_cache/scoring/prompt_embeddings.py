@@ -1,21 +1,53 @@
 """Cached prompt embeddings: look them up by text, stack them for a set of classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from expclip_cache.base import CacheError
 from expclip_cache.cache import FeatureCache, differences
 from expclip_cache.prompts import Prompt
+from expclip_cache.scoring.conditioned_text import TextConditioning
 
 
-def embeddings_by_text(prompts: FeatureCache) -> dict[str, np.ndarray]:
-    """Text -> (d,) float32 embedding, raw, not L2-normalised, from a cache of prompts.
+@dataclass(frozen=True, eq=False)
+class PromptEmbeddings(Mapping[str, np.ndarray]):
+    """Text -> (d,) float32 embedding, raw, not L2-normalised.
+
+    Attributes:
+        by_text: the embeddings.
+        conditioning: how an item changes them, if it does.
+    """
+
+    by_text: Mapping[str, np.ndarray]
+    conditioning: TextConditioning | None = None
+
+    @override
+    def __getitem__(self, text: str) -> np.ndarray:
+        return self.by_text[text]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.by_text)
+
+    @override
+    def __len__(self) -> int:
+        return len(self.by_text)
+
+
+def embeddings_by_text(prompts: FeatureCache) -> PromptEmbeddings:
+    """The embeddings in a cache of prompts.
 
     Raises:
-        CacheError: a shard is missing or damaged.
+        CacheError: a shard is missing or damaged, or the file of weights that condition the texts.
     """
-    return dict(zip(prompts.paths(), prompts[:].astype(np.float32), strict=True))
+    weights = prompts.conditioning()
+    return PromptEmbeddings(
+        dict(zip(prompts.paths(), prompts[:].astype(np.float32), strict=True)),
+        None if weights is None else TextConditioning(weights),
+    )
 
 
 def stack_prompts(

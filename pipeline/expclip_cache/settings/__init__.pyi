@@ -1,6 +1,8 @@
 from .dataset_search import search_datasets as search_datasets
 from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
+from .found_weights import FoundWeights as FoundWeights
+from .found_weights import find_weights as find_weights
 from .old_features import old_feature_moves as old_feature_moves
 from .paths import CROPS as CROPS
 from .paths import HEAD_RESULTS as HEAD_RESULTS

@@ -4,11 +4,15 @@ import io
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 from expclip_cache.base import SettingsError
 from expclip_cache.datasets import DatasetSettings
 
 CONFIGS = Path("configs")
+
+Entries = Mapping[str, Mapping[str, object]]
+NOTHING: Entries = MappingProxyType({})
 
 
 def preset_file(preset: str) -> Path:
@@ -36,6 +40,8 @@ def adapt_preset(
     drop: Collection[str],
     add: Mapping[str, DatasetSettings],
     *,
+    add_backbones: Entries = NOTHING,
+    add_prompts: Entries = NOTHING,
     drop_backbones: Collection[str] = (),
     drop_heads: Collection[str] = (),
     crop: Collection[str] = (),
@@ -46,6 +52,7 @@ def adapt_preset(
         text: YAML as in configs/.
         drop: datasets to remove, also from `score.datasets`.
         add: dataset -> its settings; each is added to `score.datasets` too.
+        add_backbones, add_prompts: name -> entry, for those sections; they come last.
         drop_backbones: backbones to remove, also from the heads that name them.
         drop_heads: heads to remove.
         crop: datasets whose faces are to be found and cropped.
@@ -67,6 +74,9 @@ def adapt_preset(
     for name, dataset in add.items():
         tree["datasets"][name] = dataset.model_dump(exclude_unset=True)
         scored.append(name)
+    for section, entries in (("backbones", add_backbones), ("prompts", add_prompts)):
+        for name, entry in entries.items():
+            tree[section][name] = {key: [*value] if isinstance(value, list) else value for key, value in entry.items()}
     for name in crop:
         tree["datasets"][name]["crop"] = "detect"
     adapted = io.StringIO()
@@ -75,15 +85,15 @@ def adapt_preset(
 
 
 def _with_blank_lines_of(text: str, adapted: str) -> str:
-    """Restore the blank lines before sections.
+    """Put blank lines where the original has them: above the same lines.
 
-    To ruamel.yaml a blank line is a comment on the entry above it, so it is lost when that entry is removed and moves
-    up when another is added below.
+    To ruamel.yaml a blank line is a comment on the entry above it, so it is lost when that entry is removed, and is in
+    the middle of a section when others are added below.
     """
-    spaced = {line.split(":")[0] for above, line in pairwise(text.splitlines()) if not above and line[:1].isalpha()}
+    spaced = {line.split(":")[0] for above, line in pairwise(text.splitlines()) if not above}
     lines: list[str] = []
-    for line in adapted.splitlines():
-        if line.split(":")[0] in spaced and lines and lines[-1]:
+    for line in filter(None, adapted.splitlines()):
+        if line.split(":")[0] in spaced and lines:
             lines.append("")
         lines.append(line)
     return "\n".join(lines) + "\n"

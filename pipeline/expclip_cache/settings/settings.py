@@ -12,6 +12,7 @@ from expclip_cache.datasets import DatasetSettings
 from expclip_cache.encoders import ClipSettings, LlmSettings
 from expclip_cache.heads import HeadSettings, RidgeSettings, TrainSettings
 from expclip_cache.prompts import PromptSettings
+from expclip_cache.reporting import published_system
 from expclip_cache.scoring import ScoreSettings
 from expclip_cache.statistics import StatisticsSettings
 from expclip_cache.workers import RunSettings
@@ -58,9 +59,31 @@ class Settings(Section):
     def readers_of(self, dataset: str, encoder: ClipSettings | LlmSettings) -> int:
         """How many encoders of the study read a dataset's images preprocessed as this one does, itself included."""
         how = encoder.preprocess, encoder.decode
-        of_clips = sum((clip.preprocess, clip.decode) == how for clip in self.backbones.values())
+        of_clips = sum(
+            (clip.preprocess, clip.decode) == how for clip in self.backbones.values() if not clip.reads_frames
+        )
         of_llms = sum(llm.draws for llm in self.teachers.values() if (llm.preprocess, llm.decode) == how)
         return of_clips + (of_llms if dataset == self.train.dataset else 0)
+
+    def frames_of(self, backbone: str) -> str | None:
+        """The backbone whose kept frames this one pools; None if it encodes images itself.
+
+        It is the first with the same settings and `pool: none`. `revision` and `published_as` may differ.
+
+        Raises:
+            ValueError: there is none.
+        """
+        clip = self.backbones[backbone]
+        if not clip.reads_frames:
+            return None
+        wanted = clip.model_copy(update={"pool": "none"}).image_settings()
+        for name, other in self.backbones.items():
+            if other.image_settings() == wanted:
+                return name
+        raise ValueError(
+            f"backbones.{backbone} pools frames by {clip.pool}, which needs the features of every frame: add a "
+            "backbone with the same settings and pool: none"
+        )
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
@@ -84,11 +107,17 @@ class Settings(Section):
                     f"prompts.{name}.set is {prompts.set!r}, but DVC tracks only the folder prompts/; "
                     "move the file there"
                 )
-        for name in backbones:
+        for name, clip in self.backbones.items():
+            try:
+                published_system(clip)
+            except SettingsError as error:
+                raise ValueError(f"backbones.{name}.{error}") from None
             if not self.prompts_of(name):
                 raise ValueError(
                     f"backbones.{name} has no prompts: every prompt set names other backbones; add it to one of them"
                 )
+        for name in self.backbones:
+            self.frames_of(name)
         self._refuse_ridge_with_draws()
         return self
 

@@ -16,6 +16,7 @@ from expclip_cache.datasets import (
 )
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.found_dataset import FoundDataset, has_root, list_dataset, names_of_root
+from expclip_cache.settings.found_weights import FoundWeights
 from expclip_cache.settings.presets import adapt_preset
 from expclip_cache.settings.project import definition_source
 from expclip_cache.settings.study_part import full_names, heads_without_backbone
@@ -54,7 +55,11 @@ def preset_definitions(preset: Path) -> list[Definition]:
 
 
 def plan_setup(
-    preset: Path, given: Mapping[str, str], roots_file: Path = ROOTS_FILE, backbones: Sequence[str] = ()
+    preset: Path,
+    given: Mapping[str, str],
+    roots_file: Path = ROOTS_FILE,
+    backbones: Sequence[str] = (),
+    systems: Sequence[FoundWeights] = (),
 ) -> Setup:
     """Find the preset's datasets and list their files; nothing is written.
 
@@ -64,6 +69,7 @@ def plan_setup(
             added to its test sets.
         roots_file: folders that are known already; the given ones take precedence.
         backbones: those to keep, by name or by an end of it that fits only one; all by default.
+        systems: published systems to add as backbones, with their prompt sets; what the preset has already stays.
 
     Raises:
         SettingsError: the preset cannot be used, a given name is unknown or fits several backbones, or no head is left.
@@ -94,10 +100,13 @@ def plan_setup(
                 problems.append(str(error))
     if problems:
         raise DataError("\n".join(problems))
+    more = tuple(system for system in systems if not system.backbones().keys() <= settings.backbones.keys())
     params = adapt_preset(
         preset.read_text(encoding="utf-8"),
         left_out,
         added,
+        add_backbones={name: entry for system in more for name, entry in system.backbones().items()},
+        add_prompts={name: entry for system in more for name, entry in system.weights.prompts.items()},
         drop_backbones=[name for name in settings.backbones if name not in kept],
         drop_heads=heads_left_out,
         crop=[dataset.name for dataset in found if dataset.scenes],

@@ -13,6 +13,8 @@ from expclip_cache.settings.settings import Settings
 def encode_study_prompts(settings: Settings, backbones: Sequence[str], report: Reporter) -> None:
     """Fill features/prompts: the prompts of each backbone's prompt sets, for the classes of the test sets.
 
+    Backbones that differ in how they pool frames have the same text tower, which encodes a text once.
+
     Args:
         backbones: names of those whose text towers are run.
 
@@ -32,4 +34,9 @@ def encode_study_prompts(settings: Settings, backbones: Sequence[str], report: R
             for prompt in prompt_table(prompts.set, prompts.types, manifest.classes)
         ]
         clip, out = settings.backbones[backbone], prompt_features(backbone)
-        encode_prompts(texts, out, clip, settings.cache, settings.run.device, report)
+        same = [
+            prompt_features(name)
+            for name, other in settings.backbones.items()
+            if name != backbone and other.text_settings() == clip.text_settings()
+        ]
+        encode_prompts(texts, out, clip, settings.cache, settings.run.device, report, others=same)

@@ -20,6 +20,8 @@ from expclip_cache.reporting import (
     confusion_csvs,
     headline_csv,
     headline_metrics,
+    other_systems,
+    other_systems_to_terminal,
     read_page,
     render_page,
     render_times,
@@ -44,25 +46,28 @@ def report_study(settings: Settings) -> Group:
         DataError: there are no results yet, or they are damaged.
     """
     inputs = report_inputs(settings)
-    compared = compare_with_published(
-        settings.backbones, settings.prompts, test_sets(settings), inputs.scores, inputs.statistics
-    )
-    page = read_page(inputs, compared)
+    sets = test_sets(settings)
+    compared = compare_with_published(settings.backbones, settings.prompts, sets, inputs.scores, inputs.statistics)
+    others = other_systems(compared, sets)
+    page = read_page(inputs, compared, others)
     write_files(
         REPORT,
         {
             "metrics.json": json.dumps(headline_metrics(page.scores, inputs.statistics), indent=2) + "\n",
             "systems.csv": systems_csv(page.scores),
             "uar.csv": headline_csv(page.scores),
-            "comparison.csv": comparison_csv(compared),
+            "comparison.csv": comparison_csv(compared, others),
             **{f"confusion/{name}": text for name, text in confusion_csvs(inputs.scores).items()},
             "index.html": render_page(page),
             "times.html": render_times(read_stage_times()),
         },
     )
-    published = [comparison_to_terminal(compared)] if any(row.is_published for row in compared) else []
+    published = (
+        [comparison_to_terminal(compared)] if any(row.is_published and row.method == "CLIP" for row in compared) else []
+    )
     return Group(
         *published,
+        *([other_systems_to_terminal(others)] if others.systems else []),
         scores_to_terminal(page.scores, inputs.statistics, page.recalls, inputs.drawn),
         Text(f"{REPORT}/index.html has the confusion matrices, example faces and all settings"),
     )

@@ -1,6 +1,13 @@
 """The table of a study for a paper."""
 
-from expclip_cache.reporting import PaperTable, TableOptions, compare_with_published, paper_table, table_columns
+from expclip_cache.reporting import (
+    PaperTable,
+    TableOptions,
+    compare_with_published,
+    other_systems,
+    paper_table,
+    table_columns,
+)
 from expclip_cache.settings.settings import Settings
 from expclip_cache.settings.study_report import report_inputs, test_sets
 
@@ -15,5 +22,10 @@ def study_table(settings: Settings, options: TableOptions) -> PaperTable:
     inputs, sets = report_inputs(settings), test_sets(settings)
     compared = compare_with_published(settings.backbones, settings.prompts, sets, inputs.scores, inputs.statistics)
     return paper_table(
-        compared, table_columns(sets), options, confidence=inputs.statistics.settings.confidence, drawn=inputs.drawn
+        compared,
+        table_columns(sets),
+        options,
+        confidence=inputs.statistics.settings.confidence,
+        others=other_systems(compared, sets),
+        drawn=inputs.drawn,
     )

@@ -15,7 +15,12 @@ from expclip_cache.encoders import images, versions
 from expclip_cache.encoders import preprocess as preprocessing
 from expclip_cache.encoders.blip2_t5 import Blip2T5Encoder
 from expclip_cache.encoders.clip import ClipEncoder
-from expclip_cache.extraction import encoding
+from expclip_cache.encoders.kinds.emoclip_model import TemporalTransformer
+from expclip_cache.encoders.kinds.emotionclip_model import SubjectTower, VisualHead
+from expclip_cache.encoders.kinds.flava_model import FlavaSides
+from expclip_cache.encoders.kinds.hugging_face_encoder import HuggingFaceEncoder
+from expclip_cache.encoders.kinds.hugging_face_texts import Texts
+from expclip_cache.extraction import encoding, frame_poolings
 from golden_numbers import GOLDEN, PARTS, Case, as_json, check, regenerated
 
 VERSIONED = [part for part in PARTS if part != "frames"]
@@ -38,7 +43,7 @@ def test_numbers_equal_the_golden_ones(part, golden, measured):
 
 def test_golden_features_depend_on_the_image(golden):
     """Otherwise they would guard nothing."""
-    for part in ("CLIP", "BLIP2_T5"):
+    for part in ("CLIP", "TRANSFORMERS_CLIP", "FLAVA", "EMOCLIP", "EMOTIONCLIP", "BLIP2_T5"):
         for name, rows in golden[part]["cases"].items():
             first, second = torch.tensor(rows)
             assert (first - second).norm() > 0.1 * first.norm(), name
@@ -76,8 +81,32 @@ def negative_texts(self, texts, encode=ClipEncoder.encode_texts):
     return -encode(self, texts)
 
 
+def larger_of_transformers(self, pixels, encode=HuggingFaceEncoder.encode_images):
+    return 1.001 * encode(self, pixels)
+
+
+def other_words(self, texts, tokens=Texts.__call__):
+    return tokens(self, [text.replace("a", "") for text in texts])
+
+
+def before_the_projection(self, values):
+    return self.image_model(pixel_values=values).last_hidden_state[:, 0]
+
+
 def negative_targets(self, pixels, encode=Blip2T5Encoder.encode_images):
     return -encode(self, pixels)
+
+
+def unscaled_vectors(vectors):
+    return vectors
+
+
+def first_of_frames(self, frames):
+    return frames[:, 0]
+
+
+def without_subject(self, images):
+    return self.visual(images)
 
 
 def without_the_end_token(self, inputs, states=Blip2T5Encoder._final_norm_states):
@@ -108,6 +137,14 @@ CHANGES = [
     ("CLIP", ClipEncoder, "encode_images", negative),
     ("CLIP", ClipEncoder, "encode_images", larger),
     ("CLIP", ClipEncoder, "encode_texts", negative_texts),
+    ("EMOCLIP", TemporalTransformer, "forward", first_of_frames),
+    ("EMOTIONCLIP", VisualHead, "forward", first_of_frames),
+    ("EMOTIONCLIP", SubjectTower, "forward", without_subject),
+    ("TEMPORAL_POOLING", frame_poolings, "_unit", unscaled_vectors),
+    ("TRANSFORMERS_CLIP", HuggingFaceEncoder, "encode_images", larger_of_transformers),
+    ("TRANSFORMERS_CLIP", Texts, "__call__", other_words),
+    ("FLAVA", Texts, "__call__", other_words),
+    ("FLAVA", FlavaSides, "encode_images", before_the_projection),
     ("BLIP2_T5", Blip2T5Encoder, "encode_images", negative_targets),
     ("BLIP2_T5", Blip2T5Encoder, "_final_norm_states", without_the_end_token),
 ]

@@ -15,11 +15,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, hub_errors, load_blip2_t5, load_clip
+from expclip_cache.encoders import (
+    ClipSettings,
+    LlmSettings,
+    file_hashes,
+    hub_errors,
+    load_backbone,
+    load_blip2_t5,
+    load_clip,
+)
 from expclip_cache.encoders.clip_files import find_clip_files
 from expclip_cache.encoders.llm_files import find_llm_files
 from loopback_hub import Fault, loopback_hub, sha256
 from served_models import Served, served_models, use_hub
+from tiny_backbones import write_flava
 from tiny_encoders import random_pixels, write_blip2, write_clip
 
 CPU = torch.device("cpu")
@@ -54,6 +63,23 @@ def test_models_of_the_hub_are_those_of_their_folders(served):
     local = outputs(ClipSettings(model=str(served.folders / "clip")), LlmSettings(model=str(served.folders / "blip2")))
     for mine, theirs in zip(outputs(), local, strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_backbone_of_transformers_is_that_of_its_folder(plain, monkeypatch):
+    local = write_flava(plain.folders / "flava")
+    (plain.folders / "flava" / "pytorch_model.bin").write_bytes(b"pickle")
+    commit = plain.hub.add("someone/flava", plain.folders / "flava")
+    expected = load_backbone(local, CPU).encode_images(random_pixels(2))
+    for model in ("someone/flava", "hf-hub:someone/flava"):
+        settings = local.model_copy(update={"model": model})
+        assert (file_hashes(settings) is None) == (model == "someone/flava")
+        encoder = load_backbone(settings, CPU)
+        assert torch.equal(encoder.encode_images(random_pixels(2)), expected)
+        assert encoder.describe()["library"].endswith(f"someone/flava@{commit}")
+        assert file_hashes(settings) == file_hashes(local)
+    assert "pytorch_model.bin" not in plain.hub.sent
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert torch.equal(load_backbone(settings, CPU).encode_images(random_pixels(2)), expected)
 
 
 def test_only_what_is_loaded_is_downloaded(served):

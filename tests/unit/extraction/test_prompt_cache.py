@@ -169,3 +169,17 @@ def test_a_prompt_that_is_too_long_leaves_what_is_there(model, tmp_path):
     with pytest.raises(EncoderError, match="has more than the"):
         encode_prompts([ANGER, "anger " * 99], tmp_path / "out", model, CACHE, "cpu", SilentReporter())
     assert FeatureCache(tmp_path / "out").paths() == [ANGER]
+
+
+def test_embeddings_of_the_same_clip_elsewhere_are_taken(model, tmp_path, encoded):
+    encode(tmp_path / "first", model, ANGER, JOY)
+    places = [tmp_path / "missing", tmp_path / "first"]
+    second = encode_prompts([JOY, FEAR], tmp_path / "second", model, CACHE, "cpu", others=places)
+    assert encoded == [[ANGER], [JOY], [FEAR]]
+    alone = encode(tmp_path / "alone", model, JOY, FEAR)
+    assert second.identity == alone.identity
+    assert second[:].tobytes() == alone[:].tobytes()
+    encoded.clear()
+    other = write_clip(tmp_path / "other")
+    encode_prompts([JOY], tmp_path / "third", other, CACHE, "cpu", others=places)
+    assert encoded == [[JOY]], "those of another model are not"

@@ -1,5 +1,7 @@
 """Prompts, compared with texts written out by hand here rather than built by the code under test."""
 
+from pathlib import Path
+
 import pytest
 
 from expclip_cache.base.classes import CANONICAL
@@ -240,3 +242,19 @@ def test_names_in_quotes_are_names(tmp_path):
         "true": ("a sad, tired face, with tears",),
         "yes": ("b",),
     }
+
+
+EMOCLIP = Path(__file__).parents[3] / "prompts/emoclip.yaml"
+
+
+def test_emoclips_descriptions_are_there_for_all_eleven_classes():
+    """One sentence a class, as in its makers' class_descriptions.yml."""
+    found = read_prompt_file(EMOCLIP, CANONICAL)
+    assert classes_in(EMOCLIP) == CANONICAL
+    assert all(len(prompts) == 1 for prompts in found.values())
+    assert found["anger"] == (
+        "A facial expression showing irritation and unrest, with a wrinkled forehead, narrowed eyes, and tight lips or "
+        "a frown",
+    )
+    assert found["sadness"][0].endswith("The face may appear physically withdrawn or resigned.")
+    assert found["helplessness"][0].endswith("and the face may appear resigned or resigned")

@@ -102,7 +102,7 @@ def scored(folder: Path, backbone: str, kind: int, matrices: dict[str, np.ndarra
     """The comparison of `scores_of` under one prompt type."""
     prompts = PromptSettings(types=(kind,))
     found = scores_of(folder, matrices, prompts)
-    backbones = {"clip": ClipSettings(model=MODELS[backbone])}
+    backbones = {"clip": ClipSettings(model=MODELS[backbone], weights="openai")}
     test_sets = {name: dataset(name) for name in matrices}
     statistics = statistics_of(found, test_sets)
     return compare_with_published(backbones, {"reference": prompts}, test_sets, found, statistics)
@@ -119,7 +119,7 @@ def test_our_scoring_reproduces_the_published_logs(tmp_path, backbone, kind):
     assert set(published) == set(GOLDEN["published"][backbone])
     for dataset, row in published.items():
         uar, war = GOLDEN["published"][backbone][dataset][str(kind)]
-        assert (row.log, row.published_backbone) == (Pair(uar, war), backbone)
+        assert (row.log, row.published_as) == (Pair(uar, war), f"CLIP {backbone}")
         assert row.expclip.uar == pytest.approx(uar, abs=0.005), dataset
         assert row.expclip.war == pytest.approx(war, abs=0.005), dataset
         assert row.clip == Pair(100, 100)
@@ -175,7 +175,7 @@ def compared(
     *scores: TestSetScores, model: str = "ViT-B-32-quickgelu", prompts: Mapping[str, PromptSettings] | None = None
 ) -> list[Comparison]:
     """`compare_with_published` of one backbone or several of one model, without the mean over the test sets."""
-    backbones = {found.backbone: ClipSettings(model=model) for found in scores}
+    backbones = {found.backbone: ClipSettings(model=model, weights="openai") for found in scores}
     test_sets = {found.test_set: dataset(found.test_set) for found in scores}
     sets = prompts or {"reference": PromptSettings()}
     rows = compare_with_published(backbones, sets, test_sets, scores, statistics_of(scores, test_sets))
@@ -222,7 +222,10 @@ def test_the_mean_over_the_test_sets_is_a_row_in_which_folds_count_once():
     scores = [measured(f"dfew-{n}", {ONE: rng.integers(1, 50, (7, 7))}) for n in (1, 2, 3, 4, 5)]
     scores.append(measured("raf-db", {ONE: rng.integers(1, 50, (7, 7))}))
     test_sets = {found.test_set: dataset(found.test_set) for found in scores}
-    backbones, sets = {"clip": ClipSettings(model="ViT-B-32-quickgelu")}, {"reference": PromptSettings()}
+    backbones, sets = (
+        {"clip": ClipSettings(model="ViT-B-32-quickgelu", weights="openai")},
+        {"reference": PromptSettings()},
+    )
     rows = compare_with_published(backbones, sets, test_sets, scores, statistics_of(scores, test_sets))
     folds, whole, mean = (next(row for row in rows if row.part == part) for part in ("fold mean", "whole", "mean"))
     assert mean.expclip.uar == pytest.approx((folds.expclip.uar + whole.expclip.uar) / 2)
@@ -244,13 +247,16 @@ def test_seeds_of_one_head_are_averaged_and_heads_kept_separate():
 
 def test_every_backbone_is_compared_with_its_own_results():
     scores = [measured("raf-db", {ONE: np.eye(7)}, backbone=name) for name in ("one", "two")]
-    backbones = {"one": ClipSettings(model="ViT-L-14-quickgelu"), "two": ClipSettings(model="ViT-B-16-quickgelu")}
+    backbones = {
+        "one": ClipSettings(model="ViT-L-14-quickgelu", weights="openai"),
+        "two": ClipSettings(model="ViT-B-16-quickgelu", weights="openai"),
+    }
     test_sets = {"raf-db": dataset("raf-db")}
     statistics = statistics_of(scores, test_sets)
     found = compare_with_published(backbones, {"reference": PromptSettings()}, test_sets, scores, statistics)
-    assert [(row.backbone, row.published_backbone, row.log.uar) for row in found] == [
-        ("one", "L/14", 58.08),
-        ("two", "B/16", 57.01),
+    assert [(row.backbone, row.published_as, row.log.uar) for row in found] == [
+        ("one", "CLIP L/14", 58.08),
+        ("two", "CLIP B/16", 57.01),
     ]
 
 
@@ -273,7 +279,7 @@ def test_ferplus_from_votes_is_compared_with_ferplus_and_fer2013_with_nothing():
 def test_another_clip_or_other_prompts_are_not_compared_with_logs():
     found = measured("raf-db", {ONE: np.eye(7)})
     (row,) = compared(found, model="ViT-H-14")
-    assert (row.published_backbone, row.is_published, row.published_n) == (None, False, 3068)
+    assert (row.published_as, row.is_published, row.published_n) == (None, False, 3068)
     own = {"own": PromptSettings(set="prompts/own.yaml"), "clean": PromptSettings(set="clean")}
     for name, kind in (("own", 0), ("clean", 2)):
         (row,) = compared(measured("raf-db", {ONE: np.eye(7)}, prompts=name, kind=kind), prompts=own)
@@ -349,7 +355,7 @@ def test_the_table_of_a_whole_study_is_within_80_columns_and_cuts_nothing(heads)
             head=head,
             prompts="reference",
             prompt_type=kind,
-            published_backbone=backbone,
+            published_as=f"CLIP {backbone}",
             n=11690,
             published_n=11697,
             clip=pair,

@@ -20,6 +20,7 @@ from expclip_cache.reporting.page.reading import read_page
 from expclip_cache.settings.paths import STATISTICS
 from expclip_cache.settings.settings import Settings
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
+from paper_rows import other_rows
 from sample_results import inputs_of, study, write_results
 
 PUBLISHED = Comparison(
@@ -30,7 +31,7 @@ PUBLISHED = Comparison(
     head="contrastive",
     prompts="reference",
     prompt_type=2,
-    published_backbone="B/32",
+    published_as="CLIP B/32",
     n=3068,
     published_n=3068,
     clip=Pair(34.9, 30.1),
@@ -214,10 +215,25 @@ def test_published_results_are_shown_beside_ours(results):
         assert number in table
 
 
+def test_other_systems_have_a_section_with_their_own_rows_where_the_study_has_them(results):
+    page = read_page(inputs_of(results), (), other_rows())
+    assert 'id="others"' not in html_of(results)
+    assert "#others" not in html_of(results)
+    html = render_page(page).decode()
+    section = html[html.index('<section id="others">') : html.index('<section id="heads">')]
+    assert '<a href="#others">' in html
+    farl, ours, blip2 = re.findall(r"<tr><th scope=\"row\">.*?</tr>", section, flags=re.DOTALL)
+    assert ("published only" in farl, "published only" in blip2) == (False, True)
+    assert blip2.count("–") == 4
+    assert (ours.count("covers theirs"), ours.count("misses theirs")) == (4, 4)
+    assert "ours: farl-b16" in ours
+    assert "About &lt;BLIP2&gt;." in section
+
+
 def test_folds_are_shown_singly_averaged_and_pooled(results):
     parts = ("fold", "fold mean", "pooled")
     folds = [replace(PUBLISHED, test_set=f"dfew-{part[:4]}", part=part, paper_clip=None, paper_expclip=None, log=None,
-                     later=None, published_backbone=None) for part in parts]  # fmt: skip
+                     later=None, published_as=None) for part in parts]  # fmt: skip
     html = html_of(results, compared=[*folds, replace(folds[0], test_set="other", part="whole")])
     table = html[html.index("<h4>Folds<") : html.index('id="view-1-demo-clean"')]
     for part in parts:

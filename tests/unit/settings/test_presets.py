@@ -12,7 +12,7 @@ from expclip_cache.cache import differences
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.datasets.definition import load_definition
 from expclip_cache.encoders.settings import INSTRUCTION
-from expclip_cache.reporting.published import RESULTS, backbone_of
+from expclip_cache.reporting.published import RESULTS, published_system
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.presets import adapt_preset
 
@@ -52,7 +52,7 @@ def test_every_backbone_has_the_references_head_and_one_in_closed_form():
 @pytest.mark.parametrize("name", BACKBONES)
 def test_the_clip_is_openais_with_quick_gelu(name):
     clip = PAPER.backbones[name]
-    assert backbone_of(clip.model) == BACKBONES[name]
+    assert published_system(clip) == f"CLIP {BACKBONES[name]}"
     config = open_clip.get_model_config(clip.model)
     assert config is not None
     assert config["quick_gelu"] is True

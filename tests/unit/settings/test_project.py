@@ -87,6 +87,11 @@ def test_a_dataset_that_is_added_has_its_definition_in_the_project(folder):
     assert load_settings().datasets["fer2013"].source == "definitions/fer2013.yaml"
 
 
+def test_the_prompt_files_are_in_the_project(folder):
+    make_project()
+    assert sorted(file.name for file in (folder / "prompts").iterdir()) == ["emoclip.yaml", "example.yaml"]
+
+
 def test_nothing_that_is_there_is_lost(folder):
     (folder / "prompts").mkdir()
     (folder / "prompts/example.yaml").write_text("mine: [my words.]\n")

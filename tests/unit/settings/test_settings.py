@@ -225,3 +225,28 @@ def edited_twice(edited, *changes: tuple[str, str]) -> Path:
         text = text.replace(old, new, 1)
     path.write_text(text)
     return path
+
+
+def test_an_unknown_published_system_is_refused_with_those_there_are(edited):
+    path = edited("  demo-clip:\n", "  demo-clip:\n    published_as: FLAVVA\n")
+    with pytest.raises(SettingsError, match=r"backbones\.demo-clip\.published_as: .*CLIP B/32.*FLAVA.*found 'FLAVVA'"):
+        load_settings(path)
+
+
+POOLED = "    pool: max\n    precision: fp32         # fp32 | fp16 | bf16\n"
+PLAIN = "    precision: fp32         # fp32 | fp16 | bf16\n"
+KEEPS = "\n  frames: {{model: demo, {more}pool: none}}\n"
+
+
+def test_a_pooling_of_frames_needs_a_backbone_that_keeps_them(edited):
+    with pytest.raises(
+        SettingsError,
+        match=r"backbones\.demo-clip pools frames by max, which needs the features of every frame: add a backbone with "
+        r"the same settings and pool: none",
+    ):
+        load_settings(edited(PLAIN, POOLED))
+    with pytest.raises(SettingsError, match="same settings and pool: none"):
+        load_settings(edited(PLAIN, POOLED + KEEPS.format(more="preprocess: clip, ")))
+    settings = load_settings(edited(PLAIN, POOLED + KEEPS.format(more="published_as: FLAVA, revision: abc, ")))
+    assert settings.frames_of("demo-clip") == "frames"
+    assert settings.frames_of("frames") is None

@@ -25,7 +25,7 @@ import numpy as np
 from typing_extensions import override
 
 from expclip_cache.base import CacheError, atomic_file, final_name, remove_temporaries
-from expclip_cache.cache.format import INDEX, MANIFEST, Json
+from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, Json
 from expclip_cache.cache.header import SEALED_FROM, sealed_digest
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
@@ -113,7 +113,7 @@ class Remote(Store):
         return {
             name: size
             for name, size in self._listing("").items()
-            if name in (INDEX, MANIFEST) or name.startswith("shard-")
+            if name in (INDEX, MANIFEST, CONDITIONING) or name.startswith("shard-")
         }
 
     @override

@@ -1,6 +1,6 @@
 """The two sides of a FLAVA."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ class FlavaSides(FlavaPreTrainedModel):
 
     def __init__(self, config: FlavaConfig):
         super().__init__(config)
-        image, text = config.image_config, config.text_config
+        image, text = _sides(config)
         self.image_model = FlavaImageModel(image, add_pooling_layer=False)
         self.text_model = FlavaTextModel(text, add_pooling_layer=False)
         self.image_projection = nn.Linear(image.hidden_size, config.projection_dim)
@@ -55,9 +55,9 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
         EncoderError: the model or its tokenizer cannot be built, or its weights do not fit.
     """
     config = cast(FlavaConfig, read_config(files))
-    context = min(CONTEXT_LENGTH, config.text_config.max_position_embeddings)
-    tokenizer = Texts(files, context, config.text_config.vocab_size)
-    preprocess = image_preprocess(settings, files, config.image_config.image_size, whole_number="squash")
+    image, text = _sides(config)
+    tokenizer = Texts(files, min(CONTEXT_LENGTH, text.max_position_embeddings), text.vocab_size)
+    preprocess = image_preprocess(settings, files, int(image.image_size), whole_number="squash")
     model = build_model(FlavaSides, config, files, unread=UNREAD, renamed={r"^flava\.": ""})
     scale = float(model.logit_scale.detach().exp())
     freeze(model, settings.precision, device)
@@ -72,3 +72,8 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
         width=config.projection_dim,
         logit_scale=scale,
     )
+
+
+def _sides(config: FlavaConfig) -> tuple[Any, Any]:
+    """The configs of image side and text side, which the library types as anything or None."""
+    return config.image_config, config.text_config

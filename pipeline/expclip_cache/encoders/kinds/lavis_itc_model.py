@@ -17,7 +17,6 @@ from expclip_cache.encoders.kinds.hugging_face_encoder import HuggingFaceEncoder
 from expclip_cache.encoders.kinds.hugging_face_model import read_config
 from expclip_cache.encoders.kinds.lavis_vision import LavisVision, shape_of, sized_like
 from expclip_cache.encoders.kinds.q_former import QFormerModel, freeze_parts
-from expclip_cache.encoders.packed_linear import can_pack
 from expclip_cache.encoders.preprocess import preprocess
 from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.encoders.torch_file import read_state_dict, refuse_other_names
@@ -42,6 +41,8 @@ TRAINED = {"resize_mode": "squash", "interpolation": "bicubic"}
 class LavisModel(QFormerModel):
     """A Q-Former with LAVIS's vision model, the layer norm between them, and the temperature of the loss."""
 
+    vision_model: LavisVision
+
     def __init__(self, config: Blip2Config, vision_model: LavisVision):
         super().__init__(config)
         self.vision_model = vision_model
@@ -60,22 +61,14 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
         EncoderError: a file cannot be read, the tokenizer is another model's, or tensors are missing, unknown or of
             another shape; the message names them.
     """
-    vision_file, q_former_file = files.weights
-    vision = {n: t for n, t in read_state_dict(vision_file).items() if not lavis_vision.UNREAD.match(n)}
-    vision_model = sized_like(vision, vision_file)
-    refuse_other_names("backbone", vision_file, vision, vision_model.state_dict())
-    vision_model.load_state_dict(vision)
-    found = {n: t for n, t in read_state_dict(q_former_file).items() if not UNREAD.match(n)}
-    config = _config(files, found, q_former_file, vision_model.width)
-    q_former: Any = config.qformer_config
+    with torch.random.fork_rng(devices=[]):
+        model = _build(files)
+    q_former: Any = model.config.qformer_config
     context = min(CONTEXT_LENGTH, q_former.max_position_embeddings)
     tokenizer = CleanedTexts(files, context, q_former.vocab_size)
-    model = LavisModel(config, vision_model)
-    _load_q_former(model, found, q_former_file)
     scale = 1 / float(model.temp.detach())
     freeze_parts(model, settings.precision, device)
-    if settings.precision == "fp32" and can_pack(device):
-        pack_blocks(vision_model.transformer)
+    pack_blocks(model.vision_model.transformer, settings.precision, device)
     return HuggingFaceEncoder(
         files,
         settings,
@@ -83,11 +76,23 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
         images=model.encode_images,
         texts=model.encode_texts,
         tokenizer=tokenizer,
-        preprocess=preprocess(settings.preprocess, vision_model.image_size, settings.decode, TRAINED),
-        width=config.image_text_hidden_size,
+        preprocess=preprocess(settings.preprocess, model.vision_model.image_size, settings.decode, TRAINED),
+        width=model.config.image_text_hidden_size,
         logit_scale=scale,
-        vectors=config.num_query_tokens,
+        vectors=model.config.num_query_tokens,
     )
+
+
+def _build(files: HuggingFaceFiles) -> LavisModel:
+    vision_file, q_former_file = files.weights
+    vision = {n: t for n, t in read_state_dict(vision_file).items() if not lavis_vision.UNREAD.match(n)}
+    vision_model = sized_like(vision, vision_file)
+    refuse_other_names("backbone", vision_file, vision, vision_model.state_dict())
+    vision_model.load_state_dict(vision)
+    q_former = {n: t for n, t in read_state_dict(q_former_file).items() if not UNREAD.match(n)}
+    model = LavisModel(_config(files, q_former, q_former_file, vision_model.width), vision_model)
+    _load_q_former(model, q_former, q_former_file)
+    return model
 
 
 def _config(files: HuggingFaceFiles, found: dict[str, Tensor], file: Path, vision_width: int) -> Blip2Config:

@@ -45,8 +45,8 @@ class QFormerModel(Blip2PreTrainedModel):
         return self.text_projection(states[:, 0])
 
 
-def freeze_parts(model: QFormerModel, precision: str, device: torch.device) -> None:
+def freeze_parts(model: nn.Module, precision: str, device: torch.device) -> None:
     """Freeze the vision model in this precision, and the rest in float32, as LAVIS and transformers run BLIP-2."""
-    model.to(device=device).eval().requires_grad_(False)
+    model.to(device).eval().requires_grad_(False)
     for name, part in model.named_children():
         freeze(part, precision if name == "vision_model" else "fp32", device)

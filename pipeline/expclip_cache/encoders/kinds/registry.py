@@ -27,12 +27,16 @@ class Kind(NamedTuple):
         constant: of `encoders.versions`, the version of the code that computes its features.
         libraries: whose versions are recorded; empty if that depends on the model.
         imports: modules that take long to import, which workers load ahead.
+        model: the architecture if the settings name none.
+        temporal: whether it has a model of a clip's frames: its encoder is a `TemporalEncoder`.
     """
 
     module: str
     constant: str
     libraries: tuple[str, ...]
     imports: tuple[str, ...]
+    model: str = "demo"
+    temporal: bool = False
 
     @property
     def version(self) -> int:
@@ -48,7 +52,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "x-clip": Kind("x_clip", "X_CLIP", TRANSFORMERS, ("transformers",)),
         "blip2-itc": Kind("blip2_itc", "BLIP2_ITC", TRANSFORMERS, ("transformers",)),
         "lavis-itc": Kind("lavis_itc", "LAVIS_ITC", ("open_clip", *TRANSFORMERS), ("transformers", "open_clip")),
-        "emoclip": Kind("emoclip", "EMOCLIP", ("open_clip", "torch", "Pillow"), ("open_clip",)),
-        "emotionclip": Kind("emotionclip", "EMOTIONCLIP", ("open_clip", "torch", "Pillow"), ("open_clip",)),
+        "emoclip": Kind("emoclip", "EMOCLIP", (), ("open_clip",), "ViT-B-32-quickgelu", temporal=True),
+        "emotionclip": Kind("emotionclip", "EMOTIONCLIP", (), ("open_clip",), "ViT-B-32", temporal=True),
     }
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
+from expclip_cache.reporting.other_systems import OtherSystems
 from expclip_cache.reporting.weakest_class import Recalls
 from expclip_cache.scoring import TestSetScores
 from expclip_cache.statistics import (
@@ -165,6 +166,7 @@ class Page:
         recalls: of every class of every system.
         drawn: what kind of faces the test sets have, in words; empty if all are photographs.
         views: one for each head under each prompt set.
+        others: the other systems with published scores.
         trained_on: name of the training set.
         sources: the caches behind the numbers.
         skipped: inputs without features.
@@ -177,6 +179,7 @@ class Page:
     recalls: Recalls
     drawn: str
     views: tuple[View, ...]
+    others: OtherSystems
     trained_on: str
     sources: tuple[CacheSource, ...]
     skipped: tuple[SkippedInput, ...]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
+from expclip_cache.reporting.other_systems import NO_OTHERS, OtherSystems
 from expclip_cache.reporting.page.content import CacheSource, Page, ReportInputs, SkippedInput, View
 from expclip_cache.reporting.page.head_results import HeadResults, read_head_results
 from expclip_cache.reporting.page.set_sections import SectionReader
@@ -17,12 +18,19 @@ MAX_SECTIONS = 120
 """Most sections of a test set with a head, about 150 KB each. Views beyond show everything but these."""
 
 
-def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_sections: float | None = None) -> Page:
+def read_page(
+    inputs: ReportInputs,
+    compared: Sequence[Comparison],
+    others: OtherSystems = NO_OTHERS,
+    *,
+    most_sections: float | None = None,
+) -> Page:
     """Put together what the page shows.
 
     Args:
         inputs: the results of a study.
         compared: our scores beside the published ones.
+        others: the other systems with published scores.
         most_sections: views beyond have none; by default `MAX_SECTIONS`.
 
     Raises:
@@ -37,6 +45,7 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_section
         recalls=class_recalls(inputs.scores),
         drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
         views=tuple(_views(inputs, scores, compared, read, MAX_SECTIONS if most_sections is None else most_sections)),
+        others=others,
         trained_on=inputs.trained_on,
         sources=tuple(_source(f"{name} ({of})" if of else name, record) for (name, of), record in caches.items()),
         skipped=tuple(dict.fromkeys(skipped)),

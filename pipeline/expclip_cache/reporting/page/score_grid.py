@@ -21,13 +21,18 @@ class GridRow:
     Attributes:
         test_set: name of the dataset; empty for the means over all test sets.
         prompts, prompt_type: see `SystemScores`.
-        cells: the scores in the order of the columns.
+        cells: the scores in the order of the columns; None where a backbone is not scored with these prompts.
     """
 
     test_set: str
     prompts: str
     prompt_type: int
-    cells: tuple[SystemScores, ...]
+    cells: tuple[SystemScores | None, ...]
+
+    @property
+    def first(self) -> SystemScores:
+        """Any of its scores: all are of the same items."""
+        return next(cell for cell in self.cells if cell)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ def score_grid(scores: Sequence[SystemScores], means: Sequence[SystemScores]) ->
     found = {(row.test_set, (row.prompts, row.prompt_type), row.system[:3]): row for row in every}
     prompts = list(dict.fromkeys((row.prompts, row.prompt_type) for row in scores))
     blocks = tuple(
-        tuple(GridRow(name, *prompt, tuple(found[name, prompt, column] for column in heads)) for prompt in prompts)
+        tuple(
+            GridRow(name, *prompt, tuple(found.get((name, prompt, column)) for column in heads)) for prompt in prompts
+        )
         for name in dict.fromkeys(row.test_set for row in every)
     )
     return ScoreGrid(tuple(columns), blocks)

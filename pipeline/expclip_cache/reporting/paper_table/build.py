@@ -5,10 +5,13 @@ from dataclasses import replace
 
 from expclip_cache.base import SettingsError
 from expclip_cache.reporting.comparison import Comparison
+from expclip_cache.reporting.other_systems import NO_OTHERS, OtherSystems
 from expclip_cache.reporting.paper_table.caption import caption_of
 from expclip_cache.reporting.paper_table.columns import ColumnKey, column_of
 from expclip_cache.reporting.paper_table.content import Block, Cell, Line, Number, PaperTable, TableOptions
-from expclip_cache.reporting.paper_table.lines import lines_of_backbone, told_apart_by
+from expclip_cache.reporting.paper_table.lines import lines_of_backbone, lines_of_others, told_apart_by
+from expclip_cache.reporting.published import CLIP_SYSTEMS
+from expclip_cache.reporting.published_weights import published_weights
 from expclip_cache.statistics import mean, under_highest_type
 
 
@@ -18,6 +21,7 @@ def paper_table(
     options: TableOptions,
     *,
     confidence: float,
+    others: OtherSystems = NO_OTHERS,
     drawn: Collection[str] = (),
 ) -> PaperTable:
     """Systems by backbone as lines, datasets as columns; the best number of each column and backbone is marked.
@@ -27,6 +31,7 @@ def paper_table(
         columns: as `table_columns` gives them; the mean is left out unless `options` ask for it.
         options: what is shown.
         confidence: of the intervals, in percent.
+        others: published systems; with `options.published` those that the study does not have come last.
         drawn: names of the test sets whose faces are no photographs.
 
     Raises:
@@ -41,6 +46,8 @@ def paper_table(
         lines = lines_of_backbone(own, list(columns), options, several)
         lines = [_with_mean(line) for line in lines] if options.mean else lines
         blocks.append(Block(_backbone_name(backbone, rows), _with_best(lines, options.decimals)))
+    if options.published and (lines := lines_of_others(others, list(columns))):
+        blocks.append(Block("Other systems, paper", tuple(lines)))
     return PaperTable(
         columns=tuple(columns.values()),
         blocks=tuple(blocks),
@@ -64,10 +71,12 @@ def _of_type(rows: Sequence[Comparison], prompt_type: int | None) -> list[Compar
 
 
 def _backbone_name(backbone: str, rows: Sequence[Comparison]) -> str:
-    """As papers write it, unless two backbones of the study are the same CLIP."""
-    known = {row.backbone: row.published_backbone for row in rows}
+    """As papers write it, unless two backbones of the study are the same system."""
+    known = {row.backbone: row.published_as for row in rows}
     name = known[backbone]
-    return f"CLIP ViT-{name}" if name and list(known.values()).count(name) == 1 else backbone
+    if not name or list(known.values()).count(name) > 1:
+        return backbone
+    return name.replace("CLIP ", "CLIP ViT-") if name in CLIP_SYSTEMS else published_weights()[name].title
 
 
 def _with_mean(line: Line) -> Line:

@@ -18,7 +18,11 @@ def caption_of(
     drawn: Collection[str],
 ) -> tuple[str, ...]:
     """Sentences about what the table shows, and only that."""
-    return tuple(_sentences(rows, columns, list(_numbers(blocks)), options, f"{confidence:g} %", drawn))
+    sentences = list(_sentences(rows, columns, list(_numbers(blocks)), options, f"{confidence:g} %", drawn))
+    names = {line.name.split(" ")[0].rstrip(",") for block in blocks for line in block.lines}
+    if "EmoCLIP" in names and any(heading.startswith("MAFW") for heading in columns.values()):
+        sentences.append("EmoCLIP was trained on MAFW.")
+    return tuple(sentences)
 
 
 def _sentences(
@@ -63,7 +67,8 @@ def _published_scores(rows: Sequence[Comparison]) -> str:
     heads = [row for row in rows if row.expclip]
     found = []
     if any(row.paper_clip for row in rows):
-        found.append("for CLIP that in the table of the Exp-CLIP paper")
+        methods = dict.fromkeys(row.method for row in rows if row.paper_clip)
+        found.append(f"for {_listed(methods)} that in the table of the Exp-CLIP paper")
     if any(row.log for row in heads):
         found.append("for Exp-CLIP that in the test log of its repository for this prompt type")
     if any(row.paper_expclip and not row.log for row in heads):

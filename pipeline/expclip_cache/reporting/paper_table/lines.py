@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from expclip_cache.reporting.comparison import Comparison, Pair
+from expclip_cache.reporting.other_systems import OtherSystems
 from expclip_cache.reporting.paper_table.columns import ColumnKey, column_of
 from expclip_cache.reporting.paper_table.content import Cell, Line, Number, TableOptions
 from expclip_cache.reporting.system_names import several_of
@@ -24,12 +25,23 @@ def lines_of_backbone(
     lines = list(_published(rows, columns, options)) if options.published else []
     for prompts in dict.fromkeys(row.prompts for row in rows):
         own = [row for row in rows if row.prompts == prompts]
-        name = _name("CLIP", System("", "", "", prompts), several)
+        name = _name(own[0].method, System("", "", "", prompts), several)
         lines.append(Line(name, _by_column(own, columns, lambda row: _clip(row, options))))
         for system in dict.fromkeys(row.system for row in own if row.head):
             found = [row for row in own if row.system == system]
             name = _name("Exp-CLIP", system, several)
             lines.append(Line(name, _by_column(found, columns, lambda row: _expclip(row, options))))
+    return lines
+
+
+def lines_of_others(others: OtherSystems, columns: Sequence[ColumnKey]) -> list[Line]:
+    """The published scores of the systems that the study does not have, if a paper reports them."""
+    lines = []
+    for system in others.systems:
+        if system.source == "paper" and not system.ours:
+            by_key = dict(zip(others.columns, system.published, strict=True))
+            pairs = [by_key.get(key) for key in columns]
+            lines.append(Line(system.title, tuple(pair and _cell(pair, TableOptions()) for pair in pairs)))
     return lines
 
 
@@ -86,7 +98,7 @@ def _cell(
 def _published(rows: Sequence[Comparison], columns: Sequence[ColumnKey], options: TableOptions) -> Iterator[Line]:
     """A line for each source that has scores of this backbone; what was read off a figure is not fit for a paper."""
     sources: list[tuple[str, CellOf]] = [
-        ("CLIP, paper", lambda row: _cell(row.paper_clip, options)),
+        (f"{rows[0].method}, paper", lambda row: _cell(row.paper_clip, options)),
         ("Exp-CLIP, paper", lambda row: _cell(row.paper_expclip, options)),
         *(
             (f"Exp-CLIP, log, type {kind}", _log_of(kind, options))

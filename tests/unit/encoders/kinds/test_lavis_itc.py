@@ -90,6 +90,12 @@ def test_a_feature_does_not_depend_on_what_else_is_in_the_batch(encoder):
     assert (torch.cat([encoder.encode_texts([text]) for text in TEXTS]) - texts).norm() < 1e-5 * texts.norm()
 
 
+def test_loading_leaves_the_random_generator(written):
+    before = torch.get_rng_state()
+    load_backbone(written, CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_what_it_describes(encoder, written):
     described = encoder.describe()
     assert (encoder.vectors, encoder.width) == (described["vectors"], described["width"]) == (QUERIES, WIDTH)

@@ -171,6 +171,7 @@ def test_what_it_describes_is_in_the_identity_without_loading_it(name, settings)
     described = load_backbone(settings[name], CPU).describe()
     hashes = file_hashes(settings[name])
     assert hashes == {key: described[key] for key in ("weights_sha256", "config_sha256", "tokenizer_sha256")}
+    assert hashes
     assert None not in hashes.values()
     assert described["library"].startswith("transformers ")
     assert "vectors" not in described

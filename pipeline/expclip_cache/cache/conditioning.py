@@ -1,0 +1,29 @@
+"""The file beside some prompts with the weights that condition their texts on the item they are compared with."""
+
+import hashlib
+
+from expclip_cache.base import CacheError
+from expclip_cache.cache.format import CONDITIONING, Identity
+from expclip_cache.cache.layout import TEXT
+from expclip_cache.cache.stores.store import Store
+
+SHA256 = "conditioning_sha256"
+"""Under which an encoder's facts name the file's content."""
+
+
+def read_conditioning(store: Store, identity: Identity) -> bytes | None:
+    """The weights, as a safetensors file; None if nothing conditions these texts, or the rows are no texts.
+
+    Raises:
+        CacheError: they are missing, or not those that belong to these texts.
+    """
+    expected = identity.encoder.get(SHA256)
+    if expected is None or identity.settings.get("encoder") != TEXT:
+        return None
+    path = store.path(CONDITIONING)
+    if store.size(CONDITIONING) is None:
+        raise CacheError(f"{path}: is missing, and these prompts cannot be compared without it. Encode them again.")
+    content = store.read(CONDITIONING)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise CacheError(f"{path}: is damaged, or belongs to other prompts. Encode the prompts again.")
+    return content
