@@ -26,6 +26,7 @@ from .paper_table.content import TableOptions as TableOptions
 from .paper_table.latex import to_latex as to_latex
 from .paper_table.markdown import to_markdown as to_markdown
 from .paper_table.plain_csv import to_csv as to_csv
+from .probe_tables import probes_to_terminal as probes_to_terminal
 from .rerun import RerunComparison as RerunComparison
 from .rerun import compare_results as compare_results
 from .score_files import confusion_csvs as confusion_csvs

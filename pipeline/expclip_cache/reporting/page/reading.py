@@ -42,6 +42,8 @@ def read_page(inputs: ReportInputs, compared: Sequence[Comparison], most_section
         skipped=tuple(dict.fromkeys(skipped)),
         settings=inputs.settings,
         versions=inputs.versions,
+        probes=inputs.probes,
+        stale_probes=inputs.stale_probes,
     )
 
 
