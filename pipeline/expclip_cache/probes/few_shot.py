@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from expclip_cache.probes.probe import fit_probe
+from expclip_cache.probes.probe import fit_probe, predict
 from expclip_cache.probes.probe_set import ProbeSet, ZeroShot, common_classes
 from expclip_cache.probes.settings import ProbeSettings
 from expclip_cache.probes.splits import drawn
@@ -69,7 +69,7 @@ def _one_draw(
     labels, truth = train.labels_among(classes), test.labels_among(classes)
     tested = np.flatnonzero((truth >= 0) & ~np.isin(test.images, train.images[rows]))
     rows = rows[labels[rows] >= 0]
-    predicted = fit_probe(train.features[rows], labels[rows], l2).predict(test.features[tested])
+    predicted = predict(fit_probe(train.features[rows], labels[rows], l2), test.features[tested])
     right: dict[ZeroShot | None, np.ndarray] = {None: predicted == truth[tested], **test.right_among(classes, tested)}
     return len(tested), {one: uar_and_war(truth[tested], share) for one, share in right.items()}
 

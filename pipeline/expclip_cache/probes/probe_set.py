@@ -30,7 +30,7 @@ class ProbeSet:
         classes: c names; labels index them.
         features: (n, d) float64, see `probe_features`.
         labels: (n,) int64.
-        images: n keys; the same image has the same key in every set.
+        images: (n,) str, keys; items from the same image or clip have the same key in every set.
         folds: (n,) int64, the number of the fold that an item comes from; 0 for a set without folds.
         similarities: classifier -> (s, n, c) float32 similarities to the classes, for each of its seeds.
     """
@@ -110,12 +110,12 @@ def probe_features(images: FeatureCache) -> np.ndarray:
 
 
 def _image_keys(images: FeatureCache) -> np.ndarray:
-    """(n,) keys of the good rows: content and face. Rows whose content is unknown have keys of their own."""
-    unknown = [f"{images.identity.fingerprint} {row}" for row in range(len(images))]
+    """(n,) keys of the good rows: their content. Rows whose content is unknown have keys of their own."""
+    unknown = [f"{images} {row}" for row in range(len(images))]
     if not images.store.size(MANIFEST):
         return np.array(unknown)[images.good_rows]
     rows = parse_manifest(images.store.read(MANIFEST), images.store.path(MANIFEST)).rows
-    keys = [f"{row.digest} {row.boxes}" if row.digest else own for row, own in zip(rows, unknown, strict=True)]
+    keys = [row.digest or own for row, own in zip(rows, unknown, strict=True)]
     return np.array(keys)[images.good_rows]
 
 

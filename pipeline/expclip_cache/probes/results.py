@@ -141,7 +141,7 @@ Line = TypeVar("Line", SquareRow, FewShotRow)
 
 
 def _text(kind: type[Line], rows: Sequence[Line]) -> str:
-    return csv_text([field.name for field in fields(kind)], map(astuple, rows))
+    return csv_text([field.name for field in fields(kind)], (astuple(row) for row in rows))
 
 
 def _read(kind: type[Line], path: Path) -> list[Line]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from expclip_cache.base import Reporter, SettingsError
+from expclip_cache.base import DataError, Reporter, SettingsError
 from expclip_cache.cache import FeatureCache
 from expclip_cache.probes.few_shot import FewShotScores, few_shot, possible_shots
 from expclip_cache.probes.probe_set import ZeroShot, read_probe_set
@@ -45,6 +45,7 @@ def probe_study(
 
     Raises:
         CacheError, DataError: see `read_probe_set`.
+        DataError: no test set has enough items.
         SettingsError: `few_shot_on` is not a test set.
         ImportError: scikit-learn is not installed.
     """
@@ -64,6 +65,8 @@ def probe_study(
                 else:
                     rows += _square_rows(one, cell, settings, statistics)
                 bar.advance(1)
+            if not any(row.backbone == one.backbone for row in rows):
+                raise DataError("probes: expected a test set with two classes of two items each, found none.")
             for test in sets.values():
                 for found in few_shot(sets[name], [test], settings):
                     few += _few_shot_rows(one, found, settings)

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from expclip_cache.probes.probe import can_train, train_probe
+from expclip_cache.probes.probe import can_train, predict, train_probe
 from expclip_cache.probes.probe_set import ProbeSet, ZeroShot, common_classes
 from expclip_cache.probes.settings import ProbeSettings
 from expclip_cache.probes.splits import stratified_folds
@@ -79,7 +79,7 @@ def _within(own: ProbeSet, settings: ProbeSettings) -> Cell | NoCell:
         if not can_train(own.labels[rows]):
             return NoCell(own.name, own.name, "too few items for cross-validation")
         probe, l2 = train_probe(own.features[rows], own.labels[rows], seed)
-        predicted[tested] = probe.predict(own.features[tested])
+        predicted[tested] = predict(probe, own.features[tested])
         items.append(len(rows))
         strengths.append(l2)
     every = np.arange(len(own.labels))
@@ -113,6 +113,6 @@ def _across(
         seed = [settings.seed, crc32(train.name.encode())]
         trained[key] = train_probe(train.features[rows], labels[rows], seed)
     probe, l2 = trained[key]
-    predicted = probe.predict(test.features[tested])
+    predicted = predict(probe, test.features[tested])
     right = test.right_among(classes, tested)
     return Cell(train.name, test.name, classes, truth[tested], predicted, right, (len(rows),), (l2,))

@@ -47,10 +47,10 @@ class BackboneProbes:
         within, across = (mean(uars) if uars else None for uars in parts)
         return within, across
 
-    def zero_shot_on(self, classifier: str, test_set: str) -> SquareRow:
-        """A zero-shot classifier on the test set with as many of its classes as a probe was tested on."""
+    def zero_shot_on(self, classifier: str, test_set: str) -> SquareRow | None:
+        """A zero-shot classifier on the test set, with as many of its classes as any probe; None without cells."""
         rows = [row for (name, _, on), row in self.square.items() if (name, on) == (classifier, test_set)]
-        return max(rows, key=lambda row: row.classes)
+        return max(rows, key=lambda row: row.classes, default=None)
 
     def has_fewer_classes(self, cell: SquareRow) -> bool:
         """Whether a cell compares fewer classes than others on its test set."""

@@ -21,7 +21,7 @@ def study_probe_inputs(settings: Settings) -> list[ProbeInputs]:
         DataError: there are no scores yet, they are damaged, or they are of other features.
         SettingsError: a dataset's definition cannot be read.
     """
-    sets = _sets({name: settings.datasets[name] for name in settings.score.datasets})
+    sets = sets_with_folds({name: settings.datasets[name] for name in settings.score.datasets})
     found = []
     for backbone in settings.backbones:
         scores = {name: read_score_file(score_file(backbone, name)) for name in settings.score.datasets}
@@ -59,6 +59,19 @@ def study_probes(settings: Settings, scores: Sequence[TestSetScores]) -> tuple[P
     return (found, "") if found.are_of(made_from) else (None, STALE)
 
 
+def sets_with_folds(test_sets: Mapping[str, DatasetSettings]) -> dict[str, list[str]]:
+    """Name -> keys in params.yaml: several folds of a set count as one test set, under the name of the set.
+
+    Raises:
+        SettingsError: a dataset's definition cannot be read.
+    """
+    found: dict[str, list[str]] = {}
+    for key, settings in test_sets.items():
+        definition = definition_of(settings)
+        found.setdefault(definition.name if definition.folds else key, []).append(key)
+    return {keys[0] if len(keys) == 1 else name: keys for name, keys in found.items()}
+
+
 def _made_from(settings: Settings, scores: Iterable[TestSetScores]) -> str:
     return probes_made_from({one.test_set: score_checksum(one) for one in scores}, settings.statistics)
 
@@ -72,12 +85,3 @@ def _part(backbone: str, name: str, scores: TestSetScores) -> tuple[FeatureCache
             "Run `dvc repro scores`."
         )
     return images, file
-
-
-def _sets(test_sets: Mapping[str, DatasetSettings]) -> dict[str, list[str]]:
-    """Name -> keys in params.yaml: one for most sets, for the folds of a set all of them under the set's name."""
-    found: dict[str, list[str]] = {}
-    for key, settings in test_sets.items():
-        definition = definition_of(settings)
-        found.setdefault(definition.name if definition.folds else key, []).append(key)
-    return {keys[0] if len(keys) == 1 else name: keys for name, keys in found.items()}

@@ -4,19 +4,19 @@ from markupsafe import Markup
 
 from expclip_cache.probes import SquareRow
 from expclip_cache.reporting.charts.few_shot import Shots, few_shot_curve
-from expclip_cache.reporting.charts.probe_square import HeatRow, probe_square
+from expclip_cache.reporting.charts.probe_square import HeatCell, HeatRow, probe_square
 from expclip_cache.reporting.probe_content import PROBE, BackboneProbes
+from expclip_cache.reporting.system_names import PLAIN_CLIP
 
 
 def square_chart(one: BackboneProbes) -> Markup:
     """The square of a backbone, and its zero-shot classifiers."""
-    square, below = [], []
-    for trained_on in one.test_sets:
-        cells = [one.square.get((PROBE, trained_on, test_set)) for test_set in one.test_sets]
-        square.append(_row(trained_on, "probe", cells))
-    for name in one.zero_shot:
-        css = "clip" if name == one.zero_shot[0] else "expclip"
-        below.append(_row(name, css, [one.zero_shot_on(name, test_set) for test_set in one.test_sets]))
+    sets = one.test_sets
+    square = [HeatRow(name, "probe", [_cell(one, one.square.get((PROBE, name, on))) for on in sets]) for name in sets]
+    below = [
+        HeatRow(name, "expclip" if number else "clip", [_cell(one, one.zero_shot_on(name, on)) for on in sets])
+        for number, name in enumerate(one.zero_shot)
+    ]
     return Markup(probe_square(one.test_sets, square, below))
 
 
@@ -29,9 +29,9 @@ def few_shot_chart(one: BackboneProbes, test_set: str) -> Markup:
     return Markup(few_shot_curve(test_set, probes, every and every.uar, zero_shot))
 
 
-def _row(name: str, css: str, cells: list[SquareRow | None]) -> HeatRow:
-    titles = [
-        f"{name}, tested on {row.test_set}: {row.uar:.1f} [{row.uar_low:.1f}, {row.uar_high:.1f}]" if row else ""
-        for row in cells
-    ]
-    return HeatRow(name, css, [row and row.uar for row in cells], titles)
+def _cell(one: BackboneProbes, row: SquareRow | None) -> HeatCell | None:
+    if row is None:
+        return None
+    how = f"trained on {row.trained_on}" if row.method == "probe" else row.head or PLAIN_CLIP
+    title = f"{how}, tested on {row.test_set}: {row.uar:.1f} [{row.uar_low:.1f}, {row.uar_high:.1f}]"
+    return HeatCell(row.uar, title, "*" if one.has_fewer_classes(row) else "")
