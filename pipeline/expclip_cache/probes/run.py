@@ -49,6 +49,18 @@ def probe_study(
         SettingsError: `few_shot_on` is not a test set.
         ImportError: scikit-learn is not installed.
     """
+    # First scikit-learn, which requires the other: only the threads of libraries that are loaded are limited.
+    import sklearn.linear_model  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    # L-BFGS multiplies tall matrices by narrow ones, where threads wait for each other more than they compute.
+    with threadpool_limits(1):
+        return _probes(inputs, settings, statistics, report)
+
+
+def _probes(
+    inputs: Sequence[ProbeInputs], settings: ProbeSettings, statistics: StatisticsSettings, report: Reporter
+) -> ProbeResults:
     rows: list[SquareRow] = []
     few: list[FewShotRow] = []
     for one in inputs:
