@@ -33,7 +33,9 @@ def probe(
     few_shot_on: Annotated[
         str | None,
         typer.Option(
-            metavar="TEST-SET", help="That items are drawn from; by default the first.", rich_help_panel=FEW_SHOT
+            metavar="TEST-SET",
+            help="The set that items are drawn from; by default the first.",
+            rich_help_panel=FEW_SHOT,
         ),
     ] = None,
     shots: Annotated[
@@ -43,7 +45,7 @@ def probe(
     draws: Annotated[
         int,
         typer.Option(
-            help="Of so many items.",
+            help="How often so many are drawn.",
             default_factory=DefaultOf("probes.ProbeSettings", "draws"),
             rich_help_panel=FEW_SHOT,
         ),
