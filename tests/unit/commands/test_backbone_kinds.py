@@ -56,7 +56,7 @@ def test_images_are_encoded_and_scored(write, images, tmp_path):
         prompts[best].class_name == path.split("/")[0]
         for best, path in zip(cosines.argmax(1), cache.paths(), strict=True)
     ]
-    assert scored["prompt_types"]["2"]["war"] == pytest.approx(sum(right) / len(right))
+    assert scored["prompt_types"]["2"]["clip"]["war"] == pytest.approx(100 * sum(right) / len(right), abs=1e-3)
 
 
 def test_a_kind_that_the_folder_is_not_of_ends_the_command(images, tmp_path):
