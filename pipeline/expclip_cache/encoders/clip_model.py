@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 import open_clip
 import torch
-from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from open_clip.transformer import ResidualAttentionBlock, Transformer, VisionTransformer
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -174,8 +174,14 @@ def pack_image_tower(model: nn.Module, precision: str, device: torch.device) -> 
 
     Nothing is done unless the device is a CPU on which float32 layers can be packed.
     """
-    if precision == "fp32" and can_pack(device) and isinstance(model.visual, VisionTransformer):
-        for block in model.visual.transformer.resblocks:
+    if isinstance(model.visual, VisionTransformer):
+        pack_blocks(model.visual.transformer, precision, device)
+
+
+def pack_blocks(transformer: Transformer, precision: str, device: torch.device) -> None:
+    """Pack the blocks of a transformer that is used without a mask, where that can be done as above."""
+    if precision == "fp32" and can_pack(device):
+        for block in transformer.resblocks:
             if type(block) is ResidualAttentionBlock and block.attn.batch_first:
                 block.add_module("attn", PackedSelfAttention(block.attn))
                 pack_linears(block.mlp)

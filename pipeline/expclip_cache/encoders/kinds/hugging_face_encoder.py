@@ -8,7 +8,7 @@ import torch
 from expclip_cache.encoders.kinds.hugging_face import HuggingFaceFiles
 from expclip_cache.encoders.kinds.hugging_face_model import DTYPES
 from expclip_cache.encoders.kinds.hugging_face_texts import Texts
-from expclip_cache.encoders.kinds.registry import TRANSFORMERS
+from expclip_cache.encoders.kinds.registry import KINDS
 from expclip_cache.encoders.libraries import loaded_libraries
 from expclip_cache.encoders.preprocess import Preprocess, to_float
 from expclip_cache.encoders.settings import ClipSettings
@@ -52,7 +52,7 @@ class HuggingFaceEncoder:
         self._images, self._texts, self._tokenizer = images, texts, tokenizer
         self._dtype = DTYPES[settings.precision]
         self._hashes = files.hashes()
-        self._library = loaded_libraries(TRANSFORMERS, files.commits)
+        self._library = loaded_libraries(KINDS[settings.kind].libraries, files.commits)
 
     def describe(self) -> dict[str, Any]:
         """The facts about the loaded encoder, as JSON values."""
