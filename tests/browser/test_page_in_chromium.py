@@ -9,11 +9,13 @@ from browser.chromium import Chromium, programs
 from browser.page_checks import LOW_CONTRAST, UNNAMED_IMAGES, WIDER_THAN_THE_WINDOW
 from PIL import Image
 
-from expclip_cache.base.progress import FinishedBar
+from expclip_cache.base.progress import FinishedBar, SilentReporter
 from expclip_cache.base.stage_times import StageTime
+from expclip_cache.probes import ProbeSettings, probe_study, write_probes
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
+from expclip_cache.settings import PROBES, study_probe_inputs
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
 from paper_rows import other_rows
 from sample_results import inputs_of, study, write_results
@@ -64,7 +66,12 @@ def page(request, tmp_path_factory):
         long_path = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
         settings = study(backbones=("b32", "a-backbone-with-a-rather-long-name-of-its-own"), test_sets=("one", "two"))
         write_results(folder, settings, classes=request.param, items=330, path=long_path)
+        probes = probe_study(
+            study_probe_inputs(settings), ProbeSettings(draws=2), settings.statistics, SilentReporter()
+        )
+        write_probes(probes, PROBES)
         page = read_page(inputs_of(settings), PUBLISHED)
+        assert page.probes is not None
         faces = page.views[0].sets[0].fixed[:6]
         for face in faces:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)

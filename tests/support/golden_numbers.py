@@ -36,6 +36,7 @@ from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS
 from temporal_checkpoints import write_emoclip, write_emotionclip
 from tiny_backbones import write_flava, write_hf_clip, write_siglip
 from tiny_encoders import SIZE, write_blip2, write_clip
+from tiny_x_clip import write_x_clip
 
 DATA = Path(__file__).parents[1] / "data"
 GOLDEN = DATA / "golden_features.json"
@@ -245,6 +246,11 @@ def flava() -> dict[str, Case]:
     return _backbone("FLAVA", write_flava)
 
 
+def x_clip() -> dict[str, Case]:
+    """A tiny X-CLIP: clips with the vectors of their patches, and texts."""
+    return _backbone("X-CLIP", write_x_clip)
+
+
 def _backbone(name: str, write: Callable[[Path], ClipSettings]) -> dict[str, Case]:
     with tempfile.TemporaryDirectory() as folder:
         settings = write(Path(folder))
@@ -350,6 +356,7 @@ PARTS = {
     "EMOCLIP": Part("the features of encoders.kinds.emoclip", emoclip_features),
     "EMOTIONCLIP": Part("the features of encoders.kinds.emotionclip", emotionclip_features),
     "TRANSFORMERS_CLIP": Part("the features of encoders.kinds.transformers_clip_model", clips_of_transformers),
+    "X_CLIP": Part("the features of encoders.kinds.x_clip_model", x_clip),
     "FLAVA": Part("the features of encoders.kinds.flava_model", flava),
     "BLIP2_T5": Part("the targets of encoders.blip2_t5", llm_targets),
     "frames": Part(

@@ -8,6 +8,7 @@ from .classes import CANONICAL as CANONICAL
 from .classes import canonical_name as canonical_name
 from .classes import canonical_order as canonical_order
 from .console import handle_errors as handle_errors
+from .csv_text import csv_rows as csv_rows
 from .csv_text import csv_text as csv_text
 from .errors import CacheAccessError as CacheAccessError
 from .errors import CacheError as CacheError

@@ -37,7 +37,7 @@ PACKAGES = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "matplotlib": "'expclip-cache[figures]'",
-    "sklearn": "'expclip-cache[maps]'",
+    "sklearn": "'expclip-cache[maps]', or 'expclip-cache[probes]', which is the same",
     "onnx": "'expclip-cache[onnx]'",
     "onnxruntime": "'expclip-cache[onnx]'",
     "onnxscript": "'expclip-cache[onnx]'",

@@ -1,8 +1,12 @@
-"""A table as the text of a csv file."""
+"""A table as the text of a csv file, and dataclasses from such a text."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+Line = TypeVar("Line")
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
@@ -17,3 +21,25 @@ def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     for row in rows:
         writer.writerow([f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row])
     return text.getvalue()
+
+
+def csv_rows(kind: type[Line], text: str) -> list[Line]:
+    """The lines of a csv file as instances of a dataclass whose fields are named as the columns are.
+
+    Fields are strings, numbers, or numbers or None; an empty cell of these is None.
+
+    Raises:
+        ValueError, KeyError, TypeError, csv.Error: the text is not such a file.
+    """
+    types = {field.name: field.type for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    return [kind(**{name: _value(cell, types[name]) for name, cell in line.items()}) for line in lines]
+
+
+def _value(cell: str, kind: object) -> Any:
+    """A cell as a field of that type."""
+    if cell == "" and kind in (int | None, float | None):
+        return None
+    if kind in (int, int | None):
+        return int(cell)
+    return float(cell) if kind in (float, float | None) else cell

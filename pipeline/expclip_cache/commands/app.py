@@ -19,6 +19,7 @@ from expclip_cache.commands.inspect import inspect
 from expclip_cache.commands.map import map
 from expclip_cache.commands.pool import pool
 from expclip_cache.commands.predict import predict
+from expclip_cache.commands.probe import probe
 from expclip_cache.commands.report import report
 from expclip_cache.commands.save_crops import save_crops
 from expclip_cache.commands.score import score
@@ -57,7 +58,7 @@ def main(
 
 
 GROUPS = {
-    "A whole study": (init, systems, report, ablate, table, figures, compare_results, doctor),
+    "A whole study": (init, systems, report, ablate, probe, table, figures, compare_results, doctor),
     "Features": (extract, pool, encode_prompts, inspect, verify, save_crops),
     "Heads and scores": (train, score, map, import_head, export_head),
     "Your own photos": (predict, export_model),

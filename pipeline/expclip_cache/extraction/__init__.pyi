@@ -4,6 +4,7 @@ from .decoding import decode_batches as decode_batches
 from .decoding import plan_batches as plan_batches
 from .encoding import encode_rows as encode_rows
 from .folder import extract as extract
+from .frame_poolings import FRAME_POOLINGS as FRAME_POOLINGS
 from .jobs import Job as Job
 from .jobs import RequestedEncoder as RequestedEncoder
 from .jobs import clip_encoder as clip_encoder

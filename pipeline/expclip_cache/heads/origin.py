@@ -26,6 +26,7 @@ COMPARED = (
     "pixels_version",
     "pooling_version",
     "trained_preprocess_version",
+    "pool",
 )
 
 RANDOM = "random"
@@ -44,12 +45,15 @@ def fitted_on(images: FeatureCache, targets: FeatureCache | Sequence[FeatureCach
 def clip_of(identity: Identity) -> dict[str, Json]:
     """What a head's file records of its CLIP.
 
-    Precision and `decode: draft` are left out: they change features by rounding, and a head serves both.
+    Precision and `decode: draft` are left out: they change features by rounding, and a head serves both. So is how the
+    features of frames are pooled, which stay those of the CLIP, except by a temporal model, which makes others.
 
     Args:
         identity: of image features.
     """
     known = {**identity.encoder, **identity.settings}
+    if known.get("pool") != "temporal":
+        known.pop("pool", None)
     return {key: known[key] for key in (*NAMES, *COMPARED) if key in known}
 
 
@@ -67,7 +71,7 @@ def clip_of_head(head: Path) -> ClipSettings | None:
     recorded = read_record(head).get(CLIP)
     if not isinstance(recorded, dict):
         return None
-    named = {key: recorded[key] for key in (*NAMES, "preprocess") if key in recorded}
+    named = {key: recorded[key] for key in (*NAMES, "preprocess", "pool") if key in recorded}
     return build(ClipSettings, **named)
 
 
@@ -101,4 +105,4 @@ def _only(keys: Sequence[str], clip: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _name(clip: Mapping[str, Json]) -> str:
-    return ", ".join(str(clip[key]) for key in (*NAMES, "preprocess") if key in clip) or "not named"
+    return ", ".join(str(clip[key]) for key in (*NAMES, "preprocess", "pool") if key in clip) or "not named"

@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
 
 from expclip_cache.base import EncoderError, SettingsError
 from expclip_cache.datasets import ShortClip
-from expclip_cache.encoders import ClipSettings, frames_every, stated_seconds
+from expclip_cache.encoders import ClipSettings, TemporalEncoder, frames_every, stated_seconds
+from expclip_cache.extraction import FRAME_POOLINGS
 from expclip_cache.faces import DetectedFace, FaceFinder
 from expclip_cache.heads import read_head
 from expclip_cache.prediction.class_prompts import classes_of, prompts_from
@@ -61,7 +63,8 @@ class Predictor:
                 reference's ensemble.
             crop: crop to the largest face first; needs the detector of the extra `face`.
             device: `auto`, `cpu`, `cuda` or `cuda:1`.
-            frames: number of frames sampled from a clip; their mean feature is classified, as in the reference.
+            frames: number of frames sampled from a clip; they are pooled as `clip` says, by default to their mean, as
+                in the reference.
             short_clip: rule for clips with no more frames than that, see `expclip_cache.datasets.sample_indices`.
             all_faces: one answer for every face of a photo, and not of the largest only.
             temperature: divides CLIP's logits before the softmax: above 1 for lower percentages. The order of a face's
@@ -80,6 +83,8 @@ class Predictor:
         if crop:
             FaceFinder()  # if there is no detector, that is said before anything is loaded
         self.head, self.clip = choose_head(head, clip)
+        if self.clip.pool == "none":
+            raise SettingsError("pool is none, but a prediction needs one feature of a clip; expected mean or another.")
         table = prompts_from(prompts)
         self.classes, labels = classes_of(table)
         weights = read_head(self.head) if self.head else None
@@ -174,12 +179,11 @@ class Predictor:
         if not faces:
             return []
         features = self._features(np.concatenate([pixels.squares for pixels in batch]), batch_size)
-        # The head is linear, so it maps the mean of a clip's features to the mean of their projections.
         frames = [pixels.frames for pixels in batch for _ in pixels.faces]
         ends = np.cumsum(frames)
-        means = np.stack([features[end - count : end].mean(axis=0) for end, count in zip(ends, frames, strict=True)])
-        clip = self._ranked(self._clip_index, means)
-        expclip = self._ranked(self._expclip_index, means) if self._expclip_index else [None] * len(faces)
+        pooled = np.stack([self._pooled(features[end - count : end]) for end, count in zip(ends, frames, strict=True)])
+        clip = self._ranked(self._clip_index, pooled)
+        expclip = self._ranked(self._expclip_index, pooled) if self._expclip_index else [None] * len(faces)
         return [self._answer(*each) for each in zip(expclip, clip, faces, strict=True)]
 
     def _answer(self, expclip: Ranked | None, clip: Ranked, face: DetectedFace | None) -> Answer:
@@ -191,6 +195,15 @@ class Predictor:
 
         parts = torch.from_numpy(squares).split(batch_size)
         return np.concatenate([self._encoder.encode_images(part).cpu().numpy() for part in parts])
+
+    def _pooled(self, frames: np.ndarray) -> np.ndarray:
+        """(f, d) features of a clip's frames, or of one photo -> (d,)."""
+        if self.clip.pool == "temporal":
+            import torch
+
+            temporal = cast(TemporalEncoder, self._encoder)
+            return temporal.pool_frames(torch.from_numpy(frames[None]))[0].cpu().numpy()
+        return FRAME_POOLINGS[self.clip.pool](frames[None, :, None], self._encoder.logit_scale)[0, 0]
 
     def _ranked(self, index: PromptIndex, features: np.ndarray) -> list[Ranked]:
         """The classes of each of the (n, d) features, the most likely first."""

@@ -30,6 +30,7 @@ from .paper_table.content import TableOptions as TableOptions
 from .paper_table.latex import to_latex as to_latex
 from .paper_table.markdown import to_markdown as to_markdown
 from .paper_table.plain_csv import to_csv as to_csv
+from .probe_tables import probes_to_terminal as probes_to_terminal
 from .published import published_system as published_system
 from .published_weights import PublishedWeights as PublishedWeights
 from .published_weights import published_weights as published_weights

@@ -27,6 +27,7 @@ from .results import ScoreRow as ScoreRow
 from .results import TestSetScores as TestSetScores
 from .results import scores_csv as scores_csv
 from .score_file import read_score_file as read_score_file
+from .score_file import score_checksum as score_checksum
 from .score_file import write_score_file as write_score_file
 from .settings import ScoreSettings as ScoreSettings
 from .study import complete_scores as complete_scores

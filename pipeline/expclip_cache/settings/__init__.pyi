@@ -9,6 +9,7 @@ from .paths import HEAD_RESULTS as HEAD_RESULTS
 from .paths import HEADS as HEADS
 from .paths import MOMENTS as MOMENTS
 from .paths import PREDICTIONS as PREDICTIONS
+from .paths import PROBES as PROBES
 from .paths import REPORT as REPORT
 from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
@@ -37,6 +38,7 @@ from .setup_files import write_setup as write_setup
 from .study_figures import study_drawings as study_drawings
 from .study_images import read_images as read_images
 from .study_maps import study_map_inputs as study_map_inputs
+from .study_probes import study_probe_inputs as study_probe_inputs
 from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
 from .study_table import study_table as study_table

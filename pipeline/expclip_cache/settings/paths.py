@@ -34,6 +34,9 @@ REPORT = Path("report")
 STUDY_MAPS = REPORT / "maps"
 """Maps of the study's features, made by `expclip-cache map`; no output of any stage."""
 
+PROBES = Path("probes")
+"""Results of supervised probes, made by `expclip-cache probe`; no output of any stage."""
+
 
 def manifest_file(dataset: str) -> Path:
     """The manifest of a dataset."""

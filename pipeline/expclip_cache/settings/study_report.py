@@ -31,6 +31,7 @@ from expclip_cache.reporting import (
 from expclip_cache.scoring import read_score_file
 from expclip_cache.settings.paths import HEAD_RESULTS, REPORT, STATISTICS, score_file
 from expclip_cache.settings.settings import Settings
+from expclip_cache.settings.study_probes import study_probes
 from expclip_cache.statistics import read_calibration, read_statistics
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
@@ -69,6 +70,7 @@ def report_study(settings: Settings) -> Group:
         *published,
         *([other_systems_to_terminal(others)] if others.systems else []),
         scores_to_terminal(page.scores, inputs.statistics, page.recalls, inputs.drawn),
+        *([Text(inputs.stale_probes)] if inputs.stale_probes else []),
         Text(f"{REPORT}/index.html has the confusion matrices, example faces and all settings"),
     )
 
@@ -76,8 +78,10 @@ def report_study(settings: Settings) -> Group:
 def report_inputs(settings: Settings) -> ReportInputs:
     """What the page is made from: the results of the study in the current folder."""
     names = settings.score.datasets
+    scores = [read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names]
+    probes, stale = study_probes(settings, scores)
     return ReportInputs(
-        scores=[read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names],
+        scores=scores,
         statistics=read_statistics(STATISTICS, settings.statistics),
         calibration=read_calibration(STATISTICS),
         roots={name: _image_root(name, settings.datasets[name]) for name in names},
@@ -86,6 +90,8 @@ def report_inputs(settings: Settings) -> ReportInputs:
         drawn=[name for name in names if settings.datasets[name].draw],
         settings=shown_settings(settings),
         versions=_versions(),
+        probes=probes,
+        stale_probes=stale,
     )
 
 

@@ -1,13 +1,12 @@
 """The files of the stage `intervals`, in results/statistics: five csv files."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from expclip_cache.base import DataError, csv_text
+from expclip_cache.base import DataError, csv_rows, csv_text
 from expclip_cache.statistics.calibration_results import CalibrationRow, ReliabilityRow, StudyCalibration
 from expclip_cache.statistics.results import ClassRecall, Difference, ScoredRow, Statistics
 from expclip_cache.statistics.settings import StatisticsSettings
@@ -64,10 +63,8 @@ def _write(lines: Sequence[Line], kind: type[Line], path: Path) -> None:
 
 
 def _read(kind: type[Line], path: Path) -> list[Line]:
-    types = {field.name: field.type for field in fields(kind)}
     try:
-        lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
-        return [kind(**{name: _value(cell, types[name]) for name, cell in line.items()}) for line in lines]
+        return csv_rows(kind, path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Run `dvc repro intervals`.") from None
     except (ValueError, KeyError, TypeError, csv.Error) as error:
@@ -76,12 +73,3 @@ def _read(kind: type[Line], path: Path) -> list[Line]:
 
 def _cell(name: str, value: object) -> object:
     return f"{value:.3g}" if name.endswith("_p") and value is not None else value
-
-
-def _value(cell: str, kind: object) -> Any:
-    """A cell as a field of that type."""
-    if cell == "" and kind in (int | None, float | None):
-        return None
-    if kind in (int, int | None):
-        return int(cell)
-    return float(cell) if kind in (float, float | None) else cell

@@ -20,6 +20,7 @@ from expclip_cache.encoders.kinds.emotionclip_model import SubjectTower, VisualH
 from expclip_cache.encoders.kinds.flava_model import FlavaSides
 from expclip_cache.encoders.kinds.hugging_face_encoder import HuggingFaceEncoder
 from expclip_cache.encoders.kinds.hugging_face_texts import Texts
+from expclip_cache.encoders.kinds.x_clip_model import XClipEncoder
 from expclip_cache.extraction import encoding, frame_poolings
 from golden_numbers import GOLDEN, PARTS, Case, as_json, check, regenerated
 
@@ -43,7 +44,7 @@ def test_numbers_equal_the_golden_ones(part, golden, measured):
 
 def test_golden_features_depend_on_the_image(golden):
     """Otherwise they would guard nothing."""
-    for part in ("CLIP", "TRANSFORMERS_CLIP", "FLAVA", "EMOCLIP", "EMOTIONCLIP", "BLIP2_T5"):
+    for part in ("CLIP", "TRANSFORMERS_CLIP", "FLAVA", "X_CLIP", "EMOCLIP", "EMOTIONCLIP", "BLIP2_T5"):
         for name, rows in golden[part]["cases"].items():
             first, second = torch.tensor(rows)
             assert (first - second).norm() > 0.1 * first.norm(), name
@@ -125,6 +126,10 @@ def with_skipped_rows(encoder, pixels, good, report, encode_rows=encoding.encode
     return encode_rows(encoder, pixels, good | True, report)
 
 
+def without_patches(self, frames, rows=XClipEncoder._rows):
+    return rows(self, frames) * (torch.arange(self.vectors)[:, None] == 0)
+
+
 CHANGES = [
     ("PIXELS", images, "to_square", mirrored),
     ("PIXELS", images, "to_square", blue_first),
@@ -144,6 +149,7 @@ CHANGES = [
     ("TRANSFORMERS_CLIP", HuggingFaceEncoder, "encode_images", larger_of_transformers),
     ("TRANSFORMERS_CLIP", Texts, "__call__", other_words),
     ("FLAVA", Texts, "__call__", other_words),
+    ("X_CLIP", XClipEncoder, "_rows", without_patches),
     ("FLAVA", FlavaSides, "encode_images", before_the_projection),
     ("BLIP2_T5", Blip2T5Encoder, "encode_images", negative_targets),
     ("BLIP2_T5", Blip2T5Encoder, "_final_norm_states", without_the_end_token),

@@ -6,7 +6,7 @@ from expclip_cache.base import DataError
 from expclip_cache.cache import Identity
 from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.heads.head_file import read_record, write_head
-from expclip_cache.heads.origin import CLIP, clip_of, names_clip, refuse_head_of_another_clip
+from expclip_cache.heads.origin import CLIP, clip_of, clip_of_head, names_clip, refuse_head_of_another_clip
 from ridge_witness import features
 from tiny_caches import write_cache
 from tiny_study import HEADS, fit, write_images, write_targets
@@ -80,3 +80,19 @@ def test_every_kind_of_fit_names_its_clip(tmp_path):
         assert read_record(head.path)[CLIP] == {"model": "images", "weights_sha256": "w"}
         with pytest.raises(DataError, match="the head's 'w', here 'v'"):
             refuse_head_of_another_clip(head.path, other.identity, str(other))
+
+
+def test_a_head_of_a_temporal_model_belongs_to_its_features_and_other_poolings_share_their_heads(tmp_path):
+    path, emoclip = tmp_path / "head.safetensors", ClipSettings(kind="emoclip", weights="emoclip.pt")
+
+    def pooled(by: str) -> Identity:
+        return identity(emoclip.model_copy(update={"pool": by}))
+
+    write_head(path, features(1, 2, 3, 0)[0], {CLIP: clip_of(pooled("temporal"))})
+    assert clip_of_head(path) == emoclip.model_copy(update={"pool": "temporal"})
+    refuse_head_of_another_clip(path, pooled("temporal"), "here")
+    with pytest.raises(DataError, match="pool differs: the head's 'temporal', here '\\(not set\\)'"):
+        refuse_head_of_another_clip(path, pooled("mean"), "here")
+    write_head(path, features(1, 2, 3, 0)[0], {CLIP: clip_of(pooled("max"))})
+    for by in ("mean", "none", "first", "attention"):
+        refuse_head_of_another_clip(path, pooled(by), "here")

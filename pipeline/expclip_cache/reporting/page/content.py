@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from expclip_cache.cache import Json
+from expclip_cache.probes import ProbeResults
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.other_systems import OtherSystems
 from expclip_cache.reporting.weakest_class import Recalls
@@ -37,6 +38,8 @@ class ReportInputs:
         drawn: names of the test sets whose faces are no photographs.
         settings: section of params.yaml -> setting -> value; shown unchanged.
         versions: library -> version.
+        probes: results of probes on the same features; None if there are none.
+        stale_probes: a sentence without its full stop if there are some of other features; else empty.
     """
 
     scores: Sequence[TestSetScores]
@@ -48,6 +51,8 @@ class ReportInputs:
     drawn: Collection[str]
     settings: Mapping[str, Mapping[str, object]]
     versions: Mapping[str, str]
+    probes: ProbeResults | None = None
+    stale_probes: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,7 @@ class Page:
         skipped: inputs without features.
         settings: section of params.yaml -> setting -> value.
         versions: library -> version.
+        probes, stale_probes: see `ReportInputs`.
     """
 
     scores: tuple[SystemScores, ...]
@@ -185,3 +191,5 @@ class Page:
     skipped: tuple[SkippedInput, ...]
     settings: Mapping[str, Mapping[str, object]]
     versions: Mapping[str, str]
+    probes: ProbeResults | None = None
+    stale_probes: str = ""

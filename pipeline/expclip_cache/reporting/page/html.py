@@ -19,7 +19,9 @@ from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gain
 from expclip_cache.reporting.charts.svg import rounded
 from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.map_panels import key_mark, map_panel, panel_name
+from expclip_cache.reporting.page.probe_section import few_shot_chart, square_chart
 from expclip_cache.reporting.page.score_grid import score_grid
+from expclip_cache.reporting.probe_content import PROBE, backbones_of
 from expclip_cache.reporting.sections import WORDS
 from expclip_cache.reporting.system_names import several_of
 from expclip_cache.reporting.text_table import type_name
@@ -42,6 +44,23 @@ def render_page(page: Page) -> bytes:
         test_sets=list(dict.fromkeys(row.test_set for row in page.scores)),
         with_sections=sum(1 for view in page.views if view.sets),
         words=WORDS,
+        probes=_probes(page),
+    )
+
+
+def _probes(page: Page) -> Markup:
+    """The section on probes; empty if there are no results of any."""
+    if page.probes is None and not page.stale_probes:
+        return Markup("")
+    return Markup(
+        _filled(
+            "probes.html",
+            backbones=backbones_of(page.probes) if page.probes else [],
+            stale=page.stale_probes,
+            probe=PROBE,
+            square_chart=square_chart,
+            few_shot_chart=few_shot_chart,
+        )
     )
 
 
@@ -70,7 +89,13 @@ def render_maps(maps: Sequence[FeatureMap], results: bool) -> bytes:
 
 
 def _render(template: str, more_style: str = "", **values: object) -> bytes:
-    here = files("expclip_cache.reporting.page")
+    """A whole page, UTF-8."""
+    css = (files("expclip_cache.reporting.page") / "style.css").read_text(encoding="utf-8")
+    return _filled(template, style=Markup(css + more_style), **values).encode("utf-8")
+
+
+def _filled(template: str, **values: object) -> str:
+    """The text of a template of this package."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"plain": _plain, "printable": _printable, "seconds": _seconds}
     environment.filters |= {
@@ -81,10 +106,9 @@ def _render(template: str, more_style: str = "", **values: object) -> bytes:
         "loss": _loss,
         "figures": _figures,
     }
-    environment.filters |= {"points": partial(rounded, digits=1, sign=True)}
-    style = Markup((here / "style.css").read_text(encoding="utf-8") + more_style)
-    text = environment.from_string((here / template).read_text(encoding="utf-8"))
-    return text.render(style=style, **values).encode("utf-8")
+    environment.filters |= {"points": partial(rounded, digits=1, sign=True), "number": partial(rounded, digits=1)}
+    text = (files("expclip_cache.reporting.page") / template).read_text(encoding="utf-8")
+    return environment.from_string(text).render(**values)
 
 
 def _choice_style(views: int) -> str:

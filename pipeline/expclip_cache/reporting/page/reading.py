@@ -51,6 +51,8 @@ def read_page(
         skipped=tuple(dict.fromkeys(skipped)),
         settings=inputs.settings,
         versions=inputs.versions,
+        probes=inputs.probes,
+        stale_probes=inputs.stale_probes,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,16 @@ def test_a_tokenizer_that_is_missing_or_incomplete_is_refused(clip):
     file.unlink()
     with pytest.raises(EncoderError, match=r"expected a tokenizer in .*, found no tokenizer_config\.json"):
         load_backbone(clip, CPU)
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="SentencePiece is installed")
+def test_siglips_own_tokenizer_asks_for_the_packages_that_it_needs(written, tmp_path):
+    siglip = copied(written["siglip"], tmp_path)
+    edit_json(Path(siglip.model) / "tokenizer_config.json", tokenizer_class="SiglipTokenizer")
+    with pytest.raises(
+        EncoderError, match=r"the tokenizer of .* needs two packages: pip install sentencepiece protobuf"
+    ):
+        load_backbone(siglip, CPU)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "preprocessor_config.json"])

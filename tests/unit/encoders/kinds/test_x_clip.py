@@ -117,10 +117,10 @@ def test_what_does_not_fit_is_refused(settings, encoder):
         load_backbone(settings.model_copy(update={"pool": "none"}), CPU)
     with pytest.raises(EncoderError, match=r"model_type .xclip.; kind flava takes .*Set its kind: x-clip"):
         load_backbone(settings.model_copy(update={"kind": "flava"}), CPU)
-    with pytest.raises(EncoderError, match=r"prompt 'face face .* has more than the 12 tokens"):
-        encoder.encode_texts(["face " * 20])
-    with pytest.raises(EncoderError, match=r"has more than the 12 tokens"):
-        encoder.encode_texts(["f" * 5000])
+    with pytest.raises(EncoderError, match=r"prompt 'face face .* has more than the 64 tokens"):
+        encoder.encode_texts(["face " * 70])
+    with pytest.raises(EncoderError, match=r"has more than the 64 tokens"):
+        encoder.encode_texts(["f" * 7000])
 
 
 @pytest.fixture(scope="module")

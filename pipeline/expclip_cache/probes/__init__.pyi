@@ -1,0 +1,11 @@
+from .made_from import probes_made_from as probes_made_from
+from .probe_set import ProbeSet as ProbeSet
+from .probe_set import read_probe_set as read_probe_set
+from .results import FewShotRow as FewShotRow
+from .results import ProbeResults as ProbeResults
+from .results import SquareRow as SquareRow
+from .results import read_probes as read_probes
+from .results import write_probes as write_probes
+from .run import ProbeInputs as ProbeInputs
+from .run import probe_study as probe_study
+from .settings import ProbeSettings as ProbeSettings
