@@ -36,6 +36,7 @@ from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS
 from temporal_checkpoints import write_emoclip, write_emotionclip
 from tiny_backbones import write_flava, write_hf_clip, write_siglip
 from tiny_encoders import SIZE, write_blip2, write_clip
+from tiny_itc import write_blip2_itc, write_lavis_itc
 from tiny_x_clip import write_x_clip
 
 DATA = Path(__file__).parents[1] / "data"
@@ -251,11 +252,30 @@ def x_clip() -> dict[str, Case]:
     return _backbone("X-CLIP", write_x_clip)
 
 
+def blip2_itc() -> dict[str, Case]:
+    """A tiny BLIP-2 for image-text retrieval."""
+    return _backbone("BLIP-2", write_blip2_itc)
+
+
+def lavis_itc() -> dict[str, Case]:
+    """The same from LAVIS's files."""
+    with tempfile.TemporaryDirectory() as name:
+        settings = write_lavis_itc(Path(name))
+        for pickled in Path(name).glob("*.pth"):
+            save_file(read_state_dict(pickled), pickled.with_suffix(".safetensors"))
+            write_formula_weights(pickled.with_suffix(".safetensors"))
+        return _both_sides("LAVIS", settings)
+
+
 def _backbone(name: str, write: Callable[[Path], ClipSettings]) -> dict[str, Case]:
     with tempfile.TemporaryDirectory() as folder:
         settings = write(Path(folder))
         write_formula_weights(Path(folder) / "model.safetensors")
-        encoder = load_backbone(settings.model_copy(update={"preprocess": "clip"}), CPU)
+        return _both_sides(name, settings)
+
+
+def _both_sides(name: str, settings: ClipSettings) -> dict[str, Case]:
+    encoder = load_backbone(settings.model_copy(update={"preprocess": "clip"}), CPU)
     return {
         f"{name}, images": _features(encoder.encode_images(formula_pixels(2, SIZE))),
         f"{name}, texts": _features(encoder.encode_texts(["anger", "a photo of happiness ."])),
@@ -358,6 +378,8 @@ PARTS = {
     "TRANSFORMERS_CLIP": Part("the features of encoders.kinds.transformers_clip_model", clips_of_transformers),
     "X_CLIP": Part("the features of encoders.kinds.x_clip_model", x_clip),
     "FLAVA": Part("the features of encoders.kinds.flava_model", flava),
+    "BLIP2_ITC": Part("the features of encoders.kinds.blip2_itc_model", blip2_itc),
+    "LAVIS_ITC": Part("the features of encoders.kinds.lavis_itc_model", lavis_itc),
     "BLIP2_T5": Part("the targets of encoders.blip2_t5", llm_targets),
     "frames": Part(
         "the frames that datasets.sampling picks",

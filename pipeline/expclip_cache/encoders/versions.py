@@ -37,10 +37,10 @@ X_CLIP = 1
 """Of `encoders.kinds.x_clip`."""
 
 BLIP2_ITC = 1
-"""Of `encoders.kinds.blip2_itc`."""
+"""Of `encoders.kinds.blip2_itc_model`, with `q_former` and `blip_texts`."""
 
 LAVIS_ITC = 1
-"""Of `encoders.kinds.lavis_itc`."""
+"""Of `encoders.kinds.lavis_itc_model` and `lavis_vision`, with `q_former` and `blip_texts`."""
 
 EMOCLIP = 1
 """Of `encoders.kinds.emoclip`, its temporal part included."""
