@@ -99,10 +99,10 @@ def test_a_complete_study_loads_no_model(study, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a model is loaded")
 
-    monkeypatch.setattr(image_text, "load_backbone", refuse)
-    before = {
-        name: FeatureCache(image_features(name, "clips")).identity.fingerprint for name in load_settings().backbones
-    }
+    monkeypatch.setattr(jobs, "_load_backbone", refuse)
+    monkeypatch.setattr(prompt_cache, "_load", refuse)
+    names = load_settings().backbones
+    before = {name: FeatureCache(image_features(name, "clips")).identity.fingerprint for name in names}
     images.main(SilentReporter())
     prompts.main(SilentReporter())
     assert set(ENCODED) <= before.keys()
