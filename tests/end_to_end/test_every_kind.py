@@ -12,6 +12,7 @@ from every_kind import ENCODED, PUBLISHED, write_every_kind
 from expclip_cache.base import SilentReporter
 from expclip_cache.cache import FeatureCache
 from expclip_cache.commands.app import app
+from expclip_cache.extraction import jobs, prompt_cache
 from expclip_cache.scoring import Classifier, PredictionFile
 from expclip_cache.settings import image_features, load_settings, prediction_file, prompt_features
 from paper_study import run_stages
