@@ -15,8 +15,8 @@ from transformers import AutoTokenizer, BlipConfig, BlipForImageTextRetrieval
 
 from expclip_cache.base import EncoderError, validated
 from expclip_cache.commands.app import app
-from expclip_cache.encoders import ClipSettings, file_hashes, image_text, load_backbone, settings, versions
-from expclip_cache.encoders.kinds import registry, transformers_clip
+from expclip_cache.encoders import ClipSettings, file_hashes, image_text, libraries, load_backbone, settings, versions
+from expclip_cache.encoders.kinds import hugging_face_encoder, registry, transformers_clip
 from expclip_cache.encoders.kinds.transformers_clip_model import MODELS
 from expclip_cache.settings import Settings
 from tiny_backbones import CLIP_PREPROCESSOR, TEXT, VISION, write_flava, write_model
@@ -61,8 +61,9 @@ def test_the_message_about_another_kind_is_quoted(tmp_path, monkeypatch):
 def test_the_kind_of_the_worked_example_gives_the_librarys_similarities(tmp_path, monkeypatch):
     monkeypatch.setattr(versions, "BLIP", 1, raising=False)
     kinds = eval(f"{{{ENTRY}}}", {"Kind": registry.Kind, "TRANSFORMERS": registry.TRANSFORMERS})
-    for module in (registry, settings, image_text):
-        monkeypatch.setattr(module, "KINDS", MappingProxyType({**registry.KINDS, **kinds}))
+    every = MappingProxyType({**registry.KINDS, **kinds})
+    for module in (registry, settings, image_text, libraries, hugging_face_encoder):
+        monkeypatch.setattr(module, "KINDS", every)
     module = ModuleType("expclip_cache.encoders.kinds.blip")
     exec(MODULE, module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -57,7 +57,7 @@ def load_encoder(settings: ClipSettings, files: HuggingFaceFiles, device: torch.
     config = cast(FlavaConfig, read_config(files))
     image, text = _sides(config)
     tokenizer = Texts(files, min(CONTEXT_LENGTH, text.max_position_embeddings), text.vocab_size)
-    preprocess = image_preprocess(settings, files, int(image.image_size), whole_number="squash")
+    preprocess = image_preprocess(settings, files, image.image_size, whole_number="squash")
     model = build_model(FlavaSides, config, files, unread=UNREAD, renamed={r"^flava\.": ""})
     scale = float(model.logit_scale.detach().exp())
     freeze(model, settings.precision, device)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
@@ -26,17 +27,21 @@ COUNTERS = r"\.position_ids$"
 """0, 1, 2, ..., which old versions of transformers stored among the weights."""
 
 
+ERRORS = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, ImportError),
+    *(SafetensorError, StrictDataclassError),
+)
+"""What transformers raises for a config.json or weights that it cannot use."""
+
+
 def read_config(files: HuggingFaceFiles) -> PretrainedConfig:
     """The model's config, of its own class.
 
     Raises:
         EncoderError: transformers cannot read it.
     """
-    try:
-        with _quiet():
-            return AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EncoderError(f"backbone: {files.folder / CONFIG} cannot be used: {one_line(error)}.") from error
+    with _quiet(), _explained(files):
+        return AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
 
 
 def build_model(
@@ -58,13 +63,10 @@ def build_model(
     """
     for section in (config, *(getattr(config, name) for name in config.sub_configs)):
         section.dtype = torch.float32  # otherwise a part takes the type that its weights are stored in
-    try:
-        with _quiet():
-            if not files.weights:
-                return _random(model_class, config)
-            loaded = _read(model_class, config, files, renamed)
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise EncoderError(f"backbone: {files.folder} cannot be built: {one_line(error)}.") from error
+    with _quiet(), _explained(files):
+        if not files.weights:
+            return _random(model_class, config)
+        loaded = _read(model_class, config, files, renamed)
     # With `output_loading_info` the library returns a pair, which its types do not say.
     model, report = cast(tuple[Model, dict[str, Any]], loaded)
     _refuse_differences(files, report, "|".join((COUNTERS, *unread)))
@@ -116,6 +118,16 @@ def _refuse_differences(files: HuggingFaceFiles, report: Mapping[str, Any], unre
             f"backbone: {files.weights[0]} has other tensors than the model that {files.folder / CONFIG} describes."
             + differences
         )
+
+
+@contextmanager
+def _explained(files: HuggingFaceFiles) -> Iterator[None]:
+    try:
+        yield
+    except ERRORS as error:
+        raise EncoderError(
+            f"backbone: the model that {files.folder / CONFIG} describes cannot be built: {one_line(error)}."
+        ) from error
 
 
 @contextmanager

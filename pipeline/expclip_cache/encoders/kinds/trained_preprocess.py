@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.kinds.hugging_face import PREPROCESSOR, HuggingFaceFiles
+from expclip_cache.encoders.kinds.hugging_face import CONFIG, PREPROCESSOR, HuggingFaceFiles
 from expclip_cache.encoders.preprocess import Preprocess, preprocess
 from expclip_cache.encoders.settings import ClipSettings
 
@@ -14,18 +14,25 @@ INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}
 
 
 def image_preprocess(
-    settings: ClipSettings, files: HuggingFaceFiles, size: int, *, whole_number: str = "shortest"
+    settings: ClipSettings, files: HuggingFaceFiles, model_size: object, *, whole_number: str = "shortest"
 ) -> Preprocess:
     """How an image becomes the pixels that the model takes.
 
     Args:
         settings: with `preprocess: clip` it is what the makers say, and never guessed.
-        size: side of the square that the model takes, in pixels.
+        model_size: of the images that the model takes, in pixels, as its config says.
         whole_number: what a `size` that is one number means to this model's class: `shortest` side, or `squash`.
 
     Raises:
-        EncoderError: with `preprocess: clip`, the makers do not say, or name a way that is not supported.
+        EncoderError: the model takes images that are not square; or with `preprocess: clip`, the makers do not say, or
+            name a way that is not supported.
     """
+    size = square_side(model_size)
+    if size is None:
+        raise EncoderError(
+            f"backbone: {files.folder / CONFIG}: the model takes images of {model_size} pixels; only square ones are "
+            "supported."
+        )
     if settings.preprocess == "reference":
         return preprocess("reference", size, settings.decode)
     return preprocess("clip", size, settings.decode, _trained(files, size, whole_number))
@@ -72,6 +79,7 @@ def _resize(size: object, whole_number: str) -> tuple[str, int | None]:
 def square_side(size: object) -> int | None:
     """The side of a square, in pixels; None for anything else."""
     if isinstance(size, Mapping):
-        sides = {size.get("height"), size.get("width")}
-        size = sides.pop() if len(sides) == 1 else None
-    return size if isinstance(size, int) else None
+        size = [size.get("height"), size.get("width")]
+    if isinstance(size, list | tuple) and size:
+        size = size[0] if all(side == size[0] for side in size) else None
+    return size if isinstance(size, int) and size > 0 else None

@@ -7,11 +7,11 @@ import transformers
 from torch import nn
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.kinds.hugging_face import PREPROCESSOR, HuggingFaceFiles
+from expclip_cache.encoders.kinds.hugging_face import HuggingFaceFiles
 from expclip_cache.encoders.kinds.hugging_face_encoder import HuggingFaceEncoder
 from expclip_cache.encoders.kinds.hugging_face_model import build_model, freeze, read_config
 from expclip_cache.encoders.kinds.hugging_face_texts import Texts
-from expclip_cache.encoders.kinds.trained_preprocess import image_preprocess, square_side
+from expclip_cache.encoders.kinds.trained_preprocess import image_preprocess
 from expclip_cache.encoders.settings import ClipSettings
 
 MASKED = ("input_ids", "attention_mask")
@@ -87,14 +87,12 @@ def _check_align(settings: ClipSettings) -> None:
         )
 
 
-def _image_size(config: Any, files: HuggingFaceFiles) -> int:
+def _image_size(config: Any, files: HuggingFaceFiles) -> object:
     """ALIGN's convolutions take any size: the one that it was trained with is where its preprocessing is."""
     if config.model_type != "align":
-        return int(config.vision_config.image_size)
+        return config.vision_config.image_size
     said = files.preprocessor
-    if side := square_side(said.get("crop_size") or said.get("size")):
-        return side
-    raise EncoderError(f"backbone: {files.folder / PREPROCESSOR} does not say which square images an ALIGN takes.")
+    return said.get("crop_size") or said.get("size") or "unknown"
 
 
 def _width(config: Any) -> int:

@@ -205,6 +205,31 @@ def test_siglips_own_tokenizer_asks_for_the_packages_that_it_needs(written, tmp_
         load_backbone(siglip, CPU)
 
 
+@pytest.mark.parametrize(
+    ("section", "changes", "message"),
+    [
+        ("text_config", {"hidden_size": "a"}, "cannot be built: .*hidden_size"),
+        ("text_config", {"hidden_act": "nope"}, "cannot be built: 'nope'"),
+        ("text_config", {"vocab_size": -1}, "cannot be built: .*negative dimension"),
+        ("image side", {"patch_size": 0}, "cannot be built: .*zero"),
+        ("image side", {"image_size": [SIZE, 2 * SIZE]}, r"takes images of \[28, 56\] pixels; only square ones"),
+        (
+            "quantization_config",
+            {"quant_method": "bitsandbytes", "load_in_4bit": True},
+            "cannot be built: .*bitsandbytes",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_used_is_refused_in_words(section, changes, message, backbone):
+    file = Path(backbone.model) / "config.json"
+    if section == "image side":
+        section = "image_config" if backbone.kind == "flava" else "vision_config"
+    before = json.loads(file.read_text()).get(section) or {}
+    edit_json(file, **{section: before | changes})
+    with pytest.raises(EncoderError, match=rf"^backbone: .*config\.json.* {message}"):
+        load_backbone(backbone, CPU)
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "preprocessor_config.json"])
 def test_code_in_the_folder_is_refused(name, backbone):
     edit_json(Path(backbone.model) / name, auto_map={"AutoConfig": "model.Config"})
