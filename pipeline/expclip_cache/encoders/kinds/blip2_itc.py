@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["find_files", "load"]
 
+ADVICE = {
+    "bert": "A folder with LAVIS's files and BERT's is of kind lavis-itc: set its model: pretrain_vitL, and its weights "
+    "to the folder."
+}
+"""What to do about folders that look as if they belonged here."""
+
 
 def find_files(settings: ClipSettings, commits: Sequence[str] = (), *, local_only: bool = False) -> HuggingFaceFiles:
     """See `find_hugging_face_files`."""
@@ -33,7 +39,7 @@ def load(settings: ClipSettings, device: "torch.device", commits: Sequence[str] 
 
 
 def _check(config: Mapping[str, Any], file: Path) -> None:
-    check_model_type(config, file, "blip2-itc")
+    check_model_type(config, file, "blip2-itc", ADVICE)
     q_former = config.get("qformer_config")
     if not isinstance(q_former, Mapping) or not q_former.get("use_qformer_text_input"):
         raise EncoderError(

@@ -177,6 +177,9 @@ def test_a_blip2_that_writes_texts_is_refused_and_so_are_other_kinds(spoiled):
     edit_config(spoiled, qformer_config=config["qformer_config"] | {"use_qformer_text_input": False})
     with pytest.raises(EncoderError, match=r"it is a BLIP-2 that writes texts.* Salesforce/blip2-itm-vit-g"):
         find_backbone_files(spoiled)
+    edit_config(spoiled, model_type="bert")
+    with pytest.raises(EncoderError, match="is of kind lavis-itc: set its model: pretrain_vitL, and its weights"):
+        find_backbone_files(spoiled)
     edit_config(spoiled, model_type="clip")
     with pytest.raises(EncoderError, match=re.escape("takes models of the type blip-2. Set its kind: transformers.")):
         find_backbone_files(spoiled)
