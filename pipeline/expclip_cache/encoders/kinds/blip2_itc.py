@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["find_files", "load"]
 
 ADVICE = {
-    "bert": "A folder with LAVIS's files and BERT's is of kind lavis-itc: set its model: pretrain_vitL, and its weights "
-    "to the folder."
+    "bert": "A folder with LAVIS's files and BERT's is of kind lavis-itc: set its model: pretrain_vitL, and its "
+    "weights to the folder."
 }
 """What to do about folders that look as if they belonged here."""
 
