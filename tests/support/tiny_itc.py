@@ -4,12 +4,13 @@ import string
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import BertConfig, BertTokenizer, Blip2Config, Blip2ForImageTextRetrieval
 
 import paper_study
 from expclip_cache.encoders.settings import ClipSettings
 from tiny_backbones import CLASSES, SQUASHING, write_model
-from tiny_encoders import SIZE, WORDS
+from tiny_encoders import SIZE, WORDS, edit_weights
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = [*string.ascii_lowercase, *string.punctuation]
@@ -59,6 +60,8 @@ def write_blip2_itc(folder: Path) -> ClipSettings:
         image_token_index=vocabulary,
     )
     settings = write_model(folder, "blip2-itc", Blip2ForImageTextRetrieval, config, SQUASHING)
+    file = folder / "model.safetensors"
+    edit_weights(file, _doubled(load_file(file)))
     write_bert_tokenizer(folder, ("[DEC]", "<image>"))
     return settings
 
@@ -99,7 +102,6 @@ def _q_former(vision_width: int, vocabulary: int) -> dict[str, torch.Tensor]:
     tensors = {
         "query_tokens": _random(1, QUERIES, width),
         "temp": torch.tensor(0.05),
-        "Qformer.bert.embeddings.position_ids": torch.arange(positions)[None],
         "Qformer.bert.embeddings.word_embeddings.weight": _random(vocabulary, width),
         "Qformer.bert.embeddings.position_embeddings.weight": _random(positions, width),
         **_norm("Qformer.bert.embeddings.LayerNorm", width),
@@ -122,7 +124,12 @@ def _q_former(vision_width: int, vocabulary: int) -> dict[str, torch.Tensor]:
             tensors |= _linear(f"{layer}.intermediate{side}.dense", width, hidden)
             tensors |= _linear(f"{layer}.output{side}.dense", hidden, width)
             tensors |= _norm(f"{layer}.output{side}.LayerNorm", width)
-    return tensors
+    return {**_doubled(tensors), "Qformer.bert.embeddings.position_ids": torch.arange(positions)[None]}
+
+
+def _doubled(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Larger matrices, so that images and texts differ enough for classes to differ."""
+    return {name: 2 * tensor if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
 
 
 def _random(*shape: int) -> torch.Tensor:

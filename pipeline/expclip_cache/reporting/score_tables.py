@@ -26,7 +26,11 @@ TITLE = "Zero-shot facial expression recognition, UAR in percent"
 
 
 def scores_to_terminal(
-    scores: Sequence[SystemScores], statistics: Statistics, recalls: Recalls, drawn: Collection[str] = ()
+    scores: Sequence[SystemScores],
+    statistics: Statistics,
+    recalls: Recalls,
+    drawn: Collection[str] = (),
+    others: Sequence[str] = (),
 ) -> Group:
     """UAR of every test set and system; at most 80 characters wide, with no name or number cut.
 
@@ -37,12 +41,15 @@ def scores_to_terminal(
         statistics: of the same study, for the means over the test sets.
         recalls: of every class, for the weakest one.
         drawn: names of test sets whose faces are no photographs.
+        others: the backbones that are no CLIP, see `other_models`.
     """
     means = mean_scores(scores, statistics)
     tables, highest = _tables(scores, means), under_highest_type(scores)
     confidence = f"{statistics.settings.confidence:g} %"
     spread = ",\nmean ± standard deviation over its seeds" if any(row.seeds > 1 for row in scores) else ""
     notes = [f"{PLAIN_CLIP}: no head. Other columns: Exp-CLIP with the head of that name{spread}."]
+    if others:
+        notes.append(fill(f"No CLIP, though called so here without a head: {', '.join(others)}.", WIDTH))
     notes.append(
         fill(f"In brackets: {confidence} intervals over test items, of UAR and, under a head, of its gain (+).", WIDTH)
     )

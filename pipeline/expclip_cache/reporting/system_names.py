@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from expclip_cache.scoring import TestSetScores
 from expclip_cache.statistics import System
 
 PLAIN_CLIP = "plain CLIP"
@@ -25,6 +26,12 @@ def system_names(systems: Iterable[System]) -> dict[System, str]:
         )
         for system in systems
     }
+
+
+def other_models(scores: Iterable[TestSetScores]) -> tuple[str, ...]:
+    """The backbones that are no CLIP of open_clip, whose scores without a head are called plain CLIP all the same."""
+    kinds = {found.backbone: found.images["settings"].get("kind", "open-clip") for found in scores}
+    return tuple(backbone for backbone, kind in kinds.items() if kind != "open-clip")
 
 
 def several_of(systems: Iterable[System]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from expclip_cache.reporting import (
     confusion_csvs,
     headline_csv,
     headline_metrics,
+    other_models,
     other_systems,
     other_systems_to_terminal,
     read_page,
@@ -69,7 +70,7 @@ def report_study(settings: Settings) -> Group:
     return Group(
         *published,
         *([other_systems_to_terminal(others)] if others.systems else []),
-        scores_to_terminal(page.scores, inputs.statistics, page.recalls, inputs.drawn),
+        scores_to_terminal(page.scores, inputs.statistics, page.recalls, inputs.drawn, other_models(inputs.scores)),
         *([Text(inputs.stale_probes)] if inputs.stale_probes else []),
         Text(f"{REPORT}/index.html has the confusion matrices, example faces and all settings"),
     )

@@ -24,6 +24,7 @@ FILES = {
     "BLIP2": (
         "lavis/blip2_pretrained_vitL.pth",
         "lavis/clip_vit_L.pth",
+        "lavis/config.json",
         "lavis/tokenizer.json",
         "lavis/tokenizer_config.json",
     ),

@@ -19,7 +19,6 @@ class QFormerModel(Blip2PreTrainedModel):
     """Everything but the vision model; a subclass adds it as `vision_model`, and calls `post_init`."""
 
     config: Blip2Config
-    vision_model: nn.Module
 
     def __init__(self, config: Blip2Config):
         super().__init__(config)

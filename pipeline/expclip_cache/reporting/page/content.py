@@ -170,6 +170,7 @@ class Page:
         statistics: of these scores.
         recalls: of every class of every system.
         drawn: what kind of faces the test sets have, in words; empty if all are photographs.
+        no_clips: the backbones that are no CLIP, see `other_models`.
         views: one for each head under each prompt set.
         others: the other systems with published scores.
         trained_on: name of the training set.
@@ -184,6 +185,7 @@ class Page:
     statistics: Statistics
     recalls: Recalls
     drawn: str
+    no_clips: tuple[str, ...]
     views: tuple[View, ...]
     others: OtherSystems
     trained_on: str

@@ -40,6 +40,7 @@ def render_page(page: Page) -> bytes:
         weakest=lambda cell: weakest_class(page.recalls[Place(cell.test_set, cell.prompt_type, cell.system)]),
         confidence=f"{page.statistics.settings.confidence:g} %",
         several=several_of(systems),
+        no_clips=page.no_clips,
         heads=len({system[:3] for system in systems if system.head}),
         test_sets=list(dict.fromkeys(row.test_set for row in page.scores)),
         with_sections=sum(1 for view in page.views if view.sets),

@@ -10,7 +10,7 @@ from expclip_cache.reporting.page.head_results import HeadResults, read_head_res
 from expclip_cache.reporting.page.set_sections import SectionReader
 from expclip_cache.reporting.score_tables import note_on_drawn
 from expclip_cache.reporting.sections import sections_of
-from expclip_cache.reporting.system_names import several_of, system_names
+from expclip_cache.reporting.system_names import other_models, several_of, system_names
 from expclip_cache.reporting.weakest_class import class_recalls
 from expclip_cache.statistics import Row, System, SystemScores, mean_scores, system_scores, under_highest_type
 
@@ -44,6 +44,7 @@ def read_page(
         statistics=inputs.statistics,
         recalls=class_recalls(inputs.scores),
         drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
+        no_clips=other_models(inputs.scores),
         views=tuple(_views(inputs, scores, compared, read, MAX_SECTIONS if most_sections is None else most_sections)),
         others=others,
         trained_on=inputs.trained_on,
