@@ -42,7 +42,7 @@ PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 
 NO_PICKLES = (
     " Weights are read from .safetensors files only: a .bin, .pt or .pth is a pickle, and loading one can run any "
-    "program. docs/weights.md says how to convert one."
+    "program. docs/weights.md says what to do instead."
 )
 
 

@@ -37,7 +37,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise EncoderError(
             f"{path}: is no plain file of weights: torch's restricted reader refuses it ({one_line(error)}). Nothing "
-            "of it was run. docs/weights.md says how to convert it on a machine where you trust the file."
+            "of it was run. If you trust it, save its tensors as .safetensors."
         ) from None
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, BadZipFile, SafetensorError) as error:
         raise EncoderError(f"{path}: cannot be read as weights ({one_line(error)}). Download it again.") from None

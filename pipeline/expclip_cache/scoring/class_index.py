@@ -54,5 +54,6 @@ def class_index(
         if conditioning is None:
             raise CacheError("the prompts have no weights that condition them on an item. Encode the prompts again.")
         return ConditionedTextIndex(conditioning, prompts, classes, head, aggregation)
-    index = PromptIndex(prompts, classes, head, aggregation)
-    return index if layout.row_width == layout.width else SeveralVectorsIndex(index, layout.vectors)
+    if layout.row_width != layout.width:
+        return SeveralVectorsIndex(layout.vectors, prompts, classes, head, aggregation)
+    return PromptIndex(prompts, classes, head, aggregation)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from expclip_cache.prompts import Aggregation
 from expclip_cache.scoring.prompt_index import PromptIndex
 
 NUMBERS = 1 << 24
@@ -11,18 +12,31 @@ NUMBERS = 1 << 24
 class SeveralVectorsIndex:
     """Scores items of f * q vectors: of the q vectors of an image the best counts, and a clip has its frames' mean.
 
-    Each vector x is compared with a class as `PromptIndex` compares images. The similarity of an item is
-    mean_f max_q cos(W x_fq, W t), the rule of BLIP-2's image-text retrieval, whose query tokens are an image's vectors.
+    The similarity of an item to a prompt t is mean_f max_q cos(W x_fq, W t), the rule of BLIP-2's image-text retrieval,
+    whose query tokens are an image's vectors. Those to the prompts of a class are aggregated as in `PromptIndex`; with
+    `renorm_mean` the class has a single vector, which takes the place of a prompt.
     """
 
-    def __init__(self, index: PromptIndex, vectors: int):
-        """Compare by this index.
+    def __init__(
+        self,
+        vectors: int,
+        prompts: np.ndarray,
+        classes: np.ndarray,
+        head: np.ndarray | None = None,
+        aggregation: Aggregation = "mean",
+    ):
+        """Build the index.
 
         Args:
             vectors: q, of an image.
+            prompts, classes, head, aggregation: see `PromptIndex`.
         """
-        self._index, self._vectors = index, vectors
-        self._width = index.vectors.shape[1]
+        one_vector_a_class = aggregation == "renorm_mean"
+        self._classes = np.arange(int(classes.max()) + 1) if one_vector_a_class else np.asarray(classes)
+        of_each = classes if one_vector_a_class else np.arange(len(prompts))
+        self._index = PromptIndex(prompts, of_each, head, aggregation if one_vector_a_class else "mean")
+        self._vectors, self._best = vectors, aggregation == "nearest"
+        self._width = self._index.vectors.shape[1]
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """The nearest class of each item: (n, f * q * d) raw features -> (n,) int64."""
@@ -49,7 +63,9 @@ class SeveralVectorsIndex:
     def _similarities(self, images: np.ndarray, norms: np.ndarray) -> np.ndarray:
         of_vectors = self._index.similarities(images.reshape(-1, self._width), norms.reshape(-1))
         of_frames = of_vectors.reshape(len(images), -1, self._vectors, of_vectors.shape[1]).max(axis=2)
-        return of_frames.mean(axis=1)
+        of_prompts, over = of_frames.mean(axis=1), np.max if self._best else np.mean
+        labels = range(int(self._classes.max()) + 1)
+        return np.stack([over(of_prompts[:, self._classes == label], axis=1) for label in labels], axis=1)
 
     def _blocks(self, images: np.ndarray) -> list[slice]:
         step = max(1, NUMBERS // images.shape[1])

@@ -44,10 +44,14 @@ def test_the_best_of_an_images_vectors_counts(write, tmp_path, monkeypatch):
 
     vectors, texts = images[:].astype(np.float64).reshape(-1, QUERIES, WIDTH), prompts[:].astype(np.float64)
     vectors, texts = (each / np.linalg.norm(each, axis=-1, keepdims=True) for each in (vectors, texts))
-    of_class = np.stack([(vectors @ texts[label == LABELS].T).mean(axis=-1) for label in range(len(CLASSES))], axis=-1)
-    expected = of_class.max(axis=1).argmax(axis=1)
+    cosines = vectors @ texts.T
+
+    def by_class(of_prompts: np.ndarray) -> np.ndarray:
+        return np.stack([of_prompts[:, label == LABELS].mean(axis=1) for label in range(len(CLASSES))], axis=1)
+
+    expected = by_class(cosines.max(axis=1)).argmax(axis=1)
     # The mean of an image's vectors would say something else.
-    assert (expected != of_class.mean(axis=1).argmax(axis=1)).any()
+    assert (expected != by_class(cosines.mean(axis=1)).argmax(axis=1)).any()
 
     found = class_index(images.layout, prompts[:].astype(np.float32), LABELS, None, "mean").classify(images[:])
     np.testing.assert_array_equal(found, expected)

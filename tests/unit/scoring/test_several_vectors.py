@@ -28,12 +28,10 @@ def by_hand(rows, frames, vectors, prompts, head, aggregation):
             if aggregation == "renorm_mean":
                 mean = np.mean(units, axis=0)
                 units = [mean / np.linalg.norm(mean)]
-            score = max if aggregation == "nearest" else np.mean
-            best = [
-                max(score([cosine(project(vector), unit) * np.linalg.norm(unit) for unit in units]) for vector in frame)
-                for frame in of_item
+            to_prompts = [
+                np.mean([max(cosine(project(vector), unit) for vector in frame) for frame in of_item]) for unit in units
             ]
-            found[item, label] = np.mean(best)
+            found[item, label] = max(to_prompts) if aggregation == "nearest" else np.mean(to_prompts)
     return found
 
 
