@@ -71,6 +71,7 @@ def init(
         )
 
         interactive = sys.stdin.isatty()
+        systems = find_weights(table_1) if table_1 else []
         made = make_project()
         typer.echo("".join(f"{line}\n" for line in made), nl=False)
         if preset is None and PARAMS_FILE.exists() and made:
@@ -89,7 +90,6 @@ def init(
             given = _find_roots(data, given) | given
         if interactive and not given:
             given = _ask_for_roots(file)
-        systems = find_weights(table_1) if table_1 else []
         setup = plan_setup(file, given, backbones=chosen, systems=systems)
         _print_setup(setup)
         if table_1:

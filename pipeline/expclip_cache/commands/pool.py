@@ -45,5 +45,6 @@ def pool(
         from expclip_cache.cache import CacheSettings, FeatureCache
         from expclip_cache.extraction import pool_frames
 
-        cache = CacheSettings(on_mismatch=on_mismatch)
-        pool_frames(FeatureCache(frames), by, out, cache, device, TerminalReporter())
+        report = TerminalReporter()
+        pooled = pool_frames(FeatureCache(frames), by, out, CacheSettings(on_mismatch=on_mismatch), device, report)
+        report.say(f"{out}: {len(pooled.good_rows)} of {len(pooled)} rows, {pooled.width} wide, {pooled.dtype}")

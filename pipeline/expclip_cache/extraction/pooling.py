@@ -5,16 +5,25 @@ ended goes on shard by shard, and features of other frames are replaced or refus
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from expclip_cache.base import CacheError, EncoderError, Reporter, SilentReporter, UntouchableCacheError, build
-from expclip_cache.cache import INDEX, Block, CacheSettings, FeatureCache, manifest_of, store_at
+from expclip_cache.base import (
+    CacheError,
+    EncoderError,
+    Reporter,
+    SettingsError,
+    SilentReporter,
+    UntouchableCacheError,
+    build,
+)
+from expclip_cache.cache import INDEX, Block, CacheSettings, FeatureCache, Json, manifest_of, store_at
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import ClipSettings
+from expclip_cache.encoders import KINDS, ClipSettings
 from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS, FramePooling
 from expclip_cache.extraction.job_run import JobRun
 from expclip_cache.extraction.jobs import Job, RequestedEncoder, clip_encoder
@@ -55,8 +64,13 @@ def pool_frames(
         EncoderError: the temporal model cannot be loaded, or is not the one whose frames these are.
         SettingsError: the kind of model has no temporal model.
     """
-    report, manifest = report or SilentReporter(), _manifest(frames)
+    report = report or SilentReporter()
     clip, commits = recorded_clip([frames])
+    manifest = _manifest(frames)
+    if by == "temporal" and not KINDS[clip.kind].temporal:
+        raise SettingsError(
+            f"{frames}: kind {clip.kind} has no temporal model. Pool by {', '.join(FRAME_POOLINGS)} instead."
+        )
     clip = build(ClipSettings, **{**clip.model_dump(), "pool": by})
     encoder = _pooled(clip, frames)
     settings = (cache or CacheSettings()).model_copy(
@@ -84,7 +98,8 @@ def _make_shards(run: JobRun, frames: FeatureCache, pooling: FramePooling, by: s
     """Write the missing shards; shard k holds the same rows as that of the frames."""
     library = ", ".join(dict.fromkeys(part for each in frames.libraries for part in each.split(", ")))
     writer = run.writer.shard_writer(frames.identity.encoder, library)
-    title = f"{run.job.out}: {by} of {frames.layout.frames} frames"
+    count = frames.layout.frames
+    title = f"{run.job.out}: {by} of {count} frame{'s' if count > 1 else ''}"
     rows = [frames.shards[number] for number in run.decision.encode]
     with report.bar(title, sum(map(len, rows)), "clip") as bar:
         for number in run.decision.encode:
@@ -121,12 +136,22 @@ def _block(frames: FeatureCache, manifest: Manifest, number: int, pooling: Frame
 
 
 def _pooled(clip: ClipSettings, frames: FeatureCache) -> RequestedEncoder:
-    """What the pooled features depend on: the pooling, and the encoder that made the frames."""
-    facts = dict(frames.identity.encoder)
-    return replace(clip_encoder(clip), settings=clip.pooled_settings(), files=lambda commits: facts)
+    """What the pooled features depend on: the pooling, what made the frames, and the files of a temporal model."""
+    encoder, facts = clip_encoder(clip), dict(frames.identity.encoder)
+
+    def files(commits: Sequence[str]) -> Mapping[str, Json]:
+        here = encoder.files(commits) if clip.pool == "temporal" else None
+        return facts | dict(here or {})
+
+    return replace(encoder, settings=clip.pooled_settings(), files=files)
 
 
 def _manifest(frames: FeatureCache) -> Manifest:
+    if frames.layout.comparison != "best-vector":
+        kind = frames.identity.settings.get("kind")
+        raise CacheError(
+            f"{frames}: kind {kind} puts the frames of a clip together by itself: nothing is left to pool."
+        )
     if frames.identity.settings.get("pool") != "none":
         pool = frames.identity.settings.get("pool", "mean")
         raise CacheError(

@@ -18,6 +18,7 @@ from expclip_cache.workers import RunSettings
 from face_images import RecordingReporter, files_in, write_images
 from temporal_checkpoints import write_emoclip, write_emotionclip
 from tiny_encoders import write_clip
+from tiny_x_clip import write_x_clip
 
 CACHE = CacheSettings(shard_rows=4, dtype="float32")
 RUN = RunSettings(device="cpu", batch_size=16, workers=0)
@@ -270,6 +271,32 @@ def test_the_temporal_model_must_be_that_of_the_frames(images, tmp_path):
     torch.save(tensors | {"module.logit_scale": torch.tensor(4.0)}, model.weights)
     with pytest.raises(EncoderError, match=r"(?s)frames were encoded by another model.*logit_scale differs"):
         pool(frames, "temporal", tmp_path / "out")
+
+
+def test_what_are_no_frames_of_a_backbone_is_said_in_its_own_words(images, frames, tmp_path):
+    targets = CacheWriter(tmp_path / "targets", manifest="m", settings={"encoder": "llm-target"}, dtype="float32")
+    with targets as writer:
+        writer.add(np.zeros((2, 3)))
+    with pytest.raises(CacheError, match=r"expected image features of a CLIP .*found features of llm-target"):
+        pool(FeatureCache(tmp_path / "targets"), "max", tmp_path / "out")
+    with pytest.raises(SettingsError, match=r"frames: kind open-clip has no temporal model\. Pool by first, mean, max"):
+        pool(frames, "temporal", tmp_path / "out")
+    x_clip = write_x_clip(tmp_path / "x-clip")
+    clips = extract(images, x_clip, tmp_path / "clips", pool="mean")
+    with pytest.raises(CacheError, match=r"kind x-clip puts the frames of a clip together by itself: nothing is left"):
+        pool(clips, "max", tmp_path / "out")
+
+
+def test_a_complete_cache_of_a_temporal_model_with_other_files_is_not_taken_as_it_is(images, tmp_path):
+    model = write_emoclip(tmp_path / "model")
+    frames = extract(images, model, tmp_path / "frames")
+    pool(frames, "temporal", tmp_path / "out")
+    tensors = torch.load(model.weights, weights_only=True)
+    name = next(name for name in tensors if "temporal" in name)
+    torch.save({**tensors, name: tensors[name] + 1}, model.weights)
+    with pytest.raises(CacheError, match="weights_sha256 differs"):
+        pool(frames, "temporal", tmp_path / "out")
+    assert len(pool(frames, "max", tmp_path / "max")[0]) == 10, "a pooling without weights needs no files"
 
 
 def test_features_too_large_for_half_precision_are_refused_by_name(images, tmp_path):
