@@ -11,19 +11,23 @@ SHA256 = "conditioning_sha256"
 """Under which an encoder's facts name the file's content."""
 
 
+def needs_conditioning(identity: Identity) -> bool:
+    """Whether the rows are texts that are conditioned by what they are compared with."""
+    return SHA256 in identity.encoder and identity.settings.get("encoder") == TEXT
+
+
 def read_conditioning(store: Store, identity: Identity) -> bytes | None:
     """The weights, as a safetensors file; None if nothing conditions these texts, or the rows are no texts.
 
     Raises:
         CacheError: they are missing, or not those that belong to these texts.
     """
-    expected = identity.encoder.get(SHA256)
-    if expected is None or identity.settings.get("encoder") != TEXT:
+    if not needs_conditioning(identity):
         return None
     path = store.path(CONDITIONING)
     if store.size(CONDITIONING) is None:
         raise CacheError(f"{path}: is missing, and these prompts cannot be compared without it. Encode them again.")
     content = store.read(CONDITIONING)
-    if hashlib.sha256(content).hexdigest() != expected:
+    if hashlib.sha256(content).hexdigest() != identity.encoder[SHA256]:
         raise CacheError(f"{path}: is damaged, or belongs to other prompts. Encode the prompts again.")
     return content
