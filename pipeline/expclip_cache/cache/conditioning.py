@@ -24,10 +24,24 @@ def read_conditioning(store: Store, identity: Identity) -> bytes | None:
     """
     if not needs_conditioning(identity):
         return None
-    path = store.path(CONDITIONING)
-    if store.size(CONDITIONING) is None:
+    content = None if store.size(CONDITIONING) is None else store.read(CONDITIONING)
+    refuse_other_conditioning(store.path(CONDITIONING), content, identity)
+    return content
+
+
+def refuse_other_conditioning(path: object, content: bytes | None, identity: Identity) -> None:
+    """Make sure that texts which need weights have their own.
+
+    Args:
+        path: of the file, for errors.
+        content: of the file; None if there is none.
+
+    Raises:
+        CacheError: they are missing, or not those that belong to these texts.
+    """
+    if not needs_conditioning(identity):
+        return
+    if content is None:
         raise CacheError(f"{path}: is missing, and these prompts cannot be compared without it. Encode them again.")
-    content = store.read(CONDITIONING)
     if hashlib.sha256(content).hexdigest() != identity.encoder[SHA256]:
         raise CacheError(f"{path}: is damaged, or belongs to other prompts. Encode the prompts again.")
-    return content

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["find_files", "load"]
 
 ACTIVATION = "quick_gelu"
-"""Of the layers that condition the texts; `scoring.conditioned_text` computes no other."""
+"""Of the layers that condition the texts; `scoring.text_conditioning` computes no other."""
 
 
 def find_files(settings: ClipSettings, commits: Sequence[str] = (), *, local_only: bool = False) -> HuggingFaceFiles:

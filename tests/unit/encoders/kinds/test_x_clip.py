@@ -27,7 +27,7 @@ from expclip_cache.extraction.prompt_cache import encode_prompts
 from expclip_cache.prompts import PromptSettings, prompt_table
 from expclip_cache.scoring import score
 from expclip_cache.scoring.class_index import class_index
-from expclip_cache.scoring.conditioned_text import TextConditioning
+from expclip_cache.scoring.text_conditioning import TextConditioning
 from expclip_cache.workers.settings import RunSettings
 from tiny_x_clip import FRAMES, D, write_x_clip
 
