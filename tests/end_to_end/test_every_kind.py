@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from transformers import XCLIPModel
 from typer.testing import CliRunner
 
 from every_kind import ENCODED, PUBLISHED, write_every_kind
@@ -72,6 +74,18 @@ def test_of_several_vectors_the_best_counts_and_a_clip_has_its_frames_mean(study
     layout = FeatureCache(image_features(backbone, "clips")).layout
     cosines = unit(rows.reshape(len(rows), layout.frames, layout.vectors, layout.width)) @ texts.T
     np.testing.assert_allclose(similarities, cosines.max(axis=2).mean(axis=1), atol=1e-5)
+
+
+def test_what_a_clip_shows_changes_the_texts_of_x_clip(study):
+    images, texts = FeatureCache(image_features("x-clip", "clips")), FeatureCache(prompt_features("x-clip"))
+    places = [texts.paths().index(f"an expression of {name}.") for name in images.classes]
+    rows = torch.from_numpy(images[:]).unflatten(1, (-1, images.layout.width))
+    raw = torch.from_numpy(texts[:][places]).expand(len(rows), -1, -1)
+    with torch.no_grad():
+        changed = raw + XCLIPModel.from_pretrained(study / "models/x-clip").eval().prompts_generator(raw, rows[:, 1:])
+    expected = torch.nn.functional.cosine_similarity(rows[:, :1], changed, dim=-1)
+    found = PredictionFile(prediction_file("x-clip", "clips")).similarities(Classifier("reference", 2))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def read(backbone: str):

@@ -11,13 +11,17 @@ from tiny_encoders import SIZE
 FRAMES, D = 4, 16
 
 PREPROCESSOR = {
-    "size": {"shortest_edge": SIZE},
-    "crop_size": {"height": SIZE, "width": SIZE},
+    "do_center_crop": True,
+    "do_normalize": True,
+    "do_resize": True,
+    "feature_extractor_type": "VideoMAEFeatureExtractor",
     "image_mean": [0.485, 0.456, 0.406],
     "image_std": [0.229, 0.224, 0.225],
+    "processor_class": "XCLIPProcessor",
     "resample": 2,
+    "size": SIZE,
 }
-"""That of the published X-CLIPs, whose image processor is VideoMAE's."""
+"""That of microsoft/xclip-base-patch32, with another size. It has no crop_size."""
 
 
 def x_clip_config() -> XCLIPConfig:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from expclip_cache.base import CacheError, DataError
-from expclip_cache.cache.format import MANIFEST, VERSION, Identity, Json
+from expclip_cache.cache.conditioning import needs_conditioning
+from expclip_cache.cache.format import CONDITIONING, MANIFEST, VERSION, Identity, Json
 from expclip_cache.cache.index import read_index
 from expclip_cache.cache.layout import layout_of
 from expclip_cache.cache.shard import ShardEntry
@@ -29,13 +30,13 @@ def inspect_cache(place: Path | str) -> dict[str, Json]:
         CacheError: there is no index and no readable shard.
     """
     store = store_at(place)
-    sizes = {name: size for name, size in store.sizes().items() if name.startswith("shard-")}
+    sizes = store.sizes()
     problems: list[str] = []
     try:
         index = read_index(store)
     except CacheError as error:
         problems.append(str(error))
-        return _described_by_shards(store, sorted(sizes), problems)
+        return _described_by_shards(store, sorted(name for name in sizes if name.startswith("shard-")), problems)
     return _described_by_index(store, index, sizes)
 
 
@@ -53,6 +54,8 @@ def _described_by_index(store: Store, index: Json, sizes: dict[str, int]) -> dic
     classes = index["classes"]
     labels = _read_labels(store, there, problems) if classes else Counter({-1: index["rows"]})
     identity = Identity(index["settings"], index["encoder"])
+    if needs_conditioning(identity) and CONDITIONING not in sizes:
+        problems.append(f"{store.path(CONDITIONING)}: is missing.")
     return _description(store, identity, problems) | {
         "complete": not problems,
         "rows": index["rows"],

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from expclip_cache.base import CacheError, write_atomically
+from expclip_cache.cache.conditioning import refuse_other_conditioning
 from expclip_cache.cache.format import (
     CONDITIONING,
     FEATURE_TYPES,
@@ -81,7 +82,8 @@ class CacheWriter:
             dtype: of the stored features, float16 or float32.
             part: the numbers of the shards to be written here, where other processes write the others; all by default.
             replace: whether `add` may replace what is in the folder.
-            conditioning: content of the file `CONDITIONING`, whose SHA-256 is `conditioning_sha256` in `encoder`.
+            conditioning: content of the file `CONDITIONING`, whose SHA-256 is `conditioning_sha256` in `encoder`;
+                without it, or with another, such texts get no index.
 
         Raises:
             CacheError: the dtype is not one that is stored.
@@ -218,7 +220,8 @@ class CacheWriter:
                 write_manifest(self.manifest, self.store.folder / MANIFEST)
                 self.store.put(MANIFEST)
 
-    def _put_conditioning(self) -> None:
+    def _put_conditioning(self, identity: Identity) -> None:
+        refuse_other_conditioning(self.store.path(CONDITIONING), self._conditioning, identity)
         if self._conditioning is None:
             self.store.remove(CONDITIONING)
             return
@@ -248,7 +251,7 @@ class CacheWriter:
         if self._added:
             self._remove_other_shards()
             self.put_manifest()
-            self._put_conditioning()
+            self._put_conditioning(entries[0].identity)
         with self.claim.index():
             self._prove_lease()
             self._refuse_replaced_shards(entries)

@@ -34,7 +34,7 @@ FLAVA = 1
 """Of `encoders.kinds.flava_model`, and of the same three modules."""
 
 X_CLIP = 1
-"""Of `encoders.kinds.x_clip`."""
+"""Of `encoders.kinds.x_clip_model`, and of the modules that kinds of transformers have in common."""
 
 BLIP2_ITC = 1
 """Of `encoders.kinds.blip2_itc_model`, with `q_former` and `blip_texts`."""

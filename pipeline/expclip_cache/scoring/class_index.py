@@ -7,9 +7,10 @@ import numpy as np
 from expclip_cache.base import CacheError
 from expclip_cache.cache import RowLayout
 from expclip_cache.prompts import Aggregation
-from expclip_cache.scoring.conditioned_text import ConditionedTextIndex, TextConditioning
+from expclip_cache.scoring.conditioned_text import ConditionedTextIndex
 from expclip_cache.scoring.prompt_index import PromptIndex
 from expclip_cache.scoring.several_vectors import SeveralVectorsIndex
+from expclip_cache.scoring.text_conditioning import TextConditioning
 
 
 class ClassIndex(Protocol):

@@ -9,7 +9,7 @@ from typing_extensions import override
 from expclip_cache.base import CacheError
 from expclip_cache.cache import FeatureCache, differences
 from expclip_cache.prompts import Prompt
-from expclip_cache.scoring.conditioned_text import TextConditioning
+from expclip_cache.scoring.text_conditioning import TextConditioning
 
 
 @dataclass(frozen=True, eq=False)

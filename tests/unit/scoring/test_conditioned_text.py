@@ -10,7 +10,7 @@ from expclip_cache.base.errors import CacheError
 from expclip_cache.cache.layout import RowLayout
 from expclip_cache.scoring import conditioned_text
 from expclip_cache.scoring.class_index import class_index
-from expclip_cache.scoring.conditioned_text import TextConditioning
+from expclip_cache.scoring.text_conditioning import TextConditioning
 from tiny_x_clip import D, x_clip_config
 
 P, C, TOKENS, T = 9, 3, 16, 20
@@ -97,3 +97,9 @@ def test_another_clip_changes_what_the_texts_are(conditioning, rows, prompts):
 def test_prompts_without_the_weights_are_refused(prompts):
     with pytest.raises(CacheError, match=r"no weights that condition them.*Encode the prompts again"):
         class_index(LAYOUT, prompts, CLASSES)
+
+
+@pytest.mark.parametrize("weights", [b"", b"no safetensors file", save({"heads": np.array([4.0])})])
+def test_other_weights_are_refused(weights):
+    with pytest.raises(CacheError, match=r"not those of an X-CLIP's text layers .*Encode the prompts again"):
+        TextConditioning(weights)

@@ -51,12 +51,14 @@ def _trained(files: HuggingFaceFiles, size: int, whole_number: str) -> dict[str,
     if not math.isclose(said.get("rescale_factor", 1 / 255), 1 / 255, rel_tol=1e-3):
         raise refused(f"has rescale_factor {said['rescale_factor']}; expected 1/255")
     resize_mode, resized = _resize(said["size"], whole_number)
-    cropped = square_side(said.get("crop_size")) if said.get("do_center_crop", "crop_size" in said) else resized
+    crops = said.get("do_center_crop", "crop_size" in said)
+    # Early image processors of transformers, such as the published X-CLIPs', crop to `size` and have no `crop_size`.
+    cropped = square_side(said["crop_size"]) if crops and "crop_size" in said else resized
     if not said.get("do_resize", True):
         raise refused("does not resize images")
     if resized != size or cropped != size:
         raise refused(f"resizes to {said['size']} and crops to {said.get('crop_size')}; expected both to be {size}")
-    if resize_mode == "shortest" and not said.get("do_center_crop", "crop_size" in said):
+    if resize_mode == "shortest" and not crops:
         raise refused("leaves images that are not square; expected do_center_crop")
     if (resample := said.get("resample", 3)) not in INTERPOLATIONS:
         raise refused(f"has resample {resample!r}; expected 3 (bicubic) or 2 (bilinear)")

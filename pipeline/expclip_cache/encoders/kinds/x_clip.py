@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 
 __all__ = ["find_files", "load"]
 
+ACTIVATION = "quick_gelu"
+"""Of the layers that condition the texts; `scoring.text_conditioning` computes no other."""
+
 
 def find_files(settings: ClipSettings, commits: Sequence[str] = (), *, local_only: bool = False) -> HuggingFaceFiles:
     """See `find_hugging_face_files`."""
 
     def check(config: Mapping[str, Any], file: Path) -> None:
         check_model_type(config, file, "x-clip")
+        found = config.get("prompt_hidden_act", ACTIVATION)
+        if found != ACTIVATION:
+            raise EncoderError(
+                f"backbone: {file} has prompt_hidden_act {found!r}; scores are computed from caches with {ACTIVATION} "
+                "alone. Choose a model that has it, as all published X-CLIPs do."
+            )
 
     return find_hugging_face_files(settings, check, commits, local_only=local_only)
 

@@ -1,20 +1,25 @@
 """X-CLIP against transformers' own forward pass, and on its way from clips to scores."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoTokenizer, XCLIPModel
+from transformers import AutoImageProcessor, AutoTokenizer, XCLIPModel
 
 from expclip_cache.base.errors import CacheError, EncoderError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache import FeatureCache, RowLayout
 from expclip_cache.cache.format import CONDITIONING
+from expclip_cache.cache.inspection import inspect_cache
 from expclip_cache.cache.settings import CacheSettings
 from expclip_cache.cache.verify import verify_cache
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.encoders.file_hashes import file_hashes
 from expclip_cache.encoders.image_text import load_backbone
+from expclip_cache.encoders.images import read_pixels
 from expclip_cache.encoders.kinds.x_clip_model import middles
 from expclip_cache.encoders.preprocess import to_float
 from expclip_cache.extraction.folder import extract
@@ -22,7 +27,7 @@ from expclip_cache.extraction.prompt_cache import encode_prompts
 from expclip_cache.prompts import PromptSettings, prompt_table
 from expclip_cache.scoring import score
 from expclip_cache.scoring.class_index import class_index
-from expclip_cache.scoring.conditioned_text import TextConditioning
+from expclip_cache.scoring.text_conditioning import TextConditioning
 from expclip_cache.workers.settings import RunSettings
 from tiny_x_clip import FRAMES, D, write_x_clip
 
@@ -47,30 +52,35 @@ def clips():
     return torch.randint(0, 256, (8, FRAMES, 3, 28, 28), dtype=torch.uint8, generator=torch.manual_seed(0))
 
 
-def logits_of_transformers(settings, encoder, clips):
-    """(n, p) of the whole model's forward pass, and its vectors of the clips."""
+def forward_of_transformers(settings, encoder, clips):
+    """(n, p) logits of the whole model's forward pass; and in it the clips' rows and the raw texts."""
     model = XCLIPModel.from_pretrained(settings.model).eval()
+    inside = {}
+    model.mit.register_forward_hook(lambda _module, _inputs, output: inside.update(videos=output.pooler_output))
+    model.prompts_generator.register_forward_hook(lambda _module, inputs, _output: inside.update(attending=inputs))
     tokenizer = AutoTokenizer.from_pretrained(settings.model)
     tokens = tokenizer(TEXTS, return_tensors="pt", padding=True)
     values = to_float(clips.flatten(0, 1), encoder.preprocess).unflatten(0, clips.shape[:2])
     with torch.no_grad():
         output = model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, pixel_values=values)
-    return output.logits_per_video.numpy(), output.video_embeds.numpy()
+    texts, patches = inside["attending"]
+    rows = torch.cat([inside["videos"].unsqueeze(1), patches], dim=1).flatten(1)
+    return output.logits_per_video.numpy(), rows.numpy(), texts[0].numpy()
 
 
 def test_scores_from_cached_vectors_are_the_models_own_logits(settings, encoder, clips):
-    logits, videos = logits_of_transformers(settings, encoder, clips)
-    rows = encoder.encode_clips(clips).numpy()
-    units = rows[:, :D] / np.linalg.norm(rows[:, :D], axis=1, keepdims=True)
-    np.testing.assert_allclose(units, videos, atol=1e-5)
+    logits, expected_rows, expected_texts = forward_of_transformers(settings, encoder, clips)
+    rows, texts = encoder.encode_clips(clips).numpy(), encoder.encode_texts(TEXTS).numpy()
+    assert np.abs(rows - expected_rows).max() < 1e-5 * np.abs(expected_rows).max()
+    assert np.abs(texts - expected_texts).max() < 1e-5 * np.abs(expected_texts).max()
     layout = RowLayout(1, encoder.vectors, encoder.width, "conditioned-text")
-    texts = encoder.encode_texts(TEXTS).numpy()
     conditioning = TextConditioning(encoder.conditioning_weights())
     index = class_index(layout, texts, np.arange(len(TEXTS)), None, "mean", conditioning)
     predicted, similarities = index.predict(rows)
     np.testing.assert_allclose(encoder.logit_scale * similarities, logits, atol=1e-4)
     np.testing.assert_array_equal(predicted, logits.argmax(axis=1))
     # Without the clip's influence on the texts the answers would be others.
+    units = rows[:, :D] / np.linalg.norm(rows[:, :D], axis=1, keepdims=True)
     plain = units @ (texts / np.linalg.norm(texts, axis=1, keepdims=True)).T
     assert np.abs(plain - similarities).max() > 0.05
 
@@ -106,17 +116,30 @@ def test_half_precision_is_close(settings, encoder, clips, precision):
     assert torch.nn.functional.cosine_similarity(found, exact).min() > 0.99
 
 
-def test_the_makers_preprocessing(settings):
+def test_pixels_are_those_of_the_makers_processor(settings, tmp_path):
     how = load_backbone(settings.model_copy(update={"preprocess": "clip"}), CPU).preprocess
-    assert (how.resize, how.interpolation, how.size) == ("crop", "bilinear", 28)
-    assert how.mean == (0.485, 0.456, 0.406)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "frame.png")
+    pixels = torch.from_numpy(read_pixels(tmp_path / "frame.png", how))[None]
+    # It crops to its own 224 where the file has no crop_size, which is right for the published models alone.
+    side = {"height": 28, "width": 28}
+    processor = AutoImageProcessor.from_pretrained(
+        settings.model, image_processor_type="VideoMAEImageProcessor", backend="pil", crop_size=side
+    )
+    expected = processor([Image.open(tmp_path / "frame.png")], return_tensors="pt")["pixel_values"][0]
+    assert (to_float(pixels, how) - expected).abs().max() < 1e-5
 
 
-def test_what_does_not_fit_is_refused(settings, encoder):
+def test_what_does_not_fit_is_refused(settings, encoder, tmp_path):
     with pytest.raises(EncoderError, match=r"kind x-clip puts the frames of a clip together.*pool: mean"):
         load_backbone(settings.model_copy(update={"pool": "none"}), CPU)
     with pytest.raises(EncoderError, match=r"model_type .xclip.; kind flava takes .*Set its kind: x-clip"):
         load_backbone(settings.model_copy(update={"kind": "flava"}), CPU)
+    other = shutil.copytree(settings.model, tmp_path / "model")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"prompt_hidden_act": "gelu"}))
+    with pytest.raises(EncoderError, match=r"has prompt_hidden_act 'gelu'; .* with quick_gelu alone"):
+        load_backbone(settings.model_copy(update={"model": str(other)}), CPU)
     with pytest.raises(EncoderError, match=r"prompt 'face face .* has more than the 64 tokens"):
         encoder.encode_texts(["face " * 70])
     with pytest.raises(EncoderError, match=r"has more than the 64 tokens"):
@@ -164,6 +187,7 @@ def test_the_weights_beside_the_prompts_are_checked(cached, settings):
     file = folder / CONDITIONING
     content = file.read_bytes()
     assert not verify_cache(folder, SilentReporter()).broken
+    assert inspect_cache(folder)["complete"]
     assert any(finding.part == CONDITIONING for finding in verify_cache(folder, SilentReporter()).findings)
     try:
         file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -173,6 +197,9 @@ def test_the_weights_beside_the_prompts_are_checked(cached, settings):
         file.unlink()
         with pytest.raises(CacheError, match=r"conditioning\.safetensors: is missing.*Encode them again"):
             FeatureCache(folder).conditioning()
+        assert [finding.part for finding in verify_cache(folder, SilentReporter()).broken] == [CONDITIONING]
+        described = inspect_cache(folder)
+        assert (described["complete"], described["problems"]) == (False, [f"{file}: is missing."])
         assert encode_prompts(texts, folder, settings).conditioning() == content
         # New texts and old ones alike: the file stays what it is.
         assert encode_prompts(texts[:2], folder, settings).conditioning() == content
