@@ -35,6 +35,7 @@ from expclip_cache.encoders.files import tokenizer_failed
 from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.libraries import LLM_LIBRARIES, loaded_libraries
 from expclip_cache.encoders.llm_files import LlmFiles, find_llm_files
+from expclip_cache.encoders.ordinary_tensor import ordinary
 from expclip_cache.encoders.packed_linear import can_pack, pack_linears
 from expclip_cache.encoders.preprocess import Preprocess, preprocess, to_float
 from expclip_cache.encoders.settings import LlmSettings
@@ -124,8 +125,7 @@ class Blip2T5Encoder:
             instruction = self._instruction.expand(len(pixels), -1, -1)
             states = self._final_norm_states(torch.cat([queries, instruction], dim=1))
             pooled = states.float().mean(dim=1)
-        # An ordinary tensor: one that was made in inference mode cannot be used in training.
-        return pooled.clone()
+        return ordinary(pooled)
 
     def _query_states(self, patches: torch.Tensor) -> torch.Tensor:
         """(b, 1 + patches, vision width) -> the Q-Former's query positions, (b, q, Q-Former width)."""

@@ -9,8 +9,8 @@ import torch
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.clip_files import ClipFiles, find_clip_files
 from expclip_cache.encoders.clip_model import ClipModel, Tokenizer, build_clip, vocabulary_size
-from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.libraries import clip_libraries, loaded_libraries
+from expclip_cache.encoders.ordinary_tensor import ordinary
 from expclip_cache.encoders.pixels_to_features import PixelsToFeatures
 from expclip_cache.encoders.preprocess import Preprocess, preprocess
 from expclip_cache.encoders.settings import ClipSettings
@@ -87,7 +87,7 @@ class ClipEncoder:
         """
         with torch.inference_mode():
             features = self.pixels_to_features(pixels.to(self.device, non_blocking=True))
-        return _ordinary(features)
+        return ordinary(features)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Features of the text tower.
@@ -107,7 +107,7 @@ class ClipEncoder:
         with torch.inference_mode():
             parts = [self._model.encode_text(part.to(self.device)) for part in tokens.split(TEXT_BATCH)]
             features = torch.cat(parts)
-        return _ordinary(features)
+        return ordinary(features)
 
     def _tokens(self, texts: list[str]) -> torch.Tensor:
         """(p, context) token ids. open_clip truncates long prompts silently; here they are an error."""
@@ -143,8 +143,8 @@ def load_clip(
     Args:
         settings: `model` is the packaged `demo`, a folder (`open_clip_config.json`, tokenizer files and
             `open_clip_model.safetensors`), an architecture of open_clip, or `hf-hub:<owner>/<name>`. `weights` is
-            `pretrained` for the weights of a folder or repository, one of open_clip's tags or a .safetensors file for
-            an architecture, or `random` (seed 0).
+            `pretrained` for the weights of a folder or repository, one of open_clip's tags or a file of weights for an
+            architecture, or `random` (seed 0).
         device: where the model runs.
         commits: as `owner/name@commit`: what is taken of a repository if the settings name no revision.
         packed: on a CPU, lay the weights out for speed; torch cannot export a model that is packed.
@@ -154,8 +154,6 @@ def load_clip(
     """
     files = find_clip_files(settings, commits)
     model, tokenizer = build_clip(settings.model, files, settings.precision, device, packed)
-    if device.type == "cpu":
-        keep_freed_memory()
     return ClipEncoder(model, tokenizer, files, settings, device)
 
 
@@ -167,8 +165,3 @@ def _side(size: int | tuple[int, int]) -> int:
             f"backbone: its image tower takes images of {size} pixels; only square inputs are supported."
         )
     return sides.pop()
-
-
-def _ordinary(features: torch.Tensor) -> torch.Tensor:
-    """As float32 and an ordinary tensor: one that was made in inference mode cannot be used in training."""
-    return features.to(torch.float32).clone()

@@ -19,6 +19,7 @@ from expclip_cache.base import EncoderError
 from expclip_cache.encoders.clip_checkpoint import load_checkpoint
 from expclip_cache.encoders.clip_files import CONFIG, WEIGHTS, ClipFiles
 from expclip_cache.encoders.files import PICKLED, tokenizer_failed
+from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.model_folder import one_line
 from expclip_cache.encoders.packed_linear import PackedSelfAttention, can_pack, pack_linears
 
@@ -87,6 +88,8 @@ def build_clip(
     model = model.to(device).eval().requires_grad_(False)
     if packed:
         pack_image_tower(model, precision, device)
+    if device.type == "cpu":
+        keep_freed_memory()
     return cast(ClipModel, model), tokenizer
 
 

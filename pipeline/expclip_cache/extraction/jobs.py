@@ -85,11 +85,6 @@ class RequestedEncoder:
     modules: tuple[str, ...]
 
     @property
-    def keeps_frames(self) -> bool:
-        """Whether the features of every frame are kept."""
-        return self.settings.get("pool") == "none"
-
-    @property
     def key(self) -> bytes:
         """The settings and the revision as canonical JSON."""
         return canonical_json([dict(self.settings), self.revision])
@@ -115,8 +110,13 @@ class Job:
     @property
     def settings(self) -> Mapping[str, Json]:
         """Of the cache's identity: those of the encoder, and how many frames a row keeps if they are kept."""
-        kept = {"frames": self.manifest.frames} if self.encoder.keeps_frames else {}
+        kept = {"frames": self.manifest.frames} if keeps_frames(self.encoder.settings) else {}
         return {**self.encoder.settings, **kept}
+
+
+def keeps_frames(settings: Mapping[str, Json]) -> bool:
+    """Whether features with these settings are those of every frame."""
+    return settings.get("pool") == "none"
 
 
 def clip_encoder(clip: ClipSettings) -> RequestedEncoder:

@@ -26,7 +26,7 @@ from expclip_cache.datasets import Manifest
 from expclip_cache.encoders import KINDS, ClipSettings
 from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS, FramePooling
 from expclip_cache.extraction.job_run import JobRun
-from expclip_cache.extraction.jobs import Job, RequestedEncoder, clip_encoder
+from expclip_cache.extraction.jobs import Job, RequestedEncoder, clip_encoder, keeps_frames
 from expclip_cache.extraction.recorded_clip import recorded_clip
 from expclip_cache.extraction.temporal_model import temporal_pooling
 
@@ -152,7 +152,7 @@ def _manifest(frames: FeatureCache) -> Manifest:
         raise CacheError(
             f"{frames}: kind {kind} puts the frames of a clip together by itself: nothing is left to pool."
         )
-    if frames.identity.settings.get("pool") != "none":
+    if not keeps_frames(frames.identity.settings):
         pool = frames.identity.settings.get("pool", "mean")
         raise CacheError(
             f"{frames}: expected the features of every frame (pool: none), found one feature for each clip (pool: "

@@ -21,7 +21,7 @@ from expclip_cache.cache import (
     refuse_other_identity,
 )
 from expclip_cache.datasets import Manifest
-from expclip_cache.extraction.jobs import Encoder
+from expclip_cache.extraction.jobs import Encoder, keeps_frames
 from expclip_cache.extraction.tasks import ShardTask, WorkerTasks
 from expclip_cache.workers import RunSettings, Worker
 
@@ -143,7 +143,7 @@ class EncodeShards:
             worker=worker,
             batch_size=images_per_batch(self.settings, encoder, self.run, worker),
             decoders=self.run.workers,
-            keep_frames=self.settings.get("pool") == "none",
+            keep_frames=keeps_frames(self.settings),
         )
         while (shards := tasks.next_tasks()) is not None:
             try:

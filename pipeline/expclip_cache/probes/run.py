@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -86,6 +87,13 @@ def _probes(
     return ProbeResults(tuple(rows), tuple(few))
 
 
+def _classifier(zero_shot: ZeroShot | None) -> dict[str, Any]:
+    """The fields of a row that name its classifier; None is the probe."""
+    if zero_shot is None:
+        return {"method": "probe", "prompts": "", "prompt_type": None, "teacher": "", "head": ""}
+    return {"method": "zero-shot", **zero_shot._asdict()}
+
+
 def _square_rows(
     inputs: ProbeInputs, cell: Cell, settings: ProbeSettings, statistics: StatisticsSettings
 ) -> Iterator[SquareRow]:
@@ -98,11 +106,7 @@ def _square_rows(
             backbone=inputs.backbone,
             trained_on=cell.trained_on,
             test_set=cell.test_set,
-            method="zero-shot" if classifier else "probe",
-            prompts=classifier.prompts if classifier else "",
-            prompt_type=classifier.prompt_type if classifier else None,
-            teacher=classifier.teacher if classifier else "",
-            head=classifier.head if classifier else "",
+            **_classifier(classifier),
             classes=len(cell.classes),
             items=len(cell.truth),
             trained_items=None if classifier else round(mean(cell.trained_items)),
@@ -127,11 +131,7 @@ def _few_shot_rows(inputs: ProbeInputs, found: FewShotScores, settings: ProbeSet
             backbone=inputs.backbone,
             trained_on=found.trained_on,
             test_set=found.test_set,
-            method="zero-shot" if classifier else "probe",
-            prompts=classifier.prompts if classifier else "",
-            prompt_type=classifier.prompt_type if classifier else None,
-            teacher=classifier.teacher if classifier else "",
-            head=classifier.head if classifier else "",
+            **_classifier(classifier),
             shots=found.shots,
             draws=settings.draws,
             classes=found.classes,

@@ -49,7 +49,7 @@ def scores_to_terminal(
     spread = ",\nmean ± standard deviation over its seeds" if any(row.seeds > 1 for row in scores) else ""
     notes = [f"{PLAIN_CLIP}: no head. Other columns: Exp-CLIP with the head of that name{spread}."]
     if others:
-        notes.append(fill(f"No CLIP, though called so here without a head: {', '.join(others)}.", WIDTH))
+        notes.append(fill(f"These backbones are not CLIPs, whatever the label says: {', '.join(others)}.", WIDTH))
     notes.append(
         fill(f"In brackets: {confidence} intervals over test items, of UAR and, under a head, of its gain (+).", WIDTH)
     )

@@ -29,7 +29,7 @@ def system_names(systems: Iterable[System]) -> dict[System, str]:
 
 
 def other_models(scores: Iterable[TestSetScores]) -> tuple[str, ...]:
-    """The backbones that are no CLIP of open_clip, whose scores without a head are called plain CLIP all the same."""
+    """The backbones that are not CLIPs of open_clip; their scores without a head are labelled plain CLIP as well."""
     kinds = {found.backbone: found.images["settings"].get("kind", "open-clip") for found in scores}
     return tuple(backbone for backbone, kind in kinds.items() if kind != "open-clip")
 

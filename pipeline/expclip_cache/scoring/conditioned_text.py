@@ -5,8 +5,10 @@ the vectors of its patches, by which `TextConditioning` changes the prompts.
 """
 
 import numpy as np
+from typing_extensions import override
 
 from expclip_cache.prompts import Aggregation
+from expclip_cache.scoring.blockwise_index import BlockwiseIndex, by_class
 from expclip_cache.scoring.prompt_index import MIN_NORM, PromptIndex
 from expclip_cache.scoring.text_conditioning import TextConditioning
 
@@ -14,7 +16,7 @@ NUMBERS = 1 << 22
 """Numbers of the texts of the items that are compared at once, at most; the layers need some times their memory."""
 
 
-class ConditionedTextIndex:
+class ConditionedTextIndex(BlockwiseIndex):
     """Scores items against classes whose prompts the item changes; see `PromptIndex` for the aggregations.
 
     The similarity of an item with vector v to a prompt t is cos(W v, W t(item)).
@@ -39,41 +41,26 @@ class ConditionedTextIndex:
         self._of_head = PromptIndex(prompts, classes, head)
         self._width = self._prompts.shape[1]
 
-    def classify(self, images: np.ndarray) -> np.ndarray:
-        """The nearest class of each item: (n, (1 + m) d) raw rows -> (n,) int64."""
-        return self.predict(images)[0]
-
-    def predict(self, images: np.ndarray, norms: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest class of each item and its similarity to each class, see `similarities`."""
-        similarities = self.similarities(images, norms)
-        return similarities.argmax(axis=1), similarities
-
-    def similarities(self, images: np.ndarray, norms: np.ndarray | None = None) -> np.ndarray:
-        """Similarity of each item to each class: (n, (1 + m) d) raw rows -> (n, c) float32 in [-1, 1].
-
-        Args:
-            norms: `self.norms(images)` if known already.
-        """
-        norms = self.norms(images) if norms is None else norms
-        step = max(1, NUMBERS // (self._prompts.size + images.shape[1]))
-        starts = range(0, max(1, len(images)), step)
-        return np.concatenate([self._similarities(images[k : k + step], norms[k : k + step]) for k in starts])
-
+    @override
     def norms(self, images: np.ndarray) -> np.ndarray:
         """Norms of the items' vectors after the head: (n, (1 + m) d) raw rows -> (n,) float32."""
         return self._of_head.norms(images[:, : self._width])
 
+    @override
+    def _items_at_once(self, row_width: int) -> int:
+        return NUMBERS // (self._prompts.size + row_width)
+
+    @override
     def _similarities(self, images: np.ndarray, norms: np.ndarray) -> np.ndarray:
         rows = images.astype(np.float32, copy=False).reshape(len(images), -1, self._width)
         texts = self._unit(self._projected(self._conditioning(self._prompts, rows[:, 1:])))
         items = self._projected(rows[:, 0]) / norms[:, None]
-        labels = range(int(self._classes.max()) + 1)
         if self._aggregation == "renorm_mean":
+            labels = range(int(self._classes.max()) + 1)
             means = [self._unit(texts[:, self._classes == label].mean(axis=1)) for label in labels]
             return np.stack([(items * mean).sum(axis=1) for mean in means], axis=1)
         of_prompts = (texts @ items[:, :, None])[:, :, 0]
-        over = np.max if self._aggregation == "nearest" else np.mean
-        return np.stack([over(of_prompts[:, self._classes == label], axis=1) for label in labels], axis=1)
+        return by_class(of_prompts, self._classes, np.max if self._aggregation == "nearest" else np.mean)
 
     def _projected(self, vectors: np.ndarray) -> np.ndarray:
         root = self._of_head.root

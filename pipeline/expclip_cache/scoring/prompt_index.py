@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from expclip_cache.prompts import Aggregation
+from expclip_cache.scoring.blockwise_index import by_class
 
 BLOCK = 4096
 """Images whose norms are computed at once."""
@@ -86,7 +87,7 @@ class PromptIndex:
         values = images @ self.vectors.T / norms[:, None]
         if np.array_equal(self._class_of_vector, np.arange(self._c)):
             return values
-        return np.stack([values[:, self._class_of_vector == label].max(axis=1) for label in range(self._c)], axis=1)
+        return by_class(values, self._class_of_vector, np.max)
 
     def _unit_prompts(self, prompts: np.ndarray) -> np.ndarray:
         """The projected prompts at unit length: (p, t), or (p, d) without a head, float64."""

@@ -1,6 +1,5 @@
 """`expclip-cache map` on caches of one's own and on a study: every mark is drawn once, and refusals say what to do."""
 
-import builtins
 import csv
 import io
 import re
@@ -20,6 +19,7 @@ from expclip_cache.maps import MapInputs, MapSettings, map_features
 from expclip_cache.prompts.settings import PromptSettings
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.scoring.zero_shot import score
+from hidden_module import hide_module
 from labelled_caches import write_labelled, write_prompts
 from sample_results import study, write_results
 
@@ -211,14 +211,7 @@ def test_what_cannot_be_drawn_is_refused(place, arguments, words):
 
 
 def test_without_scikit_learn_it_says_what_to_install(place, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *arguments, **more):
-        if name.split(".")[0] == "sklearn":
-            raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
-        return real(name, *arguments, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    hide_module(monkeypatch, "sklearn")
     result = run("faces")
     assert result.exit_code == 1
     assert "Install it: pip install 'expclip-cache[maps]'" in result.output

@@ -1,6 +1,5 @@
 """`expclip-cache probe` on a study: its files and tables, the section of the report's page, and refusals."""
 
-import builtins
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from expclip_cache.commands.app import app
+from hidden_module import hide_module
 from sample_results import study, write_results
 
 SECTION = '<section id="probes">'
@@ -135,14 +135,7 @@ def test_before_there_are_scores_it_says_what_to_run(project):
 
 
 def test_without_scikit_learn_it_says_what_to_install(project, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *arguments, **more):
-        if name.split(".")[0] == "sklearn":
-            raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
-        return real(name, *arguments, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    hide_module(monkeypatch, "sklearn")
     result = run("probe")
     assert result.exit_code == 1
     assert "pip install 'expclip-cache[maps]', or 'expclip-cache[probes]'" in result.output

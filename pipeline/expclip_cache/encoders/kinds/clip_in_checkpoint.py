@@ -1,6 +1,6 @@
 """A CLIP that is one part of a larger checkpoint: where its files are, and the model with its weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -51,40 +51,48 @@ def find_checkpoint_files(
 def build_in_checkpoint(
     settings: ClipSettings,
     files: ClipFiles,
-    tensors: "Mapping[str, torch.Tensor]",
-    parts: "Mapping[str, nn.Module]",
+    begin: str,
+    other_part: "Callable[[Mapping[str, torch.Tensor]], nn.Module]",
     device: "torch.device",
-) -> "tuple[ClipModel, Tokenizer]":
-    """The frozen CLIP with its tokenizer; it and the other parts of the checkpoint get their weights and the device.
+) -> "tuple[ClipModel, Tokenizer, nn.Module]":
+    """The CLIP, its tokenizer, and the other part of the checkpoint, frozen on the device; random weights have seed 0.
 
     Args:
         files: from `find_checkpoint_files`.
-        tensors: all of the checkpoint's; none if the weights are random.
-        parts: what is in the checkpoint besides the CLIP, by the beginning of their names.
+        begin: of the names of the other part's tensors.
+        other_part: builds it in the size that these tensors have, all of the checkpoint's; there are none if the
+            weights are random. Their values are loaded afterwards.
 
     Raises:
-        EncoderError: the checkpoint has not exactly the tensors of these; the message names those that differ.
+        EncoderError: the checkpoint cannot be read, or has not exactly the tensors of the two; the message names those
+            that differ.
     """
-    from expclip_cache.encoders.clip_model import build_clip, pack_image_tower
-    from expclip_cache.encoders.torch_file import refuse_other_names
+    import torch
 
+    from expclip_cache.encoders.clip_model import build_clip, pack_image_tower
+    from expclip_cache.encoders.torch_file import read_state_dict, refuse_other_names
+
+    tensors = read_state_dict(files.weights[0]) if files.weights else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        other = other_part(tensors)
     untrained = replace(files, weights=())
     model, tokenizer = build_clip(settings.model, untrained, settings.precision, device, packed=False)
     clip = cast("nn.Module", model)
-    modules = {BACKBONE: clip, **parts}
+    parts = {BACKBONE: clip, begin: other}
     if tensors:
-        own = {begin + name: value for begin, part in modules.items() for name, value in part.state_dict().items()}
+        own = {start + name: value for start, part in parts.items() for name, value in part.state_dict().items()}
         refuse_other_names("backbone", files.weights[0], tensors, {**own, SCALE: own[BACKBONE + SCALE]})
-        for begin, part in modules.items():
-            part.load_state_dict(part_of(tensors, begin))
+        for start, part in parts.items():
+            part.load_state_dict(_part_of(tensors, start))
         clip.load_state_dict({SCALE: tensors[SCALE]}, strict=False)
-    for part in modules.values():
+    for part in parts.values():
         part.to(device).eval().requires_grad_(False)
     pack_image_tower(clip, settings.precision, device)
-    return model, tokenizer
+    return model, tokenizer, other
 
 
-def part_of(tensors: "Mapping[str, torch.Tensor]", begin: str) -> "dict[str, torch.Tensor]":
+def _part_of(tensors: "Mapping[str, torch.Tensor]", begin: str) -> "dict[str, torch.Tensor]":
     """The tensors whose names begin with this, without it."""
     return {name.removeprefix(begin): value for name, value in tensors.items() if name.startswith(begin)}
 

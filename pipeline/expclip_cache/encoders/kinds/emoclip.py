@@ -7,9 +7,10 @@ token's output. It runs in float32 whatever the precision of the CLIP. Heads are
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from expclip_cache.encoders.kinds.clip_in_checkpoint import find_checkpoint_files
+from expclip_cache.encoders.kinds.clip_in_checkpoint import build_in_checkpoint, find_checkpoint_files, layers_in
 
 if TYPE_CHECKING:
     import torch
@@ -39,18 +40,11 @@ def load(settings: "ClipSettings", device: "torch.device", commits: Sequence[str
     Raises:
         EncoderError: there is no such file, or it is not a checkpoint of EmoCLIP.
     """
-    import torch
-
-    from expclip_cache.encoders.kinds.clip_in_checkpoint import build_in_checkpoint
     from expclip_cache.encoders.kinds.temporal_clip import TemporalClip
-    from expclip_cache.encoders.torch_file import read_state_dict
 
     files = find_files(settings, commits)
-    tensors = read_state_dict(files.weights[0]) if files.weights else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        temporal = _temporal(tensors, width=int(files.model["embed_dim"]))
-    model, tokenizer = build_in_checkpoint(settings, files, tensors, {TEMPORAL: temporal}, device)
+    temporal_part = partial(_temporal, width=int(files.model["embed_dim"]))
+    model, tokenizer, temporal = build_in_checkpoint(settings, files, TEMPORAL, temporal_part, device)
     return TemporalClip(model, tokenizer, files, settings, device, temporal)
 
 
@@ -60,7 +54,5 @@ def _temporal(tensors: "Mapping[str, torch.Tensor]", width: int) -> "torch.nn.Mo
 
     if QKV not in tensors or MLP not in tensors:
         return TemporalTransformer(width)
-    from expclip_cache.encoders.kinds.clip_in_checkpoint import layers_in
-
     head_width = len(tensors[QKV]) // 3 // HEADS
     return TemporalTransformer(width, layers_in(tensors, LAYERS), head_width, len(tensors[MLP]))

@@ -8,9 +8,10 @@ of the CLIP. Attention heads are not in the checkpoint: the visual head has 8.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from expclip_cache.encoders.kinds.clip_in_checkpoint import find_checkpoint_files
+from expclip_cache.encoders.kinds.clip_in_checkpoint import build_in_checkpoint, find_checkpoint_files, layers_in
 
 if TYPE_CHECKING:
     import torch
@@ -46,17 +47,12 @@ def load(settings: "ClipSettings", device: "torch.device", commits: Sequence[str
     from open_clip.transformer import VisionTransformer
 
     from expclip_cache.base import EncoderError
-    from expclip_cache.encoders.kinds.clip_in_checkpoint import build_in_checkpoint
     from expclip_cache.encoders.kinds.emotionclip_model import SubjectTower
     from expclip_cache.encoders.kinds.temporal_clip import TemporalClip
-    from expclip_cache.encoders.torch_file import read_state_dict
 
     files = find_files(settings, commits)
-    tensors = read_state_dict(files.weights[0]) if files.weights else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        head = _head(tensors, width=int(files.model["embed_dim"]))
-    model, tokenizer = build_in_checkpoint(settings, files, tensors, {HEAD: head}, device)
+    visual_head = partial(_head, width=int(files.model["embed_dim"]))
+    model, tokenizer, head = build_in_checkpoint(settings, files, HEAD, visual_head, device)
     if not isinstance(model.visual, VisionTransformer):
         raise EncoderError(f"backbone: kind emotionclip needs a vision transformer; {settings.model} has none.")
     cast(torch.nn.Module, model).add_module("visual", SubjectTower(model.visual))
@@ -65,7 +61,6 @@ def load(settings: "ClipSettings", device: "torch.device", commits: Sequence[str
 
 def _head(tensors: "Mapping[str, torch.Tensor]", width: int) -> "torch.nn.Module":
     """The visual head in the size that the checkpoint has, or the published one."""
-    from expclip_cache.encoders.kinds.clip_in_checkpoint import layers_in
     from expclip_cache.encoders.kinds.emotionclip_model import VisualHead
 
     if MLP not in tensors:

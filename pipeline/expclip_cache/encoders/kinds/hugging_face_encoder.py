@@ -10,6 +10,7 @@ from expclip_cache.encoders.kinds.hugging_face_model import DTYPES
 from expclip_cache.encoders.kinds.hugging_face_texts import Texts
 from expclip_cache.encoders.kinds.registry import KINDS
 from expclip_cache.encoders.libraries import loaded_libraries
+from expclip_cache.encoders.ordinary_tensor import ordinary
 from expclip_cache.encoders.preprocess import Preprocess, to_float
 from expclip_cache.encoders.settings import ClipSettings
 
@@ -78,10 +79,14 @@ class HuggingFaceEncoder:
         Raises:
             ValueError: the pixels have another shape or dtype.
         """
+        return self._encode(pixels, self._images)
+
+    def _encode(self, pixels: torch.Tensor, images: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Pixels (b, 3, h, w) uint8 -> what `images` makes of their values, a row of float32 for each result."""
         with torch.inference_mode():
             values = to_float(pixels.to(self.device, non_blocking=True), self.preprocess)
-            features = self._images(values.to(self._dtype)).flatten(start_dim=1)
-        return _ordinary(features)
+            features = images(values.to(self._dtype)).flatten(start_dim=1)
+        return ordinary(features)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Features of the text side, (p, d) float32 on `device`, raw.
@@ -97,9 +102,4 @@ class HuggingFaceEncoder:
                 tokens = self._tokenizer(texts[first : first + TEXT_BATCH])
                 parts.append(self._texts({name: tensor.to(self.device) for name, tensor in tokens.items()}))
             features = torch.cat(parts)
-        return _ordinary(features)
-
-
-def _ordinary(features: torch.Tensor) -> torch.Tensor:
-    """As float32 and an ordinary tensor: one that was made in inference mode cannot be used in training."""
-    return features.to(torch.float32).clone()
+        return ordinary(features)

@@ -6,6 +6,7 @@ from torch import nn
 from expclip_cache.encoders.clip import ClipEncoder
 from expclip_cache.encoders.clip_files import ClipFiles
 from expclip_cache.encoders.clip_model import ClipModel, Tokenizer
+from expclip_cache.encoders.ordinary_tensor import ordinary
 from expclip_cache.encoders.settings import ClipSettings
 
 
@@ -33,4 +34,4 @@ class TemporalClip(ClipEncoder):
         """Raw features of frames, (n, f, d) float32, in the clip's order -> (n, d) float32 on `device`, raw."""
         with torch.inference_mode():
             pooled = self._temporal(features.to(self.device, torch.float32))
-        return pooled.clone()
+        return ordinary(pooled)

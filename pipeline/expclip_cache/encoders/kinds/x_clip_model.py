@@ -14,7 +14,6 @@ from expclip_cache.encoders.kinds.hugging_face_encoder import HuggingFaceEncoder
 from expclip_cache.encoders.kinds.hugging_face_model import build_model, freeze, read_config
 from expclip_cache.encoders.kinds.hugging_face_texts import Texts
 from expclip_cache.encoders.kinds.trained_preprocess import image_preprocess
-from expclip_cache.encoders.preprocess import to_float
 from expclip_cache.encoders.settings import ClipSettings
 
 
@@ -80,10 +79,7 @@ class XClipEncoder(HuggingFaceEncoder):
             ValueError: the pixels have another shape or dtype.
         """
         frames = pixels[:, middles(pixels.shape[1], self.clip_frames)].flatten(0, 1)
-        with torch.inference_mode():
-            values = to_float(frames.to(self.device, non_blocking=True), self.preprocess)
-            rows = self._rows(values.to(self._dtype))
-        return rows.flatten(start_dim=1).to(torch.float32).clone()
+        return self._encode(frames, self._rows)
 
     def _rows(self, frames: torch.Tensor) -> torch.Tensor:
         """(b * clip_frames, 3, h, w) -> (b, 1 + m, d)."""

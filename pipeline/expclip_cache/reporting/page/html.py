@@ -50,7 +50,7 @@ def render_page(page: Page) -> bytes:
 
 
 def _probes(page: Page) -> Markup:
-    """The section on probes; empty if there are no results of any."""
+    """The section on probes; empty without results or a word about stale ones."""
     if page.probes is None and not page.stale_probes:
         return Markup("")
     return Markup(
