@@ -12,7 +12,7 @@ from expclip_cache.settings import (
     head_folder,
     image_features,
     load_settings,
-    target_draws,
+    open_targets,
 )
 
 
@@ -27,7 +27,7 @@ def main(report: Reporter) -> None:
 
     @cache
     def targets(teacher: str) -> tuple[FeatureCache, ...]:
-        return tuple(map(FeatureCache, target_draws(teacher, settings.teachers[teacher], dataset)))
+        return open_targets(settings, teacher)
 
     fitted = {}
     for backbone, teacher, heads in settings.pairs():

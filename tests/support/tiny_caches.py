@@ -1,5 +1,6 @@
 """Small feature caches on disk, for tests of what reads them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,14 @@ def write_cache(
     classes: tuple[str, ...] = (),
     paths: list[str] | None = None,
     manifest: str = "m1",
+    settings: Mapping[str, object] | None = None,
     **encoder: object,
 ) -> FeatureCache:
     """A cache of (n, w) float16 or float32 features; the rows in `bad` have none."""
     with CacheWriter(
         folder,
         manifest=manifest,
-        settings={"model": folder.name},
+        settings={"model": folder.name, **(settings or {})},
         encoder={"weights_sha256": "w", **encoder},
         library="test 1.0",
         classes=classes,

@@ -23,7 +23,8 @@ from transformers import (
 
 from expclip_cache.encoders.blip2_t5 import Blip2T5Encoder
 from expclip_cache.encoders.clip import ClipEncoder
-from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.llm_settings import LlmSettings
+from expclip_cache.encoders.settings import ClipSettings
 
 CompleteBlip2 = Blip2ForConditionalGeneration | InstructBlipForConditionalGeneration
 

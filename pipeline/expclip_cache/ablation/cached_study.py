@@ -10,7 +10,7 @@ from expclip_cache.cache import FeatureCache, paired_rows
 from expclip_cache.heads import HeadSettings, current_heads
 from expclip_cache.prompts import Prompt, prompt_table
 from expclip_cache.scoring import PromptEmbeddings, embeddings_by_text, refuse_other_clip, refuse_unlabelled
-from expclip_cache.settings import Settings, head_folder, image_features, prompt_features, target_draws
+from expclip_cache.settings import Settings, head_folder, image_features, open_targets, prompt_features
 
 
 class CachedStudy:
@@ -52,8 +52,7 @@ class CachedStudy:
         return FeatureCache(image_features(backbone, dataset))
 
     def _targets(self, teacher: str) -> tuple[FeatureCache, ...]:
-        places = target_draws(teacher, self.settings.teachers[teacher], self.settings.train.dataset)
-        return tuple(map(FeatureCache, places))
+        return open_targets(self.settings, teacher)
 
     def _embeddings(self, backbone: str) -> PromptEmbeddings:
         prompts = FeatureCache(prompt_features(backbone))

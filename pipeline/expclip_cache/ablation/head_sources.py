@@ -59,8 +59,8 @@ def _drawn(study: CachedStudy, head: HeadChoice, draw: int, options: AblationOpt
     common: Json = {
         "code": source_sha256("expclip_cache.heads"),
         "settings": settings.model_dump(mode="json", exclude={"backbones", "teachers", "seeds"}),
-        "images": study.training_images(head.backbone).identity.fingerprint,
-        "targets": [cache.identity.fingerprint for cache in study.targets(head.teacher)],
+        "images": study.training_images(head.backbone).fingerprint,
+        "targets": [cache.fingerprint for cache in study.targets(head.teacher)],
         "rows": xxhash.xxh3_128_hexdigest(rows.tobytes()),
     }
     seeds = settings.seeds if isinstance(settings, ContrastiveSettings) else (None,)

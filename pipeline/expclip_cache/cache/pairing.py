@@ -14,14 +14,26 @@ def paired_rows(images: FeatureCache, *targets: FeatureCache) -> np.ndarray:
     The caches may have other labels, but each row must be the same image in all of them.
 
     Raises:
-        CacheError: they were made from lists of different images, so equal ids would not mean equal images.
+        CacheError: they were made from lists of different images, so equal ids would not mean equal images; or a row
+            of targets has several vectors.
         DataError: a manifest in a cache is damaged.
     """
     rows = images.good_rows
     for cache in targets:
+        _refuse_several_vectors(cache)
         _refuse_other_images(images, cache)
         rows = np.intersect1d(rows, cache.good_rows, assume_unique=True)
     return rows
+
+
+def _refuse_several_vectors(targets: FeatureCache) -> None:
+    count = targets.layout.frames * targets.layout.vectors
+    if count > 1:
+        named = ", ".join(targets.identity.settings.get("states", ())) or f"vectors 0 to {count - 1}"
+        raise CacheError(
+            f"{targets}: expected one target for each image, found {count}: {named}. Choose one of them with --state, "
+            "or FeatureCache(place, vector=number)."
+        )
 
 
 def _refuse_other_images(images: FeatureCache, targets: FeatureCache) -> None:

@@ -16,7 +16,7 @@ from expclip_cache.base import CacheError
 from expclip_cache.cache.conditioning import read_conditioning
 from expclip_cache.cache.format import INDEX, Identity, Json, plan_shards
 from expclip_cache.cache.index import read_index, skipped_in
-from expclip_cache.cache.layout import layout_of
+from expclip_cache.cache.layout import RowLayout, layout_of
 from expclip_cache.cache.shard import Seal, Shard
 from expclip_cache.cache.stores.store import Store, store_at
 
@@ -47,7 +47,8 @@ class FeatureCache:
         store: where the cache is stored; `str()` of it is its folder or address.
         identity: settings and encoder, and the fingerprint over both.
         layout: the vectors that a row holds.
-        width: w of the rows, d for rows of a single vector.
+        vector: which vector of every row is read; None: all of them.
+        width: w of the rows that are read, d for a single vector.
         dtype: float16 or float32.
         classes: the c class names that labels index; empty for an unlabelled cache.
         shards: the row ids of each shard.
@@ -56,23 +57,27 @@ class FeatureCache:
         libraries: names and versions of what made the features, one string for each combination.
     """
 
-    def __init__(self, place: str | Path | Store, mirror: Path | None = None):
+    def __init__(self, place: str | Path | Store, mirror: Path | None = None, *, vector: int | None = None):
         """Open a cache.
 
         Args:
             place: its folder, or its address such as s3://bucket/features/photos.
             mirror: for an address, the folder that keeps its shards on this machine; by default that of the
                 environment variable EXPCLIP_CACHE_MIRROR, else one in the user's cache folder.
+            vector: read this vector of every row alone, as if the cache held no other.
 
         Raises:
-            CacheError: the cache is incomplete or its index is damaged.
+            CacheError: the cache is incomplete, its index is damaged, or its rows have no such vector.
         """
         self.store = store_at(place, mirror)
         index = read_index(self.store)
         self._records: list[dict[str, Json]] = index["shards"]
         self._skipped_records: list[dict[str, Json]] = index["skipped"]
         self.identity = Identity(index["settings"], index["encoder"])
-        self.layout = layout_of(self.identity)
+        stored = layout_of(self.identity)
+        self._stored_width = stored.row_width
+        self.vector = vector
+        self.layout, self._columns = (stored, slice(None)) if vector is None else self._only(stored, vector)
         self.width = self.layout.row_width
         self.dtype = np.dtype(self.identity.settings["dtype"])
         self.classes: tuple[str, ...] = tuple(index["classes"])
@@ -85,8 +90,22 @@ class FeatureCache:
         self._seals: dict[int, Seal] = {}
         self._turn = threading.Lock()
 
+    def _only(self, stored: RowLayout, vector: int) -> tuple[RowLayout, slice]:
+        """The layout of a single vector, and its columns."""
+        count = stored.frames * stored.vectors
+        if not 0 <= vector < count:
+            raise CacheError(f"{self}: has {count} vectors in a row, 0 to {count - 1}, requested {vector}.")
+        columns = slice(vector * stored.width, (vector + 1) * stored.width)
+        return stored._replace(frames=1, vectors=1), columns
+
     def __str__(self) -> str:
         return str(self.store)
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the identity; if one vector is read alone, with its number."""
+        own = self.identity.fingerprint
+        return own if self.vector is None else f"{own} vector {self.vector}"
 
     def __len__(self) -> int:
         """n, the number of rows, skipped ones included."""
@@ -252,16 +271,17 @@ class FeatureCache:
             rows, wanted = self.shards[number], ids[places]
             if ascending and number not in self._seals and len(wanted) == len(rows):
                 part = found[places]
-                shard = self._open(number, part)
+                shard = self._open(number, part if self.vector is None else None)
                 if shard.features is not part:
-                    part[:] = shard.features
+                    part[:] = shard.features[:, self._columns]
                 return
             inside = wanted - rows.start
             if isinstance(places, slice):
                 # "clip" because "raise" copies once more; that all rows exist is known by now.
-                np.take(self._shard(number).features, inside, axis=0, out=found[places], mode="clip")
+                features = self._shard(number).features[:, self._columns]
+                np.take(features, inside, axis=0, out=found[places], mode="clip")
             else:
-                found[places] = self._shard(number).features[inside]
+                found[places] = self._shard(number).features[inside, self._columns]
 
         if sum(number not in self._seals for number, _ in shares) > 1:
             with ThreadPoolExecutor(READERS, "shard-reader") as readers:
@@ -277,7 +297,7 @@ class FeatureCache:
         if (
             entry.record != self._records[number]
             or entry.identity != self.identity
-            or shard.features.shape[1] != self.width
+            or shard.features.shape[1] != self._stored_width
             or shard.features.dtype != self.dtype
             or entry.skipped != skipped_in(self._skipped_records, entry.rows)
         ):

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 ENCODER = "Encoder"
 OF_CLIP = "With --encoder clip"
 OF_LLM = "With --encoder llm"
+OF_VLM = "With --encoder llm --kind vlm"
 IMAGES = "Images"
 CACHE = "Cache"
 RUN = "How it runs"
 
-LLM_ONLY = ("instruction", "mode", "draw")
-CLIP_ONLY = ("kind", "pool")
+OF_VLMS = ("system", "image_size", "attention", "device_map", "layer", "read", "keep_layers", "keep_reads")
+LLM_ONLY = ("instruction", "mode", "draw", *OF_VLMS)
+CLIP_ONLY = ("pool",)
 
 _of_clip = partial(DefaultOf, "encoders.ClipSettings")
 _of_llm = partial(DefaultOf, "encoders.LlmSettings")
@@ -50,14 +52,15 @@ def extract(
     ],
     *,
     encoder: Annotated[
-        EncoderKind, typer.Option(help="clip: image features; llm: T5 encoder targets.")
+        EncoderKind, typer.Option(help="clip: image features; llm: the targets of a teacher.")
     ] = EncoderKind.clip,
     kind: Annotated[
         str,
         typer.Option(
-            rich_help_panel=OF_CLIP,
-            help="Kind of model: open-clip, transformers (CLIP, SigLIP, ...), flava, x-clip, blip2-itc, lavis-itc, "
-            "emoclip or emotionclip; see docs/backbones.md.",
+            rich_help_panel=ENCODER,
+            help="Kind of model. clip: open-clip, transformers (CLIP, SigLIP, ...), flava, x-clip, blip2-itc, "
+            "lavis-itc, emoclip or emotionclip, see docs/backbones.md; llm: t5-encoder or vlm, by default what its "
+            "config.json says.",
             default_factory=_of_clip("kind"),
         ),
     ],
@@ -114,6 +117,59 @@ def extract(
             min=0, rich_help_panel=OF_LLM, help="Which draw of the masks, in mode dropout; each has a cache of its own."
         ),
     ] = 0,
+    layer: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=OF_VLM,
+            help="Layer whose states are the targets, as a share of the depth.",
+            default_factory=_of_llm("layer"),
+        ),
+    ],
+    read: Annotated[
+        Literal["last", "text", "all"],
+        typer.Option(
+            rich_help_panel=OF_VLM,
+            help="Their positions: the last one, or the mean over the text after the image or over all.",
+            default_factory=_of_llm("read"),
+        ),
+    ],
+    keep_layers: Annotated[
+        list[float] | None,
+        typer.Option(rich_help_panel=OF_VLM, help="A further layer to keep from the same pass; repeatable."),
+    ] = None,
+    keep_reads: Annotated[
+        list[str] | None,
+        typer.Option(rich_help_panel=OF_VLM, help="A further reading of every layer to keep; repeatable."),
+    ] = None,
+    system: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=OF_VLM,
+            help="System line of the chat; none is sent if it is empty.",
+            show_default=False,
+            default_factory=_of_llm("system"),
+        ),
+    ],
+    image_size: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=OF_VLM,
+            help="Side of the square that the model's own processor is given, in pixels.",
+            default_factory=_of_llm("image_size"),
+        ),
+    ],
+    attention: Annotated[
+        Literal["sdpa", "eager"],
+        typer.Option(rich_help_panel=OF_VLM, help="How attention is computed.", default_factory=_of_llm("attention")),
+    ],
+    device_map: Annotated[
+        Literal["none", "auto"],
+        typer.Option(
+            rich_help_panel=OF_VLM,
+            help="auto: spread the model over all devices, with accelerate.",
+            default_factory=_of_llm("device_map"),
+        ),
+    ],
     preprocess: Annotated[
         Literal["reference", "clip"],
         typer.Option(
@@ -134,7 +190,7 @@ def extract(
         str,
         typer.Option(
             rich_help_panel=ENCODER,
-            help="clip: fp32, fp16 or bf16; llm: fp32 or reference (per module).",
+            help="clip: fp32, fp16 or bf16; llm: fp32, and reference (t5-encoder, per module) or bf16 (vlm).",
             default_factory=_of_clip("precision"),
         ),
     ],
@@ -258,7 +314,7 @@ def extract(
     with handle_errors(resumes=True):
         from expclip_cache.base import SettingsError, TerminalReporter
         from expclip_cache.cache import CacheSettings, parse_part
-        from expclip_cache.encoders import ClipSettings, LlmSettings
+        from expclip_cache.encoders import ClipSettings, LlmSettings, find_llm_kind
         from expclip_cache.extraction import extract as extract_features
         from expclip_cache.workers import RunSettings
 
@@ -267,7 +323,13 @@ def extract(
             chosen = settings_of(context, ClipSettings)
         else:
             refuse_options(context, CLIP_ONLY, "belongs to --encoder clip; remove it.")
-            chosen = settings_of(context, LlmSettings)
+            chosen = settings_of(
+                context,
+                LlmSettings,
+                kind=kind if was_given(context, "kind") else find_llm_kind(model, revision),
+                keep_layers=keep_layers or (),
+                keep_reads=keep_reads or (),
+            )
             if chosen.mode == "eval" and was_given(context, "draw"):
                 raise SettingsError("--draw: there are no draws in mode eval; remove it, or add --mode dropout.")
         if manifest is not None:

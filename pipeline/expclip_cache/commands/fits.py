@@ -16,7 +16,12 @@ from expclip_cache.heads import (
 
 
 def train_contrastive_heads(
-    images: str, targets: Sequence[str], settings: ContrastiveSettings, out: Path, device: str, report: Reporter
+    images: str,
+    targets: Sequence[FeatureCache],
+    settings: ContrastiveSettings,
+    out: Path,
+    device: str,
+    report: Reporter,
 ) -> list[Path]:
     """Train one head per seed; returns their files.
 
@@ -34,7 +39,7 @@ def train_contrastive_heads(
 
     paths = _files(out, settings.seeds)
     features = open_image_features(images)
-    heads = fit_contrastive(features, FeatureCache(targets[0]), settings, device=device, report=report)
+    heads = fit_contrastive(features, targets[0], settings, device=device, report=report)
     for number, (seed, path) in enumerate(zip(settings.seeds, paths, strict=True)):
         heads.write(number, path)
         report.say(
@@ -59,7 +64,7 @@ def _files(out: Path, seeds: Sequence[int]) -> list[Path]:
 
 def fit_ridge_head(
     images: str,
-    targets: Sequence[str],
+    targets: Sequence[FeatureCache],
     settings: RidgeSettings,
     out: Path,
     weights: Sequence[float],
@@ -72,20 +77,41 @@ def fit_ridge_head(
     Raises:
         CacheError, DataError, LostWorkerError, SettingsError: see `fit_stacked_ridge` and `sum_part_for_teachers`.
     """
-    features, teachers = open_image_features(images), [FeatureCache(place) for place in targets]
+    features = open_image_features(images)
     if shards is not None:
         part = parse_part(shards)
-        paths = sum_part_for_teachers(features, teachers, settings, part, moments, report)
+        paths = sum_part_for_teachers(features, targets, settings, part, moments, report)
         report.say(
             f"{moments}: keeps the sums of shards {part.start} to {part.stop - 1} in {len(paths)} files; "
             "the command without --shards uses them"
         )
         return []
-    head = fit_stacked_ridge(features, teachers, settings, weights=weights, moments=moments, report=report)
+    head = fit_stacked_ridge(features, targets, settings, weights=weights, moments=moments, report=report)
     head.write(out)
-    fitted_to = f"{len(teachers)} teachers" if len(teachers) > 1 else "one teacher"
+    fitted_to = f"{len(targets)} teachers" if len(targets) > 1 else "one teacher"
     report.say(f"{out}: fitted to {fitted_to}; takes CLIP features of width {features.layout.width}")
     return [out]
+
+
+def open_target_features(place: str, state: str | None) -> FeatureCache:
+    """The cache of a teacher's targets, or one of the states that it keeps.
+
+    Args:
+        state: as the teacher names it, such as last@0.75; None where it keeps a single one.
+
+    Raises:
+        CacheError: the cache cannot be opened.
+        SettingsError: it has no such state.
+    """
+    cache = FeatureCache(place)
+    if state is None:
+        return cache
+    states = cache.identity.settings.get("states", [])
+    if state not in states:
+        raise SettingsError(
+            f"--state: expected one of {', '.join(states) or 'no states'}, which {cache} keeps; found {state!r}."
+        )
+    return FeatureCache(place, vector=states.index(state))
 
 
 def open_image_features(place: str) -> FeatureCache:

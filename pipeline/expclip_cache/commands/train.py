@@ -38,6 +38,10 @@ def train(
         list[str],
         typer.Option(help="Cache of the same images' LLM targets. Repeat for further teachers, with --kind ridge."),
     ],
+    state: Annotated[
+        str | None,
+        typer.Option(help="Which state of a teacher that keeps several: its reading and layer, such as last@0.75."),
+    ] = None,
     kind: Annotated[
         Literal["contrastive", "ridge"],
         typer.Option(help="contrastive: by SGD, one head per seed; ridge: in closed form, without epochs and seeds."),
@@ -152,21 +156,21 @@ def train(
     with handle_errors():
         from expclip_cache.base import TerminalReporter
         from expclip_cache.commands.comma_list import entries
-        from expclip_cache.commands.fits import fit_ridge_head, train_contrastive_heads
+        from expclip_cache.commands.fits import fit_ridge_head, open_target_features, train_contrastive_heads
         from expclip_cache.heads import ContrastiveSettings, RidgeSettings
 
-        report = TerminalReporter()
+        report, teachers = TerminalReporter(), [open_target_features(place, state) for place in targets]
         if kind == "contrastive":
             refuse_options(context, RIDGE_ONLY, "belongs to --kind ridge; remove it, or add --kind ridge.")
             settings = settings_of(context, ContrastiveSettings, seeds=entries(seeds))
-            heads = train_contrastive_heads(images, targets, settings, out, device, report)
+            heads = train_contrastive_heads(images, teachers, settings, out, device, report)
         else:
             refuse_options(context, CONTRASTIVE_ONLY, "belongs to --kind contrastive; remove it.")
             if was_given(context, "fixed"):
                 refuse_options(context, CHOICE_ONLY, "is for choosing lambda, but --lambda gives it; remove one.")
             choose = "fixed" if was_given(context, "fixed") else "held_out"
             settings = settings_of(context, RidgeSettings, choose=choose, lambdas=entries(lambdas))
-            heads = fit_ridge_head(images, targets, settings, out, teacher_weight or [], moments, shards, report)
+            heads = fit_ridge_head(images, teachers, settings, out, teacher_weight or [], moments, shards, report)
         if heads:
             given = " ".join(f"--head {head}" for head in heads)
             report.say(f"next: expclip-cache score IMAGE-FEATURES --prompt-features CACHE {given}")

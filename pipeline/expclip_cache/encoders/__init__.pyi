@@ -17,6 +17,10 @@ from .libraries import library_differences as library_differences
 from .libraries import library_versions as library_versions
 from .libraries import parse_library as parse_library
 from .libraries import recorded_commits as recorded_commits
+from .llm_kind import find_llm_kind as find_llm_kind
+from .llm_settings import LlmSettings as LlmSettings
+from .llm_settings import State as State
+from .llm_teacher import load_teacher as load_teacher
 from .pixels_to_features import PixelsToFeatures as PixelsToFeatures
 from .preprocess import CLIP_MEAN as CLIP_MEAN
 from .preprocess import CLIP_STD as CLIP_STD
@@ -28,7 +32,6 @@ from .row_files import reason_of as reason_of
 from .row_files import unreadable as unreadable
 from .row_images import read_row_images as read_row_images
 from .settings import ClipSettings as ClipSettings
-from .settings import LlmSettings as LlmSettings
 from .versions import PIXELS as PIXELS
 from .videos import decode_video as decode_video
 from .videos import frames_every as frames_every

@@ -35,10 +35,10 @@ from expclip_cache.encoders.files import tokenizer_failed
 from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.libraries import LLM_LIBRARIES, loaded_libraries
 from expclip_cache.encoders.llm_files import LlmFiles, find_llm_files
+from expclip_cache.encoders.llm_settings import LlmSettings
 from expclip_cache.encoders.ordinary_tensor import ordinary
 from expclip_cache.encoders.packed_linear import can_pack, pack_linears
 from expclip_cache.encoders.preprocess import Preprocess, preprocess, to_float
-from expclip_cache.encoders.settings import LlmSettings
 from expclip_cache.encoders.t5_targets import InstructBlipTargets, TargetModel, load_targets, typed_config
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.image_text import find_backbone_files
 from expclip_cache.encoders.llm_files import find_llm_files
-from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.llm_settings import LlmSettings
+from expclip_cache.encoders.settings import ClipSettings
 
 
 def file_hashes(settings: ClipSettings | LlmSettings, commits: Sequence[str] = ()) -> Mapping[str, str | None] | None:

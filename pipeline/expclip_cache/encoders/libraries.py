@@ -10,7 +10,8 @@ from importlib import import_module, metadata
 from typing import Any
 
 from expclip_cache.encoders.kinds.registry import KINDS
-from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.llm_settings import LlmSettings
+from expclip_cache.encoders.settings import ClipSettings
 
 LLM_LIBRARIES = ("transformers", "torch", "Pillow")
 

@@ -14,8 +14,8 @@ from expclip_cache.encoders.files import (
     choose_files,
     commit_of,
 )
+from expclip_cache.encoders.llm_settings import LlmSettings
 from expclip_cache.encoders.model_folder import ModelFolder
-from expclip_cache.encoders.settings import LlmSettings
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -76,13 +76,25 @@ def find_llm_files(settings: LlmSettings, commits: Sequence[str] = (), *, local_
 def _check_kind(folder: ModelFolder) -> None:
     """Refuse a model of another kind by its config, before its weights are downloaded."""
     config = folder.read_json(CONFIG)
-    text = config.get("text_config")
-    kind, language = config.get("model_type"), text.get("model_type") if isinstance(text, dict) else None
-    if kind not in KINDS or language != "t5":
+    if not is_t5_encoder(config):
+        kind, language = _model_types(config)
         raise EncoderError(
             f"{folder.user}: expected a BLIP-2 or InstructBLIP with a T5 language model in {folder.path}, found "
-            f"model_type {kind!r} with language model {language!r}. Use one of the flan-t5 variants."
+            f"model_type {kind!r} with language model {language!r}. Use one of the flan-t5 variants; for another "
+            "image-text model set kind: vlm."
         )
+
+
+def is_t5_encoder(config: Mapping[str, object]) -> bool:
+    """Whether a config.json is that of a BLIP-2 or InstructBLIP with a T5."""
+    kind, language = _model_types(config)
+    return kind in KINDS and language == "t5"
+
+
+def _model_types(config: Mapping[str, object]) -> tuple[object, object]:
+    """Of the model, and of its language model."""
+    text = config.get("text_config")
+    return config.get("model_type"), text.get("model_type") if isinstance(text, dict) else None
 
 
 def _tensors(folder: ModelFolder) -> dict[str, str]:

@@ -1,18 +1,13 @@
-"""The settings of the frozen encoders: the entries of `backbones:` and `teachers:` in params.yaml."""
+"""The settings of the frozen backbones: the entries of `backbones:` in params.yaml."""
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from expclip_cache.base import Section
 from expclip_cache.encoders import versions
+from expclip_cache.encoders.identity_settings import image_versions, implied
 from expclip_cache.encoders.kinds.registry import KINDS
-
-INSTRUCTION = (
-    "Please play the role of a facial action describer. "
-    "Objectively describe the detailed facial actions of the person in the image."
-)
-"""The reference's instruction."""
 
 Pool = Literal["mean", "none", "first", "max", "attention", "temporal"]
 """How the features of a clip's frames become the clip's.
@@ -84,9 +79,9 @@ class ClipSettings(Section):
 
     def image_settings(self) -> dict[str, str | int]:
         """Everything that determines an image feature, code versions included."""
-        settings = self.model_dump(exclude=_implied(self))
+        settings = self.model_dump(exclude=implied(self))
         trained = {"trained_preprocess_version": versions.TRAINED_PREPROCESS} if self.preprocess == "clip" else {}
-        return {"encoder": "clip-image", **settings, **trained, **_image_versions(KINDS[self.kind].version)}
+        return {"encoder": "clip-image", **settings, **trained, **image_versions(KINDS[self.kind].version)}
 
     def pooled_settings(self) -> dict[str, str | int]:
         """Everything that determines a feature that was pooled from kept frames."""
@@ -94,61 +89,5 @@ class ClipSettings(Section):
 
     def text_settings(self) -> dict[str, str | int]:
         """Everything that determines a text feature, code versions included."""
-        settings = self.model_dump(exclude={"preprocess", "decode", "pool", *_implied(self)})
+        settings = self.model_dump(exclude={"preprocess", "decode", "pool", *implied(self)})
         return {"encoder": "clip-text", **settings, "encoder_version": KINDS[self.kind].version}
-
-
-class LlmSettings(Section):
-    """The frozen BLIP-2 or InstructBLIP with a T5, whose encoder states are the targets.
-
-    Attributes:
-        model: `demo`, a Hugging Face repository, or a folder.
-        weights: `random` builds the model untrained.
-        revision: commit, branch or tag of the repository on the hub; not part of a cache's identity.
-        instruction: the text that follows the image in the LLM's input.
-        mode: `eval`, or `dropout` to keep dropout on, as the reference's train() does.
-        draws: sets of targets in mode dropout, each with other masks.
-        preprocess: `reference` as in `ClipSettings`; `clip` is OpenAI's crop, mean and standard deviation.
-        decode: see `encoders.preprocess.Decode`.
-        precision: `reference` is float16 for the vision model, float32 for the Q-Former and bfloat16 for T5.
-    """
-
-    model: str = "demo"
-    weights: Literal["pretrained", "random"] = "pretrained"
-    revision: str | None = None
-    instruction: Annotated[str, Field(max_length=10_000)] = INSTRUCTION
-    mode: Literal["eval", "dropout"] = "eval"
-    draws: Annotated[int, Field(ge=1)] = 1
-    preprocess: Literal["reference", "clip"] = "reference"
-    decode: Literal["full", "draft"] = "full"
-    precision: Literal["fp32", "reference"] = "fp32"
-
-    @model_validator(mode="after")
-    def _draws_need_dropout(self) -> Self:
-        if self.draws > 1 and self.mode == "eval":
-            raise ValueError(
-                f"draws is {self.draws}, but every draw is the same in mode eval. Set mode: dropout or draws: 1"
-            )
-        return self
-
-    def target_settings(self, draw: int = 0) -> dict[str, str | int]:
-        """Everything that determines a target, code versions included; `draws` does not."""
-        drawn = {"draw": draw} if self.mode == "dropout" else {}
-        settings = self.model_dump(exclude={"draws", *_implied(self)})
-        return {"encoder": "llm-target", **settings, **drawn, **_image_versions(versions.BLIP2_T5)}
-
-
-def _implied(encoder: ClipSettings | LlmSettings) -> set[str]:
-    """Settings that a cache leaves out: what changes no number, and what was the only way at first."""
-    first_ways = {"decode": "full", "kind": "open-clip", "pool": "mean"}
-    return {"revision", "published_as"} | {
-        name for name, value in first_ways.items() if getattr(encoder, name, None) == value
-    }
-
-
-def _image_versions(encoder: int) -> dict[str, int]:
-    return {
-        "encoder_version": encoder,
-        "pixels_version": versions.PIXELS,
-        "pooling_version": versions.POOLING,
-    }

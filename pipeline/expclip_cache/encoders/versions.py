@@ -26,6 +26,9 @@ CLIP = 1
 BLIP2_T5 = 1
 """Of `encoders.blip2_t5`, `encoders.t5_targets` and `encoders.dropout_seed`."""
 
+VLM = 1
+"""Of `encoders.vlm_inputs`, `encoders.vlm_model` and `encoders.vlm_states`."""
+
 TRANSFORMERS_CLIP = 1
 """Of `encoders.kinds.transformers_clip_model`, and of what kinds of transformers have in common there: the modules
 `hugging_face_model`, `hugging_face_texts` and `hugging_face_encoder`."""

@@ -169,7 +169,7 @@ def _load_backbone(clip: ClipSettings, commits: Sequence[str], device: str) -> E
 
 
 def _load_llm(llm: LlmSettings, draw: int, commits: Sequence[str], device: str) -> Encoder:
-    from expclip_cache.encoders import load_blip2_t5
+    from expclip_cache.encoders import load_teacher
     from expclip_cache.workers import resolve_device
 
-    return load_blip2_t5(llm, resolve_device(device), draw, commits)
+    return load_teacher(llm, resolve_device(device), draw, commits)

@@ -36,9 +36,9 @@ RANDOM = "random"
 def fitted_on(images: FeatureCache, targets: FeatureCache | Sequence[FeatureCache]) -> dict[str, Json]:
     """The CLIP and the fingerprints of the caches that a head was fitted on, as its file records them."""
     caches = [targets] if isinstance(targets, FeatureCache) else targets
-    prints = [cache.identity.fingerprint for cache in caches]
+    prints = [cache.fingerprint for cache in caches]
     found: Json = prints if len(prints) > 1 else prints[0]
-    fingerprints = {"images": images.identity.fingerprint, "targets": found}
+    fingerprints = {"images": images.fingerprint, "targets": found}
     return {CLIP: clip_of(images.identity), "fingerprints": fingerprints}
 
 

@@ -42,3 +42,4 @@ from .study_probes import study_probe_inputs as study_probe_inputs
 from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
 from .study_table import study_table as study_table
+from .study_targets import open_targets as open_targets

@@ -42,6 +42,9 @@ NOT_OPTIONS = {
     ("predict", "published_as"): "an answer is compared with nothing published",
 }
 OTHER_DEFAULTS = {
+    ("extract", "kind"): "that of the backbones; for an LLM, what its config.json says",
+    ("extract", "keep_layers"): "repeatable, none by default",
+    ("extract", "keep_reads"): "repeatable, none by default",
     ("extract", "pixels"): "no other encoder of a study shares the pixels of a folder",
     ("score", "types"): "every type that is cached is scored",
     ("train", "kind"): "a class per kind",
@@ -91,6 +94,7 @@ def test_an_option_offers_what_the_key_accepts(command: str, section: type[Secti
     else:
         # The two encoders accept different ones.
         assert get_origin(accepted) is not Literal or (command, key) in {
+            ("extract", "kind"),
             ("extract", "precision"),
             ("extract", "weights"),
         }

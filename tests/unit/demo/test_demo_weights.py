@@ -15,7 +15,8 @@ from expclip_cache.demo.drawing.sets import draw_items
 from expclip_cache.demo.settings import DemoSetSettings
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.settings import INSTRUCTION, ClipSettings, LlmSettings
+from expclip_cache.encoders.llm_settings import INSTRUCTION, LlmSettings
+from expclip_cache.encoders.settings import ClipSettings
 from expclip_cache.prompts.templates import prompt_table
 
 FOLDER = Path(expclip_cache.demo.__file__).parent

@@ -11,7 +11,7 @@ from expclip_cache.base.errors import EncoderError
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.dropout_seed import mask_seed
 from expclip_cache.encoders.llm_files import find_llm_files
-from expclip_cache.encoders.settings import LlmSettings
+from expclip_cache.encoders.llm_settings import LlmSettings
 from expclip_cache.encoders.t5_targets import load_targets
 from tiny_encoders import IMAGE_TOKEN, INSTRUCTION, SIZE, CompleteBlip2, edit_weights, random_pixels, write_blip2
 

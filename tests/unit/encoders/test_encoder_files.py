@@ -21,7 +21,8 @@ from expclip_cache.encoders.clip_files import find_clip_files
 from expclip_cache.encoders.file_hashes import file_hashes
 from expclip_cache.encoders.hashing import digest
 from expclip_cache.encoders.llm_files import find_llm_files
-from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.llm_settings import LlmSettings
+from expclip_cache.encoders.settings import ClipSettings
 from tiny_encoders import INSTRUCTION, blip2_config, write_blip2, write_clip
 
 

@@ -23,8 +23,9 @@ from expclip_cache.base.errors import DataError, FileAccessError
 from expclip_cache.datasets.build import build_manifest
 from expclip_cache.encoders import images
 from expclip_cache.encoders.images import read_image, read_pixels
+from expclip_cache.encoders.llm_settings import LlmSettings
 from expclip_cache.encoders.preprocess import CLIP_MEAN, CLIP_STD, preprocess, to_float, to_square
-from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.settings import ClipSettings
 
 REFERENCE = preprocess("reference", 32)
 

@@ -11,7 +11,8 @@ import torch
 from expclip_cache.encoders import library_differences, library_versions, parse_library
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.settings import ClipSettings, LlmSettings
+from expclip_cache.encoders.llm_settings import LlmSettings
+from expclip_cache.encoders.settings import ClipSettings
 from tiny_encoders import CLIP_MODEL, write_clip
 
 CPU = torch.device("cpu")

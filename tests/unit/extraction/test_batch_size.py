@@ -11,7 +11,7 @@ from expclip_cache.cache.settings import CacheSettings
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.encoders.clip import load_clip
-from expclip_cache.encoders.settings import LlmSettings
+from expclip_cache.encoders.llm_settings import LlmSettings
 from expclip_cache.extraction import batch_size
 from expclip_cache.extraction.batch_size import ON_CPU, PROBE, WITH_DROPOUT, images_per_batch
 from expclip_cache.extraction.jobs import clip_job

@@ -11,7 +11,7 @@ from dvc.repo import Repo
 from expclip_cache.cache import differences
 from expclip_cache.datasets import DatasetSettings
 from expclip_cache.datasets.definition import load_definition
-from expclip_cache.encoders.settings import INSTRUCTION
+from expclip_cache.encoders.llm_settings import INSTRUCTION
 from expclip_cache.reporting.published import RESULTS, published_system
 from expclip_cache.settings.file import load_settings
 from expclip_cache.settings.presets import adapt_preset

@@ -42,8 +42,8 @@ class ShardGroups:
         self.held_out = held_out
         self.only = only
 
-    def __reduce__(self) -> tuple[Callable[..., "ShardGroups"], tuple[Store, Store, float, np.ndarray | None]]:
-        return _open, (self.images.store, self.targets.store, self.held_out, self.only)
+    def __reduce__(self) -> tuple[Callable[..., "ShardGroups"], tuple[object, ...]]:
+        return _open, (self.images.store, self.targets.store, self.targets.vector, self.held_out, self.only)
 
     def __len__(self) -> int:
         """The number of groups."""
@@ -57,7 +57,7 @@ class ShardGroups:
             "block": BLOCK,
             "group_shards": GROUP_SHARDS,
             "images": self.images.identity.fingerprint,
-            "targets": self.targets.identity.fingerprint,
+            "targets": self.targets.fingerprint,
             "paired_rows": xxhash.xxh3_128_hexdigest(self.paired_rows.tobytes()),
             "shard_rows": self.images.shard_rows,
             "held_out": self.held_out,
@@ -109,8 +109,8 @@ class ShardGroups:
         return rows[~is_held_out(rows, self.held_out)]
 
 
-def _open(images: Store, targets: Store, held_out: float, only: np.ndarray | None) -> ShardGroups:
-    return ShardGroups(FeatureCache(images), FeatureCache(targets), held_out, only)
+def _open(images: Store, targets: Store, vector: int | None, held_out: float, only: np.ndarray | None) -> ShardGroups:
+    return ShardGroups(FeatureCache(images), FeatureCache(targets, vector=vector), held_out, only)
 
 
 def moments_folder(moments: Path, groups: ShardGroups) -> Path:
