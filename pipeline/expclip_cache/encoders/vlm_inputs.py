@@ -153,9 +153,12 @@ class VlmInputs:
                 f"teacher: the processor of {self._folder} refuses the image and the text: {one_line(error)}."
             ) from error
         inputs = {name: value.to(pixels.device) for name, value in found.items() if name not in TRAINING}
-        counts = self.positions(inputs).image.sum(dim=1).unique().tolist()
+        positions = self.positions(inputs)
+        counts = positions.image.sum(dim=1).unique().tolist()
         if len(counts) != 1 or counts == [0]:
             raise self._unusable(f"expected the same number of image tokens in every row, found {counts}")
+        if not positions.text.any(dim=1).all():
+            raise self._unusable("no text follows the image")
         return inputs
 
     def positions(self, inputs: Mapping[str, torch.Tensor]) -> Positions:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING, PretrainedConfig, PreTrainedModel
+from transformers import MODEL_MAPPING, PretrainedConfig, PreTrainedModel
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.freed_memory import keep_freed_memory
@@ -44,13 +44,12 @@ def read_vlm_config(files: VlmFiles) -> PretrainedConfig:
         EncoderError: transformers cannot read it, or it is of another kind of model.
     """
     config = read_model_config("teacher", files.folder)
-    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or type(config) not in MODEL_MAPPING:
-        raise EncoderError(
-            f"teacher: {files.folder} has model_type {config.model_type!r}, which is no image-text model of this "
-            "version of transformers (AutoModelForImageTextToText). Install a newer one, or choose another model."
-        )
     encoder_decoder = config.is_encoder_decoder or config.get_text_config().is_encoder_decoder
-    if encoder_decoder or not isinstance(getattr(config, "image_token_id", None), int):
+    if (
+        encoder_decoder
+        or type(config) not in MODEL_MAPPING
+        or not isinstance(getattr(config, "image_token_id", None), int)
+    ):
         raise EncoderError(
             f"teacher: {files.folder} has model_type {config.model_type!r}; expected a language model that reads image "
             "and text as one sequence of tokens. Choose another model."

@@ -47,7 +47,6 @@ class VlmEncoder:
         self._states: list[tuple[Read, int]] = [
             (state.read, state_index(state.layer, self.layers)) for state in settings.states
         ]
-        self._model = build_vlm(config, files, settings, device, layers=max(layer for _, layer in self._states))
         self._inputs = VlmInputs(config, files, settings)
         self._prompt = self._inputs.prompt(settings.instruction)
         self.device, self.vectors = device, len(self._states)
@@ -57,6 +56,7 @@ class VlmEncoder:
         image = self._inputs.positions(tokens).image[0]
         self._length, self.image_tokens = len(image), int(image.sum())
         first_of_run = image & ~image.roll(1)
+        self._model = build_vlm(config, files, settings, device, layers=max(layer for _, layer in self._states))
         self._facts = {
             **files.hashes(),
             "width": self.width,

@@ -1,4 +1,4 @@
-"""What image-text models are given: by their own chat template and processor, one place for the image, nothing twice."""
+"""What image-text models are given, by their own chat template and processor."""
 
 import json
 
@@ -89,9 +89,6 @@ def test_no_text_begins_twice(settings):
     inputs = inputs_of(settings)
     ids = inputs(random_pixels(1), [inputs.prompt(INSTRUCTION)])["input_ids"][0].tolist()
     bos = inputs.processor.tokenizer.bos_token_id
-    assert bos is None or ids.count(bos) == inputs.processor.tokenizer.decode(ids).count(
-        inputs.processor.tokenizer.bos_token
-    )
     assert [bos, bos] != ids[:2]
 
 
@@ -117,7 +114,9 @@ def test_the_system_line_is_sent_if_there_is_one(settings, family):
 
 def test_the_token_of_an_image_is_no_part_of_an_instruction(settings):
     inputs = inputs_of(settings)
-    with pytest.raises(EncoderError, match="stands for an image in the model's input. Remove it from the instruction"):
+    with pytest.raises(
+        EncoderError, match=r"stands for an image in the model's input\. Remove it from the instruction"
+    ):
         inputs.prompt(f"What is in {inputs.processor.image_token}?")
 
 
@@ -142,6 +141,7 @@ IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
         (template("{{ messages[3].role }}" + IMAGE), "it fails"),
         (template("{% if %}"), "it fails"),
         (template(IMAGE + IMAGE + WORDS_ALONE), "refuses the image and the text"),
+        (template(WORDS_ALONE + IMAGE.replace("<|vision_end|>", "")), "no text follows the image"),
     ],
 )
 def test_a_template_that_cannot_be_right_is_refused(qwen, tmp_path, edit, message):
@@ -180,5 +180,5 @@ def test_another_processor_is_another_identity(qwen, tmp_path):
 
 def test_a_folder_without_processor_says_what_is_missing(qwen, tmp_path):
     (tmp_path / "processor_config.json").unlink()
-    with pytest.raises(EncoderError, match="It needs preprocessor_config.json or processor_config.json"):
+    with pytest.raises(EncoderError, match=r"It needs preprocessor_config\.json or processor_config\.json"):
         load_vlm(qwen, CPU)
