@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
+from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import (
     AutoModelForImageTextToText,
@@ -63,10 +64,13 @@ TEXTS = [
 """What the tokenizer learns its words from."""
 
 
-def tokenizer(special: list[str], bos: str | None, eos: str, pad: str, **named: str) -> PreTrainedTokenizerFast:
+def tokenizer(
+    special: list[str], bos: str | None, eos: str, pad: str, *, starts: bool = False, **named: str
+) -> PreTrainedTokenizerFast:
     """A byte-level BPE that knows every text, with the makers' special tokens.
 
     Args:
+        starts: whether it begins every text with `bos`.
         named: special tokens that the processor asks for by attribute.
     """
     found = Tokenizer(BPE())
@@ -74,6 +78,9 @@ def tokenizer(special: list[str], bos: str | None, eos: str, pad: str, **named: 
     found.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     found.train_from_iterator(TEXTS, BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet))
+    if starts and bos:
+        start = [(bos, found.token_to_id(bos))]
+        found.post_processor = TemplateProcessing(single=f"{bos} $A", pair=f"{bos} $A $B", special_tokens=start)
     return PreTrainedTokenizerFast(
         tokenizer_object=found, bos_token=bos, eos_token=eos, pad_token=pad, extra_special_tokens=named
     )
@@ -212,7 +219,8 @@ def _llava_onevision_processor() -> ProcessorMixin:
         vision_feature_select_strategy="full",
         chat_template=(
             "{% for message in messages %}{{ '<|im_start|>' + message['role'] + ' ' }}"
-            "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
+            "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}"
+            "{{ '<image>' }}{% endfor %}"
             "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
             "{{ '\n' + content['text'] }}{% endfor %}{{ '<|im_end|>' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -246,7 +254,7 @@ def _gemma3_processor() -> ProcessorMixin:
     named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
     return Gemma3Processor(
         image_processor=Gemma3ImageProcessor(size={"height": SIZE, "width": SIZE}),
-        tokenizer=tokenizer([*special, "<image_soft_token>"], "<bos>", "<eos>", "<pad>", **named),
+        tokenizer=tokenizer([*special, "<image_soft_token>"], "<bos>", "<eos>", "<pad>", starts=True, **named),
         image_seq_length=4,
         chat_template=GEMMA_TEMPLATE,
     )
@@ -373,6 +381,11 @@ FAMILIES = {
 }
 
 
+def needs(family: str) -> str | None:
+    """The package that a family's processor needs beside those of this project."""
+    return "num2words" if family == "smolvlm" else None
+
+
 def write_vlm(folder: Path, family: str) -> tuple[LlmSettings, PreTrainedModel]:
     """A complete model with its output head, saved by the library itself and returned for comparison."""
     processor = FAMILIES[family].processor()
@@ -380,6 +393,9 @@ def write_vlm(folder: Path, family: str) -> tuple[LlmSettings, PreTrainedModel]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
         model = AutoModelForImageTextToText.from_config(config).eval()
+        for name, values in model.named_parameters():
+            if "mm_input_projection" in name:  # Gemma 3's starts from zero
+                torch.nn.init.normal_(values, std=0.2)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return LlmSettings(kind="vlm", model=str(folder), instruction=INSTRUCTION, image_size=SIZE), model

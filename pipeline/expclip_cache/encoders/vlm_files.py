@@ -24,6 +24,8 @@ CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
 CODE_FREE = (TOKENIZER_CONFIG, PREPROCESSOR, PROCESSOR, "video_preprocessor_config.json", "chat_template.json")
 """JSON files that may name Python files to run, beside config.json; those that do are refused."""
 
+ADAPTER = "adapter_config.json"
+
 OTHER_FILES = (CONFIG, PREPROCESSOR, PROCESSOR, "video_preprocessor_config.json", "generation_config.json")
 
 
@@ -52,6 +54,8 @@ def find_vlm_files(settings: LlmModelSettings, commits: Sequence[str] = (), *, l
 
     def pick(folder: ModelFolder) -> VlmFiles:
         _check_kind(folder.read_json(CONFIG), folder)
+        if not local_only:
+            _check_class(folder)
         folder.refuse_code(*CODE_FREE)
         return VlmFiles(
             config=folder.matching((*OTHER_FILES, *CHAT_TEMPLATES)),
@@ -77,10 +81,27 @@ def _check_kind(config: Mapping[str, object], folder: ModelFolder) -> None:
         raise EncoderError(
             f"{expected} model_type {kind!r}, which writes no text. It can be a backbone: of kind {KIND_OF[kind]}."
         )
+    if ADAPTER in folder.names():
+        raise EncoderError(
+            f"{folder.user}: {folder.path} has an {ADAPTER}: it holds an adapter of another model. Merge the two with "
+            "peft (merge_and_unload) and name the folder of the result."
+        )
     if config.get("quantization_config"):
         raise EncoderError(
             f"{folder.user}: the weights in {folder.path} are quantised ({file.name} has quantization_config). "
             "Name the model's repository with unquantised weights, and set precision: bf16 to save memory."
+        )
+
+
+def _check_class(folder: ModelFolder) -> None:
+    """Refuse a model that this version of transformers does not have, which needs the library to be imported."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as NAMES
+
+    kind = folder.read_json(CONFIG)["model_type"]
+    if kind not in NAMES:
+        raise EncoderError(
+            f"{folder.user}: {folder.path} has model_type {kind!r}, which is no image-text model of this version of "
+            "transformers (AutoModelForImageTextToText). Install a newer one, or choose another model."
         )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import AutoProcessor, PretrainedConfig
 
 from expclip_cache.base import EncoderError
@@ -20,7 +21,6 @@ from expclip_cache.encoders.llm_settings import LlmModelSettings
 from expclip_cache.encoders.model_folder import one_line
 from expclip_cache.encoders.transformers_loading import ERRORS, quiet
 from expclip_cache.encoders.vlm_files import VlmFiles
-from expclip_cache.encoders.vlm_model import image_token
 
 UNSPLIT = ("do_image_splitting", "do_pan_and_scan", "crop_to_patches")
 """What processors of different makers call cutting an image into several; each is switched off where there is it."""
@@ -64,7 +64,7 @@ class VlmInputs:
 
     def __init__(self, config: PretrainedConfig, files: VlmFiles, settings: LlmModelSettings):
         self._folder, self._system, self._model_type = files.folder, settings.system, config.model_type
-        self._image_token = image_token(config)
+        self._image_token = config.image_token_id
         try:
             with quiet():
                 self.processor: Any = AutoProcessor.from_pretrained(
@@ -82,6 +82,7 @@ class VlmInputs:
                 "before a text is not known. Choose a variant that was trained to follow instructions."
             )
         images = self.processor.image_processor
+        self._places = {self.processor.image_token, self.processor.tokenizer.convert_ids_to_tokens(self._image_token)}
         self._unsplit = {key: False for key in UNSPLIT if hasattr(images, key)}
 
     @property
@@ -93,8 +94,15 @@ class VlmInputs:
         """The text of the model's input, up to where its answer begins, with a single place for the image.
 
         Raises:
-            EncoderError: the chat template cannot be used, or leaves out the image, the text or the system line.
+            EncoderError: the chat template cannot be used, or leaves out the text or the system line; or these hold
+                the token that stands for an image.
         """
+        for token in self._places:
+            if token in text + self._system:
+                raise EncoderError(
+                    f"teacher: {token} stands for an image in the model's input. Remove it from the instruction and "
+                    "from the system line: the chat template puts it there."
+                )
         if self._template is None:
             rendered = PREFIX_FORMS[self._model_type].format(text=text)
             if self._system:
@@ -106,7 +114,7 @@ class VlmInputs:
             rendered = self.processor.apply_chat_template(
                 [*system, {"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
             )
-        except Exception as error:  # noqa: BLE001 - a template is a program, and may raise anything
+        except (*ERRORS, TemplateError) as error:
             raise self._unusable(f"it fails: {one_line(error)}") from error
         for name, part in (("the instruction", text), ("the system line", self._system)):
             if part.strip() not in rendered:
@@ -145,9 +153,12 @@ class VlmInputs:
                 f"teacher: the processor of {self._folder} refuses the image and the text: {one_line(error)}."
             ) from error
         inputs = {name: value.to(pixels.device) for name, value in found.items() if name not in TRAINING}
-        counts = self.positions(inputs).image.sum(dim=1).unique().tolist()
+        positions = self.positions(inputs)
+        counts = positions.image.sum(dim=1).unique().tolist()
         if len(counts) != 1 or counts == [0]:
             raise self._unusable(f"expected the same number of image tokens in every row, found {counts}")
+        if not positions.text.any(dim=1).all():
+            raise self._unusable("no text follows the image")
         return inputs
 
     def positions(self, inputs: Mapping[str, torch.Tensor]) -> Positions:
@@ -160,6 +171,6 @@ class VlmInputs:
 
     def _unusable(self, why: str) -> EncoderError:
         return EncoderError(
-            f"teacher: the chat template of {self._folder} cannot be used for an image with an instruction: {why}. Take "
+            f"teacher: the chat template of {self._folder} cannot be used for an image and an instruction: {why}. Take "
             "the template that its makers publish, or choose another model."
         )

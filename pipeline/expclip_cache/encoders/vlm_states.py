@@ -10,7 +10,7 @@ positions after them do. So a target is by default read at the last position.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,7 +23,8 @@ from expclip_cache.encoders.ordinary_tensor import ordinary
 from expclip_cache.encoders.preprocess import Preprocess, check_pixels, preprocess
 from expclip_cache.encoders.vlm_files import find_vlm_files
 from expclip_cache.encoders.vlm_inputs import Positions, VlmInputs
-from expclip_cache.encoders.vlm_model import build_vlm, depth, language_model, read_vlm_config
+from expclip_cache.encoders.vlm_model import build_vlm, read_vlm_config
+from expclip_cache.encoders.vlm_parts import depth, language_model
 
 
 class VlmEncoder:
@@ -43,8 +44,9 @@ class VlmEncoder:
         files = find_vlm_files(settings, commits)
         config = read_vlm_config(files)
         self.layers = depth(config)
-        self._states = [(state.read, state_index(state.layer, self.layers)) for state in settings.states]
-        self._model = build_vlm(config, files, settings, device, layers=max(layer for _, layer in self._states))
+        self._states: list[tuple[Read, int]] = [
+            (state.read, state_index(state.layer, self.layers)) for state in settings.states
+        ]
         self._inputs = VlmInputs(config, files, settings)
         self._prompt = self._inputs.prompt(settings.instruction)
         self.device, self.vectors = device, len(self._states)
@@ -54,6 +56,7 @@ class VlmEncoder:
         image = self._inputs.positions(tokens).image[0]
         self._length, self.image_tokens = len(image), int(image.sum())
         first_of_run = image & ~image.roll(1)
+        self._model = build_vlm(config, files, settings, device, layers=max(layer for _, layer in self._states))
         self._facts = {
             **files.hashes(),
             "width": self.width,
@@ -67,7 +70,7 @@ class VlmEncoder:
             # One id stands for each run of the image's.
             "prompt_token_ids": tokens["input_ids"][0][~image | first_of_run].tolist(),
             "chat_template_sha256": self._inputs.template_sha256,
-            "attention_backend": language_model(self._model).config._attn_implementation,
+            "attention_backend": language_model(self._model).module.config._attn_implementation,
             "library": loaded_libraries(VLM_LIBRARIES, files.commits),
         }
 
@@ -134,8 +137,7 @@ def hidden_states(
     Returns:
         (b, length, t) in the language model's type.
     """
-    language = language_model(model)
-    stack, last = cast(nn.ModuleList, language.layers), depth(model.config)
+    language, last = language_model(model), depth(model.config)
     found: dict[int, torch.Tensor] = {}
 
     def keep(layer: int) -> Callable[[nn.Module, object, Any], None]:
@@ -144,7 +146,7 @@ def hidden_states(
 
         return hook
 
-    read = {layer: language if layer == last else stack[layer - 1] for layer in wanted}
+    read = {layer: language.module if layer == last else language.layers[layer - 1] for layer in wanted}
     hooks = [module.register_forward_hook(keep(layer)) for layer, module in read.items()]
     try:
         model(**inputs, use_cache=False)

@@ -11,7 +11,13 @@ from expclip_cache.encoders.freed_memory import keep_freed_memory
 from expclip_cache.encoders.kinds.hugging_face import HuggingFaceFiles
 from expclip_cache.encoders.packed_linear import can_pack, pack_linears
 from expclip_cache.encoders.torch_file import read_state_dict
-from expclip_cache.encoders.transformers_loading import COUNTERS, explained, quiet, read_model_config, refuse_differences
+from expclip_cache.encoders.transformers_loading import (
+    COUNTERS,
+    explained,
+    quiet,
+    read_model_config,
+    refuse_differences,
+)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
