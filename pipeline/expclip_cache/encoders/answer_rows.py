@@ -1,7 +1,7 @@
 """From what a model makes of the question in several orders to a row of a cache of answers."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -9,16 +9,11 @@ from expclip_cache.encoders.answer_texts import named
 from expclip_cache.encoders.continuation import ReadPrompt, generate_greedily, log_likelihoods
 from expclip_cache.encoders.ordinary_tensor import ordinary
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 MORE_TOKENS = 8
 """How many more tokens than the longest name has may be written."""
-
-
-class Decodes(Protocol):
-    """A tokenizer."""
-
-    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str:
-        """The text of tokens."""
-        ...
 
 
 class AnswerRows:
@@ -34,7 +29,7 @@ class AnswerRows:
         names: Sequence[str],
         answers: Sequence[Sequence[int]],
         ends: Collection[int],
-        tokenizer: Decodes,
+        tokenizer: "PreTrainedTokenizerBase",
         generate: bool,
     ):
         """Prepare.
@@ -75,7 +70,7 @@ class AnswerRows:
         most = max(map(len, self._answers)) + MORE_TOKENS
         numbers = torch.zeros(len(prompt.logits), len(self._names), device=prompt.logits.device)
         for row, tokens in enumerate(generate_greedily(prompt, self._ends, most)):
-            name = named(self._tokenizer.decode(tokens, skip_special_tokens=True), self._names)
+            name = named(str(self._tokenizer.decode(tokens, skip_special_tokens=True)), self._names)
             if name is not None:
                 numbers[row, name] = 1
         return numbers

@@ -2,10 +2,10 @@
 
     image -> vision model -> Q-Former -> projection -> q query positions -┐
     question -> T5's token embeddings --------------> k token positions --┴-> T5 encoder -> states
-    <start>, a name's tokens --------------------------> T5 decoder over these states -> log-likelihood of the name, </s>
+    <start>, a name's tokens ---------------------> T5 decoder over these states -> log-likelihood of the name
 
-The question lists the names in several orders. What is cached is the mean over the orders of each name's log-likelihood,
-summed over its tokens, </s> included.
+The question lists the names in several orders. What is cached is the mean over the orders of each name's
+log-likelihood, summed over its tokens, </s> included.
 """
 
 from collections.abc import Sequence
@@ -67,9 +67,9 @@ class T5Answers:
         ]
         names = [name for each in called.values() for name in each]
         tokenizer = load_tokenizer(files.folder)
-        # The tokenizer ends every text with </s>.
+        # The tokenizer ends every text with </s>, which ends an answer.
         answers = [token_ids(files.folder, name)[0].tolist() for name in names]
-        self._rows = AnswerRows(names, answers, {config.text_config.eos_token_id}, tokenizer, settings.generate)
+        self._rows = AnswerRows(names, answers, {answers[0][-1]}, tokenizer, settings.generate)
         self.width, self.vectors = len(names), self._rows.vectors
         self._facts = {
             **files.hashes(),

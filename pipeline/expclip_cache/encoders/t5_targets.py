@@ -247,7 +247,7 @@ def _random_model(model_class: type[Model], config: Blip2Config | InstructBlipCo
         section.dtype = torch.float32  # otherwise each part takes the type that its published weights are stored in
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(0)
-        model = model_class(config)
+        model = model_class(config)  # pyright: ignore[reportArgumentType]  the class is that of the config
         model.query_tokens.normal_(0.0, EMBEDDING_STD)
         embeddings = model.vision_model.embeddings
         embeddings.class_embedding.normal_(0.0, EMBEDDING_STD)
