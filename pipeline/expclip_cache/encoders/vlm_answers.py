@@ -21,7 +21,7 @@ from expclip_cache.encoders.continuation import ReadPrompt
 from expclip_cache.encoders.libraries import VLM_LIBRARIES, loaded_libraries
 from expclip_cache.encoders.preprocess import Preprocess, check_pixels, preprocess
 from expclip_cache.encoders.vlm_files import find_vlm_files
-from expclip_cache.encoders.vlm_inputs import MASK, VlmInputs
+from expclip_cache.encoders.vlm_inputs import VlmInputs
 from expclip_cache.encoders.vlm_model import build_vlm, read_vlm_config
 
 
@@ -91,16 +91,9 @@ class VlmAnswers:
         """Run the model over image and question; every row has the same length, so that there is no padding."""
         inputs = self._inputs(pixels, [prompt] * len(pixels))
         output = self._model(**inputs, use_cache=True, logits_to_keep=1)
-        mask = inputs[MASK]
 
         def step(tokens: torch.Tensor, cache: Cache) -> torch.Tensor:
-            seen = cache.get_seq_length() + tokens.shape[1]
-            return self._model(
-                input_ids=tokens,
-                attention_mask=mask.new_ones(len(mask), seen),
-                past_key_values=cache,
-                use_cache=True,
-            ).logits
+            return self._model(input_ids=tokens, past_key_values=cache, use_cache=True).logits
 
         return ReadPrompt(output.logits[:, -1], cast(Cache, output.past_key_values), step)
 
@@ -119,7 +112,7 @@ def answer_tokens(inputs: VlmInputs, question: str, name: str, ends: set[int]) -
 
     before, both = ids(prompt), ids(prompt + name_text)
     tokens = both[len(before) :] if both[: len(before)] == before else ids(name_text)
-    stops = ends | set(tokenizer.all_special_ids)
+    stops = ends | {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     length = next((place for place, token in enumerate(tokens) if token in stops), None)
     return [*tokens, tokenizer.eos_token_id] if length is None else tokens[: length + 1]
 

@@ -122,9 +122,11 @@ class VlmInputs:
         if self._template is None:
             return answer
         prompt, conversation = self.prompt(text), self._rendered(text, answer)
-        if not conversation.startswith(prompt) or answer not in conversation[len(prompt) :]:
+        before, found, after = conversation.rpartition(answer)
+        # Some makers' templates have other white space before an answer than at the end of a prompt.
+        if not found or not (before.startswith(prompt) or before.split() == prompt.split()):
             raise self._unusable("with an answer it does not begin as without one")
-        return conversation[len(prompt) :]
+        return (before[len(prompt) :] if before.startswith(prompt) else "") + answer + after
 
     def _rendered(self, text: str, answer: str | None = None) -> str:
         content = [{"type": "image"}, {"type": "text", "text": text}]

@@ -16,8 +16,8 @@ from expclip_cache.encoders.preprocess import to_float
 from tiny_encoders import edit_weights, random_pixels, write_blip2
 
 CLASSES = ("happiness", "anger", "neutral")
-NAMES = {"happiness": ("the face", "image"), "anger": ("person",), "neutral": ("a detailed face",)}
-QUESTION = "which action does the person show ? {options}"
+NAMES = {"happiness": ("happiness", "photo"), "anger": ("anger",), "neutral": ("an expression",)}
+QUESTION = "describe the expression of the face . {options}"
 CPU = torch.device("cpu")
 
 
@@ -54,9 +54,9 @@ def test_log_likelihoods_are_those_of_the_models_own_loss(model, orders):
     encoder = load_answers(settings, CLASSES, CPU)
     found = encoder.encode_images(pixels)
     names = [name for called in NAMES.values() for name in called]
-    asked = questions(QUESTION, ["the face", "person", "a detailed face"], orders)
+    asked = questions(QUESTION, ["happiness", "anger", "an expression"], orders)
     assert len(asked) == orders
-    assert asked[0] == "which action does the person show ? the face, person, a detailed face"
+    assert asked[0] == "describe the expression of the face . happiness, anger, an expression"
     for row, values in enumerate(to_float(pixels, encoder.preprocess)):
         expected = [
             np.mean([expected_log_likelihood(folder, complete, values, question, name) for question in asked])
@@ -84,18 +84,19 @@ def test_what_is_written_is_what_transformers_generates(model):
     most = 12
     ours = generate_greedily(written, {1}, most)
     values = to_float(pixels, encoder.preprocess)
-    ids = token_ids(folder, questions(QUESTION, ["the face", "person", "a detailed face"], 1)[0])
+    ids = token_ids(folder, questions(QUESTION, ["happiness", "anger", "an expression"], 1)[0])
     image = torch.full((1, complete.config.num_query_tokens), complete.config.image_token_index)
     text = {"input_ids": torch.cat([image, ids], dim=1).expand(4, -1)}
     text["attention_mask"] = torch.ones_like(text["input_ids"])
     if isinstance(complete, InstructBlipForConditionalGeneration):
-        question = token_ids(folder / "qformer_tokenizer", questions(QUESTION, ["the face", "person", "a detailed face"], 1)[0])
+        question = token_ids(
+            folder / "qformer_tokenizer", questions(QUESTION, ["happiness", "anger", "an expression"], 1)[0]
+        )
         text["qformer_input_ids"] = question.expand(4, -1)
         text["qformer_attention_mask"] = torch.ones_like(text["qformer_input_ids"])
     generated = complete.generate(pixel_values=values, **text, do_sample=False, max_new_tokens=most)
     for row, tokens in zip(ours, generated.tolist(), strict=True):
-        theirs = [token for token in tokens[1:] if token != 0]
-        assert row == (theirs[: theirs.index(1)] if 1 in theirs else theirs)
+        assert row == tokens[1 : tokens.index(1) if 1 in tokens else None]
 
 
 def _prompts(encoder, pixels):
@@ -109,7 +110,7 @@ def test_a_model_that_writes_a_name_says_so(tmp_path):
     """An output layer that points to the first token of one name after the start, and to the end after that token."""
     write_blip2(tmp_path)
     encoder, pixels = load_answers(settings_for(tmp_path), CLASSES, CPU), random_pixels(3)
-    (wanted, end) = token_ids(tmp_path, "person")[0].tolist()
+    (wanted, end) = token_ids(tmp_path, "anger")[0].tolist()
     states: list[torch.Tensor] = []
     layer = encoder._model.language_model.lm_head
     hook = layer.register_forward_pre_hook(lambda _module, inputs: states.append(inputs[0].detach().clone()))
@@ -144,7 +145,7 @@ def test_weights_without_a_decoder_are_refused(tmp_path):
     with safe_open(file, "pt") as tensors:
         decoder = [name for name in tensors.keys() if ".decoder." in name or "lm_head" in name]  # noqa: SIM118
     edit_weights(file, {}, decoder)
-    with pytest.raises(EncoderError, match="missing keys, language_model.decoder"):
+    with pytest.raises(EncoderError, match=r"missing keys, language_model\.decoder"):
         load_answers(settings_for(tmp_path), CLASSES, CPU)
 
 
