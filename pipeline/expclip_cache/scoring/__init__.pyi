@@ -1,3 +1,4 @@
+from .answer_rules import CALIBRATED as CALIBRATED
 from .answer_rules import RULES as RULES
 from .answer_rules import ClassNames as ClassNames
 from .answer_rules import Greedy as Greedy

@@ -17,6 +17,8 @@ import numpy as np
 
 Rule = Literal["raw", "length-normalised", "calibrated"]
 RULES: tuple[Rule, ...] = get_args(Rule)
+CALIBRATED: Rule = "calibrated"
+"""The rule that stands for an LVLM where there is room for one."""
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,9 @@ def _gains(view: View) -> Markup:
     for row, clip in zip(view.rows, view.clip, strict=True):
         gain, intervals = row.gain_interval or Interval(0, 0), (clip.intervals.uar, row.intervals.uar)
         before, after = ((one.low, one.high) for one in intervals)
-        rows.append(GainRow(row.test_set, clip.uar, before, row.uar, after, row.gain, gain.low, gain.high, row.uar_std))
+        rows.append(
+            GainRow(row.test_set, clip.uar, before, row.uar, after, row.gain or 0.0, gain.low, gain.high, row.uar_std)
+        )
     return Markup(uar_gains(rows))
 
 
