@@ -7,6 +7,7 @@ from expclip_cache.encoders.image_text import find_backbone_files
 from expclip_cache.encoders.llm_files import find_llm_files
 from expclip_cache.encoders.llm_settings import LlmSettings
 from expclip_cache.encoders.settings import ClipSettings
+from expclip_cache.encoders.vlm_files import find_vlm_files
 
 
 def file_hashes(settings: ClipSettings | LlmSettings, commits: Sequence[str] = ()) -> Mapping[str, str | None] | None:
@@ -22,6 +23,8 @@ def file_hashes(settings: ClipSettings | LlmSettings, commits: Sequence[str] = (
     try:
         if isinstance(settings, ClipSettings):
             files = find_backbone_files(settings, commits, local_only=True)
+        elif settings.kind == "vlm":
+            files = find_vlm_files(settings, commits, local_only=True)
         else:
             files = find_llm_files(settings, commits, local_only=True)
     except EncoderError:

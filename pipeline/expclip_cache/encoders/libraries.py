@@ -15,6 +15,9 @@ from expclip_cache.encoders.settings import ClipSettings
 
 LLM_LIBRARIES = ("transformers", "torch", "Pillow")
 
+VLM_LIBRARIES = ("transformers", "torch", "torchvision", "Pillow")
+"""The processors resize with torchvision."""
+
 DISTRIBUTIONS = {"open_clip": "open_clip_torch"}
 """Names in the package index, where they are not the library's own."""
 
@@ -62,7 +65,7 @@ def _needed_libraries(encoder: ClipSettings | LlmSettings) -> tuple[str, ...]:
     from expclip_cache.encoders.clip_files import clip_config
 
     if isinstance(encoder, LlmSettings):
-        return LLM_LIBRARIES
+        return LLM_LIBRARIES if encoder.kind == "t5-encoder" else VLM_LIBRARIES
     return KINDS[encoder.kind].libraries or clip_libraries(clip_config(encoder))
 
 

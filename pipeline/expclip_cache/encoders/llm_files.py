@@ -97,14 +97,24 @@ def _model_types(config: Mapping[str, object]) -> tuple[object, object]:
     return config.get("model_type"), text.get("model_type") if isinstance(text, dict) else None
 
 
-def _tensors(folder: ModelFolder) -> dict[str, str]:
-    """The weights file of each tensor that is needed: several gigabytes of a checkpoint may be the decoder's alone."""
+def weight_map(folder: ModelFolder) -> dict[str, str]:
+    """The file that holds each tensor of weights in several files, by the tensor's name in them.
+
+    Raises:
+        EncoderError: the folder's index does not say.
+    """
     content = folder.read_json(INDEX).get("weight_map")
     files = content if isinstance(content, dict) else {}
     if not files or not all(isinstance(file, str) and "/" not in file for file in files.values()):
         raise EncoderError(
             f"{folder.user}: {folder.path / INDEX} does not list the files of the weights. Download the folder again."
         )
+    return files
+
+
+def _tensors(folder: ModelFolder) -> dict[str, str]:
+    """The weights file of each tensor that is needed: several gigabytes of a checkpoint may be the decoder's alone."""
+    files = weight_map(folder)
     unread = re.compile("|".join(UNREAD))
     needed = {name: file for name, file in files.items() if not unread.search(name)}
     if not TOKEN_TABLES & needed.keys() and DECODER_TABLE in files:

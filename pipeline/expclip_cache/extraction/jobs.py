@@ -132,7 +132,7 @@ def clip_encoder(clip: ClipSettings) -> RequestedEncoder:
 
 
 def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
-    """A BLIP-2 up to its T5 encoder; nothing is loaded yet.
+    """A frozen LLM that sees images, up to the hidden states that are kept; nothing is loaded yet.
 
     Args:
         draw: which draw of the dropout masks, in mode dropout.
@@ -143,7 +143,7 @@ def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
         files=partial(file_hashes, llm),
         libraries=partial(library_versions, llm),
         load=partial(_load_llm, llm, draw),
-        modules=("expclip_cache.encoders.blip2_t5",),
+        modules=("expclip_cache.encoders.vlm_states" if llm.kind == "vlm" else "expclip_cache.encoders.blip2_t5",),
     )
 
 
