@@ -1,3 +1,4 @@
+from .answer_settings import AnswerSettings as AnswerSettings
 from .blip2_t5 import load_blip2_t5 as load_blip2_t5
 from .clip import ClipEncoder as ClipEncoder
 from .clip import load_clip as load_clip

@@ -44,6 +44,9 @@ def named(text: str, names: Sequence[str]) -> int | None:
     lowered = [name.lower() for name in names]
     if words in lowered:
         return lowered.index(words)
-    places = [(found.start(), -len(name), number) for number, name in enumerate(lowered)
-              if (found := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words))]
+    places = [
+        (found.start(), -len(name), number)
+        for number, name in enumerate(lowered)
+        if (found := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words))
+    ]
     return min(places)[2] if places else None

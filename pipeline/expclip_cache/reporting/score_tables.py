@@ -68,9 +68,10 @@ def scores_to_terminal(
     else:
         notes.append("WAR is in report/systems.csv, every seed in results/scores.csv, every paired")
         notes.append("comparison in results/statistics/differences.csv.")
-    weakest = weakest_over_test_sets(scores, recalls)
+    with_clip = [row for row in scores if not row.system.is_own_answers]
+    weakest = weakest_over_test_sets(with_clip, recalls)
     if len(weakest) <= MOST_WEAKEST:
-        kinds = " and ".join(type_name(kind) for kind in dict.fromkeys(row.prompt_type for row in highest))
+        kinds = " and ".join(map(type_name, dict.fromkeys(row.prompt_type for row in highest if row.backbone)))
         names = system_names(weakest)
         named = ", ".join(f"{names[system]} {name} {value:.1f}" for system, (name, value) in weakest.items())
         notes.append(fill(f"Weakest class under {kinds}, mean recall over the test sets: {named}.", WIDTH))

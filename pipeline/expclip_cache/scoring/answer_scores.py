@@ -26,6 +26,7 @@ class AnswerScores:
         made_by: hashes of the code and of both caches.
         rules: rule -> (c, c) int64 confusion matrix.
         greedy: how far generated texts agree; None if nothing was generated.
+        changes: `prediction_changes` from `raw` to `calibrated`; they take the places of CLIP and Exp-CLIP.
     """
 
     name: str
@@ -36,6 +37,7 @@ class AnswerScores:
     made_by: Mapping[str, str]
     rules: Mapping[Rule, Confusion]
     greedy: Greedy | None
+    changes: Json
 
     @property
     def backbone(self) -> str:
@@ -87,6 +89,7 @@ def _to_json(found: AnswerScores) -> Json:
         "made_by": found.made_by,
         "rules": {rule: matrix.tolist() for rule, matrix in found.rules.items()},
         "greedy": found.greedy and asdict(found.greedy),
+        "changes": found.changes,
     }
 
 
@@ -101,6 +104,7 @@ def _from_json(tree: Json) -> AnswerScores:
         made_by=tree["made_by"],
         rules={rule: matrix_from_json(tree["rules"][rule], len(classes)) for rule in RULES},
         greedy=Greedy(**tree["greedy"]) if tree["greedy"] else None,
+        changes=tree["changes"],
     )
 
 

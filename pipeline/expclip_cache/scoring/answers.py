@@ -15,7 +15,9 @@ from expclip_cache.scoring.answer_scores import (
     read_answer_scores,
     write_answer_scores,
 )
+from expclip_cache.scoring.changed_predictions import prediction_changes
 from expclip_cache.scoring.metrics import confusion
+from expclip_cache.scoring.percentages import softmax_percent
 from expclip_cache.scoring.prediction_file import Prediction, PredictionFile, write_predictions
 from expclip_cache.scoring.predictions import refuse_unlabelled
 
@@ -65,6 +67,8 @@ def complete_answer_scores(
     vectors = _vectors(answers)
     scores = class_scores(vectors[:, 0], _vectors(calibration)[:, 0], names)
     answered = {rule: scores[rule].argmax(axis=1) for rule in RULES}
+    # The softmax of raw log-likelihoods is the model's own probability of each class, among the classes.
+    percent = {rule: softmax_percent(scores[rule], 1.0) for rule in RULES}
     generated = answers.layout.vectors > GENERATED
     found = AnswerScores(
         name=name,
@@ -75,9 +79,9 @@ def complete_answer_scores(
         made_by=made_by,
         rules={rule: confusion(truth, answered[rule], c) for rule in RULES},
         greedy=greedy_agreement(vectors[:, GENERATED], answered["raw"], names) if generated else None,
+        changes=prediction_changes(truth, percent["raw"], percent["calibrated"], answers.paths(rows)),
     )
     of_rules = {answer_classifier(name, rule): Prediction(answered[rule], scores[rule]) for rule in RULES}
-    # The softmax of raw log-likelihoods is the model's own probability of each class, among the classes.
     write_predictions(predictions, answers, of_rules, scores=answers_checksum(found), logit_scale=1.0)
     write_answer_scores(path, found)
     if report:
