@@ -9,7 +9,6 @@ import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import BpeTrainer
 from transformers import (
     AutoModelForImageTextToText,
     Gemma3Config,
@@ -61,7 +60,18 @@ TEXTS = [
     *(" ".join(WORDS), "You are a helpful assistant. system user assistant model User: Assistant: Describe the action"),
     "happiness surprise sadness anger disgust fear neutral contempt, Which expression? What do you see in the picture?",
 ]
-"""What the tokenizer learns its words from."""
+"""What the tokenizer has its words from."""
+
+
+def merges_of(text: str) -> list[tuple[str, str]]:
+    """What joins the letters of these words from the left, with and without the space before them.
+
+    The same with every release of the library, which a tokenizer that was trained would not be.
+    """
+    splits = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(text)
+    words = dict.fromkeys(word for found, _ in splits for word in (found.removeprefix("Ġ"), found))
+    merges = [(word[:end], word[end]) for word in words for end in range(1, len(word))]
+    return list(dict.fromkeys(merges))
 
 
 def tokenizer(
@@ -73,11 +83,13 @@ def tokenizer(
         starts: whether it begins every text with `bos`.
         named: special tokens that the processor asks for by attribute.
     """
-    found = Tokenizer(BPE())
+    merges = merges_of(" ".join(TEXTS))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = dict.fromkeys([*special, *alphabet, *(first + second for first, second in merges)])
+    found = Tokenizer(BPE({token: number for number, token in enumerate(vocabulary)}, merges))
+    found.add_special_tokens(special)
     found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     found.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    found.train_from_iterator(TEXTS, BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet))
     if starts and bos:
         start = [(bos, found.token_to_id(bos))]
         found.post_processor = TemplateProcessing(single=f"{bos} $A", pair=f"{bos} $A $B", special_tokens=start)
@@ -242,7 +254,8 @@ GEMMA_TEMPLATE = (
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
     "{% set first = messages[0]['content'][0]['text'] + '\n\n' %}{% set turns = messages[1:] %}"
     "{% else %}{% set first = '' %}{% set turns = messages %}{% endif %}"
-    "{% for message in turns %}<start_of_turn>{{ message['role'] }}\n{{ first if loop.first else '' }}"
+    "{% for message in turns %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
+    "<start_of_turn>{{ role }}\n{{ first if loop.first else '' }}"
     "{% for content in message['content'] %}{% if content['type'] == 'image' %}<start_of_image>"
     "{% else %}{{ content['text'] | trim }}{% endif %}{% endfor %}<end_of_turn>\n{% endfor %}"
     "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
