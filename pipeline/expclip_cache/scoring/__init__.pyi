@@ -1,3 +1,4 @@
+from .class_index import class_index as class_index
 from .measuring import HeadToScore as HeadToScore
 from .metrics import Confusion as Confusion
 from .metrics import Scores as Scores

@@ -15,6 +15,7 @@ from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
 from .paths import STATISTICS as STATISTICS
 from .paths import STUDY_MAPS as STUDY_MAPS
+from .paths import TEACHERS as TEACHERS
 from .paths import crop_file as crop_file
 from .paths import head_folder as head_folder
 from .paths import image_features as image_features
@@ -43,3 +44,4 @@ from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
 from .study_table import study_table as study_table
 from .study_targets import open_targets as open_targets
+from .study_teachers import study_teacher_inputs as study_teacher_inputs
