@@ -1,9 +1,9 @@
 """What the teachers of a study are compared on, and its results of that."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from expclip_cache.base import CacheError
-from expclip_cache.cache import FeatureCache, canonical_json
+from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import RidgeSettings
 from expclip_cache.prompts import prompt_table
 from expclip_cache.scoring import TestSetScores, embeddings_by_text, read_score_file, refuse_other_clip
