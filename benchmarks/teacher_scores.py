@@ -62,17 +62,17 @@ def main(count: int, unbalanced: bool) -> None:
         ]
         found = compare_teachers([replace(inputs, targets=made_up)], settings.statistics, SilentReporter())
     rows = sorted(found.teachers, key=lambda row: -row.uar)
-    print("| UAR |", " | ".join(LABEL_FREE.values()), "| knows |\n|", " --- |" * (len(LABEL_FREE) + 2), sep="")
+    _print_line("UAR", *LABEL_FREE.values(), "knows")
+    _print_line(*["---"] * (len(LABEL_FREE) + 2))
     for row in rows:
-        print(
-            f"| {row.uar:.1f} |", " | ".join(f"{getattr(row, key):.1f}" for key in LABEL_FREE), f"| {row.instruction} |"
-        )
+        _print_line(f"{row.uar:.1f}", *(f"{getattr(row, key):.1f}" for key in LABEL_FREE), row.instruction)
     better = rows[: len(rows) // 2]
     print(f"\n{len(rows)} of {count} teachers have a head; best UAR {rows[0].uar:.1f}\n")
-    print("| score | correlation with UAR | among the better half | UAR of its choice |\n| --- | --- | --- | --- |")
+    _print_line("score", "correlation with UAR", "among the better half", "UAR of its choice")
+    _print_line(*["---"] * 4)
     for key, name in LABEL_FREE.items():
         choice = max(rows, key=lambda row: getattr(row, key))
-        print(f"| {name} | {_shown(rows, key)} | {_shown(better, key)} | {choice.uar:.1f} |")
+        _print_line(name, _shown(rows, key), _shown(better, key), f"{choice.uar:.1f}")
 
 
 def _teachers(
@@ -150,6 +150,10 @@ def _written(
         errors = ["" if face else "not kept" for face in kept]
         writer.add(targets.astype(np.float32), paths=inputs.images.paths(), errors=errors)
     return TeacherTargets(name, "made up", known, (State("all", 1.0),), FeatureCache(folder))
+
+
+def _print_line(*cells: str) -> None:
+    print(f"| {' | '.join(cells)} |")
 
 
 def _shown(rows: Sequence[TeacherRow], score: str) -> str:

@@ -24,11 +24,12 @@ def teachers_to_terminal(found: TeacherResults) -> Group:
     row = found.teachers[0]
     notes = [
         f"UAR in percent; in brackets: {row.confidence:g} % intervals over test items. Scores without labels are of "
-        f"{row.held_out:,} held-out training images, in percent but for the effective rank.",
-        f"{CHOSEN}: the row that {LABEL_FREE[RECOMMENDED]} chooses without labels. Correlation: Spearman's, of each "
-        "score with the mean UAR of these rows.",
+        f"{row.held_out:,} held-out training images, in percent but for the effective rank. Correlation: Spearman's, "
+        "of each score with the mean UAR of these rows."
     ]
-    if any(not one.chosen for one in backbones):
+    if all(one.chosen for one in backbones):
+        notes.append(f"{CHOSEN}: the row that {LABEL_FREE[RECOMMENDED]} chooses without labels.")
+    else:
         notes.append(
             "No row is chosen: agreement needs several prompts of each class. Give the first prompt set type 5."
         )

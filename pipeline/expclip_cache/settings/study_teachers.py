@@ -20,7 +20,10 @@ from expclip_cache.teachers import (
     teachers_made_from,
 )
 
-STALE = f"{TEACHERS} has results of other features, prompts, settings or code than these; run `expclip-cache teachers`"
+STALE = (
+    f"{TEACHERS} has results of other features, prompts, settings or code than are here; run `expclip-cache teachers` "
+    "again"
+)
 
 
 def study_teacher_inputs(settings: Settings, backbones: Sequence[str]) -> list[TeacherInputs]:
