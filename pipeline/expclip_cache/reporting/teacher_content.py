@@ -78,8 +78,6 @@ def _of_backbone(found: TeacherResults, backbone: str) -> BackboneTeachers:
 def _names(rows: Sequence[TeacherRow]) -> dict[tuple[str, str, float], str]:
     """The teacher, with the state if it has several."""
     several = {row.teacher for row in rows if any(row.teacher == o.teacher and row.key != o.key for o in rows)}
-    return {row.key: f"{row.teacher} {_state(row)}" if row.teacher in several else row.teacher for row in rows}
-
-
-def _state(row: TeacherRow) -> str:
-    return f"{row.read}@{row.layer:g}"
+    return {
+        row.key: f"{row.teacher} {row.read}@{row.layer:.3g}" if row.teacher in several else row.teacher for row in rows
+    }

@@ -7,7 +7,7 @@ from expclip_cache.teachers.results import TeacherRow
 LABEL_FREE: Mapping[str, str] = {
     "agreement": "agreement",
     "balance": "balance",
-    "retrieval": "retrieval",
+    "mrr": "MRR",
     "r2": "R²",
     "constant": "constant",
     "rank": "rank",

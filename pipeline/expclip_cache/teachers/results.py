@@ -24,7 +24,7 @@ class TeacherRow:
         rows: images that the head was fitted on.
         held_out: images that lambda was chosen on, and that the next six are of.
         agreement, balance: see `WordingScores`.
-        retrieval, r2, constant, rank: see `TargetScores`.
+        mrr, r2, constant, rank: see `TargetScores`.
         uar: mean over the test sets, in percent.
         uar_low, uar_high: its interval over test items.
         confidence: of the interval, in percent.
@@ -44,7 +44,7 @@ class TeacherRow:
     held_out: int
     agreement: float | None
     balance: float
-    retrieval: float
+    mrr: float
     r2: float
     constant: float
     rank: float

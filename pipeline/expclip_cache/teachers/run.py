@@ -143,7 +143,7 @@ def _teacher_row(
         held_out=len(inputs.held_out),
         agreement=wordings.agreement,
         balance=wordings.balance,
-        retrieval=held_out.retrieval,
+        mrr=held_out.mrr,
         r2=held_out.r2,
         constant=held_out.constant,
         rank=held_out.rank,

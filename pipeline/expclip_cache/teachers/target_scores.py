@@ -13,7 +13,7 @@ class TargetScores:
     """Scores of one state on n held-out images.
 
     Attributes:
-        retrieval: mean reciprocal rank in percent, within batches: of its own target among all targets by the cosine to
+        mrr: mean reciprocal rank in percent, within batches: of its own target among all targets by the cosine to
             a projected image, and of the own image among all images by the cosine to a target.
         r2: share in percent of the variance of the targets at unit length that the projected images explain; negative
             if they are worse than the mean.
@@ -23,7 +23,7 @@ class TargetScores:
             e of their covariance. Equal spread in k directions gives k.
     """
 
-    retrieval: float
+    mrr: float
     r2: float
     constant: float
     rank: float
@@ -50,7 +50,7 @@ def target_scores(weights: np.ndarray, batches: Iterable[tuple[np.ndarray, np.nd
     covariance = products / n - np.outer(mean, mean)
     variance = float(np.trace(covariance))
     return TargetScores(
-        retrieval=100 * reciprocal / n,
+        mrr=100 * reciprocal / n,
         r2=100 * (1 - errors / n / max(variance, MIN_NORM)),
         constant=100 * float(mean @ mean),
         rank=variance**2 / max(float(np.square(covariance).sum()), MIN_NORM),

@@ -60,7 +60,7 @@ def test_the_page_has_a_section_once_there_are_results_of_its_features(project):
     for row in teachers.itertuples():
         state = f" {row.read}@{row.layer:g}" if row.teacher == "vlm" else ""
         assert f"{row.teacher}{state}: {row.uar:.1f}, interval {row.uar_low:.1f} to {row.uar_high:.1f}" in section
-        cells = "".join(f"<td>{getattr(row, key):.1f}</td>" for key in ("agreement", "balance", "retrieval", "r2"))
+        cells = "".join(f"<td>{getattr(row, key):.1f}</td>" for key in ("agreement", "balance", "mrr", "r2"))
         assert cells in section
     for row in pd.read_csv("teachers/test_sets.csv", keep_default_na=False).itertuples():
         assert f'<td>{row.uar:.1f}<span class="unit">[{row.uar_low:.1f}, {row.uar_high:.1f}]</span></td>' in section
@@ -83,7 +83,7 @@ def test_the_chosen_row_and_the_correlations_are_those_of_the_file(project):
         assert f"agreement chooses <strong>{name}</strong>, UAR {best['uar']:.1f}" in html
         correlations = [
             f"{own[key].corr(own['uar'], method='spearman'):+.2f}"
-            for key in ("agreement", "balance", "retrieval", "r2", "constant", "rank")
+            for key in ("agreement", "balance", "mrr", "r2", "constant", "rank")
         ]
         line = next(line for line in table.splitlines() if line.strip().startswith("correlation"))
         assert line.split()[1:] == correlations

@@ -18,7 +18,7 @@ def teacher_row(teacher: str, read: str, layer: float, uar: float, agreement: fl
     return TeacherRow(
         backbone="b32", teacher=teacher, model="m", instruction="Look & say.", read=read, layer=layer,
         prompts="reference", prompt_type=5, relative_lambda="0.1", rows=900, held_out=1000, agreement=agreement,
-        balance=99.0, retrieval=20.0 + uar, r2=-3.25, constant=100.0, rank=312.5, uar=uar, uar_low=uar - 1,
+        balance=99.0, mrr=20.0 + uar, r2=-3.25, constant=100.0, rank=312.5, uar=uar, uar_low=uar - 1,
         uar_high=uar + 1, confidence=95.0, made_from="x",
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ def shown(found: TeacherResults) -> list[str]:
 
 def test_rows_are_named_by_state_where_a_teacher_has_several_and_the_best_is_first():
     (one,) = teachers_of(results())
-    assert list(one.rows) == ["qwen text@0.666667", "qwen last@0.5", "t5"]
+    assert list(one.rows) == ["qwen text@0.667", "qwen last@0.5", "t5"]
     assert one.chosen == "qwen last@0.5"
     assert one.test_sets == ("raf-db", "affectnet-7", "mean")
     assert (one.clip.uar, one.best.uar) == (42.0, 61.0)

@@ -41,7 +41,7 @@ def test_r2_is_that_of_scikit_learn(held_out):
     assert found(held_out).r2 == pytest.approx(100 * expected)
 
 
-def test_retrieval_is_the_mean_reciprocal_rank_within_batches(held_out):
+def test_mrr_is_the_mean_reciprocal_rank_within_batches(held_out):
     W, X, Y = held_out
     reciprocal = []
     for rows in BATCHES:
@@ -50,8 +50,8 @@ def test_retrieval_is_the_mean_reciprocal_rank_within_batches(held_out):
             for own, row in enumerate(table):
                 order = sorted(range(len(row)), key=lambda other: -row[other])
                 reciprocal.append(1 / (1 + order.index(own)))
-    assert 3 < found(held_out).retrieval < 97
-    assert found(held_out).retrieval == pytest.approx(100 * np.mean(reciprocal))
+    assert 3 < found(held_out).mrr < 97
+    assert found(held_out).mrr == pytest.approx(100 * np.mean(reciprocal))
 
 
 def test_the_constant_share_is_the_mean_cosine_of_two_targets(held_out):
@@ -70,7 +70,7 @@ def test_the_effective_rank_is_that_of_the_covariance(held_out):
 def test_targets_without_any_variance_have_no_variance_to_explain():
     scores = target_scores(np.ones((3, 2)), [(np.eye(2), np.ones((2, 3)))])
     assert scores.constant == pytest.approx(100)
-    assert np.isfinite([scores.r2, scores.rank, scores.retrieval]).all()
+    assert np.isfinite([scores.r2, scores.rank, scores.mrr]).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -134,7 +134,7 @@ def test_several_test_sets_count_alike_and_a_single_wording_gives_no_agreement(w
 def row(uar: float, agreement: float | None, teacher: str = "a") -> TeacherRow:
     return TeacherRow(
         backbone="b32", teacher=teacher, model="m", instruction="", read="all", layer=1.0, prompts="reference",
-        prompt_type=5, relative_lambda="0.1", rows=90, held_out=10, agreement=agreement, balance=99.0, retrieval=uar,
+        prompt_type=5, relative_lambda="0.1", rows=90, held_out=10, agreement=agreement, balance=99.0, mrr=uar,
         r2=50.0, constant=1.0, rank=2.0, uar=uar, uar_low=uar, uar_high=uar, confidence=95.0, made_from="x",
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ def test_the_choice_is_the_highest_agreement_and_the_correlation_that_of_scipy()
     assert chosen(rows) is rows[1]
     expected = spearmanr([80, 95, 90, 80], [50, 60, 70, 40]).statistic
     assert rank_correlation(rows, "agreement") == pytest.approx(expected)
-    assert rank_correlation(rows, "retrieval") == pytest.approx(1)
+    assert rank_correlation(rows, "mrr") == pytest.approx(1)
     assert rank_correlation(rows, "r2") is None
     assert rank_correlation(rows[:2], "agreement") is None
     assert rank_correlation([*rows, row(1.0, None)], "agreement") is None
