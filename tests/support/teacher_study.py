@@ -1,6 +1,6 @@
 """A study of several teachers on small caches: one that knows the classes, one that does not, one with four states."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from sample_results import NUISANCE, WIDTH, study, write_results
 from tiny_caches import write_cache
 
 ROWS, TARGET_WIDTH, CLASSES = 400, 20, 7
-RIDGE = {"kind": "ridge", "held_out": 0.2, "batch_size": 40, "teachers": ["knows"]}
+HEADS = {"ridge": {"kind": "ridge", "held_out": 0.2, "batch_size": 40}}
 TEACHERS: Mapping[str, Mapping[str, object]] = {
     "knows": {"model": "demo", "instruction": "Describe the\nface."},
     "ignores": {"model": "demo", "instruction": ""},
@@ -27,21 +27,28 @@ STATES = ("last@0.5", "last@1", "text@0.5", "text@1")
 """Of the teacher `vlm`, in the order of their vectors."""
 
 
-def teacher_study(**more: object) -> Settings:
-    """Its settings; see `sample_results.study` for `more`."""
-    heads = {"ridge": RIDGE}
-    settings = study(teachers=("knows",), test_sets=("clean", "grey"), heads=heads, **more)  # pyright: ignore[reportArgumentType]
-    tree = settings.model_dump(exclude_unset=True) | {"teachers": TEACHERS}
-    return Settings.model_validate(tree | {"statistics": {"resamples": 200}})
+def teacher_study(backbones: Sequence[str]) -> Settings:
+    """Its settings."""
+    return with_teachers(study(backbones=backbones, teachers=("knows",), test_sets=("clean", "grey"), heads=HEADS))
 
 
-def write_teacher_study(folder: Path, settings: Settings, *, bad: tuple[int, ...] = (7,)) -> None:
-    """Its results, the image features behind them, and those of the training set with every teacher's targets.
+def with_teachers(settings: Settings) -> Settings:
+    """A study with these teachers too, but the same heads: they name its first teacher."""
+    tree = settings.model_dump(exclude_unset=True)
+    first = next(iter(settings.teachers))
+    heads = {name: {**head, "teachers": [first]} for name, head in tree["heads"].items()}
+    teachers = {**tree["teachers"], **TEACHERS}
+    return Settings.model_validate(tree | {"heads": heads, "teachers": teachers, "statistics": {"resamples": 200}})
 
-    Args:
-        bad: rows of the training set without image features.
-    """
+
+def write_teacher_study(folder: Path, settings: Settings) -> None:
+    """Its results, and everything behind them."""
     write_results(folder, settings, items=84)
+    write_training(folder, settings)
+
+
+def write_training(folder: Path, settings: Settings) -> None:
+    """The image features of the training set, one row without, and the targets of every teacher."""
     for number, backbone in enumerate(settings.backbones):
         directions = np.random.default_rng(number).standard_normal((CLASSES, WIDTH))
         directions[:, NUISANCE:] = 0
@@ -50,7 +57,7 @@ def write_teacher_study(folder: Path, settings: Settings, *, bad: tuple[int, ...
         noise = random.standard_normal((ROWS, WIDTH)) * np.where(np.arange(WIDTH) < NUISANCE, 1.5, 4)
         features = (directions[truth] + noise).astype("f4")
         place = folder / image_features(backbone, settings.train.dataset)
-        write_cache(place, features, 64, bad, manifest="train", logit_scale=100.0, weights_sha256=backbone)
+        write_cache(place, features, 64, (7,), manifest="train", logit_scale=100.0, weights_sha256=backbone)
         if number == 0:
             _write_targets(folder, settings, features)
 
@@ -64,13 +71,17 @@ def _write_targets(folder: Path, settings: Settings, features: np.ndarray) -> No
         spread = noise * signal.std() * random.standard_normal(signal.shape)
         return (signal + spread + 2 * random.standard_normal(TARGET_WIDTH)).astype("f2")
 
-    found = {
-        "knows": targets(telling, 0.3),
-        "ignores": targets(nuisance, 0.3),
-        "vlm": np.hstack([targets(telling, noise) for noise in (2.0, 1.0, 0.5, 0.2)]),
-    }
-    for name, values in found.items():
-        (place,) = target_draws(name, settings.teachers[name], settings.train.dataset)
-        several = {"vectors": len(STATES)} if name == "vlm" else {}
-        states = {"states": list(STATES)} if name == "vlm" else {}
-        write_cache(folder / place, values, 48, manifest="train", settings=states, width=TARGET_WIDTH, **several)
+    for name, llm in settings.teachers.items():
+        (place,) = target_draws(name, llm, settings.train.dataset)
+        noises = [0.3] if len(llm.states) == 1 else [2.0, 1.0, 0.5, 0.2]
+        known = nuisance if name == "ignores" else telling
+        several = {"vectors": len(noises)} if len(noises) > 1 else {}
+        write_cache(
+            folder / place,
+            np.hstack([targets(known, noise) for noise in noises]),
+            48,
+            manifest="train",
+            settings={"states": list(map(str, llm.states))} if several else {},
+            width=TARGET_WIDTH,
+            **several,
+        )
