@@ -45,6 +45,7 @@ from .score_files import systems_csv as systems_csv
 from .score_tables import note_on_drawn as note_on_drawn
 from .score_tables import scores_to_terminal as scores_to_terminal
 from .system_names import other_models as other_models
+from .teacher_tables import teachers_to_terminal as teachers_to_terminal
 from .text_table import WIDTH as WIDTH
 from .text_table import type_name as type_name
 from .weakest_class import Place as Place

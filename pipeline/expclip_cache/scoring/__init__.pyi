@@ -11,6 +11,7 @@ from .answer_scores import read_answer_scores as read_answer_scores
 from .answer_scores import write_answer_scores as write_answer_scores
 from .answers import class_names as class_names
 from .answers import complete_answer_scores as complete_answer_scores
+from .class_index import class_index as class_index
 from .measuring import HeadToScore as HeadToScore
 from .metrics import Confusion as Confusion
 from .metrics import Scores as Scores

@@ -16,6 +16,7 @@ from .paths import SCORES as SCORES
 from .paths import SCORES_TABLE as SCORES_TABLE
 from .paths import STATISTICS as STATISTICS
 from .paths import STUDY_MAPS as STUDY_MAPS
+from .paths import TEACHERS as TEACHERS
 from .paths import answer_features as answer_features
 from .paths import answer_prediction_file as answer_prediction_file
 from .paths import answer_score_file as answer_score_file
@@ -49,3 +50,4 @@ from .study_prompts import encode_study_prompts as encode_study_prompts
 from .study_report import report_study as report_study
 from .study_table import study_table as study_table
 from .study_targets import open_targets as open_targets
+from .study_teachers import study_teacher_inputs as study_teacher_inputs

@@ -43,6 +43,9 @@ STUDY_MAPS = REPORT / "maps"
 PROBES = Path("probes")
 """Results of supervised probes, made by `expclip-cache probe`; no output of any stage."""
 
+TEACHERS = Path("teachers")
+"""The teachers compared, by `expclip-cache teachers`; no output of any stage."""
+
 
 def manifest_file(dataset: str) -> Path:
     """The manifest of a dataset."""

@@ -34,6 +34,7 @@ from expclip_cache.scoring import read_answer_scores, read_score_file
 from expclip_cache.settings.paths import HEAD_RESULTS, REPORT, STATISTICS, answer_score_file, score_file
 from expclip_cache.settings.settings import Settings
 from expclip_cache.settings.study_probes import study_probes
+from expclip_cache.settings.study_teachers import study_teachers
 from expclip_cache.statistics import read_calibration, read_statistics
 
 LIBRARIES = ("expclip-cache", "torch", "open_clip_torch", "transformers", "h5py", "numpy", "faiss-cpu", "faiss-gpu")
@@ -74,7 +75,7 @@ def report_study(settings: Settings) -> Group:
         scores_to_terminal(
             page.scores, inputs.statistics, page.recalls, inputs.drawn, other_models(inputs.scores), inputs.answers
         ),
-        *([Text(inputs.stale_probes)] if inputs.stale_probes else []),
+        *(Text(stale) for stale in (inputs.stale_probes, inputs.stale_teachers) if stale),
         Text(f"{REPORT}/index.html has the confusion matrices, example faces and all settings"),
     )
 
@@ -83,7 +84,8 @@ def report_inputs(settings: Settings) -> ReportInputs:
     """What the page is made from: the results of the study in the current folder."""
     names = settings.score.datasets
     scores = [read_score_file(score_file(backbone, name)) for backbone in settings.backbones for name in names]
-    probes, stale = study_probes(settings, scores)
+    probes, stale_probes = study_probes(settings, scores)
+    teachers, stale_teachers = study_teachers(settings, scores)
     return ReportInputs(
         scores=scores,
         answers=[read_answer_scores(answer_score_file(llm, name)) for llm in settings.answers for name in names],
@@ -96,7 +98,9 @@ def report_inputs(settings: Settings) -> ReportInputs:
         settings=shown_settings(settings),
         versions=_versions(),
         probes=probes,
-        stale_probes=stale,
+        stale_probes=stale_probes,
+        teachers=teachers,
+        stale_teachers=stale_teachers,
     )
 
 

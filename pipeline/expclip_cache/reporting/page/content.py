@@ -24,6 +24,7 @@ from expclip_cache.statistics import (
     System,
     SystemScores,
 )
+from expclip_cache.teachers import TeacherResults
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class ReportInputs:
         versions: library -> version.
         probes: results of probes on the same features; None if there are none.
         stale_probes: a sentence without its full stop if there are some of other features; else empty.
+        teachers, stale_teachers: the same of the teachers compared.
     """
 
     scores: Sequence[TestSetScores]
@@ -57,6 +59,8 @@ class ReportInputs:
     probes: ProbeResults | None = None
     stale_probes: str = ""
     answers: Sequence[AnswerScores] = ()
+    teachers: TeacherResults | None = None
+    stale_teachers: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ class Page:
         skipped: inputs without features.
         settings: section of params.yaml -> setting -> value.
         versions: library -> version.
-        probes, stale_probes: see `ReportInputs`.
+        probes, stale_probes, teachers, stale_teachers: see `ReportInputs`.
     """
 
     scores: tuple[SystemScores, ...]
@@ -182,3 +186,5 @@ class Page:
     versions: Mapping[str, str]
     probes: ProbeResults | None = None
     stale_probes: str = ""
+    teachers: TeacherResults | None = None
+    stale_teachers: str = ""

@@ -22,12 +22,15 @@ from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.map_panels import key_mark, map_panel, panel_name
 from expclip_cache.reporting.page.probe_section import few_shot_chart, square_chart
 from expclip_cache.reporting.page.score_grid import score_grid
+from expclip_cache.reporting.page.teacher_section import teacher_chart
 from expclip_cache.reporting.probe_content import PROBE, backbones_of
 from expclip_cache.reporting.sections import WORDS
-from expclip_cache.reporting.system_names import several_of
+from expclip_cache.reporting.system_names import PLAIN_CLIP, several_of
+from expclip_cache.reporting.teacher_content import teachers_of
 from expclip_cache.reporting.text_table import type_name
 from expclip_cache.reporting.weakest_class import Place, weakest_class
 from expclip_cache.statistics import Interval, mean_scores
+from expclip_cache.teachers import LABEL_FREE
 
 
 def render_page(page: Page) -> bytes:
@@ -47,6 +50,7 @@ def render_page(page: Page) -> bytes:
         with_sections=sum(1 for view in page.views if view.sets),
         words=WORDS,
         probes=_probes(page),
+        teachers=_teachers(page),
     )
 
 
@@ -62,6 +66,22 @@ def _probes(page: Page) -> Markup:
             probe=PROBE,
             square_chart=square_chart,
             few_shot_chart=few_shot_chart,
+        )
+    )
+
+
+def _teachers(page: Page) -> Markup:
+    """The section on teachers; empty without results or a word about stale ones."""
+    if page.teachers is None and not page.stale_teachers:
+        return Markup("")
+    return Markup(
+        _filled(
+            "teachers.html",
+            backbones=teachers_of(page.teachers) if page.teachers else [],
+            stale=page.stale_teachers,
+            label_free=LABEL_FREE,
+            plain_clip=PLAIN_CLIP,
+            teacher_chart=teacher_chart,
         )
     )
 

@@ -64,6 +64,8 @@ def read_page(
         versions=inputs.versions,
         probes=inputs.probes,
         stale_probes=inputs.stale_probes,
+        teachers=inputs.teachers,
+        stale_teachers=inputs.stale_teachers,
     )
 
 
