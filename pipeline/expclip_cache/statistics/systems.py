@@ -1,4 +1,4 @@
-"""The scores of a study, one row per test set and system: a head's seeds averaged, plain CLIP, an LVLM's answers."""
+"""The scores of a study, one row per test set and system: a head's seeds averaged, plain CLIP, an LLM's answers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
