@@ -1,4 +1,4 @@
-"""Caches of an LVLM's own answers with known log-likelihoods, for tests of what scores them."""
+"""Caches of an LLM's own answers with known log-likelihoods, for tests of what scores them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

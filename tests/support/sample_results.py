@@ -191,7 +191,7 @@ def _write_answers(
     items: int,
     path: str,
 ) -> None:
-    """An LVLM that sees the faces about as well as CLIP, but likes to say some words more than others."""
+    """An LLM that sees the faces about as well as CLIP, but likes to say some words more than others."""
     llm = settings.answers[name]
     called = llm.names_of(classes)
     of_class = np.repeat(np.arange(len(classes)), [len(one) for one in called.values()])

@@ -1,4 +1,4 @@
-"""LVLMs' own answers in the terminal: a table for each LVLM, its rules side by side."""
+"""LLMs' own answers in the terminal: a table for each LLM, its rules side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,7 +14,7 @@ MOST_COMPARED = 6
 """Systems that the calibrated answers are compared with below the tables; differences.csv has all."""
 
 RULES_IN_WORDS = (
-    "an LVLM classifies by itself, by the log-likelihood of each class name as the answer to a question. raw: the "
+    "an LLM classifies by itself, by the log-likelihood of each class name as the answer to a question. raw: the "
     "class whose names are likeliest; length-normalised: the likeliest name per token; calibrated: raw minus its mean "
     "over training faces, whose labels are not used"
 )
@@ -23,12 +23,12 @@ RULES_IN_WORDS = (
 def answer_tables(
     scores: Sequence[SystemScores], means: Sequence[SystemScores], answers: Sequence[AnswerScores]
 ) -> list[Table]:
-    """A table for each LVLM: UAR of every test set under every rule, and how far generated texts agree.
+    """A table for each LLM: UAR of every test set under every rule, and how far generated texts agree.
 
     Args:
         scores: of the study.
         means: over its test sets.
-        answers: of every LVLM on every test set.
+        answers: of every LLM on every test set.
     """
     greedy = {(found.name, found.test_set): found.greedy for found in answers}
     every = [*scores, *means]
@@ -42,7 +42,7 @@ def answer_tables(
         if any(written.values()):
             shown.append(_agreement([row.test_set for row in first], written))
         ends = [2 * (len(first) - 1)] if means else []
-        tables += tables_within_width(f"The LVLM's own {OWN_ANSWERS}: {name}", shown[:1], shown[1:], ends)
+        tables += tables_within_width(f"The LLM's own {OWN_ANSWERS}: {name}", shown[:1], shown[1:], ends)
     return tables
 
 
@@ -50,15 +50,15 @@ def answer_notes(scores: Sequence[SystemScores], statistics: Statistics) -> Iter
     """What the rules are, and the calibrated answers against plain CLIP and the heads; nothing without answers."""
     highest = under_highest_type(scores)
     systems = list(dict.fromkeys(row.system for row in highest))
-    lvlms = [system for system in systems if system.is_own_answers and system.head == CALIBRATED]
-    if not lvlms:
+    llms = [system for system in systems if system.is_own_answers and system.head == CALIBRATED]
+    if not llms:
         return
     yield f"{OWN_ANSWERS}: {RULES_IN_WORDS}."
     names = system_names(systems)
     others = [row for row in _rows(highest) if not row.system.is_own_answers]
     if len(others) > MOST_COMPARED:
         return
-    for system in lvlms:
+    for system in llms:
         found = [(names[other.system], *_difference(system, other, scores, statistics)) for other in others]
         compared = ", ".join(f"{name} {uar:+.1f} {interval}" for name, uar, interval in found)
         yield f"{names[system]}, minus the others on the same items, under the highest prompt type: {compared}."

@@ -30,7 +30,7 @@ def comparison_csv(
     """Every row with all its numbers, in percent and points; a cell is empty if its value is unknown.
 
     `log_difference_uar` is ours minus the log's, `log_inside` whether our interval of UAR covers the log's; the other
-    differences likewise. Then come LVLMs' own answers, in the columns `answers_...`: `teacher` is the LVLM, `head` the
+    differences likewise. Then come LLMs' own answers, in the columns `answers_...`: `teacher` is the LLM, `head` the
     rule. The last rows are the published scores of systems that the study does not have. `backbone` is empty in both.
     """
     records = [_record(row) for row in rows]
@@ -139,7 +139,7 @@ def _record(row: Comparison) -> dict[str, str | int | None]:
 
 def _record_of_answers(row: OwnAnswers) -> dict[str, str | int | None]:
     record: dict[str, str | int | None] = {"test_set": row.test_set, "part": row.part}
-    record |= {"teacher": row.lvlm, "head": row.rule, "prompt_type": 0}
+    record |= {"teacher": row.llm, "head": row.rule, "prompt_type": 0}
     record |= {"items": row.n, "published_items": row.published_n}
     return record | _answers_cells(row.score, row.intervals)
 

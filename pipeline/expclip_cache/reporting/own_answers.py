@@ -1,4 +1,4 @@
-"""The scores of LVLMs' own answers as rows of a comparison: test sets, single folds, their mean and their pool."""
+"""The scores of LLMs' own answers as rows of a comparison: test sets, single folds, their mean and their pool."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from expclip_cache.statistics import Part, ScoreIntervals, Statistics, fold_grou
 
 @dataclass(frozen=True)
 class OwnAnswers:
-    """One LVLM's own answers under one rule on one test set, or on one part of a set with folds.
+    """One LLM's own answers under one rule on one test set, or on one part of a set with folds.
 
     Attributes:
         test_set, part: see `Comparison`.
-        lvlm: its key in `answers:`.
+        llm: its key in `answers:`.
         rule: from log-likelihoods to answers.
         n: scored items.
         published_n: see `Comparison`.
@@ -24,7 +24,7 @@ class OwnAnswers:
 
     test_set: str
     part: Part
-    lvlm: str
+    llm: str
     rule: str
     n: int
     published_n: int | None
@@ -33,7 +33,7 @@ class OwnAnswers:
 
 
 def own_answers(test_sets: Mapping[str, DatasetSettings], statistics: Statistics) -> list[OwnAnswers]:
-    """Every row of own answers, by LVLM and rule, then in the order of the test sets.
+    """Every row of own answers, by LLM and rule, then in the order of the test sets.
 
     Args:
         test_sets: key in params.yaml -> settings, in the order of `score.datasets`.
@@ -52,7 +52,7 @@ def own_answers(test_sets: Mapping[str, DatasetSettings], statistics: Statistics
                 OwnAnswers(
                     test_set=group.test_set,
                     part=group.part,
-                    lvlm=row.system.teacher,
+                    llm=row.system.teacher,
                     rule=row.system.head,
                     n=scored.items,
                     published_n=group.published_n,

@@ -15,7 +15,7 @@ Metrics = dict[str, dict[str, dict[str, Json]]]
 def systems_csv(scores: Sequence[SystemScores]) -> str:
     """Every row with all its numbers, with three decimals.
 
-    No teacher or head for plain CLIP; no backbone and prompts, and so no gain, for LVLMs' own answers.
+    No teacher or head for plain CLIP; no backbone and prompts, and so no gain, for LLMs' own answers.
     """
     names = [field.name for field in fields(SystemScores)]
     return csv_text(names, ([getattr(row, name) for name in names] for row in scores))
@@ -27,8 +27,8 @@ def headline_metrics(scores: Sequence[SystemScores], statistics: Statistics) -> 
     Returns:
         Backbone -> teacher -> head -> prompt set -> `uar`, `gain` over plain CLIP with the ends of its interval over
         test items, `gain_low` and `gain_high`, and, if there are several, `std` over the seeds: of the mean over the
-        test sets; and `test_sets`: the UAR of each. In percent and points, rounded to a hundredth. Of LVLMs' own
-        answers `answers` -> LVLM -> rule -> `uar` with the ends of its interval, `uar_low` and `uar_high`, and
+        test sets; and `test_sets`: the UAR of each. In percent and points, rounded to a hundredth. Of LLMs' own
+        answers `answers` -> LLM -> rule -> `uar` with the ends of its interval, `uar_low` and `uar_high`, and
         `test_sets`.
     """
     by_system: dict[System, list[SystemScores]] = {}
@@ -41,9 +41,9 @@ def headline_metrics(scores: Sequence[SystemScores], statistics: Statistics) -> 
         row = means.get(system, rows[0])
         test_sets = {row.test_set: round(row.uar, 2) for row in rows}
         if system.is_own_answers:
-            of_lvlm = tree.setdefault(OWN_ANSWERS, {}).setdefault(row.teacher, {})
+            of_llm = tree.setdefault(OWN_ANSWERS, {}).setdefault(row.teacher, {})
             uar = {"uar": round(row.uar, 2), "uar_low": round(row.uar_low, 2), "uar_high": round(row.uar_high, 2)}
-            of_lvlm[row.head] = {**uar, "test_sets": test_sets}
+            of_llm[row.head] = {**uar, "test_sets": test_sets}
             continue
         of_head = tree.setdefault(row.backbone, {}).setdefault(row.teacher, {}).setdefault(row.head, {})
         of_head[row.prompts] = {
@@ -69,7 +69,7 @@ def confusion_csvs(test_sets: Sequence[TestSetScores], answers: Sequence[AnswerS
 
     Returns:
         `<test set>/clip.csv` for plain CLIP, `<test set>/expclip.csv` for the first head and `<test set>/answers.csv`
-        for the calibrated answers of the first LVLM -> a csv with a line for each item, `actual,predicted`, in the
+        for the calibrated answers of the first LLM -> a csv with a line for each item, `actual,predicted`, in the
         order of the classes.
     """
     tables = {

@@ -46,7 +46,7 @@ def scores_to_terminal(
         recalls: of every class, for the weakest one.
         drawn: names of test sets whose faces are no photographs.
         others: the backbones that are no CLIP, see `other_models`.
-        answers: what is behind the scores of LVLMs' own answers.
+        answers: what is behind the scores of LLMs' own answers.
     """
     means = mean_scores(scores, statistics)
     of_answers = answer_tables(scores, means, answers)

@@ -9,11 +9,11 @@ PLAIN_CLIP = "plain CLIP"
 """The name of a backbone without a head; no head can have it, for names in params.yaml have no spaces."""
 
 OWN_ANSWERS = "answers"
-"""What an LVLM's own answers are called before their rule; no head can be called `answers, raw`."""
+"""What an LLM's own answers are called before their rule; no head can be called `answers, raw`."""
 
 
 def system_names(systems: Iterable[System]) -> dict[System, str]:
-    """The head, then backbone, teacher and prompt set where there are several; of an LVLM's own answers the rule.
+    """The head, then backbone, teacher and prompt set where there are several; of an LLM's own answers the rule.
 
     >>> heads = [System("b32", "", "", "reference"), System("b32", "blip2", "ridge", "reference")]
     >>> list(system_names(heads).values())
@@ -24,11 +24,11 @@ def system_names(systems: Iterable[System]) -> dict[System, str]:
     ['plain CLIP', 'ridge', 'answers, calibrated']
     """
     systems = list(dict.fromkeys(systems))
-    several, lvlms = several_of(systems), {system.teacher for system in systems if system.is_own_answers}
+    several, llms = several_of(systems), {system.teacher for system in systems if system.is_own_answers}
 
     def name(system: System) -> str:
         if system.is_own_answers:
-            return f"{OWN_ANSWERS}, {system.head}" + (f" / {system.teacher}" if len(lvlms) > 1 else "")
+            return f"{OWN_ANSWERS}, {system.head}" + (f" / {system.teacher}" if len(llms) > 1 else "")
         return " / ".join(
             [system.head or PLAIN_CLIP, *(getattr(system, kind) for kind in several if _has(system, kind))]
         )

@@ -18,7 +18,7 @@ import numpy as np
 Rule = Literal["raw", "length-normalised", "calibrated"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 CALIBRATED: Rule = "calibrated"
-"""The rule that stands for an LVLM where there is room for one."""
+"""The rule that stands for an LLM where there is room for one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def class_scores(log_likelihoods: np.ndarray, calibration: np.ndarray, names: Cl
 
 @dataclass(frozen=True)
 class Greedy:
-    """What the LVLM writes when it is free to write anything, beside the rule `raw`; in percent of the items.
+    """What the LLM writes when it is free to write anything, beside the rule `raw`; in percent of the items.
 
     Attributes:
         agreement: items whose text names the class that `raw` gives.

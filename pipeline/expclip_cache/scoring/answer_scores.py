@@ -1,4 +1,4 @@
-"""What an LVLM's own answers give on one test set, and its file."""
+"""What an LLM's own answers give on one test set, and its file."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from expclip_cache.scoring.score_file import matrix_from_json
 
 @dataclass(frozen=True)
 class AnswerScores:
-    """Everything that was measured with one LVLM's own answers on one test set.
+    """Everything that was measured with one LLM's own answers on one test set.
 
     Attributes:
         name: its key in `answers:`.
@@ -56,7 +56,7 @@ class AnswerScores:
 
 
 def answer_classifier(name: str, rule: Rule) -> Classifier:
-    """An LVLM's own answers under a rule, as results name them."""
+    """An LLM's own answers under a rule, as results name them."""
     return Classifier(prompts="", prompt_type=0, teacher=name, head=rule)
 
 

@@ -1,4 +1,4 @@
-"""The scores of an LVLM's own answers on one test set: keep what was measured with the same inputs, or measure."""
+"""The scores of an LLM's own answers on one test set: keep what was measured with the same inputs, or measure."""
 
 import hashlib
 from pathlib import Path
@@ -35,7 +35,7 @@ def complete_answer_scores(
     test_set: str,
     report: Reporter | None = None,
 ) -> AnswerScores:
-    """Score an LVLM's own answers under every rule, and write two files unless they are there already.
+    """Score an LLM's own answers under every rule, and write two files unless they are there already.
 
     Args:
         path: of the scores, see `read_answer_scores`.
@@ -97,7 +97,7 @@ def class_names(answers: FeatureCache) -> ClassNames:
     """
     settings, encoder = answers.identity.settings, answers.identity.encoder
     if settings.get("encoder") != "answers":
-        raise CacheError(f"{answers}: expected an LVLM's own answers, found {settings.get('encoder')!r}.")
+        raise CacheError(f"{answers}: expected an LLM's own answers, found {settings.get('encoder')!r}.")
     classes = tuple(name for name, _ in settings["names"])
     if answers.classes and classes != answers.classes:
         raise CacheError(

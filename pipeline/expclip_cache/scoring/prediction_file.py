@@ -3,7 +3,7 @@
 It has a line for each item and classifier. `row` is the item's row in the cache, `path` its path, `truth` its class.
 `prompts`, `prompt_type`, `teacher`, `head` and `seed` are those of `Classifier`. `predicted` is the class it predicts,
 and `similarity_<class>` how similar the image is to the prompts of a class, see `PromptIndex.similarities`; of an
-LVLM's own answers it is the score of the class in nats, see `class_scores`. The lines of one classifier are one row
+LLM's own answers it is the score of the class in nats, see `class_scores`. The lines of one classifier are one row
 group, in the order of the rows.
 """
 

@@ -10,7 +10,7 @@ from expclip_cache.scoring.metrics import Confusion, scores
 
 
 class Classifier(NamedTuple):
-    """One way to classify: a backbone's plain CLIP or head under one prompt type, or an LVLM's own answers.
+    """One way to classify: a backbone's plain CLIP or head under one prompt type, or an LLM's own answers.
 
     Attributes:
         prompts: name of the prompt set; empty for own answers.
@@ -68,7 +68,7 @@ class ScoreRow:
 
     Attributes:
         test_set: name of the dataset.
-        backbone: name of the CLIP; empty for an LVLM's own answers.
+        backbone: name of the CLIP; empty for an LLM's own answers.
         teacher, head, seed, prompts, prompt_type: see `Classifier`.
         items: scored items.
         skipped: items without features; they are not scored.
@@ -151,7 +151,7 @@ class Scored(Protocol):
 def scores_csv(test_sets: Iterable[Scored]) -> str:
     """Every score as csv, in percent with three decimals.
 
-    `teacher`, `head` and `seed` are empty for plain CLIP, `backbone` and `prompts` for an LVLM's own answers.
+    `teacher`, `head` and `seed` are empty for plain CLIP, `backbone` and `prompts` for an LLM's own answers.
     """
     names = [field.name for field in fields(ScoreRow)]
     return csv_text(names, (astuple(row) for found in test_sets for row in found.rows()))

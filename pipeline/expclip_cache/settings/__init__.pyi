@@ -3,6 +3,8 @@ from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .found_weights import FoundWeights as FoundWeights
 from .found_weights import find_weights as find_weights
+from .missing_sections import add_missing_sections as add_missing_sections
+from .missing_sections import missing_sections as missing_sections
 from .old_features import old_feature_moves as old_feature_moves
 from .paths import ANSWERS as ANSWERS
 from .paths import CROPS as CROPS

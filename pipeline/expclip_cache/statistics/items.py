@@ -49,7 +49,7 @@ def read_answers(files: Mapping[str, PredictionFile], own_answers: Iterable[Pred
 
     Args:
         files: backbone -> its predictions for the test set.
-        own_answers: the predictions of LVLMs that answer by themselves.
+        own_answers: the predictions of LLMs that answer by themselves.
 
     Raises:
         DataError: a file is damaged, or the backbones' files are not about the same items.
@@ -93,7 +93,7 @@ def classifiers_by_row(backbone: str, classifiers: Sequence[Classifier]) -> dict
 def controlled_pairs(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
     """The pairs of rows that differ in one thing: the backbone, the head (or its teacher), or the prompts.
 
-    An LVLM's own answers differ in the rule or in the LVLM. Under the rule `calibrated` they are also compared with
+    An LLM's own answers differ in the rule or in the LLM. Under the rule `calibrated` they are also compared with
     every plain CLIP and head, under the highest prompt type of each prompt set.
 
     The second of a pair is what the first is compared with: plain CLIP, or else the one that comes first in the study.

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 
 class System(NamedTuple):
-    """What classifies, apart from the prompt type: plain CLIP, Exp-CLIP with a head, or an LVLM by its own answers.
+    """What classifies, apart from the prompt type: plain CLIP, Exp-CLIP with a head, or an LLM by its own answers.
 
     Attributes:
         backbone: name of the CLIP; empty for own answers.
-        teacher: whose targets the head learned from, or the LVLM that answers; empty for plain CLIP.
+        teacher: whose targets the head learned from, or the LLM that answers; empty for plain CLIP.
         head: name of the head, or the rule of own answers; empty for plain CLIP.
         prompts: name of the prompt set; empty for own answers.
     """
@@ -20,7 +20,7 @@ class System(NamedTuple):
 
     @property
     def is_own_answers(self) -> bool:
-        """Whether an LVLM answers by itself, without a CLIP."""
+        """Whether an LLM answers by itself, without a CLIP."""
         return not self.backbone
 
     @property

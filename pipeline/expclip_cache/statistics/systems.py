@@ -1,4 +1,4 @@
-"""The scores of a study, one row per test set and system: a head's seeds averaged, plain CLIP, an LVLM's answers."""
+"""The scores of a study, one row per test set and system: a head's seeds averaged, plain CLIP, an LLM's answers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -91,7 +91,7 @@ def system_scores(rows: Iterable[ScoreRow], statistics: Statistics) -> list[Syst
     found = []
     for (test_set, row), seeds in groups.items():
         uar, war = mean(one.uar for one in seeds), mean(one.war for one in seeds)
-        clip = None if row.system.is_own_answers else groups[test_set, row.plain_clip][0]
+        (clip,) = [None] if row.system.is_own_answers else groups[test_set, row.plain_clip]
         scored = statistics.scored(test_set, "test set", row)
         gain = statistics.difference(test_set, "test set", row, row.plain_clip) if row.system.has_head else None
         found.append(

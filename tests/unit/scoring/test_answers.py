@@ -1,4 +1,4 @@
-"""Scores of an LVLM's own answers: files, what is kept, what is refused."""
+"""Scores of an LLM's own answers: files, what is kept, what is refused."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The charts of LVLMs' own answers on the page."""
+"""The charts of LLMs' own answers on the page."""
 
 from markupsafe import Markup
 
@@ -12,7 +12,7 @@ from expclip_cache.statistics import Interval, SystemScores
 
 
 def answers_chart(answers: AnswerView, head: View) -> Markup:
-    """UAR of CLIP, Exp-CLIP with a head, and an LVLM's own answers, calibrated and raw, on every test set."""
+    """UAR of CLIP, Exp-CLIP with a head, and an LLM's own answers, calibrated and raw, on every test set."""
     systems = {
         "CLIP": ("clip", head.clip),
         "Exp-CLIP": ("expclip", head.rows),

@@ -1,4 +1,4 @@
-"""What the report page shows of LVLMs' own answers. No HTML here."""
+"""What the report page shows of LLMs' own answers. No HTML here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from expclip_cache.statistics import Difference, Interval, SystemScores
 
 @dataclass(frozen=True)
 class AnswerSection:
-    """One LVLM's own answers on one test set, raw and calibrated.
+    """One LLM's own answers on one test set, raw and calibrated.
 
     Attributes:
         row: the scores of the calibrated answers.
@@ -54,7 +54,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class AnswerView:
-    """One LVLM's own answers.
+    """One LLM's own answers.
 
     Attributes:
         name: its key in `answers:`.

@@ -1,4 +1,4 @@
-"""The results of LVLMs' own answers -> what the page shows of each."""
+"""The results of LLMs' own answers -> what the page shows of each."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from expclip_cache.statistics import Row, Statistics, System, SystemScores, unde
 def answer_views(
     inputs: ReportInputs, scores: Sequence[SystemScores], means: Sequence[SystemScores], examples: ExampleReader
 ) -> Iterator[AnswerView]:
-    """One for each LVLM, in the order of the study.
+    """One for each LLM, in the order of the study.
 
     Args:
         inputs: the results of a study.

@@ -33,7 +33,7 @@ class ReportInputs:
 
     Attributes:
         scores: every backbone on every test set, in the order of the page.
-        answers: every LVLM's own answers on every test set, likewise.
+        answers: every LLM's own answers on every test set, likewise.
         statistics: of these scores.
         calibration: of the percentages behind them.
         roots: test set -> folder of its images, None if they are not on this machine.
@@ -161,7 +161,7 @@ class Page:
         drawn: what kind of faces the test sets have, in words; empty if all are photographs.
         no_clips: the backbones that are no CLIP, see `other_models`.
         views: one for each head under each prompt set.
-        answers: one for each LVLM that answers by itself.
+        answers: one for each LLM that answers by itself.
         others: the other systems with published scores.
         trained_on: name of the training set.
         sources: the caches behind the numbers.

@@ -1,6 +1,6 @@
 """The table of all scores: a column for each system, a row for each test set, prompt set and prompt type.
 
-LVLMs' own answers have no prompts: a test set has one cell for each rule.
+LLMs' own answers have no prompts: a test set has one cell for each rule.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class ScoreGrid:
 
     Attributes:
         columns: of each backbone.
-        answers: LVLM and rule of the columns of own answers, which come last.
+        answers: LLM and rule of the columns of own answers, which come last.
         blocks: of rows.
     """
 

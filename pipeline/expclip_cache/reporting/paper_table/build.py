@@ -33,7 +33,7 @@ def paper_table(
 ) -> PaperTable:
     """Systems by backbone as lines, datasets as columns; the best number of each column and backbone is marked.
 
-    LVLMs' own answers come after the backbones.
+    LLMs' own answers come after the backbones.
 
     Args:
         compared: our scores beside the published ones.
@@ -41,7 +41,7 @@ def paper_table(
         options: what is shown.
         confidence: of the intervals, in percent.
         others: published systems; with `options.published` those that the study does not have come last.
-        answers: LVLMs' own answers.
+        answers: LLMs' own answers.
         drawn: names of the test sets whose faces are no photographs.
 
     Raises:
@@ -57,8 +57,8 @@ def paper_table(
         lines = [_with_mean(line) for line in lines] if options.mean else lines
         blocks.append(Block(_backbone_name(backbone, rows), _with_best(lines, options.decimals)))
     blocks += [
-        Block(f"{name}, without CLIP", lines_of_answers([row for row in answers if row.lvlm == name], columns, options))
-        for name in dict.fromkeys(row.lvlm for row in answers)
+        Block(f"{name}, without CLIP", lines_of_answers([row for row in answers if row.llm == name], columns, options))
+        for name in dict.fromkeys(row.llm for row in answers)
     ]
     if options.published and (lines := lines_of_others(others, list(columns))):
         blocks.append(Block("Other systems, paper", tuple(lines)))

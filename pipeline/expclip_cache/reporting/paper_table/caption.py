@@ -25,7 +25,7 @@ def caption_of(
         sentences.append("EmoCLIP was trained on MAFW.")
     if OWN_ANSWERS in names:
         sentences.append(
-            "Answers: by the log-likelihood of the class names under an LVLM, without CLIP; calibrated: minus its mean "
+            "Answers: by the log-likelihood of the class names under an LLM, without CLIP; calibrated: minus its mean "
             "over training faces, without their labels."
         )
     return tuple(sentences)

@@ -38,7 +38,7 @@ def lines_of_backbone(
 def lines_of_answers(
     rows: Sequence[OwnAnswers], columns: Iterable[ColumnKey], options: TableOptions
 ) -> tuple[Line, ...]:
-    """One LVLM's own answers, a line for each rule."""
+    """One LLM's own answers, a line for each rule."""
     by_rule = {rule: {} for rule in dict.fromkeys(row.rule for row in rows)}
     for row in rows:
         by_rule[row.rule][ColumnKey(row.test_set, row.part)] = _cell(row.score, options, row.intervals)
