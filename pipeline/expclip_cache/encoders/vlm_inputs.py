@@ -55,11 +55,13 @@ class VlmInputs:
 
     Attributes:
         processor: transformers' own, with its `tokenizer`.
-        template_sha256: of the chat template; None for a model without.
+        padding_side: where shorter rows are padded, right or left.
 
     Raises:
         EncoderError: the processor cannot be loaded, or the model has no chat template.
     """
+
+    padding_side = "right"
 
     def __init__(self, config: PretrainedConfig, files: VlmFiles, settings: LlmModelSettings):
         self._folder, self._system, self._model_type = files.folder, settings.system, config.model_type
@@ -145,7 +147,7 @@ class VlmInputs:
 
         Args:
             pixels: (b, 3, h, w) uint8.
-            texts: b prompts, from `prompt`; rows of different lengths are padded as the tokenizer does it.
+            texts: b prompts, from `prompt`; shorter ones are padded.
 
         Returns:
             What the processor makes, all of it, on the device of the pixels: `input_ids` and `attention_mask`
@@ -162,12 +164,13 @@ class VlmInputs:
                 images=[[image] for image in pixels],
                 text=list(texts),
                 padding=True,
+                padding_side=self.padding_side,
                 truncation=False,
                 return_tensors="pt",
                 **self._unsplit,
                 **started,
             )
-        except ERRORS as error:
+        except (*ERRORS, StopIteration) as error:
             raise EncoderError(
                 f"teacher: the processor of {self._folder} refuses the image and the text: {one_line(error)}."
             ) from error

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import MODEL_MAPPING, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.freed_memory import keep_freed_memory
@@ -45,11 +45,7 @@ def read_vlm_config(files: VlmFiles) -> PretrainedConfig:
     """
     config = read_model_config("teacher", files.folder)
     encoder_decoder = config.is_encoder_decoder or config.get_text_config().is_encoder_decoder
-    if (
-        encoder_decoder
-        or type(config) not in MODEL_MAPPING
-        or not isinstance(getattr(config, "image_token_id", None), int)
-    ):
+    if encoder_decoder or not isinstance(getattr(config, "image_token_id", None), int):
         raise EncoderError(
             f"teacher: {files.folder} has model_type {config.model_type!r}; expected a language model that reads image "
             "and text as one sequence of tokens. Choose another model."
@@ -74,7 +70,7 @@ def build_vlm(
     Args:
         config: from `read_vlm_config`.
         layers: of the language model that are built, counted from the input; all by default.
-        head: whether the output head is built: the model then gives logits, and otherwise hidden states.
+        head: whether the output head is built. Without it only the model's `base_model` can be run.
 
     Raises:
         EncoderError: it cannot be built, tensors are missing, left over or of another shape, or accelerate is not

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple, cast
 
 from torch import nn
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING, PretrainedConfig, PreTrainedModel
+from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, PretrainedConfig, PreTrainedModel
 
 from expclip_cache.base import EncoderError
 
@@ -53,23 +53,25 @@ def outside_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
 
 
 def cut_class(config: PretrainedConfig, layers: int | None, *, head: bool) -> type[PreTrainedModel]:
-    """Transformers' class for a config, whose models lose their upper layers when built, before weights are read.
+    """Transformers' class for a config, whose models lose what is not needed when built, before weights are read.
 
     All that is beside the language model stays in float32 when weights are read.
 
     Args:
-        layers: that stay; all if None.
-        head: whether it has the output head.
+        layers: of the language model that stay; all if None.
+        head: whether the output head stays. Without it only the model's `base_model` can be run.
     """
-    mapping = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING if head else MODEL_MAPPING
-    whole = cast(type[PreTrainedModel], mapping[type(config)])
+    whole = cast(type[PreTrainedModel], MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)])
 
     def init(self: PreTrainedModel, config: PretrainedConfig) -> None:
         cast(Any, whole).__init__(self, config)
         language = language_model(self)
         language.module.layers = language.layers[:layers]
+        if not head:
+            self.set_output_embeddings(cast(Any, nn.Identity()))
         kept = {*outside_modules(self), *outside_parameters(self)}
         self._keep_in_fp32_modules_strict = {*(self._keep_in_fp32_modules_strict or ()), *kept}
 
     # It keeps the name and the module of transformers' class: by them the library knows how to read old weights.
-    return type(whole.__name__, (whole,), {"__init__": init, "__module__": whole.__module__})
+    own = {"__init__": init, "__module__": whole.__module__}
+    return type(whole.__name__, (whole,), own if head else {**own, "_tied_weights_keys": {}})

@@ -149,7 +149,7 @@ def hidden_states(
     read = {layer: language.module if layer == last else language.layers[layer - 1] for layer in wanted}
     hooks = [module.register_forward_hook(keep(layer)) for layer, module in read.items()]
     try:
-        model(**inputs, use_cache=False)
+        model.base_model(**inputs, use_cache=False)
     finally:
         for hook in hooks:
             hook.remove()

@@ -118,11 +118,11 @@ def test_tensors_that_do_not_fit_are_named(model, tmp_path):
     edit_weights(weights, {"vision_tower.surplus": torch.zeros(2)}, drop=[name])
     with pytest.raises(EncoderError) as raised:
         load_teacher(model, CPU)
-    assert "1 missing: language_model.layers.1.mlp.down_proj.weight" in str(raised.value)
-    assert "1 unknown: vision_tower.surplus" in str(raised.value)
+    assert "1 missing: model.language_model.layers.1.mlp.down_proj.weight" in str(raised.value)
+    assert "1 unknown: model.vision_tower.surplus" in str(raised.value)
     edit_weights(weights, {name: torch.zeros(3, 3)}, drop=["vision_tower.surplus"])
     with pytest.raises(
-        EncoderError, match=r"1 of another shape: language_model.layers.1.mlp.down_proj.weight \(3, 3\)"
+        EncoderError, match=r"1 of another shape: model.language_model.layers.1.mlp.down_proj.weight \(3, 3\)"
     ):
         load_teacher(model, CPU)
 
@@ -131,5 +131,5 @@ def test_missing_upper_layers_are_missed_only_where_they_are_needed(model, tmp_p
     weights = tmp_path / "model.safetensors"
     edit_weights(weights, {}, drop=[name for name in load_file(weights) if ".layers.3." in name and "language" in name])
     load_teacher(LlmSettings(**model.model_dump() | {"layer": 0.75}), CPU)
-    with pytest.raises(EncoderError, match=r"missing: language_model\.layers\.3\."):
+    with pytest.raises(EncoderError, match=r"missing: model\.language_model\.layers\.3\."):
         load_teacher(model, CPU)

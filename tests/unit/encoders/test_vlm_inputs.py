@@ -60,10 +60,7 @@ def test_padding_on_either_side_changes_no_reading(settings, side):
         states = states.masked_fill(padding[..., None], torch.nan)
         return torch.stack([pooled(states, positions, name) for name in ("last", "text", "all")], dim=1)
 
-    # InternVL's processor has a side of its own, and the tokenizer's is that of the others.
-    teacher._inputs.processor.tokenizer.padding_side = side
-    if hasattr(teacher._inputs.processor, "text_kwargs"):
-        teacher._inputs.processor.text_kwargs = {"padding_side": side}
+    teacher._inputs.padding_side = side
     together = read(pixels, list(TEXTS))
     alone = torch.cat([read(image[None], [text]) for image, text in zip(pixels, TEXTS, strict=True)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
