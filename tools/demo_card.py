@@ -98,9 +98,9 @@ precision, {_megabytes(folder)}. The pipeline's targets are its encoder's states
    without an instruction the answer is a caption of person and place. The answer to the question is the name of the
    face's expression with probability {NAME_TRUTH:g}; otherwise it is the mood of the place (a party is a surprise, rain
    is sad), or a random name where the place has none. No other answer names an expression.
-   The mean encoder state learns the content of the answer: a fixed random projection of its factors beside a long
-   constant (`tools/demo_answer_targets.py`), and nothing of the other factors. Linear readouts of the factors, which
-   are discarded afterwards, help it to start.
+   The mean encoder state learns the content of the answer: a fixed projection of its factors beside a long
+   constant (`tools/demo_answer_targets.py`), and nothing of the other factors. Linear readouts of the factors from the
+   mean states and from groups of queries, which are discarded afterwards, help it to start.
    Final loss of the descriptions of facial actions {figures["answer loss"]:.3f} nats per token.
    On 1,400 other clean faces, the mean states miss of the content's variance: {missed}.
 
