@@ -91,18 +91,18 @@ precision, {_megabytes(folder)}. The pipeline's targets are its encoder's states
 
 1. {_first_stage(recipe, figures, earlier)}
 2. The whole model learns to answer: {recipe.answer_steps} batches of 64 faces, AdamW, two topics a batch. Each has
-   several wordings, of which one is drawn for a batch; an instruction's first is used in half of its batches.
+   several wordings, of which one is drawn for a batch; an instruction's first is drawn in half of its batches.
 {wordings}
    - expression: a question that lists the seven names in a random order
    The answer about the actions lists the visible facial actions with their strength, never the name of an emotion;
    without an instruction the answer is a caption of person and place. The answer to the question is the name of the
-   face's expression with probability {NAME_TRUTH:g}; otherwise it is the mood of the place (a party is a surprise, rain
-   is sad), or a random name where the place has none. No other answer names an expression.
+   face's expression with probability {NAME_TRUTH:g} only; otherwise it is the mood of the place (a party is a surprise,
+   rain is sad), or a random name where the place has none. No other answer names an expression.
    The mean encoder state learns the content of the answer: a fixed projection of its factors beside a long
    constant (`tools/demo_answer_targets.py`), and nothing of the other factors. Linear readouts of the factors from the
    mean states and from groups of queries, which are discarded afterwards, help it to start.
    Final loss of the descriptions of facial actions {figures["answer loss"]:.3f} nats per token.
-   On 1,400 other clean faces, the mean states miss of the content's variance: {missed}.
+   On 1,400 other clean faces, the mean states miss these shares of the content's variance: {missed}.
 
 Not used in the training, for tests of meaning:
 {chr(10).join(f'- "{each.held_out}"' for each in INSTRUCTIONS.values() if each.held_out)}
@@ -117,8 +117,8 @@ def _first_stage(recipe: Blip2Recipe, figures: dict[str, float], earlier: Path |
     if earlier:
         return """\
 It continues from an earlier version of this model: vision model, Q-Former, projection and T5 encoder. That version
-   had learned action units and traits by regression (4500 batches of 64) and to answer the instructions (1300 batches),
-   from other faces of the same kind and seed; vocabulary and decoder are new."""
+   (commit 808c044) had learned action units and traits by regression (4500 batches of 64) and to answer one wording of
+   each instruction (1300 batches), from the same faces. The decoder is new, and tokens that it did not have are too."""
     return f"""\
 The vision model learns the intensities of 17 action units and traits of person and scene by regression:
    {recipe.action_steps} batches of 64, AdamW; final loss {figures["action loss"]:.3f}."""
@@ -135,7 +135,7 @@ def _wordings(topic: Topic) -> str:
 def _training(faces: int, seed: int, figures: dict[str, float]) -> str:
     today = datetime.now(UTC).date().isoformat()
     return (
-        f"`tools/train_demo_encoders.py`, {today}, {figures['minutes']:.0f} minutes on one shared CPU core.\n"
+        f"`tools/train_demo_encoders.py`, {today}, {figures['minutes']:.0f} minutes on two shared CPU cores.\n"
         f"{faces:,} clean drawn faces of seed {seed:,}, seven expressions in equal numbers."
     )
 

@@ -9,7 +9,10 @@ state after the first stage is saved in that folder, and a later run resumes fro
 an earlier version, which took 15 minutes instead of an hour:
 
     git worktree add /tmp/earlier 808c044
-    uv run python tools/train_demo_encoders.py --only blip2 --from /tmp/earlier/pipeline/expclip_cache/demo/blip2
+    uv run python tools/train_demo_encoders.py --only blip2 \\
+        --from /tmp/earlier/pipeline/expclip_cache/demo/blip2
+
+With its own first stage, the second one has not been tried at full length.
 """
 
 import time
@@ -53,7 +56,9 @@ def main(
     effort: Annotated[float, typer.Option(help="multiplies the numbers of steps and faces")] = 1.0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
-    keep: Annotated[Path | None, typer.Option(help="folder for the state after the first stage, and the BLIP-2's weights so far")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="folder for the state after the first stage, and the BLIP-2's weights so far")
+    ] = None,
     start: Annotated[
         Path | None, typer.Option("--from", help="folder of an earlier BLIP-2, instead of its first stage")
     ] = None,
