@@ -38,7 +38,7 @@ SEEDS = (1, 2, 3, 4, 5)
 def main(
     folder: Annotated[Path, typer.Option(help="holds clip/ and blip2/")] = Path("pipeline/expclip_cache/demo"),
     sets: Annotated[str, typer.Option(help="validation or test")] = "validation",
-    tries: Annotated[list[str], typer.Option("--try", help="lr,epochs of contrastive heads")] = ["0.1,20"],  # noqa: B006
+    tries: Annotated[list[str], typer.Option("--try", help="lr,epochs of contrastive heads")] = ["0.03,20"],  # noqa: B006
     controls: Annotated[bool, typer.Option(help="also evaluate shuffled targets and untrained heads")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
 ) -> None:
