@@ -87,7 +87,8 @@ def main(
             scores[set_name] = float(uar(confusion(truth(len(chosen)), chosen, len(EXPRESSIONS))))
         print(f"{name:34s} mean {np.mean(list(scores.values())):.1f}   {_line(scores)}", flush=True)
     if controls:
-        show_heads("targets shuffled", targets[np.random.default_rng(0).permutation(len(targets))])
+        shuffled = targets[np.random.default_rng(0).permutation(len(targets))]
+        show("targets shuffled, contrastive", list(trained_heads(faces, shuffled, scale, _recipe(tries[0]))))
         shape = targets.shape[1], faces.shape[1]
         show("untrained head", [np.random.default_rng(seed).standard_normal(shape) for seed in SEEDS])
 
