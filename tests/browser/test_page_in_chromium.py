@@ -15,10 +15,12 @@ from expclip_cache.probes import ProbeSettings, probe_study, write_probes
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.page.html import render_page, render_times
 from expclip_cache.reporting.page.reading import read_page
-from expclip_cache.settings import PROBES, study_probe_inputs
+from expclip_cache.settings import PROBES, TEACHERS, study_probe_inputs, study_teacher_inputs
 from expclip_cache.statistics.bootstrap import Interval, ScoreIntervals
+from expclip_cache.teachers import compare_teachers, write_teachers
 from paper_rows import other_rows
 from sample_results import inputs_of, study, write_results
+from teacher_study import with_teachers, write_training
 
 pytestmark = [
     pytest.mark.slow,
@@ -65,13 +67,18 @@ def page(request, tmp_path_factory):
     try:
         long_path = "{name}/a-rather-long-folder-name-without-any-space-in-it/<i>{item}</i>.png"
         settings = study(backbones=("b32", "a-backbone-with-a-rather-long-name-of-its-own"), test_sets=("one", "two"))
+        settings = with_teachers(settings)
         write_results(folder, settings, classes=request.param, items=330, path=long_path)
+        write_training(folder, settings)
+        compared = study_teacher_inputs(settings, tuple(settings.backbones))
+        write_teachers(compare_teachers(compared, settings.statistics, SilentReporter()), TEACHERS)
         probes = probe_study(
             study_probe_inputs(settings), ProbeSettings(draws=2), settings.statistics, SilentReporter()
         )
         write_probes(probes, PROBES)
         page = read_page(inputs_of(settings), PUBLISHED)
         assert page.probes is not None
+        assert page.teachers is not None
         faces = page.views[0].sets[0].fixed[:6]
         for face in faces:
             (folder / "faces" / face.path).parent.mkdir(parents=True, exist_ok=True)

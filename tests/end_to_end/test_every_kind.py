@@ -129,6 +129,7 @@ def test_a_complete_study_loads_no_model(study, monkeypatch):
     "command",
     [
         ["probe", "--shots", "1,2", "--draws", "2"],
+        ["teachers"],
         ["map", "clips"],
         ["ablate", "--axes", "backbone"],
         ["table"],
@@ -143,5 +144,11 @@ def test_the_commands_take_such_a_study(study, command):
 
 
 def written(command: str) -> list[Path]:
-    folder = {"probe": "probes", "map": "report/maps", "ablate": "ablations", "table": "report"}[command]
+    folder = {
+        "probe": "probes",
+        "teachers": "teachers",
+        "map": "report/maps",
+        "ablate": "ablations",
+        "table": "report",
+    }[command]
     return [file for file in Path(folder).rglob("*") if file.suffix in (".csv", ".html", ".tex")]

@@ -19,11 +19,13 @@ from safetensors.torch import load_file, save_file
 from expclip_cache.base import SilentReporter
 from expclip_cache.datasets import sample_indices
 from expclip_cache.encoders import (
+    AnswerSettings,
     ClipSettings,
     LlmSettings,
     TemporalEncoder,
     images,
     library_versions,
+    load_answers,
     load_backbone,
     versions,
 )
@@ -312,6 +314,37 @@ def vlm_targets() -> dict[str, Case]:
     return cases
 
 
+def t5_answers() -> dict[str, Case]:
+    """A tiny BLIP-2 and InstructBLIP: how likely three names are, in two orders."""
+    cases = {}
+    for kind in ("blip2", "instructblip"):
+        with tempfile.TemporaryDirectory() as name:
+            settings, _ = write_blip2(Path(name), kind)
+            write_formula_weights(Path(name) / "model.safetensors")
+            cases[kind] = _answers(AnswerSettings(model=settings.model, orders=2, generate=False), SIZE)
+    return cases
+
+
+def vlm_answers() -> dict[str, Case]:
+    """Tiny image-text models: the same."""
+    cases = {}
+    for family in ("qwen2.5-vl", "qwen3-vl", "llava-onevision", "gemma3", "idefics3", "internvl", "paligemma"):
+        with tempfile.TemporaryDirectory() as name:
+            teacher, _ = write_vlm(Path(name), family)
+            write_formula_weights(Path(name) / "model.safetensors")
+            size = 2 * SIZE if family.startswith("qwen") else SIZE
+            how = AnswerSettings(kind="vlm", model=teacher.model, image_size=size, orders=2, generate=False)
+            cases[family] = _answers(how, size)
+    return cases
+
+
+def _answers(settings: AnswerSettings, size: int) -> Case:
+    """Log-likelihoods less their mean over the names: how they differ, which no longer name can hide."""
+    encoder = load_answers(settings, ("happiness", "anger", "an expression"), CPU)
+    found = encoder.encode_images(formula_pixels(2, size))
+    return _features(found - found.mean(dim=1, keepdim=True))
+
+
 def pooled_frames() -> dict[str, Case]:
     """Clips of four frames with three vectors each, pooled without parameters."""
     features = np.cos(np.arange(2 * 4 * 3 * 5, dtype=np.float32) ** 2).reshape(2, 4, 3, 5)
@@ -400,6 +433,8 @@ PARTS = {
     "LAVIS_ITC": Part("the features of encoders.kinds.lavis_itc_model", lavis_itc),
     "BLIP2_T5": Part("the targets of encoders.blip2_t5", llm_targets),
     "VLM": Part("the targets of encoders.vlm_states", vlm_targets),
+    "T5_ANSWERS": Part("the log-likelihoods of encoders.t5_answers", t5_answers),
+    "VLM_ANSWERS": Part("the log-likelihoods of encoders.vlm_answers", vlm_answers),
     "frames": Part(
         "the frames that datasets.sampling picks",
         frames,

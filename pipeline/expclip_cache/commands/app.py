@@ -25,6 +25,7 @@ from expclip_cache.commands.save_crops import save_crops
 from expclip_cache.commands.score import score
 from expclip_cache.commands.systems import systems
 from expclip_cache.commands.table import table
+from expclip_cache.commands.teachers import teachers
 from expclip_cache.commands.train import train
 from expclip_cache.commands.verify import verify
 
@@ -58,7 +59,7 @@ def main(
 
 
 GROUPS = {
-    "A whole study": (init, systems, report, ablate, probe, table, figures, compare_results, doctor),
+    "A whole study": (init, systems, report, ablate, teachers, probe, table, figures, compare_results, doctor),
     "Features": (extract, pool, encode_prompts, inspect, verify, save_crops),
     "Heads and scores": (train, score, map, import_head, export_head),
     "Your own photos": (predict, export_model),

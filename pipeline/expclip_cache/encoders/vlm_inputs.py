@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from transformers import AutoProcessor, PretrainedConfig
 
 from expclip_cache.base import EncoderError
@@ -110,18 +109,38 @@ class VlmInputs:
             if self._system:
                 raise EncoderError(f"teacher: a {self._model_type} has no chat and so no system line. Remove system.")
             return rendered
-        content = [{"type": "image"}, {"type": "text", "text": text}]
-        system = [{"role": "system", "content": [{"type": "text", "text": self._system}]}] if self._system else []
-        try:
-            rendered = self.processor.apply_chat_template(
-                [*system, {"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-            )
-        except (*ERRORS, TemplateError) as error:
-            raise self._unusable(f"it fails: {one_line(error)}") from error
+        rendered = self._rendered(text)
         for name, part in (("the instruction", text), ("the system line", self._system)):
             if part.strip() not in rendered:
                 raise self._unusable(f"it leaves out {name}")
         return rendered
+
+    def answer(self, text: str, answer: str) -> str:
+        """What follows the prompt of a text if the model answers it so, up to the end of its turn.
+
+        Raises:
+            EncoderError: the chat template cannot be used, or puts something else before an answer.
+        """
+        if self._template is None:
+            return answer
+        prompt, conversation = self.prompt(text), self._rendered(text, answer)
+        before, found, after = conversation.rpartition(answer)
+        # Some makers' templates have other white space before an answer than at the end of a prompt.
+        if not found or not (before.startswith(prompt) or before.split() == prompt.split()):
+            raise self._unusable("with an answer it does not begin as without one")
+        return (before[len(prompt) :] if before.startswith(prompt) else "") + answer + after
+
+    def _rendered(self, text: str, answer: str | None = None) -> str:
+        content = [{"type": "image"}, {"type": "text", "text": text}]
+        messages = [{"role": "user", "content": content}]
+        if self._system:
+            messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self._system}]})
+        if answer is not None:
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        try:
+            return self.processor.apply_chat_template(messages, add_generation_prompt=answer is None, tokenize=False)
+        except Exception as error:
+            raise self._unusable(f"it fails: {one_line(error)}") from error
 
     def __call__(self, pixels: torch.Tensor, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """The model's inputs for images, each with its text.

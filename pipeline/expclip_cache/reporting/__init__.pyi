@@ -17,6 +17,8 @@ from .other_systems import OtherSystem as OtherSystem
 from .other_systems import OtherSystems as OtherSystems
 from .other_systems import other_systems as other_systems
 from .other_systems_table import other_systems_to_terminal as other_systems_to_terminal
+from .own_answers import OwnAnswers as OwnAnswers
+from .own_answers import own_answers as own_answers
 from .page.content import Page as Page
 from .page.content import ReportInputs as ReportInputs
 from .page.html import render_ablation as render_ablation
@@ -43,6 +45,7 @@ from .score_files import systems_csv as systems_csv
 from .score_tables import note_on_drawn as note_on_drawn
 from .score_tables import scores_to_terminal as scores_to_terminal
 from .system_names import other_models as other_models
+from .teacher_tables import teachers_to_terminal as teachers_to_terminal
 from .text_table import WIDTH as WIDTH
 from .text_table import type_name as type_name
 from .weakest_class import Place as Place

@@ -79,9 +79,24 @@ def _made_from(settings: Settings, scores: Iterable[TestSetScores]) -> str:
 def _part(backbone: str, name: str, scores: TestSetScores) -> tuple[FeatureCache, PredictionFile]:
     """The features and predictions of a test set, which belong to these scores."""
     images, file = FeatureCache(image_features(backbone, name)), PredictionFile(prediction_file(backbone, name))
-    if canonical_json(images.describe()) != canonical_json(scores.images) or file.scores != score_checksum(scores):
-        raise DataError(
-            f"{images}: expected the features behind {score_file(backbone, name)}, found others. "
-            "Run `dvc repro scores`."
-        )
+    refuse_other_features(images, scores)
+    if file.scores != score_checksum(scores):
+        raise _other_features(images, scores)
     return images, file
+
+
+def refuse_other_features(images: FeatureCache, scores: TestSetScores) -> None:
+    """Make sure that scores are of these features.
+
+    Raises:
+        DataError: they are not.
+    """
+    if canonical_json(images.describe()) != canonical_json(scores.images):
+        raise _other_features(images, scores)
+
+
+def _other_features(images: FeatureCache, scores: TestSetScores) -> DataError:
+    return DataError(
+        f"{images}: expected the features behind {score_file(scores.backbone, scores.test_set)}, found others. "
+        "Run `dvc repro scores`."
+    )

@@ -44,12 +44,13 @@ class Moments:
         """Width t of the targets."""
         return self.xy.shape[1]
 
-    def add_rows(self, images: np.ndarray, targets: np.ndarray) -> None:
+    def add_rows(self, images: np.ndarray, targets: np.ndarray, *, xx: bool = True) -> None:
         """Add rows, block by block.
 
         Args:
             images: (n, d) raw, any float dtype.
             targets: (n, t) raw, any float dtype; scaled to unit length here, as the contrastive loss does.
+            xx: whether to add to X'X too, which other targets of the same images share.
 
         Raises:
             DataError: the shapes do not match.
@@ -58,7 +59,7 @@ class Moments:
         if (images.shape, targets.shape) != expected:
             raise DataError(f"expected images and targets of shapes {expected}, found {images.shape, targets.shape}.")
         for start in range(0, len(images), BLOCK):
-            self._add_block(images[start : start + BLOCK], targets[start : start + BLOCK])
+            self._add_block(images[start : start + BLOCK], targets[start : start + BLOCK], xx)
 
     def add(self, other: "Moments") -> None:
         """Add the sums over other rows.
@@ -73,11 +74,12 @@ class Moments:
         self.xx += other.xx
         self.xy += other.xy
 
-    def _add_block(self, images: np.ndarray, targets: np.ndarray) -> None:
+    def _add_block(self, images: np.ndarray, targets: np.ndarray, with_xx: bool) -> None:
         x, y, xx, xy = self._buffers
         x, y = x[: len(images)], y[: len(images)]
         x[:], y[:] = images, targets
-        self.xx += np.matmul(x.T, x, out=xx)
+        if with_xx:
+            self.xx += np.matmul(x.T, x, out=xx)
         # With y at unit length X'Y is X' diag(1 / |y|) Y: scaling the narrower matrix is cheaper.
         lengths = np.sqrt(y[:, None, :] @ y[:, :, None])[:, 0]
         x /= np.maximum(lengths, 1e-12)

@@ -10,8 +10,10 @@ from expclip_cache.cache import Json
 from expclip_cache.probes import ProbeResults
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.other_systems import OtherSystems
+from expclip_cache.reporting.page.answer_content import AnswerView
+from expclip_cache.reporting.page.examples import FaceExample
 from expclip_cache.reporting.weakest_class import Recalls
-from expclip_cache.scoring import TestSetScores
+from expclip_cache.scoring import AnswerScores, TestSetScores
 from expclip_cache.statistics import (
     CalibrationRow,
     Difference,
@@ -22,6 +24,7 @@ from expclip_cache.statistics import (
     System,
     SystemScores,
 )
+from expclip_cache.teachers import TeacherResults
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class ReportInputs:
 
     Attributes:
         scores: every backbone on every test set, in the order of the page.
+        answers: every LLM's own answers on every test set, likewise.
         statistics: of these scores.
         calibration: of the percentages behind them.
         roots: test set -> folder of its images, None if they are not on this machine.
@@ -40,6 +44,7 @@ class ReportInputs:
         versions: library -> version.
         probes: results of probes on the same features; None if there are none.
         stale_probes: a sentence without its full stop if there are some of other features; else empty.
+        teachers, stale_teachers: the same of the teachers compared.
     """
 
     scores: Sequence[TestSetScores]
@@ -53,25 +58,9 @@ class ReportInputs:
     versions: Mapping[str, str]
     probes: ProbeResults | None = None
     stale_probes: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One classifier's answer for one image: its top three classes with percentages, and whether the first is right."""
-
-    ranked: tuple[tuple[str, float], ...]
-    right: bool
-
-
-@dataclass(frozen=True)
-class FaceExample:
-    """An item that the head fixed or broke; `image` is a data URI, or None if the image is not on this machine."""
-
-    path: str
-    truth: str
-    image: str | None
-    clip: Answer
-    expclip: Answer
+    answers: Sequence[AnswerScores] = ()
+    teachers: TeacherResults | None = None
+    stale_teachers: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,13 +161,14 @@ class Page:
         drawn: what kind of faces the test sets have, in words; empty if all are photographs.
         no_clips: the backbones that are no CLIP, see `other_models`.
         views: one for each head under each prompt set.
+        answers: one for each LLM that answers by itself.
         others: the other systems with published scores.
         trained_on: name of the training set.
         sources: the caches behind the numbers.
         skipped: inputs without features.
         settings: section of params.yaml -> setting -> value.
         versions: library -> version.
-        probes, stale_probes: see `ReportInputs`.
+        probes, stale_probes, teachers, stale_teachers: see `ReportInputs`.
     """
 
     scores: tuple[SystemScores, ...]
@@ -187,6 +177,7 @@ class Page:
     drawn: str
     no_clips: tuple[str, ...]
     views: tuple[View, ...]
+    answers: tuple[AnswerView, ...]
     others: OtherSystems
     trained_on: str
     sources: tuple[CacheSource, ...]
@@ -195,3 +186,5 @@ class Page:
     versions: Mapping[str, str]
     probes: ProbeResults | None = None
     stale_probes: str = ""
+    teachers: TeacherResults | None = None
+    stale_teachers: str = ""

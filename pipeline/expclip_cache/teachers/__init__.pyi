@@ -1,0 +1,14 @@
+from .choice import LABEL_FREE as LABEL_FREE
+from .choice import RECOMMENDED as RECOMMENDED
+from .choice import chosen as chosen
+from .choice import rank_correlation as rank_correlation
+from .inputs import TeacherInputs as TeacherInputs
+from .inputs import TeacherTargets as TeacherTargets
+from .inputs import TestSet as TestSet
+from .made_from import teachers_made_from as teachers_made_from
+from .results import TeacherResults as TeacherResults
+from .results import TeacherRow as TeacherRow
+from .results import TestSetRow as TestSetRow
+from .results import read_teachers as read_teachers
+from .results import write_teachers as write_teachers
+from .run import compare_teachers as compare_teachers
