@@ -163,6 +163,7 @@ def _read_config(folder: Path) -> Blip2Config | InstructBlipConfig:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EncoderError(f"teacher: {folder}/config.json cannot be read: {one_line(error)}.") from error
     assert isinstance(config, Blip2Config | InstructBlipConfig)
+    config.transformers_weights = None  # a config may name other files of weights than those that are hashed
     return config
 
 

@@ -35,7 +35,9 @@ def read_model_config(user: str, folder: Path) -> PretrainedConfig:
         EncoderError: transformers cannot read it.
     """
     with quiet(), explained(user, folder):
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    config.transformers_weights = None  # a config may name other files of weights than those that are hashed
+    return config
 
 
 def refuse_differences(user: str, folder: Path, weights: Path, report: Mapping[str, Any], unread: str) -> None:

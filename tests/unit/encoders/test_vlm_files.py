@@ -62,6 +62,15 @@ def test_weights_in_several_files_are_the_same_weights(model, tmp_path):
     assert file_hashes(model) is None
 
 
+def test_the_weights_that_are_hashed_are_those_that_are_read(model, tmp_path):
+    expected = load_teacher(model, CPU).encode_images(random_pixels(1))
+    tensors = load_file(tmp_path / "model.safetensors")
+    others = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    save_file(others, tmp_path / "other.safetensors", metadata={"format": "pt"})
+    edit_json(tmp_path / "config.json", transformers_weights="other.safetensors")
+    assert torch.equal(load_teacher(model, CPU).encode_images(random_pixels(1)), expected)
+
+
 def only_a_pickle(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
