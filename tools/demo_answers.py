@@ -1,4 +1,4 @@
-"""The tiny BLIP-2's own answers: generated texts, and log-likelihoods of the classes' names."""
+"""The tiny BLIP-2's own answers to the question for the expression: log-likelihoods of the classes' names."""
 
 from pathlib import Path
 from typing import cast
@@ -22,13 +22,6 @@ class AnsweringBlip2:
         """Load it in full precision."""
         self._model = Blip2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
         self._tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder))
-
-    @torch.inference_mode()
-    def write(self, pixels: torch.Tensor, instruction: str) -> list[str]:
-        """The most probable answers, token by token, to (b, 3, h, w) uint8 pixels."""
-        states = self._states(query_inputs(self._model, pixels.float() / 255), instruction)
-        ids = self._model.language_model.generate(encoder_outputs=(states,), max_new_tokens=60, do_sample=False)
-        return [text.strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
     @torch.inference_mode()
     def name_scores(self, pixels: torch.Tensor, question: str, frames: int = 1) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from demo_answer_targets import CONSTANT, Embedding, Leak, fit_embedding, standard_factors, unasked
+from demo_answer_targets import CONSTANT, UNASKED, Embedding, Leak, fit_embedding, standard_factors, unasked
 from demo_blip2_model import T5_WIDTH, encoder_states, mean_states, query_inputs
 from demo_captions import answer
 from demo_instructions import INSTRUCTIONS, Topic, draw_instruction
@@ -104,7 +104,7 @@ def learn_answers(
         pixels = augmented(faces.pixels[rows].to(device).float() / 255, generator)
         share = step / recipe.answer_steps
         if share >= FIRST_SHARE and len(embeddings) == 1:
-            embed(topic for topic in factors if topic != "action")
+            embed([topic for topic in UNASKED if topic != "action"])
         later = min(1.0, max(0.0, (share - FIRST_SHARE) / 0.3))
         total = torch.zeros((), device=device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
@@ -124,10 +124,11 @@ def learn_answers(
             if topic in factors:
                 means, asked = states.float().mean(dim=1), factors[topic][rows]
                 total = total + F.mse_loss(readouts[topic](means), asked)
-            if topic in embeddings:
-                beyond = embeddings[topic].beyond(means, asked, constant_at(share))
-                distance, leak = beyond.square().sum(dim=1).mean(), leaks[topic](beyond, left_out[topic][rows])
-                total = total + (1.0 if topic == "action" else later) * distance + recipe.leak_weight * later * leak
+                if topic in embeddings:
+                    beyond = embeddings[topic].beyond(means, asked, constant_at(share))
+                    distance, leak = beyond.square().sum(dim=1).mean(), leaks[topic](beyond, left_out[topic][rows])
+                    weight = 1.0 if topic == "action" else later
+                    total = total + weight * distance + recipe.leak_weight * later * leak
             if topic == "action":
                 losses.append(words.item())
         optimizer.zero_grad()
@@ -161,5 +162,5 @@ def constant_at(share: float) -> float:
 
 def _two_topics(rng: RandomStream) -> tuple[Topic, Topic]:
     first = rng.choose(tuple(SHARES), tuple(SHARES.values()))
-    others = {topic: share for topic, share in SHARES.items() if topic != first}
+    others: dict[Topic, float] = {topic: share for topic, share in SHARES.items() if topic != first}
     return first, rng.choose(tuple(others), tuple(others.values()))

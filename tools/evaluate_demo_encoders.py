@@ -38,7 +38,7 @@ SEEDS = (1, 2, 3, 4, 5)
 def main(
     folder: Annotated[Path, typer.Option(help="holds clip/ and blip2/")] = Path("pipeline/expclip_cache/demo"),
     sets: Annotated[str, typer.Option(help="validation or test")] = "validation",
-    tries: Annotated[list[str], typer.Option("--try", help="lr,epochs of contrastive heads")] = ["0.1,20"],  # noqa: B006
+    tries: Annotated[list[str], typer.Option("--try", help="lr,epochs of contrastive heads")] = ["0.03,20"],  # noqa: B006
     controls: Annotated[bool, typer.Option(help="also evaluate shuffled targets and untrained heads")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
 ) -> None:
@@ -87,7 +87,8 @@ def main(
             scores[set_name] = float(uar(confusion(truth(len(chosen)), chosen, len(EXPRESSIONS))))
         print(f"{name:34s} mean {np.mean(list(scores.values())):.1f}   {_line(scores)}", flush=True)
     if controls:
-        show_heads("targets shuffled", targets[np.random.default_rng(0).permutation(len(targets))])
+        shuffled = targets[np.random.default_rng(0).permutation(len(targets))]
+        show("targets shuffled, contrastive", list(trained_heads(faces, shuffled, scale, _recipe(tries[0]))))
         shape = targets.shape[1], faces.shape[1]
         show("untrained head", [np.random.default_rng(seed).standard_normal(shape) for seed in SEEDS])
 

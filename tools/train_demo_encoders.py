@@ -9,8 +9,7 @@ state after the first stage is saved in that folder, and a later run resumes fro
 an earlier version, which took 15 minutes instead of an hour:
 
     git worktree add /tmp/earlier 808c044
-    uv run python tools/train_demo_encoders.py --only blip2 \\
-        --from /tmp/earlier/pipeline/expclip_cache/demo/blip2
+    uv run python tools/train_demo_encoders.py --only blip2 --from /tmp/earlier/pipeline/expclip_cache/demo/blip2
 
 With its own first stage, the second one has not been tried at full length.
 """

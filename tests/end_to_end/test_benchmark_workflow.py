@@ -40,7 +40,7 @@ def test_a_fresh_clone_makes_the_recorded_results_from_nothing(pushed):
     found = outcome(pushed, TOLERANCE="0")
     assert list(found) == [RUN, COMPARE]
     assert {code for code, _ in found.values()} == {0}, found
-    stages = {"crops", "images", "targets", "prompts", "heads", "scores", "intervals", "report"}
+    stages = {"crops", "images", "targets", "answers", "prompts", "heads", "scores", "intervals", "report"}
     assert {name for name in stages_run(found[RUN][1]) if "@" not in name} == stages
     assert "bit for bit" in found[COMPARE][1]
 
