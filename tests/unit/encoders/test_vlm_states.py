@@ -195,6 +195,15 @@ def test_what_is_recorded(both, family):
     assert hashes == {name: facts[name] for name in hashes}
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_same_targets(both):
+    expected = load_vlm(changed(both[0], **ALL_STATES), CPU).encode_images(random_pixels(3))
+    found = load_vlm(changed(both[0], **ALL_STATES), torch.device("cuda")).encode_images(random_pixels(3))
+    assert found.device.type == "cuda"
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-3, rtol=0)
+
+
 def test_pixels_of_another_size_are_refused(qwen):
     teacher = load_vlm(qwen[0], CPU)
     with pytest.raises(ValueError, match=r"expected \(b, 3, 28, 28\) uint8, found \(2, 3, 56, 56\) torch.uint8"):
