@@ -43,6 +43,7 @@ def write_answers(
             "model": "demo",
             "names": [[name, list(called)] for name, called in names.items()],
             "question": question,
+            "orders": 1,
         },
         encoder={
             "weights_sha256": weights,

@@ -59,6 +59,7 @@ class AnswerView:
     Attributes:
         name: its key in `answers:`.
         question: that it is asked.
+        orders: of the names listed in it.
         calibration_faces: training faces that its answers are calibrated with.
         rows: rule -> its scores on every test set, then the mean over several.
         greedy: test set -> how far generated texts agree; empty if nothing was generated.
@@ -68,6 +69,7 @@ class AnswerView:
 
     name: str
     question: str
+    orders: int
     calibration_faces: int
     rows: Mapping[str, tuple[SystemScores, ...]]
     greedy: Mapping[str, Greedy]

@@ -31,6 +31,7 @@ def answer_views(
         yield AnswerView(
             name=name,
             question=own[0].images["settings"]["question"],
+            orders=own[0].images["settings"]["orders"],
             calibration_faces=own[0].calibration["rows"] - len(own[0].calibration["skipped"]),
             rows=rows,
             greedy={found.test_set: found.greedy for found in own if found.greedy},
