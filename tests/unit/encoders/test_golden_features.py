@@ -52,7 +52,7 @@ def test_golden_features_depend_on_the_image(golden):
         for name, rows in golden[part]["cases"].items():
             first, second = torch.tensor(rows)
             # How likely an answer is depends on its words more than on the image.
-            least = 0.003 if part.endswith("_ANSWERS") else 0.1
+            least = 0.003 if part.endswith("_ANSWERS") else 0.05
             assert (first - second).norm() > least * first.norm(), name
 
 

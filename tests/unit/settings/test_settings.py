@@ -148,11 +148,18 @@ def test_each_head_is_for_every_pair_unless_it_names_its_own(edited):
     path.write_text(
         path.read_text().replace("kind: ridge ", "kind: ridge\n    backbones: [second]\n    teachers: [other] ")
     )
+    # The preset's contrastive heads name their teacher, and this ridge head its backbone too.
     assert [(backbone, teacher, list(heads)) for backbone, teacher, heads in load_settings(path).pairs()] == [
-        ("demo-clip", "other", ["contrastive"]),
         ("demo-clip", "demo-llm", ["contrastive"]),
-        ("second", "other", ["contrastive", "ridge"]),
+        ("second", "other", ["ridge"]),
         ("second", "demo-llm", ["contrastive"]),
+    ]
+    one = load_settings(
+        edited("    teachers:             # only this one's; by default every teacher's\n    - demo-llm\n", "")
+    )
+    assert [(backbone, teacher, list(heads)) for backbone, teacher, heads in one.pairs()] == [
+        ("demo-clip", "demo-llm", ["contrastive", "ridge"]),
+        ("demo-clip", "demo-background", ["contrastive", "ridge"]),
     ]
 
 
