@@ -1,14 +1,20 @@
-"""Score every test set with plain CLIP and every head, from cached features: python stages/scores.py."""
+"""Score every test set with plain CLIP, every head and LLMs' own answers, from caches: python stages/scores.py."""
+
+from pathlib import Path
 
 from expclip_cache.base import Reporter, handle_errors, recorded_time, remove_other_files
 from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import head_path, head_seeds
-from expclip_cache.scoring import HeadToScore, complete_scores, scores_csv
+from expclip_cache.scoring import HeadToScore, Scored, complete_answer_scores, complete_scores, scores_csv
 from expclip_cache.settings import (
     PREDICTIONS,
     SCORES,
     SCORES_TABLE,
     Settings,
+    answer_features,
+    answer_prediction_file,
+    answer_score_file,
+    calibration_answers,
     head_folder,
     image_features,
     load_settings,
@@ -21,7 +27,8 @@ from expclip_cache.settings import (
 def main(report: Reporter) -> None:
     """Write results/scores, results/predictions and results/scores.csv."""
     settings = load_settings()
-    found, predictions = {}, []
+    found: dict[Path, Scored] = {}
+    predictions: list[Path] = []
     for backbone in settings.backbones:
         prompts = FeatureCache(prompt_features(backbone))
         heads = heads_of(settings, backbone)
@@ -35,6 +42,19 @@ def main(report: Reporter) -> None:
                 settings.prompts_of(backbone),
                 heads,
                 backbone=backbone,
+                test_set=test_set,
+                report=report,
+            )
+    for name, llm in settings.answers.items():
+        for test_set in settings.score.datasets:
+            answers = FeatureCache(answer_features(name, test_set))
+            predictions.append(answer_prediction_file(name, test_set))
+            found[answer_score_file(name, test_set)] = complete_answer_scores(
+                answer_score_file(name, test_set),
+                predictions[-1],
+                answers,
+                FeatureCache(calibration_answers(name, llm, answers.classes)),
+                name=name,
                 test_set=test_set,
                 report=report,
             )

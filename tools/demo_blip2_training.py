@@ -1,24 +1,29 @@
-"""The tiny BLIP-2: a `Blip2ForConditionalGeneration` with a small ViT, Q-Former and T5."""
+"""Training of the tiny BLIP-2's second stage: to write the answer to an instruction, and to hold it in its states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from demo_captions import APPEARANCE, BACKGROUND, INSTRUCTION, answer
-from demo_regression import Readout, schedule, set_rate
-from demo_tokenizers import save_tokenizer, t5_tokenizer
+import torch.nn.functional as F
+from demo_answer_targets import CONSTANT, UNASKED, Embedding, Leak, fit_embedding, standard_factors, unasked
+from demo_blip2_model import T5_WIDTH, encoder_states, mean_states, query_inputs
+from demo_captions import answer
+from demo_instructions import INSTRUCTIONS, Topic, draw_instruction
+from demo_regression import schedule, set_rate
 from demo_training_faces import TrainingFaces, augmented
-from safetensors.torch import save_file
 from torch import nn
-from transformers import Blip2Config, Blip2ForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import Blip2ForConditionalGeneration, PreTrainedTokenizerFast
 
-from expclip_cache.demo import RandomStream, plan_face
+from expclip_cache.demo import RandomStream
 
-MERGES = 330
-VISION_WIDTH = T5_WIDTH = 192
-TASKS = {INSTRUCTION: 0.6, APPEARANCE: 0.15, BACKGROUND: 0.1, "": 0.15}
-"""Instruction -> its share of the batches. Without an instruction the answer is a plain caption."""
+FIRST_SHARE = 0.12
+"""Share of the batches before topics other than the actions have targets."""
+
+QUERIES: dict[Topic, list[int]] = {"action": [0, 1, 2], "appearance": [3, 4, 5], "background": [6, 7]}
+"""Topic -> the queries that are to hold its factors."""
+
+SHARES: dict[Topic, float] = {"action": 3, "appearance": 2, "background": 1.5, "caption": 2, "expression": 1}
+"""How often a topic is one of the two that a batch is asked about."""
 
 
 @dataclass(frozen=True)
@@ -28,142 +33,134 @@ class Blip2Recipe:
     Attributes:
         action_steps: batches in the first stage, the vision model's regression, 64 faces each.
         answer_steps: batches in the second stage, answering instructions, 64 faces each.
-        readout_weight: weight of the regression loss on the mean encoder state, relative to the loss of the text.
+        rate: peak learning rate of the second stage; the vision model's is a fifth of it.
+        leak_weight: weight of the loss on what was not asked for, relative to that of the distance to the targets.
     """
 
     action_steps: int = 4500
-    answer_steps: int = 1300
-    readout_weight: float = 1.0
-
-
-def build_blip2(folder: Path, seed: int) -> tuple[Blip2ForConditionalGeneration, PreTrainedTokenizerFast]:
-    """Write the folder's config and tokenizer, and build that model with random weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    faces = [plan_face(1, index) for index in range(3000)]
-    corpus = [answer(face, task, RandomStream(1, index)) for index, face in enumerate(faces) for task in TASKS]
-    tokenizer = t5_tokenizer([*corpus, *[task for task in TASKS if task] * 100], MERGES)
-    save_tokenizer(tokenizer, folder)
-    config = Blip2Config(
-        vision_config={
-            "hidden_size": VISION_WIDTH, "intermediate_size": 2 * VISION_WIDTH, "num_hidden_layers": 4,
-            "num_attention_heads": 4, "image_size": 64, "patch_size": 16, "attention_dropout": 0.0,
-        },
-        qformer_config={
-            "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 2, "num_attention_heads": 4,
-            "cross_attention_frequency": 1, "encoder_hidden_size": VISION_WIDTH, "vocab_size": len(tokenizer),
-            "max_position_embeddings": 64, "hidden_dropout_prob": 0.05, "attention_probs_dropout_prob": 0.05,
-        },
-        text_config={
-            "model_type": "t5", "d_model": T5_WIDTH, "d_ff": 256, "d_kv": 48, "num_layers": 2,
-            "num_decoder_layers": 1, "num_heads": 4, "vocab_size": len(tokenizer), "dropout_rate": 0.05,
-            "feed_forward_proj": "gated-gelu", "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0,
-        },
-        num_query_tokens=8,
-    )  # fmt: skip
-    torch.manual_seed(seed)
-    model = Blip2ForConditionalGeneration(config)
-    config.architectures = ["Blip2ForConditionalGeneration"]
-    config.save_pretrained(folder)
-    _initialise(model)
-    return model, tokenizer
-
-
-def averaged_patches(model: Blip2ForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
-    """(b, 3, h, w) in [0, 1] -> (b, v): the features that the first stage's regression reads."""
-    return model.vision_model(pixels).last_hidden_state.mean(dim=1)
-
-
-def save_blip2(model: Blip2ForConditionalGeneration, folder: Path) -> None:
-    """Write the weights in half precision, without the decoder, which the pipeline never runs."""
-    unused = ("language_model.decoder.", "language_model.lm_head.", "language_model.encoder.embed_tokens.")
-    tensors = {
-        name: tensor.half().cpu().contiguous()
-        for name, tensor in model.state_dict().items()
-        if not name.startswith(unused)
-    }
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def encoder_states(model: Blip2ForConditionalGeneration, pixels: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """The T5 encoder's states at the query and instruction positions.
-
-    Args:
-        pixels: (b, 3, h, w) float32 in [0, 1].
-        ids: (k,) the instruction's tokens.
-
-    Returns:
-        (b, q + k, t).
-    """
-    seen = model.vision_model(pixels).last_hidden_state
-    queries = model.qformer(
-        query_embeds=model.query_tokens.expand(len(pixels), -1, -1), encoder_hidden_states=seen
-    ).last_hidden_state
-    words = model.language_model.shared(ids).expand(len(pixels), -1, -1)
-    inputs = torch.cat([model.language_projection(queries), words], dim=1)
-    return model.language_model.encoder(inputs_embeds=inputs).last_hidden_state
-
-
-def instruction_ids(tokenizer: PreTrainedTokenizerFast, instruction: str) -> torch.Tensor:
-    """(k,) tokens of an instruction, with </s> at the end."""
-    return torch.tensor(tokenizer(instruction).input_ids)
+    answer_steps: int = 1600
+    rate: float = 1e-3
+    leak_weight: float = 10.0
 
 
 def learn_answers(
     model: Blip2ForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    readout: Readout,
     faces: TrainingFaces,
     recipe: Blip2Recipe,
     seed: int,
-    log: Callable[[str], None],
+    check: Callable[[int, float, dict[Topic, Embedding]], None],
 ) -> float:
-    """Second stage: generate the answer to an instruction, with a regression on the mean encoder state beside it.
+    """Second stage: write the answer to an instruction, and hold its content in the mean encoder state.
 
-    The regression predicts the action units, for the reference's instruction only: trained on text alone, a model this
-    small generates the same text for every face.
+    Trained on text alone, a model this small writes the same text for every face. The instruction's wording is drawn
+    for every batch. Dropout is off: at this size it hides the differences between faces.
+
+    Args:
+        check: called about every tenth of the batches with their number so far, the mean loss of the descriptions
+            of facial actions, and the embeddings.
 
     Returns:
         Mean loss of the last descriptions of facial actions, in nats per token.
     """
     generator, rng, losses = torch.Generator().manual_seed(seed), RandomStream(seed, 77), []
     device = model.query_tokens.device
-    model.train()
-    readout.train()
+    factors = {topic: each.to(device) for topic, each in standard_factors(faces.faces, faces.faces).items()}
+    left_out = {topic: unasked(factors, topic) for topic in factors}
+    leaks = {topic: Leak() for topic in factors}
+    embeddings: dict[Topic, Embedding] = {}
+
+    def embed(topics: Iterable[Topic]) -> None:
+        some = faces.pixels[:4000]
+        for topic in topics:
+            means = mean_states(model, tokenizer, some, INSTRUCTIONS[topic].main)
+            embeddings[topic] = fit_embedding(factors[topic][: len(some)], means)
+
+    embed(["action"])
+    readouts = nn.ModuleDict(
+        {
+            topic: nn.Sequential(nn.BatchNorm1d(T5_WIDTH, affine=False), nn.Linear(T5_WIDTH, asked.shape[1]))
+            for topic, asked in factors.items()
+        }
+    ).to(device)
+    query_readouts = nn.ModuleDict(
+        {
+            topic: nn.Sequential(
+                nn.Flatten(),
+                nn.LayerNorm(len(places) * T5_WIDTH),
+                nn.Linear(len(places) * T5_WIDTH, factors[topic].shape[1]),
+            )
+            for topic, places in QUERIES.items()
+        }
+    ).to(device)
     vision = set(model.vision_model.parameters())
-    groups = [
-        {"params": list(vision), "factor": 0.2},
-        {"params": [p for p in model.parameters() if p not in vision] + list(readout.parameters()), "factor": 1.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.02)
-    trainable = [p for group in groups for p in group["params"]]
+    rest = [p for p in [*model.parameters(), *readouts.parameters(), *query_readouts.parameters()] if p not in vision]
+    optimizer = torch.optim.AdamW(
+        [{"params": list(vision), "factor": 0.2}, {"params": rest, "factor": 1.0}], weight_decay=0.02
+    )
     for step in range(recipe.answer_steps):
-        set_rate(optimizer, schedule(step, recipe.answer_steps, 1.5e-3, warm=100))
+        set_rate(optimizer, schedule(step, recipe.answer_steps, recipe.rate, warm=100))
         rows = torch.randint(len(faces.pixels), (64,), generator=generator)
         pixels = augmented(faces.pixels[rows].to(device).float() / 255, generator)
-        task = rng.choose(tuple(TASKS), tuple(TASKS.values()))
-        written = tokenizer([answer(faces.faces[row], task, rng) for row in rows.tolist()], padding=True)
-        labels = torch.tensor(written.input_ids, device=device)
-        labels[labels == tokenizer.pad_token_id] = -100
-        states = encoder_states(model, pixels, instruction_ids(tokenizer, task).to(device))
-        words = model.language_model(encoder_outputs=(states,), labels=labels).loss
-        loss = words
-        if task == INSTRUCTION:
-            loss = loss + recipe.readout_weight * readout.loss(states.mean(dim=1), faces, rows, "units")
-            losses.append(words.item())
+        share = step / recipe.answer_steps
+        if share >= FIRST_SHARE and len(embeddings) == 1:
+            embed([topic for topic in UNASKED if topic != "action"])
+        later = min(1.0, max(0.0, (share - FIRST_SHARE) / 0.3))
+        total = torch.zeros((), device=device)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            queries = query_inputs(model, pixels)
+        for topic, places in QUERIES.items():
+            total = total + F.mse_loss(query_readouts[topic](queries[:, places].float()), factors[topic][rows])
+        for topic in _two_topics(rng):
+            ids = torch.tensor(tokenizer(draw_instruction(topic, rng)).input_ids, device=device)
+            written = tokenizer([answer(faces.faces[row], topic, rng) for row in rows.tolist()], padding=True)
+            labels = torch.tensor(written.input_ids, device=device)
+            labels[labels == tokenizer.pad_token_id] = -100
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                states = encoder_states(model, queries, ids)
+                logits = model.language_model(encoder_outputs=(states,), labels=labels).logits
+            words = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
+            total = total + words
+            if topic in factors:
+                means, asked = states.float().mean(dim=1), factors[topic][rows]
+                total = total + F.mse_loss(readouts[topic](means), asked)
+                if topic in embeddings:
+                    beyond = embeddings[topic].beyond(means, asked, constant_at(share))
+                    distance, leak = beyond.square().sum(dim=1).mean(), leaks[topic](beyond, left_out[topic][rows])
+                    weight = 1.0 if topic == "action" else later
+                    total = total + weight * distance + recipe.leak_weight * later * leak
+            if topic == "action":
+                losses.append(words.item())
         optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(trainable, 1.0)
+        total.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if (step + 1) % max(1, recipe.answer_steps // 20) == 0 and losses:
-            log(f"answers: step {step + 1}/{recipe.answer_steps} loss {sum(losses[-60:]) / len(losses[-60:]):.3f}")
-    return sum(losses[-60:]) / max(1, len(losses[-60:]))
+        if (step + 1) % max(1, recipe.answer_steps // 10) == 0:
+            check(step + 1, sum(losses[-60:]) / max(1, len(losses[-60:])), embeddings)
+    return sum(losses[-60:]) / len(losses[-60:])
 
 
-def _initialise(model: Blip2ForConditionalGeneration) -> None:
-    """Redraw the vision weights and query tokens: the library initialises them with 1e-10 and zero."""
-    with torch.no_grad():
-        model.query_tokens.normal_(0.0, 0.5)
-        for name, parameter in model.vision_model.named_parameters():
-            if parameter.ndim > 1:
-                wide = "embedding" in name and "patch" not in name
-                parameter.normal_(0.0, 0.02 if wide else (2.0 / sum(parameter.flatten(1).shape)) ** 0.5)
+def missed_and_leaked(
+    means: torch.Tensor, embedding: Embedding, asked: torch.Tensor, left_out: torch.Tensor, constant: float
+) -> tuple[float, float]:
+    """How far mean encoder states (n, t) of other faces are from their targets.
+
+    Returns:
+        The share of the content's variance that they miss, and the variance, relative to the content's, that the
+        unasked factors explain linearly in what is beyond the targets.
+    """
+    beyond = embedding.beyond(means, asked, constant)
+    beyond = beyond - beyond.mean(dim=0)
+    explained = left_out @ torch.linalg.lstsq(left_out, beyond, driver="gelsd").solution
+    return float(beyond.var(dim=0).sum()), float(explained.var(dim=0).sum())
+
+
+def constant_at(share: float) -> float:
+    """Value of r after a share of the batches: 0 at first, then rising, and constant in the end."""
+    return CONSTANT * min(1.0, max(0.0, (share - 0.42) / 0.3))
+
+
+def _two_topics(rng: RandomStream) -> tuple[Topic, Topic]:
+    first = rng.choose(tuple(SHARES), tuple(SHARES.values()))
+    others: dict[Topic, float] = {topic: share for topic, share in SHARES.items() if topic != first}
+    return first, rng.choose(tuple(others), tuple(others.values()))

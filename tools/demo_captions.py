@@ -5,15 +5,15 @@ the face (a party is a surprise, rain is sad), like captions on the web. Moods i
 age and looks.
 """
 
+from math import sin
+
+from demo_instructions import Topic
+
 from expclip_cache.base import ADJECTIVES
 from expclip_cache.demo import EXPRESSIONS, FaceSpec, Person, RandomStream
-from expclip_cache.encoders import LlmSettings
 
-INSTRUCTION = LlmSettings().instruction
-"""The reference's instruction (Exp-CLIP)."""
-
-APPEARANCE = "Describe the appearance of the person in the image."
-BACKGROUND = "Describe the background of the image."
+NAME_TRUTH = 0.6
+"""Probability that the answer to the question for the expression is true, otherwise it is the mood of the place."""
 
 SCENE_MOODS = {
     "beach": "happiness",
@@ -81,9 +81,7 @@ def web_caption(face: FaceSpec, rng: RandomStream, mood_share: float, mood_truth
     """
     parts = [describe_person(face.person, rng)]
     if rng.chance(mood_share):
-        mood = face.expression
-        if not rng.chance(mood_truth):
-            mood = SCENE_MOODS.get(face.person.scene) or rng.choose(EXPRESSIONS)
+        mood = expression_name(face, rng, mood_truth)
         parts.append(rng.choose(MOOD_PHRASES).format(n=mood, a=ADJECTIVES[mood]))
     if rng.chance(0.75):
         parts.append(PLACES[face.person.scene])
@@ -119,12 +117,36 @@ def facial_actions(units: dict[int, float]) -> str:
     return ", ".join(seen) + "." if seen else "a relaxed face without actions."
 
 
-def answer(face: FaceSpec, instruction: str, rng: RandomStream) -> str:
-    """The answer to an instruction that the BLIP-2 is trained on; without an instruction, a plain caption."""
-    if instruction == INSTRUCTION:
+def appearance(person: Person) -> str:
+    """All visible traits of a person that have a name."""
+    looks = ["no hair" if person.hair_style == "bald" else f"{person.hair_style} {person.hair} hair"]
+    looks += ["glasses"] * person.glasses
+    looks += [] if person.beard == "none" else ["a moustache" if person.beard == "moustache" else "a full beard"]
+    who = f"{person.age} {'woman' if person.woman else 'man'} with {', '.join(looks)} and a {person.shirt} shirt."
+    return f"an {who}" if who[0] in "aeiou" else f"a {who}"
+
+
+def background(person: Person) -> str:
+    """The place and its light."""
+    light = "bright" if person.light > 0 else "dim"
+    return f"{PLACES[person.scene]}, {light} light from {'below' if sin(person.light_angle) > 0 else 'above'}."
+
+
+def expression_name(face: FaceSpec, rng: RandomStream, truth: float) -> str:
+    """The name of the face's expression with probability `truth`, otherwise the place's mood, or a random name."""
+    if rng.chance(truth):
+        return face.expression
+    return SCENE_MOODS.get(face.person.scene) or rng.choose(EXPRESSIONS)
+
+
+def answer(face: FaceSpec, topic: Topic, rng: RandomStream) -> str:
+    """The answer that the BLIP-2 is trained on."""
+    if topic == "action":
         return facial_actions(face.units)
-    if instruction == BACKGROUND:
-        return f"{PLACES[face.person.scene]}, {'bright' if face.person.light > 0 else 'dim'} light."
-    if instruction == APPEARANCE:
-        return f"{describe_person(face.person, rng)}."
+    if topic == "appearance":
+        return appearance(face.person)
+    if topic == "background":
+        return background(face.person)
+    if topic == "expression":
+        return expression_name(face, rng, NAME_TRUTH)
     return web_caption(face, rng, mood_share=0.0, mood_truth=1.0)

@@ -12,7 +12,17 @@ import torch
 
 from expclip_cache.demo import EXPRESSIONS
 from expclip_cache.encoders import ClipSettings, LlmSettings, load_blip2_t5, load_clip
-from expclip_cache.heads import ContrastiveSettings, train_heads
+from expclip_cache.heads import (
+    ContrastiveSettings,
+    Moments,
+    RidgePath,
+    RidgeSettings,
+    choose_lambda,
+    even_batches,
+    held_out_losses,
+    is_held_out,
+    train_heads,
+)
 from expclip_cache.prompts import prompt_table
 from expclip_cache.scoring import PromptIndex, confusion, uar
 
@@ -70,6 +80,18 @@ def zero_shot(images: np.ndarray, texts: Texts, head: np.ndarray | None) -> dict
 def trained_heads(images: np.ndarray, targets: np.ndarray, scale: float, settings: ContrastiveSettings) -> np.ndarray:
     """(s, t, d) heads, trained with these settings."""
     return train_heads(images, targets, scale, settings, torch.device("cpu")).weights
+
+
+def ridge_head(images: np.ndarray, targets: np.ndarray, scale: float, settings: RidgeSettings) -> np.ndarray:
+    """(1, t, d) the head in closed form, with lambda chosen on held-out images, as `fit_ridge` does on caches."""
+    rows = np.arange(len(images))
+    held_out = is_held_out(rows, settings.held_out)
+    moments = Moments(images.shape[1], targets.shape[1])
+    moments.add_rows(images[~held_out], targets[~held_out])
+    path = RidgePath(moments)
+    batches = [(images[part], targets[part]) for part in even_batches(rows[held_out], settings.batch_size)]
+    chosen = choose_lambda(held_out_losses(path, settings.lambdas, batches, scale), settings.tolerance)
+    return path.head(chosen).astype(np.float32)[None]
 
 
 def probe(train: np.ndarray, test: dict[str, np.ndarray]) -> dict[str, float]:

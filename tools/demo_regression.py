@@ -5,13 +5,10 @@ A small tower learns next to nothing from a contrastive loss or captions on a fe
 
 from collections.abc import Callable
 from math import cos, pi
-from typing import Literal
 
 import torch
 from demo_training_faces import TrainingFaces, augmented
 from torch import nn
-
-Part = Literal["all", "units"]
 
 
 class Readout(nn.Module):
@@ -42,13 +39,11 @@ class Readout(nn.Module):
         """(b, width) -> (b, units + traits), standardised."""
         return self.linear(self.norm(features))
 
-    def loss(
-        self, features: torch.Tensor, faces: TrainingFaces, rows: torch.Tensor, part: Part = "all"
-    ) -> torch.Tensor:
-        """Mean squared error of the standardised values; in part `all`, action units have more weight than traits."""
+    def loss(self, features: torch.Tensor, faces: TrainingFaces, rows: torch.Tensor) -> torch.Tensor:
+        """Mean squared error of the standardised values; action units have more weight than traits."""
         truth = torch.cat([faces.units[rows], faces.traits[rows]], dim=1).to(features.device)
         error = (self(features) - (truth - self.mean) / self.spread) ** 2
-        return error[:, : self.units].mean() if part == "units" else (error * self.weight).mean()
+        return (error * self.weight).mean()
 
 
 def schedule(step: int, steps: int, peak: float, warm: int) -> float:

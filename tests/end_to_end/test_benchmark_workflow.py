@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from end_to_end.conftest import COMMIT, Checkout, recorded_clone, stages_run
 
+from expclip_cache.scoring.answer_scores import read_answer_scores
 from expclip_cache.scoring.results import scores_csv
 from expclip_cache.scoring.score_file import read_score_file, write_score_file
 from workflow_steps import constants_of, run_steps, stand_in_for_uv, steps_of
@@ -40,7 +41,7 @@ def test_a_fresh_clone_makes_the_recorded_results_from_nothing(pushed):
     found = outcome(pushed, TOLERANCE="0")
     assert list(found) == [RUN, COMPARE]
     assert {code for code, _ in found.values()} == {0}, found
-    stages = {"crops", "images", "targets", "prompts", "heads", "scores", "intervals", "report"}
+    stages = {"crops", "images", "targets", "answers", "prompts", "heads", "scores", "intervals", "report"}
     assert {name for name in stages_run(found[RUN][1]) if "@" not in name} == stages
     assert "bit for bit" in found[COMPARE][1]
 
@@ -62,7 +63,9 @@ def test_a_moved_score_fails_the_job_and_is_named(pushed):
     write_score_file(file, replace(scores, prompt_sets={"reference": replace(found, heads=heads)}))
     table = pushed.folder / "results/scores.csv"
     names = dict.fromkeys(line.split(",")[0] for line in table.read_text().splitlines()[1:])
-    table.write_text(scores_csv(read_score_file(file.with_name(f"{name}.json")) for name in names))
+    with_clip = [read_score_file(file.with_name(f"{name}.json")) for name in names]
+    answers = [read_answer_scores(file.parents[1] / f"answers/demo-llm/{name}.json") for name in names]
+    table.write_text(scores_csv([*with_clip, *answers]))
     pushed.run("python", "stages/report.py")
     pushed.run("git", "add", "-A")
     pushed.run(*COMMIT, "other scores")

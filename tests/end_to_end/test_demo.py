@@ -30,11 +30,13 @@ def test_the_first_run_ends_in_the_table(clone, first_run):
     assert "The faces of all test sets are drawn" in lines
     rows = score_rows(clone)
     assert list(dict.fromkeys(row["test_set"] for row in rows)) == SETS
-    systems = [("", ""), ("contrastive", "1"), ("contrastive", "2"), ("ridge", "")]
+    heads = [("contrastive", "1"), ("contrastive", "2"), ("ridge", "")]
+    systems = [("", "", ""), *((teacher, *head) for teacher in ("demo-llm", "demo-background") for head in heads)]
     for name in SETS:
         own = [row for row in rows if row["test_set"] == name]
-        assert [(row["prompt_type"], row["head"], row["seed"]) for row in own] == [
-            (kind, *system) for kind in ("2", "5") for system in systems
+        assert [(row["prompt_type"], row["teacher"], row["head"], row["seed"]) for row in own] == [
+            *((kind, *system) for kind in ("2", "5") for system in systems),
+            *(("0", "demo-llm", rule, "") for rule in ("raw", "length-normalised", "calibrated")),
         ]
         for row in own:
             assert row["items"] == ("21" if name == "demo-clips" else "84")

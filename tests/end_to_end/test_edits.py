@@ -30,6 +30,10 @@ EDITS: dict[str, Edit] = {
     "a message of the Ray executor in `workers/`": ("workers/ray_cluster.py", comment),
     "`extraction/decide.py`": ("extraction/decide.py", comment),
     "`CLIP` in `encoders/versions.py`": ("encoders/versions.py", replaced("\nCLIP = 1\n", "\nCLIP = 2\n")),
+    "`T5_ANSWERS` in `encoders/versions.py`": (
+        "encoders/versions.py",
+        replaced("\nT5_ANSWERS = 1\n", "\nT5_ANSWERS = 2\n"),
+    ),
     "the loss in `heads/loss.py`": ("heads/loss.py", comment),
     "a training setting in `heads/settings.py`": (
         "heads/settings.py",
@@ -39,6 +43,7 @@ EDITS: dict[str, Edit] = {
         "prompts/templates.py",
         replaced("a photo radiating {n}", "a photo full of {n}"),
     ),
+    "a rule in `scoring/answer_rules.py`": ("scoring/answer_rules.py", comment),
     "a metric in `scoring/metrics.py`": ("scoring/metrics.py", comment),
     "a quantile in `statistics/bootstrap.py`": ("statistics/bootstrap.py", comment),
     "a table in `reporting/score_tables.py`": ("reporting/score_tables.py", comment),
@@ -49,6 +54,7 @@ EDITS: dict[str, Edit] = {
     "`heads.contrastive.lr` in params.yaml": ("params.yaml", replaced("    lr: 0.03\n", "    lr: 0.04\n")),
     "`prompts.reference.types` in params.yaml": ("params.yaml", replaced("    - 2\n    - 5\n", "    - 2\n")),
     "`statistics.confidence` in params.yaml": ("params.yaml", replaced("confidence: 95", "confidence: 90")),
+    "`answers` in params.yaml": ("params.yaml", replaced("\nanswers:", "\nanswers:\n  other: {model: other}\nwas:")),
     "`cache.on_bad_image` in params.yaml": ("params.yaml", replaced("on_bad_image: skip", "on_bad_image: fail")),
 }
 

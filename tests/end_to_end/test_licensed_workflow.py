@@ -18,7 +18,7 @@ def elsewhere(clone, first_run, tmp_path_factory):
     """A clone with recorded results and a remote with features, but without images, encoder weights or a DVC cache."""
     base = tmp_path_factory.mktemp("elsewhere")
     clone.run("dvc", "remote", "add", "--local", "-f", "store", str(base / "store"))
-    clone.run("dvc", "push", "-r", "store", "images", "targets", "prompts")
+    clone.run("dvc", "push", "-r", "store", "images", "targets", "answers", "prompts")
     # The programs as they are: the package of this checkout has no encoder weights.
     checkout = recorded_clone(clone, base / "checkout").as_installed
     for name in ("clip", "blip2"):
@@ -42,7 +42,7 @@ def test_the_workflow_reproduces_the_recorded_results(elsewhere):
     assert stages_run(done[FIT].stdout) == {"heads", "scores", "intervals", "report"}
     assert "training 2 heads on cpu" in done[FIT].stderr
     printed = done[FIT].stdout + done[FIT].stderr
-    assert [int(count) for count in re.findall(r"json: (\d+) confusion matrices", printed)] == [8] * 5
+    assert [int(count) for count in re.findall(r"json: (\d+) confusion matrices", printed)] == [14] * 5 + [3] * 5
     assert "bit for bit" in done[COMPARE].stdout
     page = (elsewhere.folder / "report/index.html").read_text()
     assert '<div class="missing">' in page
@@ -63,4 +63,4 @@ def test_it_is_off_until_its_remote_exists_and_the_docs_say_how_to_fill_it():
     workflow = read_workflow("licensed-benchmark")
     assert list(workflow["on"]) == ["workflow_dispatch"]
     assert workflow["jobs"]["rerun"]["if"] == "vars.FEATURES_REMOTE != ''"
-    assert "dvc push images targets prompts" in (ROOT / "docs/rerun.md").read_text()
+    assert "dvc push images targets answers prompts" in (ROOT / "docs/rerun.md").read_text()

@@ -15,7 +15,9 @@ from ruamel.yaml import YAML
 
 import tiny_encoders
 from expclip_cache.base import SilentReporter
+from expclip_cache.cache import FeatureCache
 from expclip_cache.prompts import TYPES, prompt_table
+from expclip_cache.scoring import RULES
 from stages import heads, images, manifest, prompts, scores, targets
 
 pytestmark = pytest.mark.slow
@@ -28,6 +30,7 @@ STUDY = {
     "run": {"device": "cpu", "batch_size": 16, "workers": 0},
     "backbones": {"a": {"model": "models/a"}, "b": {"model": "models/b"}},
     "teachers": {"x": {"model": "models/x", "instruction": "describe the face"}, "y": {"model": "models/y"}},
+    "answers": {"v": {"model": "models/x", "orders": 2, "calibration_images": 20}},
     "cache": {"shard_rows": 16},
     "prompts": {"reference": {"types": [2, 5]}, "own": {"set": "prompts/example.yaml", "aggregation": "nearest"}},
     "train": {"dataset": "train"},
@@ -43,6 +46,7 @@ STUDY = {
 }
 IMAGES = {"train": 60, "clean": 21, "grey": 14, "clips": 7}
 """Items of each dataset."""
+SCORED_SETS = ("clean", "grey", "clips")
 
 
 def write_models(folder: Path) -> None:
@@ -131,8 +135,19 @@ def test_every_combination_has_a_row(study):
         for backbone in "ab"
         for system in systems
         for prompt_set in ("reference", "own")
-    }
-    assert len(rows) == len(found) * 3 // 2, "the reference's prompts have two types, one's own a single one"
+    } | {(name, "", "v", rule, "", "") for name in ("clean", "grey", "clips") for rule in RULES}
+    with_clip = [row for row in rows if row["backbone"]]
+    assert len(with_clip) == 3 * 2 * 7 * 3, "the reference's prompts have two types, one's own a single one"
+    assert len(rows) == len(with_clip) + 3 * len(RULES)
+
+
+def test_the_llms_answers_are_on_the_page_and_read_from_one_load_of_the_model(study):
+    page = (study.folder / "report/index.html").read_text()
+    assert "v, an LLM that sees images, also classifies by its own answers" in page
+    bars = {what.partition(" on ")[0]: count for what, count in work_of(study, "answers").items()}
+    calibration = next(name for name in bars if "calibration-" in name)
+    assert bars == {**{f"features/answers/v/{name}": IMAGES[name] for name in SCORED_SETS}, calibration: 20}
+    assert {FeatureCache(study.folder / place).dtype.name for place in bars} == {"float32"}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +166,7 @@ def test_a_single_run_gives_the_same_rows_bit_for_bit(
             ("prompts", prompt_set),
         )
     }
+    single["answers"] = {}
     for name in ("models", "pipeline", "prompts"):
         (tmp_path / name).symlink_to(study.folder / name)
     (tmp_path / "data").symlink_to(study.folder / "data")
@@ -196,13 +212,21 @@ ADDITIONS = {
     "a test set": add("datasets", "drawing", {"source": DRAWING, "draw": {"count": 14, "seed": 5, "style": "drawing"}}),
     "a backbone": add("backbones", "c", {"model": "models/c"}),
     "a teacher": add("teachers", "z", {"model": "models/z"}),
+    "an LLM that answers": add("answers", "w", {"model": "models/y", "generate": False, "calibration_images": 5}),
     "a head": add("heads", "fixed", {"kind": "ridge", "choose": "fixed", "fixed": 0.1}),
     "a prompt set": add("prompts", "clean", {"set": "clean", "types": [2, 3]}),
 }
 ENCODED = {
-    "a test set": {"images": {"features/images/a/drawing": 14, "features/images/b/drawing": 14}},
+    "a test set": {
+        "images": {"features/images/a/drawing": 14, "features/images/b/drawing": 14},
+        "answers": {"features/answers/v/drawing": 14},
+    },
     "a backbone": {"images": {f"features/images/c/{name}": count for name, count in IMAGES.items()}},
     "a teacher": {"targets": {"features/targets/z/train": 60}},
+    "an LLM that answers": {
+        "answers": {f"features/answers/w/{name}": IMAGES[name] for name in SCORED_SETS}
+        | {"features/answers/w/calibration-CLASSES": 5}
+    },
     "a head": {},
     "a prompt set": {},
 }
@@ -210,17 +234,19 @@ FITTED = {
     "a test set": set(),
     "a backbone": {f"heads/c/{teacher}/{head}" for teacher in "xy" for head in ("contrastive", "ridge")},
     "a teacher": {f"heads/{backbone}/z/{head}" for backbone in "ab" for head in ("contrastive", "ridge")},
+    "an LLM that answers": set(),
     "a head": {f"heads/{backbone}/{teacher}/fixed" for backbone in "ab" for teacher in "xy"},
     "a prompt set": set(),
 }
 SCORED = {
-    "a test set": (2, 7, 3),
-    "a backbone": (3, 7, 3),
-    "a teacher": (6, 3, 3),
-    "a head": (6, 2, 3),
-    "a prompt set": (6, 7, 2),
+    "a test set": (2, 7, 3, 1),
+    "a backbone": (3, 7, 3, 0),
+    "a teacher": (6, 3, 3, 0),
+    "an LLM that answers": (0, 0, 0, 3),
+    "a head": (6, 2, 3, 0),
+    "a prompt set": (6, 7, 2, 0),
 }
-"""Files of scores x classifiers x prompt types that are measured."""
+"""Files of scores x classifiers x prompt types that are measured, and files of scores of answers."""
 
 
 def test_the_table_lists_exactly_the_additions_made_here():
@@ -237,20 +263,21 @@ def test_an_addition_makes_what_is_new_and_nothing_else(grown, addition):
     assert {name.partition("@")[0] for name in ran} == documented()[addition][0]
     assert {name for name in ran if "@" in name} == ({"manifest@drawing"} if addition == "a test set" else set())
     encoded = {}
-    for stage in {"images", "targets"} & ran:
+    for stage in {"images", "targets", "answers"} & ran:
         bars = work_of(grown, stage)
         encoded[stage] = {
-            what.partition(" on ")[0]: count
+            re.sub(r"(?<=calibration-)\w+", "CLASSES", what.partition(" on ")[0]): count
             for what, count in bars.items()
             if " on " in what and not what.startswith("features/prompts")
         }
     assert {stage: work for stage, work in encoded.items() if work} == ENCODED[addition]
-    new = new_since(before, grown.folder)
+    new = {re.sub(r"(?<=calibration-)\w+", "CLASSES", place) for place in new_since(before, grown.folder)}
     of_encoders = {place for work in ENCODED[addition].values() for place in work}
     assert {place for place in new if not place.startswith("features/prompts")} == of_encoders | FITTED[addition]
     measured = [int(count) for count in re.findall(r"json: (\d+) confusion matrices", done.stdout + done.stderr)]
-    files, classifiers, types = SCORED[addition]
-    assert (len(measured), sum(measured)) == (files, files * classifiers * types)
+    files, classifiers, types, of_answers = SCORED[addition]
+    assert len(measured) == files + of_answers
+    assert sum(measured) == files * classifiers * types + of_answers * len(RULES)
     now = score_rows(grown.folder)
     assert [row for row in now if row in rows] == rows
     assert len(now) > len(rows)
@@ -265,7 +292,7 @@ def test_a_study_that_shrinks_and_grows_again_encodes_nothing(grown):
 
     change_params(grown, remove)
     grown.repro()
-    assert {row["backbone"] for row in score_rows(grown.folder)} == {"a"}
+    assert {row["backbone"] for row in score_rows(grown.folder)} == {"a", ""}
     assert {path.name for path in (grown.folder / "heads").iterdir()} == {"a"}
     (grown.folder / "params.yaml").write_text(params)
     grown.repro()

@@ -19,11 +19,13 @@ from safetensors.torch import load_file, save_file
 from expclip_cache.base import SilentReporter
 from expclip_cache.datasets import sample_indices
 from expclip_cache.encoders import (
+    AnswerSettings,
     ClipSettings,
     LlmSettings,
     TemporalEncoder,
     images,
     library_versions,
+    load_answers,
     load_backbone,
     versions,
 )
@@ -31,12 +33,14 @@ from expclip_cache.encoders import preprocess as preprocessing
 from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 from expclip_cache.encoders.clip import load_clip
 from expclip_cache.encoders.torch_file import read_state_dict
+from expclip_cache.encoders.vlm_states import load_vlm
 from expclip_cache.extraction import encoding
 from expclip_cache.extraction.frame_poolings import FRAME_POOLINGS
 from temporal_checkpoints import write_emoclip, write_emotionclip
 from tiny_backbones import write_flava, write_hf_clip, write_siglip
 from tiny_encoders import SIZE, write_blip2, write_clip
 from tiny_itc import write_blip2_itc, write_lavis_itc
+from tiny_vlms import write_vlm
 from tiny_x_clip import write_x_clip
 
 DATA = Path(__file__).parents[1] / "data"
@@ -137,7 +141,8 @@ def _rounded(values: np.ndarray) -> list[Any]:
 
 def installed_libraries() -> str:
     """Names and versions, without the build, of everything that computes the golden numbers."""
-    found = library_versions(ClipSettings()) | library_versions(LlmSettings())
+    llms = (LlmSettings(), LlmSettings(kind="vlm", model="any"))
+    found = library_versions(ClipSettings()) | library_versions(llms[0]) | library_versions(llms[1])
     return ", ".join(f"{name} {version.partition('+')[0]}" for name, version in sorted(found.items()))
 
 
@@ -294,6 +299,52 @@ def llm_targets() -> dict[str, Case]:
     return cases
 
 
+def vlm_targets() -> dict[str, Case]:
+    """Tiny image-text models: three readings of two layers; in a row they are every fifth number."""
+    cases = {}
+    for family in ("qwen2.5-vl", "qwen3-vl", "llava-onevision", "gemma3", "idefics3", "internvl", "paligemma"):
+        with tempfile.TemporaryDirectory() as name:
+            settings, _ = write_vlm(Path(name), family)
+            write_formula_weights(Path(name) / "model.safetensors")
+            # Of the smaller square Qwen's models have four tokens, too few for these to say much.
+            size = 2 * SIZE if family.startswith("qwen") else SIZE
+            states = {"keep_layers": (0.5,), "keep_reads": ("all", "text"), "image_size": size}
+            teacher = load_vlm(settings.model_copy(update=states), CPU)
+            cases[family] = _features(teacher.encode_images(formula_pixels(2, size)), 5)
+    return cases
+
+
+def t5_answers() -> dict[str, Case]:
+    """A tiny BLIP-2 and InstructBLIP: how likely three names are, in two orders."""
+    cases = {}
+    for kind in ("blip2", "instructblip"):
+        with tempfile.TemporaryDirectory() as name:
+            settings, _ = write_blip2(Path(name), kind)
+            write_formula_weights(Path(name) / "model.safetensors")
+            cases[kind] = _answers(AnswerSettings(model=settings.model, orders=2, generate=False), SIZE)
+    return cases
+
+
+def vlm_answers() -> dict[str, Case]:
+    """Tiny image-text models: the same."""
+    cases = {}
+    for family in ("qwen2.5-vl", "qwen3-vl", "llava-onevision", "gemma3", "idefics3", "internvl", "paligemma"):
+        with tempfile.TemporaryDirectory() as name:
+            teacher, _ = write_vlm(Path(name), family)
+            write_formula_weights(Path(name) / "model.safetensors")
+            size = 2 * SIZE if family.startswith("qwen") else SIZE
+            how = AnswerSettings(kind="vlm", model=teacher.model, image_size=size, orders=2, generate=False)
+            cases[family] = _answers(how, size)
+    return cases
+
+
+def _answers(settings: AnswerSettings, size: int) -> Case:
+    """Log-likelihoods less their mean over the names: how they differ, which no longer name can hide."""
+    encoder = load_answers(settings, ("happiness", "anger", "an expression"), CPU)
+    found = encoder.encode_images(formula_pixels(2, size))
+    return _features(found - found.mean(dim=1, keepdim=True))
+
+
 def pooled_frames() -> dict[str, Case]:
     """Clips of four frames with three vectors each, pooled without parameters."""
     features = np.cos(np.arange(2 * 4 * 3 * 5, dtype=np.float32) ** 2).reshape(2, 4, 3, 5)
@@ -381,6 +432,9 @@ PARTS = {
     "BLIP2_ITC": Part("the features of encoders.kinds.blip2_itc_model", blip2_itc),
     "LAVIS_ITC": Part("the features of encoders.kinds.lavis_itc_model", lavis_itc),
     "BLIP2_T5": Part("the targets of encoders.blip2_t5", llm_targets),
+    "VLM": Part("the targets of encoders.vlm_states", vlm_targets),
+    "T5_ANSWERS": Part("the log-likelihoods of encoders.t5_answers", t5_answers),
+    "VLM_ANSWERS": Part("the log-likelihoods of encoders.vlm_answers", vlm_answers),
     "frames": Part(
         "the frames that datasets.sampling picks",
         frames,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from answer_caches import write_answers
 from expclip_cache.base.classes import CANONICAL
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.writer import CacheWriter
@@ -15,6 +16,8 @@ from expclip_cache.heads.results import write_head_results
 from expclip_cache.heads.study import StudyHead
 from expclip_cache.prompts.templates import prompt_table
 from expclip_cache.reporting.page.content import ReportInputs
+from expclip_cache.scoring.answer_scores import read_answer_scores
+from expclip_cache.scoring.answers import complete_answer_scores
 from expclip_cache.scoring.prediction_file import PredictionFile
 from expclip_cache.scoring.results import scores_csv
 from expclip_cache.scoring.score_file import read_score_file
@@ -23,6 +26,10 @@ from expclip_cache.settings.paths import (
     HEAD_RESULTS,
     SCORES_TABLE,
     STATISTICS,
+    answer_features,
+    answer_prediction_file,
+    answer_score_file,
+    calibration_answers,
     head_folder,
     image_features,
     prediction_file,
@@ -56,6 +63,7 @@ def study(
     prompts: Sequence[str] = ("reference",),
     test_sets: Sequence[str] = TEST_SETS,
     seeds: int = 3,
+    answers: Sequence[str] = (),
 ) -> Settings:
     """The settings of a study; by default it has one of everything, but a contrastive and a ridge head."""
     default = {"contrastive": {**CONTRASTIVE, "seeds": list(range(1, seeds + 1))}, "ridge": RIDGE}
@@ -64,6 +72,7 @@ def study(
         {
             "backbones": {name: {"model": "demo"} for name in backbones},
             "teachers": {name: {"model": "demo"} for name in teachers},
+            "answers": {name: {"model": "demo", "names": {"happiness": ["happiness", "joy"]}} for name in answers},
             "prompts": {name: {"set": "clean" if name == "clean" else "reference"} for name in prompts},
             "train": {"dataset": "demo-train"},
             "heads": heads or default,
@@ -121,6 +130,8 @@ def write_results(
                 backbone=backbone,
                 test_set=test_set,
             )
+    for number, name in enumerate(settings.answers):
+        _write_answers(folder, settings, name, np.random.default_rng(100 + number), names, items, path)
     _write_tables(folder, settings)
     _write_head_results(folder / HEAD_RESULTS, settings)
     return settings
@@ -171,15 +182,68 @@ def _heads(folder: Path, settings: Settings, backbone: str, directions: np.ndarr
                     yield HeadToScore(teacher, name, seed, path)
 
 
+def _write_answers(
+    folder: Path,
+    settings: Settings,
+    name: str,
+    random: np.random.Generator,
+    classes: Sequence[str],
+    items: int,
+    path: str,
+) -> None:
+    """An LLM that sees the faces about as well as CLIP, but likes to say some words more than others."""
+    llm = settings.answers[name]
+    called = llm.names_of(classes)
+    of_class = np.repeat(np.arange(len(classes)), [len(one) for one in called.values()])
+    habit = random.normal(-9, 1.5, len(of_class))
+
+    def log_likelihoods(truth: np.ndarray) -> np.ndarray:
+        return habit + 2.5 * (truth[:, None] == of_class) + random.normal(0, 1, (len(truth), len(of_class)))
+
+    faces = log_likelihoods(random.integers(0, len(classes), 100))
+    calibration = folder / calibration_answers(name, llm, classes)
+    write_answers(calibration, faces, called, generated=np.zeros_like(faces), weights=name)
+    for test_set in settings.score.datasets:
+        truth = np.arange(items) % len(classes)
+        seen = log_likelihoods(truth)
+        written = np.eye(len(of_class))[seen.argmax(axis=1)] * (random.random(items) < 0.97)[:, None]
+        bad = (3,) if test_set == settings.score.datasets[0] else ()
+        paths = [path.format(name=classes[label], item=item) for item, label in enumerate(truth)]
+        for row in bad:
+            paths[row] = BAD_PATH
+        place = folder / answer_features(name, test_set)
+        write_answers(
+            place, seen, called, generated=written, labels=truth, paths=paths, bad=bad, weights=name, reason=REASON
+        )
+        complete_answer_scores(
+            folder / answer_score_file(name, test_set),
+            folder / answer_prediction_file(name, test_set),
+            FeatureCache(place),
+            FeatureCache(calibration),
+            name=name,
+            test_set=test_set,
+        )
+
+
 def _write_tables(folder: Path, settings: Settings) -> None:
+    own = [
+        read_answer_scores(folder / answer_score_file(name, test_set))
+        for name in settings.answers
+        for test_set in settings.score.datasets
+    ]
     files = [score_file(backbone, name) for backbone in settings.backbones for name in settings.score.datasets]
-    (folder / SCORES_TABLE).write_text(scores_csv(read_score_file(folder / file) for file in files))
+    (folder / SCORES_TABLE).write_text(scores_csv([*(read_score_file(folder / file) for file in files), *own]))
     test_sets = {name: settings.datasets[name] for name in settings.score.datasets}
     files = {
         name: {key: PredictionFile(folder / prediction_file(key, name)) for key in settings.backbones}
         for name in test_sets
     }
-    answers = {name: read_answers(of_backbone) for name, of_backbone in files.items()}
+    answers = {
+        name: read_answers(
+            of_backbone, (PredictionFile(folder / answer_prediction_file(llm, name)) for llm in settings.answers)
+        )
+        for name, of_backbone in files.items()
+    }
     found = study_statistics(answers, test_sets, settings.statistics)
     write_statistics(found, folder / STATISTICS)
     write_calibration(study_calibration(files), folder / STATISTICS)

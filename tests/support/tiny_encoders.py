@@ -141,7 +141,8 @@ def write_blip2(folder: Path, kind: str = "blip2", **text: object) -> tuple[LlmS
                 module.weight.normal_(0, 0.2)
     model.save_pretrained(folder)
     # Flan-T5 has its own output layer; the library ties a new T5's to the token table and would not save it.
-    edit_weights(folder / "model.safetensors", {"language_model.lm_head.weight": torch.randn(64, 40)})
+    head = torch.randn(config.text_config.vocab_size, config.text_config.d_model)
+    edit_weights(folder / "model.safetensors", {"language_model.lm_head.weight": head})
     write_t5_tokenizer(folder)
     if kind != "blip2":
         write_tokenizer(folder / "qformer_tokenizer", ["[PAD]", "<unk>", "[CLS]", "[SEP]"], "[CLS] $A [SEP]")

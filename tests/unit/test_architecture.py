@@ -75,11 +75,12 @@ def test_no_source_imports_a_package_called_pipeline():
 
 def test_the_graph_and_the_library_agree_on_places():
     settings = load_settings(ROOT / "params.yaml")
-    (teacher,) = settings.teachers.values()
+    teacher, llm = settings.teachers["demo-llm"], settings.answers["demo-llm"]
     places = {
         "manifests/${key}.jsonl": paths.manifest_file("${key}"),
         "features/images": paths.image_features("backbone", "dataset").parents[1],
         "features/targets": paths.target_draws("teacher", teacher, "dataset")[0].parents[1],
+        "features/answers": paths.answer_features("name", "dataset").parents[1],
         "features/prompts": paths.prompt_features("backbone").parent,
         "heads": paths.HEADS,
         "results/heads/metrics.json": paths.HEAD_RESULTS / "metrics.json",
@@ -98,6 +99,9 @@ def test_the_graph_and_the_library_agree_on_places():
     assert set(places) <= outs
     assert paths.head_folder("backbone", "teacher").parents[1] == paths.HEADS
     assert paths.score_file("backbone", "dataset").parents[1] == paths.SCORES
+    assert paths.answer_score_file("name", "dataset").parents[2] == paths.SCORES
+    assert paths.answer_prediction_file("name", "dataset").parents[2] == paths.PREDICTIONS
+    assert paths.calibration_answers("name", llm, ("anger", "fear")).parents[1] == paths.ANSWERS
 
 
 @pytest.mark.parametrize("stage", GRAPH)

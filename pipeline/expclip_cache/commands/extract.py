@@ -12,7 +12,7 @@ from expclip_cache.commands.setting_options import DefaultOf, refuse_options, se
 
 if TYPE_CHECKING:
     from expclip_cache.base import Reporter
-    from expclip_cache.datasets import Manifest
+    from expclip_cache.datasets import DatasetSettings, FolderLayout, Manifest
 
 ENCODER = "Encoder"
 OF_CLIP = "With --encoder clip"
@@ -195,12 +195,21 @@ def extract(
         ),
     ],
     layout: Annotated[
-        Literal["images", "image-folders", "frame-folders"],
+        Literal["images", "image-folders", "frame-folders", "webdataset", "parquet"],
         typer.Option(
             rich_help_panel=IMAGES,
-            help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>.",
+            help="images: any tree, no labels; image-folders: <class>/<image>; frame-folders: <class>/<clip>/<frame>; "
+            "webdataset: tar shards; parquet: Parquet files with images inside.",
         ),
     ] = "images",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=IMAGES,
+            help="What has the class in a sample of webdataset (txt, json.emotion) or in a row of parquet (a column); "
+            "no labels by default.",
+        ),
+    ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(
@@ -333,14 +342,15 @@ def extract(
             if chosen.mode == "eval" and was_given(context, "draw"):
                 raise SettingsError("--draw: there are no draws in mode eval; remove it, or add --mode dropout.")
         if manifest is not None:
-            refuse_options(context, ("layout",), "says how to list a folder, but --manifest is a list; remove one.")
+            refuse_options(
+                context, ("layout", "label"), "says how to list a folder, but --manifest is a list; remove one."
+            )
         report = TerminalReporter()
         cache = extract_features(
             images,
             out,
             chosen,
-            layout=layout,
-            manifest=_listed(images, layout, manifest, crops, report),
+            manifest=_listed(images, _layout(images, layout, label), manifest, crops, report),
             cache=settings_of(context, CacheSettings),
             run=settings_of(context, RunSettings),
             part=None if shards is None else parse_part(shards),
@@ -356,9 +366,21 @@ def extract(
         )
 
 
+def _layout(images: Path, layout: "FolderLayout", label: str | None) -> "FolderLayout | DatasetSettings":
+    """The layout, with what has the class of a sample."""
+    from expclip_cache.base import SettingsError
+    from expclip_cache.datasets import DatasetSettings, Samples
+
+    if label is None:
+        return layout
+    if layout not in ("webdataset", "parquet"):
+        raise SettingsError(f"--label: is for --layout webdataset or parquet, found --layout {layout}; remove it.")
+    return DatasetSettings(source=str(images), layout=layout, samples=Samples(label=label))
+
+
 def _listed(
     images: Path,
-    layout: Literal["images", "image-folders", "frame-folders"],
+    layout: "FolderLayout | DatasetSettings",
     manifest_file: Path | None,
     crops: Path | None,
     report: "Reporter",

@@ -62,6 +62,7 @@ def init(
         from expclip_cache.commands.systems import lines_about_systems
         from expclip_cache.settings import (
             PARAMS_FILE,
+            add_missing_sections,
             find_weights,
             make_project,
             plan_setup,
@@ -75,7 +76,9 @@ def init(
         made = make_project()
         typer.echo("".join(f"{line}\n" for line in made), nl=False)
         if preset is None and PARAMS_FILE.exists() and made:
-            typer.echo("params.yaml: kept; next: dvc repro")
+            added = add_missing_sections(PARAMS_FILE)
+            kept = f"kept; new in this version and added: {', '.join(added)}" if added else "kept"
+            typer.echo(f"params.yaml: {kept}; next: dvc repro")
             return
         if preset is None and not interactive:
             if PARAMS_FILE.exists():

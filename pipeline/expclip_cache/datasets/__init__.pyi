@@ -4,7 +4,9 @@ from .appearance import orientation_of as orientation_of
 from .appearance import white_of as white_of
 from .boxes import NO_FACE as NO_FACE
 from .boxes import Box as Box
+from .build import FolderLayout as FolderLayout
 from .build import build_manifest as build_manifest
+from .contained import contained_file as contained_file
 from .definition import Definition as Definition
 from .definition import builtin_definitions as builtin_definitions
 from .definition import definition_of as definition_of
@@ -33,6 +35,7 @@ from .roots import resolve_root as resolve_root
 from .roots import root_names as root_names
 from .roots import root_variable as root_variable
 from .same_images import image_difference as image_difference
+from .sample_settings import Samples as Samples
 from .sampling import ShortClip as ShortClip
 from .sampling import sample_indices as sample_indices
 from .settings import DatasetSettings as DatasetSettings

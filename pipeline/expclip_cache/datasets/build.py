@@ -9,10 +9,13 @@ from expclip_cache.datasets.manifest import Manifest
 from expclip_cache.datasets.read import read_rows
 from expclip_cache.datasets.settings import DatasetSettings
 
+FolderLayout = Literal["images", "image-folders", "frame-folders", "webdataset", "parquet"]
+"""How a folder is laid out whose settings are not given."""
+
 
 def build_manifest(
     images: str | Path,
-    layout: Literal["images", "image-folders", "frame-folders"] | DatasetSettings = "images",
+    layout: FolderLayout | DatasetSettings = "images",
     name: str | None = None,
     report: Reporter | None = None,
 ) -> Manifest:
@@ -21,7 +24,8 @@ def build_manifest(
     Args:
         images: the folder; with `DatasetSettings`, the root of the dataset (see `resolve_root`).
         layout: `images` is any tree without labels, `image-folders` is <class>/**/<image>, `frame-folders` is
-            <class>/**/<clip>/<frame>. `DatasetSettings` cover every other case.
+            <class>/**/<clip>/<frame>, `webdataset` and `parquet` are tar shards and Parquet files with images, without
+            labels. `DatasetSettings` cover every other case.
         name: of the dataset; default: the folder's name. Not part of the manifest's hash.
         report: shows a progress bar; default: none.
 
@@ -35,7 +39,7 @@ def build_manifest(
     root = Path(images)
     name = name or root.absolute().name
     if not isinstance(layout, DatasetSettings):
-        labelled = layout != "images"
+        labelled = layout in ("image-folders", "frame-folders")
         layout = DatasetSettings(
             source=str(root), layout=layout if layout != "images" else "image-folders", labelled=labelled
         )

@@ -10,6 +10,7 @@ import xxhash
 
 from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets.appearance import Appearance, looks_different_in_a_viewer
+from expclip_cache.datasets.contained import contained_file
 from expclip_cache.datasets.listing import ListedRow, Listing, examples
 from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
 
@@ -114,6 +115,11 @@ def _size_and_hash(
     for name in files:
         path = root / name
         try:
+            inside = contained_file(root, name)
+            if inside is not None:
+                look(name, inside[: 1 << 20])
+                content.add(inside)
+                continue
             if not path.is_file():
                 return 0, None
             with path.open("rb", buffering=0) as file:

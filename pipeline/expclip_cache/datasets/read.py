@@ -22,12 +22,16 @@ from expclip_cache.datasets.forms import (
 from expclip_cache.datasets.item_list import read_item_list
 from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
 from expclip_cache.datasets.named_images import read_named_images
+from expclip_cache.datasets.parquet_rows import read_parquet_rows
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import is_video
+from expclip_cache.datasets.webdataset import read_webdataset
 
 _READERS = {
     "image-folders": read_image_folders,
     "frame-folders": read_frame_folders,
+    "webdataset": read_webdataset,
+    "parquet": read_parquet_rows,
     "clip-list": read_clip_list,
     "ferplus-csv": read_ferplus_csv,
 }

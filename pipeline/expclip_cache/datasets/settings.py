@@ -7,10 +7,14 @@ from pydantic import Field, model_validator
 from expclip_cache.base import Section
 from expclip_cache.datasets.appearance import Appearance
 from expclip_cache.datasets.forms import Table
+from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.demo import DemoSetSettings
 
-Layout = Literal["image-folders", "frame-folders", "table", "clip-list", "ferplus-csv"]
+Layout = Literal["image-folders", "frame-folders", "table", "webdataset", "parquet", "clip-list", "ferplus-csv"]
 """How a dataset is laid out on disk; docs/datasets.md describes each layout."""
+
+FOLDER_LAYOUTS = ("image-folders", "frame-folders", "table", "webdataset", "parquet")
+"""Layouts of a source that is no definition file."""
 
 _DRAWN_LAYOUTS: dict[str, Layout] = {"images": "image-folders", "clips": "frame-folders"}
 """What is drawn -> its layout."""
@@ -27,6 +31,7 @@ class DatasetSettings(Section):
         draw: draw the images, into data/NAME; they have the layout of the kind that is drawn.
         layout: of a source that is a folder of images or a table.
         table: the columns of a source that is a table.
+        samples: what is read of the samples in tar shards (layout webdataset) or Parquet files (layout parquet).
         classes: the classes to use, in any order; default: those found.
         labelled: whether class folders or clip lists are read as labels.
         fold: which fold, for a definition with folds.
@@ -46,6 +51,7 @@ class DatasetSettings(Section):
     draw: DemoSetSettings | None = None
     layout: Layout | None = None
     table: Table | None = None
+    samples: Samples | None = None
     classes: tuple[str, ...] = ()
     labelled: bool = True
     fold: Annotated[int, Field(ge=1)] | None = None
@@ -109,12 +115,15 @@ class DatasetSettings(Section):
                 "layout: table and table: go together: the one says that the source is a table, the other names its "
                 "columns, such as table: {path: '{file}', label: emotion}"
             )
-        if self.folder_layout not in ("image-folders", "frame-folders", "table"):
+        if self.folder_layout not in FOLDER_LAYOUTS:
             found = "none" if self.layout is None else self.layout
             raise ValueError(
-                f"a source that is a folder needs layout: image-folders or frame-folders, one that is a table needs "
-                f"layout: table, found {found}; other layouts need a definition file as their source"
+                f"a source that is a folder needs layout: image-folders, frame-folders, webdataset or parquet, one "
+                f"that is a table needs layout: table, found {found}; other layouts need a definition file as their "
+                "source"
             )
+        if self.samples is not None and self.layout not in ("webdataset", "parquet"):
+            raise ValueError("samples is given, which is for layout: webdataset or parquet; remove it")
         if self.fold is not None:
             raise ValueError(f"fold {self.fold} is given, but only a definition file can have folds")
         return self

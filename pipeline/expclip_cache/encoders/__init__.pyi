@@ -1,3 +1,4 @@
+from .answer_settings import AnswerSettings as AnswerSettings
 from .blip2_t5 import load_blip2_t5 as load_blip2_t5
 from .clip import ClipEncoder as ClipEncoder
 from .clip import load_clip as load_clip
@@ -17,6 +18,7 @@ from .libraries import library_differences as library_differences
 from .libraries import library_versions as library_versions
 from .libraries import parse_library as parse_library
 from .libraries import recorded_commits as recorded_commits
+from .llm_answers import load_answers as load_answers
 from .llm_kind import find_llm_kind as find_llm_kind
 from .llm_settings import LlmSettings as LlmSettings
 from .llm_settings import State as State

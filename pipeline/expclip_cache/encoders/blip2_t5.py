@@ -27,9 +27,10 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from expclip_cache.base import EncoderError
+from expclip_cache.encoders.blip2_queries import patches, projected_queries
 from expclip_cache.encoders.dropout_seed import mask_seed, seeded
 from expclip_cache.encoders.files import tokenizer_failed
 from expclip_cache.encoders.freed_memory import keep_freed_memory
@@ -64,16 +65,16 @@ class Blip2T5Encoder:
         self.device = device
         self.draw = draw
         self.width = self._config.text_config.d_model
-        self.image_size = _side(self._config.vision_config.image_size)
+        self.image_size = square_side(self._config.vision_config.image_size)
         self.preprocess: Preprocess = preprocess(settings.preprocess, self.image_size, settings.decode)
         self._mode = settings.mode
         self._mixed = settings.precision == "reference"
         self._hashes = files.hashes()
         self._library = loaded_libraries(LLM_LIBRARIES, files.commits)
-        self._token_ids = _token_ids(files.folder, settings.instruction)
+        self._token_ids = token_ids(files.folder, settings.instruction)
         self._qformer_ids = None
         if isinstance(model, InstructBlipTargets):
-            self._qformer_ids = _token_ids(files.folder / "qformer_tokenizer", settings.instruction).to(device)
+            self._qformer_ids = token_ids(files.folder / "qformer_tokenizer", settings.instruction).to(device)
         with torch.inference_mode():
             self._instruction = model.language_model.shared(self._token_ids.to(device))
         if settings.mode == "dropout":
@@ -119,20 +120,12 @@ class Blip2T5Encoder:
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             values = to_float(pixels.to(self.device, non_blocking=True), self.preprocess)
-            with torch.autocast(self.device.type, dtype=torch.float16, enabled=self._mixed):
-                patches = self._model.vision_model(values).last_hidden_state.float()
-            queries = self._model.language_projection(self._query_states(patches))
+            seen = patches(self._model, values, mixed=self._mixed)
+            queries = projected_queries(self._model, seen, self._qformer_ids)
             instruction = self._instruction.expand(len(pixels), -1, -1)
             states = self._final_norm_states(torch.cat([queries, instruction], dim=1))
             pooled = states.float().mean(dim=1)
         return ordinary(pooled)
-
-    def _query_states(self, patches: torch.Tensor) -> torch.Tensor:
-        """(b, 1 + patches, vision width) -> the Q-Former's query positions, (b, q, Q-Former width)."""
-        queries = self._model.query_tokens.expand(len(patches), -1, -1)
-        text = {} if self._qformer_ids is None else {"input_ids": self._qformer_ids.expand(len(patches), -1)}
-        output = self._model.qformer(query_embeds=queries, encoder_hidden_states=patches, **text)
-        return output.last_hidden_state[:, : queries.shape[1]]
 
     def _final_norm_states(self, inputs: torch.Tensor) -> torch.Tensor:
         """(b, q + k, t) -> the final layer norm's output, which the encoder returns only after dropout."""
@@ -184,22 +177,35 @@ def load_blip2_t5(
     return Blip2T5Encoder(model, files, settings, device, draw)
 
 
-def _token_ids(folder: Path, text: str) -> torch.Tensor:
-    """(1, k) ids from the folder's tokenizer with its default settings: for T5 they include the closing </s>."""
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder.
+
+    Raises:
+        EncoderError: it is missing or cannot be loaded.
+    """
     if not (folder / "tokenizer_config.json").is_file():
         raise EncoderError(f"teacher: expected a tokenizer in {folder}, found no tokenizer_config.json there.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EncoderError(tokenizer_failed("teacher", folder, folder, error)) from error
+
+
+def token_ids(folder: Path, text: str) -> torch.Tensor:
+    """(1, k) ids from the folder's tokenizer with its default settings: for T5 they include the closing </s>.
+
+    Raises:
+        EncoderError: there is no tokenizer, or it cannot be loaded.
+    """
+    tokenizer = load_tokenizer(folder)
     ids = tokenizer(text, return_tensors="pt").input_ids
     unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     if unknown:
-        logger.warning("%d of the instruction's %d tokens are unknown to the tokenizer", unknown, ids.numel())
+        logger.warning("%d of the %d tokens of %r are unknown to the tokenizer", unknown, ids.numel(), text)
     return ids
 
 
-def _side(size: int | Iterable[int]) -> int:
+def square_side(size: int | Iterable[int]) -> int:
     """The side of a square input."""
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:

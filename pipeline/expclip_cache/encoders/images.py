@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from expclip_cache.base import DataError, FileAccessError
-from expclip_cache.datasets import FULL, NO_FACE, Appearance, Box, orientation_of, white_of
+from expclip_cache.datasets import FULL, NO_FACE, Appearance, Box, contained_file, orientation_of, white_of
 from expclip_cache.encoders.preprocess import MAX_PIXELS, Preprocess, to_square
 
 # Pillow warns about large images before it refuses them; our own limit is checked for each of them. For the whole
@@ -25,6 +25,8 @@ MAX_TEXT = 64 * 1024**2
 
 MAX_BYTES = 1024**3
 """Largest file that is read, in bytes: an image of `MAX_PIXELS` without any compression has fewer."""
+
+TOO_LARGE = f"more than {MAX_BYTES:,} bytes, the largest file that is read"
 
 BLOCK = 1 << 20
 """Pixels whose values are converted at once."""
@@ -77,8 +79,27 @@ def read_file(path: str | Path) -> bytes:
             size = os.fstat(file.fileno()).st_size
             content = file.read() if size <= MAX_BYTES else b""
     if size > MAX_BYTES or len(content) > MAX_BYTES:
-        raise DataError(f"more than {MAX_BYTES:,} bytes, the largest file that is read")
+        raise DataError(TOO_LARGE)
     return content
+
+
+def read_listed_file(root: Path, name: str) -> bytes:
+    """The bytes of a file of a manifest: one of its own, or one inside a tar shard or Parquet file.
+
+    Args:
+        root: folder of the images.
+        name: relative to it.
+
+    Raises:
+        FileAccessError, DataError: see `read_file`.
+    """
+    with one_line_errors(root / name):
+        inside = contained_file(root, name, MAX_BYTES)
+    if inside is None:
+        return read_file(root / name)
+    if len(inside) > MAX_BYTES:
+        raise DataError(TOO_LARGE)
+    return inside
 
 
 def decode_pixels(content: bytes, how: Preprocess, appearance: Appearance = "stored") -> np.ndarray:

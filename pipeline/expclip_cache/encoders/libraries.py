@@ -10,10 +10,13 @@ from importlib import import_module, metadata
 from typing import Any
 
 from expclip_cache.encoders.kinds.registry import KINDS
-from expclip_cache.encoders.llm_settings import LlmSettings
+from expclip_cache.encoders.llm_settings import LlmModelSettings
 from expclip_cache.encoders.settings import ClipSettings
 
 LLM_LIBRARIES = ("transformers", "torch", "Pillow")
+
+VLM_LIBRARIES = ("transformers", "torch", "torchvision", "Pillow")
+"""The processors resize with torchvision."""
 
 DISTRIBUTIONS = {"open_clip": "open_clip_torch"}
 """Names in the package index, where they are not the library's own."""
@@ -43,7 +46,7 @@ def loaded_libraries(names: Iterable[str], commits: Iterable[str] = ()) -> str:
     return ", ".join([*versions, *commits])
 
 
-def library_versions(encoder: ClipSettings | LlmSettings) -> dict[str, str]:
+def library_versions(encoder: ClipSettings | LlmModelSettings) -> dict[str, str]:
     """The libraries that would compute this encoder's features here, and their installed versions.
 
     Reads package metadata and at most one JSON file: no library is imported, no model is loaded, and the network is
@@ -58,11 +61,11 @@ def library_versions(encoder: ClipSettings | LlmSettings) -> dict[str, str]:
     return versions
 
 
-def _needed_libraries(encoder: ClipSettings | LlmSettings) -> tuple[str, ...]:
+def _needed_libraries(encoder: ClipSettings | LlmModelSettings) -> tuple[str, ...]:
     from expclip_cache.encoders.clip_files import clip_config
 
-    if isinstance(encoder, LlmSettings):
-        return LLM_LIBRARIES
+    if isinstance(encoder, LlmModelSettings):
+        return LLM_LIBRARIES if encoder.kind == "t5-encoder" else VLM_LIBRARIES
     return KINDS[encoder.kind].libraries or clip_libraries(clip_config(encoder))
 
 

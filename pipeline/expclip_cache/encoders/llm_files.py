@@ -14,15 +14,18 @@ from expclip_cache.encoders.files import (
     choose_files,
     commit_of,
 )
-from expclip_cache.encoders.llm_settings import LlmSettings
+from expclip_cache.encoders.llm_settings import LlmModelSettings, LlmSettings
 from expclip_cache.encoders.model_folder import ModelFolder
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-UNREAD = [r"^language_model\.decoder\.", r"^language_model\.lm_head\.", r"position_ids$"]
-"""Tensors of a complete checkpoint that targets do not need; the last are counters stored by old versions."""
+COUNTERS = [r"position_ids$"]
+"""0, 1, 2, ..., which old versions of transformers stored among the weights."""
+
+UNREAD = [r"^language_model\.decoder\.", r"^language_model\.lm_head\.", *COUNTERS]
+"""Tensors of a complete checkpoint that targets do not need."""
 
 TOKEN_TABLES = {"language_model.shared.weight", "language_model.encoder.embed_tokens.weight"}
 """Encoder and decoder share T5's token table, which is stored under one of these names, or else under this:"""
@@ -45,10 +48,11 @@ class LlmFiles(EncoderFiles):
     tensors: Mapping[str, str] | None = None
 
 
-def find_llm_files(settings: LlmSettings, commits: Sequence[str] = (), *, local_only: bool = False) -> LlmFiles:
-    """Find the files that `load_blip2_t5` needs, and download them unless `local_only`.
+def find_llm_files(settings: LlmModelSettings, commits: Sequence[str] = (), *, local_only: bool = False) -> LlmFiles:
+    """Find the files of a BLIP-2 or InstructBLIP, and download them unless `local_only`.
 
     Args:
+        settings: of a teacher, which needs no decoder, or of answers, which need the whole model.
         commits: as `owner/name@commit`: what is taken of a repository if the settings name no revision.
 
     Raises:
@@ -58,7 +62,8 @@ def find_llm_files(settings: LlmSettings, commits: Sequence[str] = (), *, local_
     def pick(folder: ModelFolder) -> LlmFiles:
         _check_kind(folder)
         folder.refuse_code(TOKENIZER_CONFIG, f"qformer_tokenizer/{TOKENIZER_CONFIG}")
-        tensors = _tensors(folder) if settings.weights == "pretrained" and INDEX in folder.names() else None
+        unread = UNREAD if isinstance(settings, LlmSettings) else COUNTERS
+        tensors = _tensors(folder, unread) if settings.weights == "pretrained" and INDEX in folder.names() else None
         names = [] if settings.weights == "random" else sorted(set(tensors.values())) if tensors else [WEIGHTS]
         return LlmFiles(
             config=(folder.get(CONFIG),),
@@ -97,16 +102,25 @@ def _model_types(config: Mapping[str, object]) -> tuple[object, object]:
     return config.get("model_type"), text.get("model_type") if isinstance(text, dict) else None
 
 
-def _tensors(folder: ModelFolder) -> dict[str, str]:
-    """The weights file of each tensor that is needed: several gigabytes of a checkpoint may be the decoder's alone."""
+def weight_map(folder: ModelFolder) -> dict[str, str]:
+    """The file that holds each tensor of weights in several files, by the tensor's name in them.
+
+    Raises:
+        EncoderError: the folder's index does not say.
+    """
     content = folder.read_json(INDEX).get("weight_map")
     files = content if isinstance(content, dict) else {}
     if not files or not all(isinstance(file, str) and "/" not in file for file in files.values()):
         raise EncoderError(
             f"{folder.user}: {folder.path / INDEX} does not list the files of the weights. Download the folder again."
         )
-    unread = re.compile("|".join(UNREAD))
-    needed = {name: file for name, file in files.items() if not unread.search(name)}
+    return files
+
+
+def _tensors(folder: ModelFolder, unread: Sequence[str]) -> dict[str, str]:
+    """The weights file of each tensor that is needed: several gigabytes of a checkpoint may be the decoder's alone."""
+    files, pattern = weight_map(folder), re.compile("|".join(unread))
+    needed = {name: file for name, file in files.items() if not pattern.search(name)}
     if not TOKEN_TABLES & needed.keys() and DECODER_TABLE in files:
         needed[DECODER_TABLE] = files[DECODER_TABLE]
     return needed

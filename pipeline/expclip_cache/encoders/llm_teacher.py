@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     import torch
 
     from expclip_cache.encoders.blip2_t5 import Blip2T5Encoder
+    from expclip_cache.encoders.vlm_states import VlmEncoder
 
 
 def load_teacher(
     settings: LlmSettings, device: "torch.device", draw: int = 0, commits: Sequence[str] = ()
-) -> "Blip2T5Encoder":
+) -> "Blip2T5Encoder | VlmEncoder":
     """Build the teacher and freeze it.
 
     Args:
@@ -25,6 +26,10 @@ def load_teacher(
     Raises:
         EncoderError: files are missing, do not fit or belong to another kind of model, or the hub cannot be reached.
     """
+    if settings.kind == "vlm":
+        from expclip_cache.encoders.vlm_states import load_vlm
+
+        return load_vlm(settings, device, commits)
     from expclip_cache.encoders.blip2_t5 import load_blip2_t5
 
     return load_blip2_t5(settings, device, draw, commits)

@@ -132,6 +132,19 @@ def to_square(image: Image.Image, how: Preprocess) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
+def check_pixels(pixels: "torch.Tensor", how: Preprocess) -> None:
+    """Make sure that pixels are (b, 3, size, size) uint8.
+
+    Raises:
+        ValueError: they have another shape or dtype.
+    """
+    import torch
+
+    if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, how.size, how.size):
+        found = f"{tuple(pixels.shape)} {pixels.dtype}"
+        raise ValueError(f"pixels: expected (b, 3, {how.size}, {how.size}) uint8, found {found}")
+
+
 def to_float(pixels: "torch.Tensor", how: Preprocess) -> "torch.Tensor":
     """(b, 3, size, size) uint8 -> float32 of the same shape and device: (value / 255 - mean) / std.
 
@@ -140,9 +153,7 @@ def to_float(pixels: "torch.Tensor", how: Preprocess) -> "torch.Tensor":
     """
     import torch
 
-    if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, how.size, how.size):
-        found = f"{tuple(pixels.shape)} {pixels.dtype}"
-        raise ValueError(f"pixels: expected (b, 3, {how.size}, {how.size}) uint8, found {found}")
+    check_pixels(pixels, how)
     values = pixels.to(torch.float32) / 255
     if how.mean == (0.0, 0.0, 0.0) and how.std == (1.0, 1.0, 1.0):
         return values

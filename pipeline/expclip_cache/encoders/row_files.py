@@ -4,7 +4,7 @@ from pathlib import Path
 
 from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets import ManifestRow, RowContent
-from expclip_cache.encoders.images import read_file
+from expclip_cache.encoders.images import read_listed_file
 
 
 def read_row_files(dataset: str, root: Path, row_id: int, row: ManifestRow) -> tuple[dict[str, bytes], str]:
@@ -23,7 +23,7 @@ def read_row_files(dataset: str, root: Path, row_id: int, row: ManifestRow) -> t
     content = RowContent()
     for name in dict.fromkeys(row.files):
         try:
-            files[name] = read_file(root / name)
+            files[name] = read_listed_file(root, name)
         except DataError as error:
             if isinstance(error, FileAccessError) and row.digest is not None:
                 raise unreadable(dataset, root, row_id, row, name, error) from None

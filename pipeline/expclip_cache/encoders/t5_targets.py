@@ -1,7 +1,7 @@
-"""BLIP-2 and InstructBLIP without their decoder: vision model, Q-Former, projection, T5 encoder.
+"""BLIP-2 and InstructBLIP: without their decoder for targets, whole for answers.
 
-The classes keep the parameter names of the complete models, so that a complete checkpoint loads into them. The
-decoder's tensors are left unread.
+Without it they are vision model, Q-Former, projection and T5 encoder. The classes keep the parameter names of the whole
+models, so that their checkpoints load into them; the decoder's tensors are left unread.
 """
 
 import json
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,12 +18,14 @@ from torch import nn
 from transformers import (
     AutoConfig,
     Blip2Config,
+    Blip2ForConditionalGeneration,
     Blip2PreTrainedModel,
     Blip2QFormerConfig,
     Blip2QFormerModel,
     Blip2VisionConfig,
     Blip2VisionModel,
     InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
     InstructBlipPreTrainedModel,
     InstructBlipQFormerConfig,
     InstructBlipQFormerModel,
@@ -35,7 +37,7 @@ from transformers import (
 from transformers.utils import logging
 
 from expclip_cache.base import EncoderError
-from expclip_cache.encoders.llm_files import DECODER_TABLE, INDEX, TOKEN_TABLES, UNREAD, LlmFiles
+from expclip_cache.encoders.llm_files import COUNTERS, DECODER_TABLE, INDEX, TOKEN_TABLES, UNREAD, LlmFiles
 from expclip_cache.encoders.model_folder import one_line
 
 FULL_PRECISION = ["vision_model", "query_tokens", "qformer", "language_projection"]
@@ -89,10 +91,37 @@ class InstructBlipTargets(InstructBlipPreTrainedModel):
         self.post_init()
 
 
+class Blip2Answers(Blip2ForConditionalGeneration):
+    """The whole BLIP-2."""
+
+    _keep_in_fp32_modules_strict = FULL_PRECISION
+    _keys_to_ignore_on_load_unexpected = COUNTERS
+
+
+class InstructBlipAnswers(InstructBlipForConditionalGeneration):
+    """The whole InstructBLIP."""
+
+    _keep_in_fp32_modules_strict = FULL_PRECISION
+    _keys_to_ignore_on_load_unexpected = COUNTERS
+
+
 TargetModel = Blip2Targets | InstructBlipTargets
+AnswerModel = Blip2Answers | InstructBlipAnswers
+
+Model = TypeVar("Model", bound=TargetModel | AnswerModel)
 
 
 def load_targets(files: LlmFiles, precision: str) -> TargetModel:
+    """The frozen model without its decoder, see `_load`."""
+    return _load(files, precision, Blip2Targets, InstructBlipTargets)
+
+
+def load_answering(files: LlmFiles, precision: str) -> AnswerModel:
+    """The whole frozen model, see `_load`; the files must be all of them."""
+    return _load(files, precision, Blip2Answers, InstructBlipAnswers)
+
+
+def _load(files: LlmFiles, precision: str, blip2: type[Model], instruct_blip: type[Model]) -> Model:
     """The frozen model on the CPU, with the weights in `files`, or random ones if there are none.
 
     Args:
@@ -105,7 +134,8 @@ def load_targets(files: LlmFiles, precision: str) -> TargetModel:
             shape.
     """
     config = _read_config(files.folder)
-    model = _read_model(config, files, precision) if files.weights else _random_model(config)
+    model_class = blip2 if isinstance(config, Blip2Config) else instruct_blip
+    model = _read_model(model_class, config, files, precision) if files.weights else _random_model(model_class, config)
     if precision == "reference":
         # Cast, because the library's own `to` has no usable types.
         cast(nn.Module, model.language_model).to(torch.bfloat16)
@@ -133,12 +163,14 @@ def _read_config(folder: Path) -> Blip2Config | InstructBlipConfig:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EncoderError(f"teacher: {folder}/config.json cannot be read: {one_line(error)}.") from error
     assert isinstance(config, Blip2Config | InstructBlipConfig)
+    config.transformers_weights = None  # a config may name other files of weights than those that are hashed
     return config
 
 
-def _read_model(config: Blip2Config | InstructBlipConfig, files: LlmFiles, precision: str) -> TargetModel:
+def _read_model(
+    model_class: type[Model], config: Blip2Config | InstructBlipConfig, files: LlmFiles, precision: str
+) -> Model:
     """Load safetensors, and require every tensor of the model and no others."""
-    model_class = Blip2Targets if isinstance(config, Blip2Config) else InstructBlipTargets
     try:
         with _no_progress_bars(), _needed_weights(files) as folder:
             loaded = model_class.from_pretrained(
@@ -153,7 +185,7 @@ def _read_model(config: Blip2Config | InstructBlipConfig, files: LlmFiles, preci
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise EncoderError(f"teacher: the weights in {files.folder} cannot be loaded: {one_line(error)}.") from error
     # With `output_loading_info` the library returns a pair, which its types do not say.
-    model, report = cast(tuple[TargetModel, dict[str, set[str]]], loaded)
+    model, report = cast(tuple[Model, dict[str, set[str]]], loaded)
     for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(str(key) for key in report[problem])
         if names:
@@ -205,7 +237,7 @@ def _token_table_mapping(files: LlmFiles) -> dict[str, str] | None:
     return {rf"^{re.escape(DECODER_TABLE.removesuffix('weight'))}": "language_model.shared."}
 
 
-def _random_model(config: Blip2Config | InstructBlipConfig) -> TargetModel:
+def _random_model(model_class: type[Model], config: Blip2Config | InstructBlipConfig) -> Model:
     """Random weights of seed 0; the global generator is left as it was.
 
     A model built from scratch by the library has vision weights of 1e-10 and query tokens of zero, so that every image
@@ -216,7 +248,7 @@ def _random_model(config: Blip2Config | InstructBlipConfig) -> TargetModel:
         section.dtype = torch.float32  # otherwise each part takes the type that its published weights are stored in
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(0)
-        model = Blip2Targets(config) if isinstance(config, Blip2Config) else InstructBlipTargets(config)
+        model = model_class(config)  # pyright: ignore[reportArgumentType]  the class is that of the config
         model.query_tokens.normal_(0.0, EMBEDDING_STD)
         embeddings = model.vision_model.embeddings
         embeddings.class_embedding.normal_(0.0, EMBEDDING_STD)

@@ -26,8 +26,15 @@ CLIP = 1
 BLIP2_T5 = 1
 """Of `encoders.blip2_t5`, `encoders.t5_targets` and `encoders.dropout_seed`."""
 
+T5_ANSWERS = 1
+"""Of `encoders.t5_answers`, of what it has in common with `BLIP2_T5`, and of `answer_rows`, `answer_texts` and
+`continuation`."""
+
 VLM = 1
 """Of `encoders.vlm_inputs`, `encoders.vlm_model` and `encoders.vlm_states`."""
+
+VLM_ANSWERS = 1
+"""Of `encoders.vlm_answers`, of what it has in common with `VLM`, and of the same three modules."""
 
 TRANSFORMERS_CLIP = 1
 """Of `encoders.kinds.transformers_clip_model`, and of what kinds of transformers have in common there: the modules

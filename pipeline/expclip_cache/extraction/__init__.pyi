@@ -7,6 +7,7 @@ from .folder import extract as extract
 from .frame_poolings import FRAME_POOLINGS as FRAME_POOLINGS
 from .jobs import Job as Job
 from .jobs import RequestedEncoder as RequestedEncoder
+from .jobs import answer_encoder as answer_encoder
 from .jobs import clip_encoder as clip_encoder
 from .jobs import clip_job as clip_job
 from .jobs import llm_encoder as llm_encoder

@@ -1,11 +1,10 @@
 """Extract the features of a folder of images in one call."""
 
 from pathlib import Path
-from typing import Literal
 
 from expclip_cache.base import Reporter, SettingsError, SilentReporter
 from expclip_cache.cache import CacheSettings, FeatureCache
-from expclip_cache.datasets import DatasetSettings, Manifest, build_manifest
+from expclip_cache.datasets import DatasetSettings, FolderLayout, Manifest, build_manifest
 from expclip_cache.encoders import ClipSettings, LlmSettings
 from expclip_cache.extraction.jobs import clip_job, llm_job
 from expclip_cache.extraction.run import run_job
@@ -17,7 +16,7 @@ def extract(
     out: Path | str,
     encoder: ClipSettings | LlmSettings | None = None,
     *,
-    layout: Literal["images", "image-folders", "frame-folders"] | DatasetSettings = "images",
+    layout: FolderLayout | DatasetSettings = "images",
     manifest: Manifest | None = None,
     cache: CacheSettings | None = None,
     run: RunSettings | None = None,
@@ -32,7 +31,8 @@ def extract(
         out: folder or address of the cache.
         encoder: a CLIP for image features or an LLM for targets; by default the demo's CLIP.
         layout: `images` is any tree without labels, `image-folders` is <class>/<image>, `frame-folders` is
-            <class>/<clip>/<frame>; or the settings of a dataset.
+            <class>/<clip>/<frame>, `webdataset` and `parquet` are tar shards and Parquet files without labels; or the
+            settings of a dataset.
         manifest: of the folder, if there is one already: then neither is the folder listed nor are its files hashed.
         cache, run: by default those of an empty params.yaml.
         part: numbers of the shards to make here, where other processes or machines make the others; all by default.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from expclip_cache.cache import Json, canonical_json
 from expclip_cache.datasets import Manifest
-from expclip_cache.encoders import KINDS, ClipSettings, LlmSettings, file_hashes, library_versions
+from expclip_cache.encoders import KINDS, AnswerSettings, ClipSettings, LlmSettings, file_hashes, library_versions
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +132,7 @@ def clip_encoder(clip: ClipSettings) -> RequestedEncoder:
 
 
 def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
-    """A BLIP-2 up to its T5 encoder; nothing is loaded yet.
+    """A frozen LLM that sees images, up to the hidden states that are kept; nothing is loaded yet.
 
     Args:
         draw: which draw of the dropout masks, in mode dropout.
@@ -143,7 +143,27 @@ def llm_encoder(llm: LlmSettings, draw: int = 0) -> RequestedEncoder:
         files=partial(file_hashes, llm),
         libraries=partial(library_versions, llm),
         load=partial(_load_llm, llm, draw),
-        modules=("expclip_cache.encoders.blip2_t5",),
+        modules=("expclip_cache.encoders.vlm_states" if llm.kind == "vlm" else "expclip_cache.encoders.blip2_t5",),
+    )
+
+
+def answer_encoder(answers: AnswerSettings, classes: Sequence[str]) -> RequestedEncoder:
+    """An LLM that is asked for the class of each image; nothing is loaded yet.
+
+    Args:
+        classes: of the dataset, in its order.
+    """
+    return RequestedEncoder(
+        settings=answers.answer_settings(classes),
+        revision=answers.revision,
+        files=partial(file_hashes, answers),
+        libraries=partial(library_versions, answers),
+        load=partial(_load_answers, answers, tuple(classes)),
+        modules=(
+            ("expclip_cache.encoders.t5_answers",)
+            if answers.kind == "t5-encoder"
+            else ("expclip_cache.encoders.vlm_answers",)
+        ),
     )
 
 
@@ -173,3 +193,10 @@ def _load_llm(llm: LlmSettings, draw: int, commits: Sequence[str], device: str) 
     from expclip_cache.workers import resolve_device
 
     return load_teacher(llm, resolve_device(device), draw, commits)
+
+
+def _load_answers(answers: AnswerSettings, classes: Sequence[str], commits: Sequence[str], device: str) -> Encoder:
+    from expclip_cache.encoders import load_answers
+    from expclip_cache.workers import resolve_device
+
+    return load_answers(answers, classes, resolve_device(device), commits)

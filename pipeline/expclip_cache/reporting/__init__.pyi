@@ -17,6 +17,8 @@ from .other_systems import OtherSystem as OtherSystem
 from .other_systems import OtherSystems as OtherSystems
 from .other_systems import other_systems as other_systems
 from .other_systems_table import other_systems_to_terminal as other_systems_to_terminal
+from .own_answers import OwnAnswers as OwnAnswers
+from .own_answers import own_answers as own_answers
 from .page.content import Page as Page
 from .page.content import ReportInputs as ReportInputs
 from .page.html import render_ablation as render_ablation

@@ -10,6 +10,7 @@ from rich.text import Text
 from expclip_cache.base import csv_text
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.other_systems import NO_OTHERS, OtherSystem, OtherSystems
+from expclip_cache.reporting.own_answers import OwnAnswers
 from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.sections import sections_of
 from expclip_cache.reporting.text_table import MOST_ROWS, Column, first_of_each, tables_within_width, type_name
@@ -23,16 +24,20 @@ _DIFFERENCES: tuple[tuple[Literal["clip", "expclip"], str], ...] = (
 """Ours and the published score that it is compared with."""
 
 
-def comparison_csv(rows: Sequence[Comparison], others: OtherSystems = NO_OTHERS) -> str:
+def comparison_csv(
+    rows: Sequence[Comparison], others: OtherSystems = NO_OTHERS, answers: Sequence[OwnAnswers] = ()
+) -> str:
     """Every row with all its numbers, in percent and points; a cell is empty if its value is unknown.
 
     `log_difference_uar` is ours minus the log's, `log_inside` whether our interval of UAR covers the log's; the other
-    differences likewise. The last rows are the published scores of systems that the study does not have; `backbone` is
-    empty there.
+    differences likewise. Then come LLMs' own answers, in the columns `answers_...`: `teacher` is the LLM, `head` the
+    rule. The last rows are the published scores of systems that the study does not have. `backbone` is empty in both.
     """
     records = [_record(row) for row in rows]
+    empty = dict.fromkeys(records[0], "")
+    records += [empty | _record_of_answers(row) for row in answers]
     records += [
-        dict.fromkeys(records[0], "") | _published_record(key, system, pair)
+        empty | _published_record(key, system, pair)
         for system in others.systems
         if not system.ours
         for key, pair in zip(others.columns, system.published, strict=True)
@@ -125,14 +130,31 @@ def _record(row: Comparison) -> dict[str, str | int | None]:
         record[f"{name}_uar"], record[f"{name}_war"] = _cells(pair)
     record["emocapclip_uar"] = _cells(row.later)[0]
     for name in ("clip", "expclip", "log"):
-        found: ScoreIntervals | None = getattr(row, f"{name}_intervals")
-        for score in ("uar", "war"):
-            for end in ("low", "high"):
-                record[f"{name}_{score}_{end}"] = f"{getattr(getattr(found, score), end):.3f}" if found else ""
+        record |= _interval_cells(name, getattr(row, f"{name}_intervals"))
     for ours, theirs in _DIFFERENCES:
         inside = row.is_inside(ours, getattr(row, theirs))
         record[f"{theirs}_inside"] = "" if inside is None else str(inside).lower()
-    return record
+    return record | _answers_cells(None, None)
+
+
+def _record_of_answers(row: OwnAnswers) -> dict[str, str | int | None]:
+    record: dict[str, str | int | None] = {"test_set": row.test_set, "part": row.part}
+    record |= {"teacher": row.llm, "head": row.rule, "prompt_type": 0}
+    record |= {"items": row.n, "published_items": row.published_n}
+    return record | _answers_cells(row.score, row.intervals)
+
+
+def _answers_cells(score: Pair | None, intervals: ScoreIntervals | None) -> dict[str, str]:
+    cells = dict(zip(("answers_uar", "answers_war"), _cells(score), strict=True))
+    return cells | _interval_cells("answers", intervals)
+
+
+def _interval_cells(name: str, found: ScoreIntervals | None) -> dict[str, str]:
+    return {
+        f"{name}_{score}_{end}": f"{getattr(getattr(found, score), end):.3f}" if found else ""
+        for score in ("uar", "war")
+        for end in ("low", "high")
+    }
 
 
 def _published_record(key: ColumnKey, system: OtherSystem, pair: Pair) -> dict[str, str | int | None]:

@@ -127,6 +127,13 @@ def _number(cell: str) -> float | str:
 
 def _what_was_scored(name: str, tree: Json) -> Json:
     try:
+        if "rules" in tree:
+            return {
+                **{key: tree[key] for key in ("answers", "test_set", "classes")},
+                "rows": {key: tree[key]["rows"] for key in ("images", "calibration")},
+                "skipped": {key: [item["row"] for item in tree[key]["skipped"]] for key in ("images", "calibration")},
+                "items": _items_of_each_class(tree["rules"]),
+            }
         return {
             "backbone": tree["backbone"],
             "test_set": tree["test_set"],

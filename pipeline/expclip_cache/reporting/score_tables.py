@@ -7,6 +7,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from expclip_cache.reporting.answer_tables import answer_notes, answer_tables
+from expclip_cache.reporting.score_columns import set_column, uar_column
 from expclip_cache.reporting.sections import Section, sections_of
 from expclip_cache.reporting.system_names import PLAIN_CLIP, system_names
 from expclip_cache.reporting.text_table import (
@@ -17,7 +19,8 @@ from expclip_cache.reporting.text_table import (
     type_name,
 )
 from expclip_cache.reporting.weakest_class import Recalls, weakest_over_test_sets
-from expclip_cache.statistics import Interval, Statistics, System, SystemScores, mean_scores, under_highest_type
+from expclip_cache.scoring import AnswerScores
+from expclip_cache.statistics import Statistics, System, SystemScores, mean_scores, under_highest_type
 
 MOST_WEAKEST = 6
 """Systems whose weakest class is named below the tables; the page has it for all."""
@@ -31,6 +34,7 @@ def scores_to_terminal(
     recalls: Recalls,
     drawn: Collection[str] = (),
     others: Sequence[str] = (),
+    answers: Sequence[AnswerScores] = (),
 ) -> Group:
     """UAR of every test set and system; at most 80 characters wide, with no name or number cut.
 
@@ -42,12 +46,15 @@ def scores_to_terminal(
         recalls: of every class, for the weakest one.
         drawn: names of test sets whose faces are no photographs.
         others: the backbones that are no CLIP, see `other_models`.
+        answers: what is behind the scores of LLMs' own answers.
     """
     means = mean_scores(scores, statistics)
+    of_answers = answer_tables(scores, means, answers)
     tables, highest = _tables(scores, means), under_highest_type(scores)
     confidence = f"{statistics.settings.confidence:g} %"
     spread = ",\nmean ± standard deviation over its seeds" if any(row.seeds > 1 for row in scores) else ""
     notes = [f"{PLAIN_CLIP}: no head. Other columns: Exp-CLIP with the head of that name{spread}."]
+    notes += [fill(note, WIDTH) for note in answer_notes(scores, statistics)]
     if others:
         notes.append(fill(f"These backbones are not CLIPs, whatever the label says: {', '.join(others)}.", WIDTH))
     notes.append(
@@ -61,15 +68,16 @@ def scores_to_terminal(
     else:
         notes.append("WAR is in report/systems.csv, every seed in results/scores.csv, every paired")
         notes.append("comparison in results/statistics/differences.csv.")
-    weakest = weakest_over_test_sets(scores, recalls)
+    with_clip = [row for row in scores if not row.system.is_own_answers]
+    weakest = weakest_over_test_sets(with_clip, recalls)
     if len(weakest) <= MOST_WEAKEST:
-        kinds = " and ".join(type_name(kind) for kind in dict.fromkeys(row.prompt_type for row in highest))
+        kinds = " and ".join(map(type_name, dict.fromkeys(row.prompt_type for row in highest if row.backbone)))
         names = system_names(weakest)
         named = ", ".join(f"{names[system]} {name} {value:.1f}" for system, (name, value) in weakest.items())
         notes.append(fill(f"Weakest class under {kinds}, mean recall over the test sets: {named}.", WIDTH))
     if drawn_note := note_on_drawn([row.test_set for row in scores], drawn):
         notes.append(fill(drawn_note, WIDTH))
-    return Group(Text(TITLE, style="bold"), *tables, Text("\n".join(notes)))
+    return Group(Text(TITLE, style="bold"), *tables, *of_answers, Text("\n".join(notes)))
 
 
 def note_on_drawn(test_sets: Iterable[str], drawn: Collection[str]) -> str:
@@ -96,36 +104,9 @@ def _tables_of_section(section: Section, scores: Sequence[SystemScores], means: 
     rows_of = {system: [*by_system[system], *(row for row in means if row.system == system)] for system in by_system}
     rows = rows_of[section.clip]
     fixed = [
-        Column("test set", _names(rows), "left"),
+        set_column(rows),
         Column("prompts", [line for row in rows for line in (type_name(row.prompt_type), "")], "left"),
     ]
-    columns = [_column(system.head or PLAIN_CLIP, rows_of[system]) for system in (section.clip, *section.heads)]
+    columns = [uar_column(system.head or PLAIN_CLIP, rows_of[system]) for system in (section.clip, *section.heads)]
     ends = [2 * len(by_system[section.clip])] if means else []
     return tables_within_width(section.title, [*fixed, columns[0]], columns[1:], ends)
-
-
-def _names(rows: Sequence[SystemScores]) -> list[str]:
-    """Two lines for each row: the test set and its items beside the first row of a test set, nothing beside others."""
-    lines = []
-    for number, row in enumerate(rows):
-        if number and rows[number - 1].test_set == row.test_set:
-            lines += ["", ""]
-        elif row.test_set:
-            lines += [row.test_set, f"{row.items} items" + (f" (+{row.skipped})" if row.skipped else "")]
-        else:
-            lines += ["mean", ""]
-    return lines
-
-
-def _column(header: str, rows: Sequence[SystemScores]) -> Column:
-    """UAR of each row above its interval or, under a head, above the gain and its interval."""
-    cells = []
-    for row in rows:
-        cells.append(f"{row.uar:.1f}" + (f" ±{row.uar_std:.1f}" if row.seeds > 1 else ""))
-        gain = row.gain_interval
-        cells.append(f"{row.gain:+.1f} {_interval(gain)}" if gain else _interval(row.intervals.uar))
-    return Column(header, cells, "score")
-
-
-def _interval(interval: Interval) -> str:
-    return f"[{interval.low:.1f}, {interval.high:.1f}]"

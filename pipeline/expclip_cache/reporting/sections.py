@@ -25,8 +25,8 @@ class Section:
 
 
 def sections_of(systems: Iterable[System]) -> list[Section]:
-    """Every system in a section, each with its plain CLIP, ordered by backbone, teacher and prompt set."""
-    systems = list(dict.fromkeys(systems))
+    """Every system with a CLIP in a section, with its plain CLIP, ordered by backbone, teacher and prompt set."""
+    systems = [system for system in dict.fromkeys(systems) if not system.is_own_answers]
     several = several_of(systems)
     sections = []
     for backbone in dict.fromkeys(system.backbone for system in systems):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from expclip_cache.scoring import TestSetScores, recall
+from expclip_cache.scoring import AnswerScores, TestSetScores, recall
 from expclip_cache.statistics import System, SystemScores, mean, under_highest_type
 
 
@@ -28,7 +28,7 @@ Recalls = Mapping[Place, Mapping[str, float]]
 """Place -> class -> recall in percent, the mean over the seeds; classes without items are left out."""
 
 
-def class_recalls(scores: Iterable[TestSetScores]) -> Recalls:
+def class_recalls(scores: Iterable[TestSetScores | AnswerScores]) -> Recalls:
     """The recall of every class."""
     seeds: dict[Place, list[np.ndarray]] = {}
     classes: dict[str, tuple[str, ...]] = {}

@@ -1,3 +1,16 @@
+from .answer_rules import CALIBRATED as CALIBRATED
+from .answer_rules import RULES as RULES
+from .answer_rules import ClassNames as ClassNames
+from .answer_rules import Greedy as Greedy
+from .answer_rules import Rule as Rule
+from .answer_rules import class_scores as class_scores
+from .answer_rules import greedy_agreement as greedy_agreement
+from .answer_scores import AnswerScores as AnswerScores
+from .answer_scores import answers_checksum as answers_checksum
+from .answer_scores import read_answer_scores as read_answer_scores
+from .answer_scores import write_answer_scores as write_answer_scores
+from .answers import class_names as class_names
+from .answers import complete_answer_scores as complete_answer_scores
 from .class_index import class_index as class_index
 from .measuring import HeadToScore as HeadToScore
 from .metrics import Confusion as Confusion
@@ -24,6 +37,7 @@ from .prompt_index import PromptIndex as PromptIndex
 from .results import Classifier as Classifier
 from .results import HeadScores as HeadScores
 from .results import PromptSetScores as PromptSetScores
+from .results import Scored as Scored
 from .results import ScoreRow as ScoreRow
 from .results import TestSetScores as TestSetScores
 from .results import scores_csv as scores_csv

@@ -2,8 +2,9 @@
 
 It has a line for each item and classifier. `row` is the item's row in the cache, `path` its path, `truth` its class.
 `prompts`, `prompt_type`, `teacher`, `head` and `seed` are those of `Classifier`. `predicted` is the class it predicts,
-and `similarity_<class>` how similar the image is to the prompts of a class, see `PromptIndex.similarities`. The lines
-of one classifier are one row group, in the order of the rows.
+and `similarity_<class>` how similar the image is to the prompts of a class, see `PromptIndex.similarities`; of an
+LLM's own answers it is the score of the class in nats, see `class_scores`. The lines of one classifier are one row
+group, in the order of the rows.
 """
 
 import json
@@ -39,7 +40,12 @@ class Prediction(NamedTuple):
 
 
 def write_predictions(
-    path: Path, images: FeatureCache, predictions: Mapping[Classifier, Prediction], *, scores: str
+    path: Path,
+    images: FeatureCache,
+    predictions: Mapping[Classifier, Prediction],
+    *,
+    scores: str,
+    logit_scale: float | None = None,
 ) -> None:
     """Write the file atomically; the same predictions give the same bytes.
 
@@ -48,10 +54,12 @@ def write_predictions(
         images: the scored cache; the n items are its good rows.
         predictions: of every classifier.
         scores: checksum of the file of scores that belongs to it.
+        logit_scale: with which similarities become logits; by default that of the CLIP of the features.
     """
+    scale = images.logit_scale if logit_scale is None else logit_scale
     rows, classes = images.good_rows, images.classes
     paths = pa.array([printable_name(name) for name in images.paths(rows)]).dictionary_encode()
-    about = {"scores": scores, "classes": classes, "logit_scale": images.logit_scale, "classifiers": list(predictions)}
+    about = {"scores": scores, "classes": classes, "logit_scale": scale, "classifiers": list(predictions)}
     schema = pa.schema(
         {
             "row": pa.int64(),
@@ -85,7 +93,7 @@ class PredictionFile:
 
     Attributes:
         classes: c class names; truth and predictions index them.
-        logit_scale: exp of CLIP's parameter, with which similarities become logits.
+        logit_scale: with which similarities become logits: exp of CLIP's parameter; 1 for log-likelihoods.
         classifiers: in the order of the study.
         scores: checksum of the file of scores that belongs to it.
     """

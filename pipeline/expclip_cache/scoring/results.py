@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from expclip_cache.base import csv_text
 from expclip_cache.cache import Json
@@ -10,13 +10,13 @@ from expclip_cache.scoring.metrics import Confusion, scores
 
 
 class Classifier(NamedTuple):
-    """One way to classify with a backbone: plain CLIP or a head, under one prompt type of a prompt set.
+    """One way to classify: a backbone's plain CLIP or head under one prompt type, or an LLM's own answers.
 
     Attributes:
-        prompts: name of the prompt set.
-        prompt_type: 1 to 5, or 0 for prompts from a file.
-        teacher: whose targets the head learned from; empty for plain CLIP.
-        head: name of the head; empty for plain CLIP.
+        prompts: name of the prompt set; empty for own answers.
+        prompt_type: 1 to 5, or 0 for prompts from a file and own answers.
+        teacher: whose targets the head learned from, or whose own answers they are; empty for plain CLIP.
+        head: name of the head, or the rule of own answers; empty for plain CLIP.
         seed: of the head; None for plain CLIP and for a head without seeds.
     """
 
@@ -68,7 +68,7 @@ class ScoreRow:
 
     Attributes:
         test_set: name of the dataset.
-        backbone: name of the CLIP.
+        backbone: name of the CLIP; empty for an LLM's own answers.
         teacher, head, seed, prompts, prompt_type: see `Classifier`.
         items: scored items.
         skipped: items without features; they are not scored.
@@ -118,28 +118,40 @@ class TestSetScores:
 
     def rows(self) -> list[ScoreRow]:
         """The scores, one per confusion matrix."""
-        rows = []
-        for classifier, matrix in self.confusions():
-            found = scores(matrix)
-            rows.append(
-                ScoreRow(
-                    test_set=self.test_set,
-                    backbone=self.backbone,
-                    teacher=classifier.teacher,
-                    head=classifier.head,
-                    seed=classifier.seed,
-                    prompts=classifier.prompts,
-                    prompt_type=classifier.prompt_type,
-                    items=found.items,
-                    skipped=len(self.images["skipped"]),
-                    uar=found.uar,
-                    war=found.war,
-                )
-            )
-        return rows
+        skipped = len(self.images["skipped"])
+        return [score_row(self.test_set, self.backbone, one, matrix, skipped) for one, matrix in self.confusions()]
 
 
-def scores_csv(test_sets: Iterable[TestSetScores]) -> str:
-    """Every score as csv, in percent with three decimals; `teacher`, `head` and `seed` are empty for plain CLIP."""
+def score_row(test_set: str, backbone: str, classifier: Classifier, matrix: Confusion, skipped: int) -> ScoreRow:
+    """The scores of one (c, c) confusion matrix."""
+    found = scores(matrix)
+    return ScoreRow(
+        test_set=test_set,
+        backbone=backbone,
+        teacher=classifier.teacher,
+        head=classifier.head,
+        seed=classifier.seed,
+        prompts=classifier.prompts,
+        prompt_type=classifier.prompt_type,
+        items=found.items,
+        skipped=skipped,
+        uar=found.uar,
+        war=found.war,
+    )
+
+
+class Scored(Protocol):
+    """What has rows of scores: `TestSetScores` or `AnswerScores`."""
+
+    def rows(self) -> list[ScoreRow]:
+        """One for each confusion matrix."""
+        ...
+
+
+def scores_csv(test_sets: Iterable[Scored]) -> str:
+    """Every score as csv, in percent with three decimals.
+
+    `teacher`, `head` and `seed` are empty for plain CLIP, `backbone` and `prompts` for an LLM's own answers.
+    """
     names = [field.name for field in fields(ScoreRow)]
     return csv_text(names, (astuple(row) for found in test_sets for row in found.rows()))

@@ -5,26 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import xxhash
 
-from expclip_cache.base import DataError, make_folder, write_atomically
 from expclip_cache.cache import Json
+from expclip_cache.scoring.checked_file import checksum_of, read_checked, write_checked
 from expclip_cache.scoring.metrics import Confusion
 from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
-
-_CHECKSUM = ',\n"xxh3_128": "{}"}}\n'
-"""The end of the file."""
 
 
 def write_score_file(path: Path, found: TestSetScores) -> None:
     """Write everything atomically, with a checksum: a line for each head, confusion matrices as nested lists."""
-    make_folder(path.parent)
-    write_atomically(path, _to_bytes(_to_json(found)))
+    write_checked(path, _to_text(_to_json(found)))
 
 
 def score_checksum(found: TestSetScores) -> str:
     """What a file with these scores has as its checksum."""
-    return xxhash.xxh3_128_hexdigest(_to_text(_to_json(found)).encode())
+    return checksum_of(_to_text(_to_json(found)))
 
 
 def read_score_file(path: Path) -> TestSetScores:
@@ -33,19 +28,7 @@ def read_score_file(path: Path) -> TestSetScores:
     Raises:
         DataError: the file is missing or damaged.
     """
-    try:
-        raw = path.read_bytes()
-        tree = json.loads(raw)
-        tree.pop("xxh3_128")
-        intact = _to_bytes(tree) == raw
-        found = _from_json(tree) if intact else None
-    except OSError as error:
-        raise DataError(f"{path}: the scores cannot be read ({error.strerror}). Run `dvc repro scores`.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise DataError(f"{path}: is not a file of scores ({error!r}). Delete it and run `dvc repro scores`.") from None
-    if found is None:
-        raise DataError(f"{path}: does not match its own checksum. Delete it and run `dvc repro scores`.")
-    return found
+    return read_checked(path, _to_text, _from_json)
 
 
 def _to_json(found: TestSetScores) -> Json:
@@ -89,20 +72,21 @@ def _matrices_to_json(matrices: Mapping[int, Confusion]) -> Json:
 
 
 def _matrices(tree: Mapping[str, Json], c: int) -> dict[int, Confusion]:
-    matrices = {int(kind): np.array(rows) for kind, rows in tree.items()}
-    for kind, matrix in matrices.items():
-        if matrix.shape != (c, c) or matrix.dtype != np.int64 or matrix.min() < 0:
-            raise ValueError(f"prompt type {kind}: expected ({c}, {c}) counts")
-    return matrices
+    return {int(kind): matrix_from_json(rows, c) for kind, rows in tree.items()}
+
+
+def matrix_from_json(rows: Json, c: int) -> Confusion:
+    """A (c, c) int64 confusion matrix from nested lists.
+
+    Raises:
+        ValueError: they are none.
+    """
+    matrix = np.array(rows)
+    if matrix.shape != (c, c) or matrix.dtype != np.int64 or matrix.min() < 0:
+        raise ValueError(f"expected ({c}, {c}) counts")
+    return matrix
 
 
 def _to_text(tree: Json) -> str:
     """JSON with a line for each head, so that Git shows which head changed."""
     return json.dumps(tree).replace('{"teacher"', '\n{"teacher"').replace('"prompt_sets"', '\n"prompt_sets"')
-
-
-def _to_bytes(tree: Json) -> bytes:
-    """The text with its own checksum."""
-    text = _to_text(tree)
-    checksum = xxhash.xxh3_128_hexdigest(text.encode())
-    return (text[:-1] + _CHECKSUM.format(checksum)).encode()

@@ -3,7 +3,10 @@ from .dvc_files import repair_dvc_files as repair_dvc_files
 from .file import load_settings as load_settings
 from .found_weights import FoundWeights as FoundWeights
 from .found_weights import find_weights as find_weights
+from .missing_sections import add_missing_sections as add_missing_sections
+from .missing_sections import missing_sections as missing_sections
 from .old_features import old_feature_moves as old_feature_moves
+from .paths import ANSWERS as ANSWERS
 from .paths import CROPS as CROPS
 from .paths import HEAD_RESULTS as HEAD_RESULTS
 from .paths import HEADS as HEADS
@@ -16,6 +19,10 @@ from .paths import SCORES_TABLE as SCORES_TABLE
 from .paths import STATISTICS as STATISTICS
 from .paths import STUDY_MAPS as STUDY_MAPS
 from .paths import TEACHERS as TEACHERS
+from .paths import answer_features as answer_features
+from .paths import answer_prediction_file as answer_prediction_file
+from .paths import answer_score_file as answer_score_file
+from .paths import calibration_answers as calibration_answers
 from .paths import crop_file as crop_file
 from .paths import head_folder as head_folder
 from .paths import image_features as image_features
@@ -36,6 +43,7 @@ from .setup import plan_setup as plan_setup
 from .setup import preset_definitions as preset_definitions
 from .setup_files import PARAMS_FILE as PARAMS_FILE
 from .setup_files import write_setup as write_setup
+from .study_answers import calibration_images as calibration_images
 from .study_figures import study_drawings as study_drawings
 from .study_images import read_images as read_images
 from .study_maps import study_map_inputs as study_map_inputs

@@ -1,14 +1,20 @@
 """Where the stages write their files. dvc.yaml has the same paths; a test compares the two."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
-from expclip_cache.encoders import LlmSettings
+from expclip_cache.cache import canonical_json
+from expclip_cache.encoders import AnswerSettings, LlmSettings
 
 CROPS = Path("crops")
 """The boxes of the faces that were found in datasets."""
 
 HEADS = Path("heads")
 """The fitted heads."""
+
+ANSWERS = Path("features/answers")
+"""The log-likelihoods of LLMs' own answers."""
 
 MOMENTS = Path("moments")
 """The sums that ridge heads are fitted from: kept between runs, not an output of any stage, rebuilt if missing."""
@@ -17,10 +23,10 @@ HEAD_RESULTS = Path("results/heads")
 """Metrics and loss curves of the heads."""
 
 SCORES = Path("results/scores")
-"""The confusion matrices of every test set, in one folder per backbone."""
+"""The confusion matrices of every test set, in one folder per backbone, and in answers/ one per LLM that answers."""
 
 PREDICTIONS = Path("results/predictions")
-"""What every classifier makes of every item, in one folder per backbone."""
+"""What every classifier makes of every item, in the same folders as `SCORES`."""
 
 SCORES_TABLE = Path("results/scores.csv")
 """Every score of the study, one per line."""
@@ -69,6 +75,21 @@ def target_draws(teacher: str, settings: LlmSettings, dataset: str) -> tuple[Pat
     return tuple(folder / f"draw-{draw}" for draw in range(settings.draws))
 
 
+def answer_features(name: str, dataset: str) -> Path:
+    """The cache of an LLM's own answers for a test set."""
+    return ANSWERS / name / dataset
+
+
+def calibration_answers(name: str, settings: AnswerSettings, classes: Sequence[str]) -> Path:
+    """The cache of its answers for training images; test sets with other classes have another.
+
+    Raises:
+        SettingsError: two classes are called the same.
+    """
+    names = [[one, list(called)] for one, called in settings.names_of(classes).items()]
+    return ANSWERS / name / f"calibration-{hashlib.sha256(canonical_json(names)).hexdigest()[:8]}"
+
+
 def head_folder(backbone: str, teacher: str) -> Path:
     """The heads of one backbone and teacher, see `complete_heads`."""
     return HEADS / backbone / teacher
@@ -82,3 +103,13 @@ def score_file(backbone: str, dataset: str) -> Path:
 def prediction_file(backbone: str, dataset: str) -> Path:
     """Every prediction for one test set."""
     return PREDICTIONS / backbone / f"{dataset}.parquet"
+
+
+def answer_score_file(name: str, dataset: str) -> Path:
+    """The confusion matrices of an LLM's own answers for one test set."""
+    return SCORES / "answers" / name / f"{dataset}.json"
+
+
+def answer_prediction_file(name: str, dataset: str) -> Path:
+    """What an LLM answers for every item of one test set."""
+    return PREDICTIONS / "answers" / name / f"{dataset}.parquet"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from expclip_cache.base import CacheError
 from expclip_cache.cache import INDEX, FeatureCache
-from expclip_cache.encoders import ClipSettings, LlmSettings, file_hashes, recorded_commits
-from expclip_cache.settings.paths import image_features, prompt_features, target_draws
+from expclip_cache.encoders import AnswerSettings, ClipSettings, LlmSettings, file_hashes, recorded_commits
+from expclip_cache.settings.paths import ANSWERS, image_features, prompt_features, target_draws
 from expclip_cache.settings.settings import Settings
 
 ADVICE = (
     "such features do not belong to the encoder that is here: put the former files back, or set cache.on_mismatch: "
-    "replace and run dvc repro --force images prompts targets"
+    "replace and run dvc repro --force images prompts targets answers"
 )
 
 
@@ -25,11 +25,11 @@ def replaced_files(settings: Settings, root: Path = Path()) -> list[str]:
 
     Files that are not on this machine are not compared.
     """
-    lines = [line for place, encoder in _caches(settings) if (line := _compared(root, place, encoder))]
+    lines = [line for place, encoder in _caches(settings, root) if (line := _compared(root, place, encoder))]
     return [*lines, ADVICE] if lines else []
 
 
-def _caches(settings: Settings) -> Iterator[tuple[Path, ClipSettings | LlmSettings]]:
+def _caches(settings: Settings, root: Path) -> Iterator[tuple[Path, ClipSettings | LlmSettings | AnswerSettings]]:
     for name, clip in settings.backbones.items():
         yield prompt_features(name), clip
         for dataset in settings.datasets:
@@ -37,9 +37,12 @@ def _caches(settings: Settings) -> Iterator[tuple[Path, ClipSettings | LlmSettin
     for name, llm in settings.teachers.items():
         for draw in target_draws(name, llm, settings.train.dataset):
             yield draw, llm
+    for name, llm in settings.answers.items():
+        for place in sorted((root / ANSWERS / name).glob("*")):
+            yield place.relative_to(root), llm
 
 
-def _compared(root: Path, place: Path, encoder: ClipSettings | LlmSettings) -> str:
+def _compared(root: Path, place: Path, encoder: ClipSettings | LlmSettings | AnswerSettings) -> str:
     """What differs; empty if nothing does or it cannot be known."""
     if not (root / place / INDEX).is_file():
         return ""

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from expclip_cache.base import Name, Section, SettingsError
 from expclip_cache.cache import CacheSettings
 from expclip_cache.datasets import DatasetSettings
-from expclip_cache.encoders import ClipSettings, LlmSettings
+from expclip_cache.encoders import AnswerSettings, ClipSettings, LlmSettings
 from expclip_cache.heads import HeadSettings, RidgeSettings, TrainSettings
 from expclip_cache.prompts import PromptSettings
 from expclip_cache.reporting import published_system
@@ -23,7 +23,8 @@ class Settings(Section):
 
     Attributes:
         backbones: name -> a frozen CLIP.
-        teachers: name -> a frozen BLIP-2 whose encoder states are the targets.
+        teachers: name -> a frozen LLM that sees images, whose states are the targets.
+        answers: name -> a frozen LLM that sees images and classifies by its own answers, without a CLIP.
         prompts: name -> a prompt set with its types and aggregation.
         heads: name -> how a projection head is fitted, on every backbone and teacher unless it names its own.
         datasets: name -> a dataset; each gets a manifest and image features of every backbone.
@@ -32,6 +33,7 @@ class Settings(Section):
     run: RunSettings = RunSettings()
     backbones: Annotated[dict[Name, ClipSettings], Field(min_length=1)]
     teachers: Annotated[dict[Name, LlmSettings], Field(min_length=1)]
+    answers: dict[Name, AnswerSettings] = Field(default_factory=dict)
     cache: CacheSettings = CacheSettings()
     prompts: Annotated[dict[Name, PromptSettings], Field(min_length=1)]
     train: TrainSettings
@@ -56,14 +58,19 @@ class Settings(Section):
         """The prompt sets that a backbone is scored with, by name."""
         return {name: each for name, each in self.prompts.items() if backbone in (each.backbones or self.backbones)}
 
-    def readers_of(self, dataset: str, encoder: ClipSettings | LlmSettings) -> int:
+    def readers_of(self, dataset: str, encoder: ClipSettings | LlmSettings | AnswerSettings) -> int:
         """How many encoders of the study read a dataset's images preprocessed as this one does, itself included."""
         how = encoder.preprocess, encoder.decode
         of_clips = sum(
             (clip.preprocess, clip.decode) == how for clip in self.backbones.values() if not clip.reads_frames
         )
         of_llms = sum(llm.draws for llm in self.teachers.values() if (llm.preprocess, llm.decode) == how)
-        return of_clips + (of_llms if dataset == self.train.dataset else 0)
+        of_answers = sum((llm.preprocess, llm.decode) == how for llm in self.answers.values())
+        return (
+            of_clips
+            + (of_llms if dataset == self.train.dataset else 0)
+            + (of_answers if dataset in self.score.datasets else 0)
+        )
 
     def frames_of(self, backbone: str) -> str | None:
         """The backbone whose kept frames this one pools; None if it encodes images itself.
@@ -118,6 +125,8 @@ class Settings(Section):
                 )
         for name in self.backbones:
             self.frames_of(name)
+        if self.answers and "answers" in self.backbones:
+            raise ValueError("a backbone is called answers, which results call the entries of answers:; rename it")
         self._refuse_ridge_with_draws()
         return self
 

@@ -23,14 +23,15 @@ from expclip_cache.reporting import (
     other_models,
     other_systems,
     other_systems_to_terminal,
+    own_answers,
     read_page,
     render_page,
     render_times,
     scores_to_terminal,
     systems_csv,
 )
-from expclip_cache.scoring import read_score_file
-from expclip_cache.settings.paths import HEAD_RESULTS, REPORT, STATISTICS, score_file
+from expclip_cache.scoring import read_answer_scores, read_score_file
+from expclip_cache.settings.paths import HEAD_RESULTS, REPORT, STATISTICS, answer_score_file, score_file
 from expclip_cache.settings.settings import Settings
 from expclip_cache.settings.study_probes import study_probes
 from expclip_cache.settings.study_teachers import study_teachers
@@ -59,8 +60,8 @@ def report_study(settings: Settings) -> Group:
             "metrics.json": json.dumps(headline_metrics(page.scores, inputs.statistics), indent=2) + "\n",
             "systems.csv": systems_csv(page.scores),
             "uar.csv": headline_csv(page.scores),
-            "comparison.csv": comparison_csv(compared, others),
-            **{f"confusion/{name}": text for name, text in confusion_csvs(inputs.scores).items()},
+            "comparison.csv": comparison_csv(compared, others, own_answers(sets, inputs.statistics)),
+            **{f"confusion/{name}": text for name, text in confusion_csvs(inputs.scores, inputs.answers).items()},
             "index.html": render_page(page),
             "times.html": render_times(read_stage_times()),
         },
@@ -71,7 +72,9 @@ def report_study(settings: Settings) -> Group:
     return Group(
         *published,
         *([other_systems_to_terminal(others)] if others.systems else []),
-        scores_to_terminal(page.scores, inputs.statistics, page.recalls, inputs.drawn, other_models(inputs.scores)),
+        scores_to_terminal(
+            page.scores, inputs.statistics, page.recalls, inputs.drawn, other_models(inputs.scores), inputs.answers
+        ),
         *(Text(stale) for stale in (inputs.stale_probes, inputs.stale_teachers) if stale),
         Text(f"{REPORT}/index.html has the confusion matrices, example faces and all settings"),
     )
@@ -85,6 +88,7 @@ def report_inputs(settings: Settings) -> ReportInputs:
     teachers, stale_teachers = study_teachers(settings, scores)
     return ReportInputs(
         scores=scores,
+        answers=[read_answer_scores(answer_score_file(llm, name)) for llm in settings.answers for name in names],
         statistics=read_statistics(STATISTICS, settings.statistics),
         calibration=read_calibration(STATISTICS),
         roots={name: _image_root(name, settings.datasets[name]) for name in names},

@@ -5,6 +5,7 @@ from expclip_cache.reporting import (
     TableOptions,
     compare_with_published,
     other_systems,
+    own_answers,
     paper_table,
     table_columns,
 )
@@ -27,5 +28,6 @@ def study_table(settings: Settings, options: TableOptions) -> PaperTable:
         options,
         confidence=inputs.statistics.settings.confidence,
         others=other_systems(compared, sets),
+        answers=own_answers(sets, inputs.statistics),
         drawn=inputs.drawn,
     )

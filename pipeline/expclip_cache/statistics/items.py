@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from expclip_cache.base import DataError
-from expclip_cache.scoring import Classifier, Confusion, PredictionFile, confusion
+from expclip_cache.scoring import CALIBRATED, Classifier, Confusion, PredictionFile, confusion
 from expclip_cache.statistics.system import Row, System
 
 
@@ -44,17 +44,18 @@ class Answers:
         return Answers(rows, self.truth[places], self.right[:, places], self.confusions, self.classes)
 
 
-def read_answers(files: Mapping[str, PredictionFile]) -> dict[Row, Answers]:
+def read_answers(files: Mapping[str, PredictionFile], own_answers: Iterable[PredictionFile] = ()) -> dict[Row, Answers]:
     """The answers of every system for one test set, in the order of the study.
 
     Args:
         files: backbone -> its predictions for the test set.
+        own_answers: the predictions of LLMs that answer by themselves.
 
     Raises:
         DataError: a file is damaged, or the backbones' files are not about the same items.
     """
     found = {}
-    for backbone, file in files.items():
+    for backbone, file in (*files.items(), *(("", file) for file in own_answers)):
         truth, c = file.truth, len(file.classes)
         for row, classifiers in classifiers_by_row(backbone, file.classifiers).items():
             predicted = np.stack([file.predicted(classifier) for classifier in classifiers])
@@ -92,10 +93,23 @@ def classifiers_by_row(backbone: str, classifiers: Sequence[Classifier]) -> dict
 def controlled_pairs(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
     """The pairs of rows that differ in one thing: the backbone, the head (or its teacher), or the prompts.
 
+    An LLM's own answers differ in the rule or in the LLM. Under the rule `calibrated` they are also compared with
+    every plain CLIP and head, under the highest prompt type of each prompt set.
+
     The second of a pair is what the first is compared with: plain CLIP, or else the one that comes first in the study.
     """
     rows = list(rows)
-    return [(row, other) for k, row in enumerate(rows) for other in rows[:k] if _differ_in_one_thing(row, other)]
+    highest: dict[str, int] = {}
+    for system, kind in rows:
+        highest[system.prompts] = max(kind, highest.get(system.prompts, 0))
+
+    def compared(row: Row, other: Row) -> bool:
+        if row.system.is_own_answers == other.system.is_own_answers:
+            return _differ_in_one_thing(row, other)
+        answers = row.system.is_own_answers and row.system.head == CALIBRATED
+        return answers and other.prompt_type == highest[other.system.prompts]
+
+    return [(row, other) for k, row in enumerate(rows) for other in rows[:k] if compared(row, other)]
 
 
 def _differ_in_one_thing(row: Row, other: Row) -> bool:

@@ -21,7 +21,7 @@ class ScoredRow:
         part: see `Part`.
         backbone, teacher, head, prompts, prompt_type: see `System`.
         items: scored items.
-        seeds: heads that the scores are the mean of; 0 for plain CLIP.
+        seeds: heads that the scores are the mean of; 0 without a head.
         uar, war: mean over the seeds.
         uar_low, uar_high, war_low, war_high: their intervals over test items, for these heads.
         uar_std, war_std: sample standard deviation over the seeds, for these items; 0 for a single head.

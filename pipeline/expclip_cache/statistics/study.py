@@ -85,7 +85,7 @@ def _scored(
             **row.system._asdict(),
             prompt_type=row.prompt_type,
             items=scores[0].items,
-            seeds=len(scores) if row.system.head else 0,
+            seeds=len(scores) if row.system.has_head else 0,
             uar=mean(one.uar for one in scores),
             uar_low=spread.uar.low,
             uar_high=spread.uar.high,

@@ -1,4 +1,4 @@
-"""The scores of a study, one row per test set and system: a backbone with a head, its seeds averaged, or plain CLIP."""
+"""The scores of a study, one row per test set and system: a head's seeds averaged, plain CLIP, an LLM's answers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,16 +19,16 @@ class SystemScores:
     Attributes:
         test_set: name of the dataset; empty for the mean over all test sets.
         backbone, teacher, head, prompts: see `System`.
-        prompt_type: 1 to 5, or 0 for prompts from a file.
+        prompt_type: 1 to 5, or 0 for prompts from a file and own answers.
         items: scored items.
         skipped: items without features; they are not scored.
-        seeds: heads that the scores are the mean of; 0 for plain CLIP.
+        seeds: heads that the scores are the mean of; 0 without a head.
         uar, war: mean over the seeds.
-        uar_std, war_std: sample standard deviation over the seeds; 0 for a single head and for plain CLIP.
+        uar_std, war_std: sample standard deviation over the seeds; 0 for a single head and without one.
         uar_low, uar_high, war_low, war_high: their intervals over the test items.
-        clip_uar, clip_war: plain CLIP with the same backbone and prompts.
-        gain: UAR minus plain CLIP's, in points; 0 for plain CLIP.
-        gain_low, gain_high: its interval over the test items, which both classify; None for plain CLIP.
+        clip_uar, clip_war: plain CLIP with the same backbone and prompts; None for own answers.
+        gain: UAR minus plain CLIP's, in points; 0 for plain CLIP, None for own answers.
+        gain_low, gain_high: its interval over the test items, which both classify; None without a head.
     """
 
     test_set: str
@@ -48,9 +48,9 @@ class SystemScores:
     war_std: float
     war_low: float
     war_high: float
-    clip_uar: float
-    clip_war: float
-    gain: float
+    clip_uar: float | None
+    clip_war: float | None
+    gain: float | None
     gain_low: float | None
     gain_high: float | None
 
@@ -66,7 +66,7 @@ class SystemScores:
 
     @property
     def gain_interval(self) -> Interval | None:
-        """The interval of the gain over the test items; None for plain CLIP."""
+        """The interval of the gain over the test items; None without a head."""
         return None if self.gain_low is None or self.gain_high is None else Interval(self.gain_low, self.gain_high)
 
 
@@ -74,7 +74,8 @@ def system_scores(rows: Iterable[ScoreRow], statistics: Statistics) -> list[Syst
     """Average the seeds of each head.
 
     Args:
-        rows: of `TestSetScores.rows`; with each head's rows, those of plain CLIP under the same prompts.
+        rows: of `TestSetScores.rows` and `AnswerScores.rows`; with each head's rows, those of plain CLIP under the same
+            prompts.
         statistics: of the same study.
 
     Returns:
@@ -89,20 +90,20 @@ def system_scores(rows: Iterable[ScoreRow], statistics: Statistics) -> list[Syst
         groups.setdefault((one.test_set, Row(system, one.prompt_type)), []).append(one)
     found = []
     for (test_set, row), seeds in groups.items():
-        (clip,) = groups[test_set, row.plain_clip]
-        uar, war = [one.uar for one in seeds], [one.war for one in seeds]
+        uar, war = mean(one.uar for one in seeds), mean(one.war for one in seeds)
+        (clip,) = [None] if row.system.is_own_answers else groups[test_set, row.plain_clip]
         scored = statistics.scored(test_set, "test set", row)
-        gain = statistics.difference(test_set, "test set", row, row.plain_clip) if row.system.head else None
+        gain = statistics.difference(test_set, "test set", row, row.plain_clip) if row.system.has_head else None
         found.append(
             replace(
-                _scores(scored, clip.uar, clip.war, gain),
+                _scores(scored, clip, gain),
                 test_set=test_set,
-                skipped=clip.skipped,
-                uar=mean(uar),
-                uar_std=standard_deviation(uar),
-                war=mean(war),
-                war_std=standard_deviation(war),
-                gain=mean(uar) - clip.uar,
+                skipped=seeds[0].skipped,
+                uar=uar,
+                uar_std=standard_deviation([one.uar for one in seeds]),
+                war=war,
+                war_std=standard_deviation([one.war for one in seeds]),
+                gain=uar - clip.uar if clip else None,
             )
         )
     return found
@@ -122,13 +123,14 @@ def mean_scores(scores: Sequence[SystemScores], statistics: Statistics) -> list[
         return []
     found = []
     for row in dict.fromkeys(Row(one.system, one.prompt_type) for one in scores):
-        scored, clip = statistics.scored("", "mean", row), statistics.scored("", "mean", row.plain_clip)
-        gain = statistics.difference("", "mean", row, row.plain_clip) if row.system.head else None
-        found.append(_scores(scored, clip.uar, clip.war, gain))
+        scored = statistics.scored("", "mean", row)
+        clip = None if row.system.is_own_answers else statistics.scored("", "mean", row.plain_clip)
+        gain = statistics.difference("", "mean", row, row.plain_clip) if row.system.has_head else None
+        found.append(_scores(scored, clip, gain))
     return found
 
 
-def _scores(scored: ScoredRow, clip_uar: float, clip_war: float, gain: Difference | None) -> SystemScores:
+def _scores(scored: ScoredRow, clip: ScoreRow | ScoredRow | None, gain: Difference | None) -> SystemScores:
     return SystemScores(
         test_set=scored.test_set,
         backbone=scored.backbone,
@@ -147,9 +149,9 @@ def _scores(scored: ScoredRow, clip_uar: float, clip_war: float, gain: Differenc
         war_std=scored.war_std,
         war_low=scored.war_low,
         war_high=scored.war_high,
-        clip_uar=clip_uar,
-        clip_war=clip_war,
-        gain=gain.uar if gain else 0.0,
+        clip_uar=clip and clip.uar,
+        clip_war=clip and clip.war,
+        gain=gain.uar if gain else clip and 0.0,
         gain_low=gain and gain.uar_low,
         gain_high=gain and gain.uar_high,
     )

@@ -250,11 +250,12 @@ def test_images_instead_of_clips(tmp_path):
 
 def test_settings_that_contradict_each_other():
     for settings, message in [
-        ({}, "needs layout: image-folders or frame-folders, .*, found none"),
+        ({}, "needs layout: image-folders, frame-folders, webdataset or parquet, .*, found none"),
         ({"layout": "clip-list"}, "found clip-list; other layouts need a definition"),
         ({"layout": "image-folders", "fold": 1}, "only a definition file can have folds"),
         ({"layout": "image-folders", "labelled": False, "classes": ["fear"]}, "labelled is false"),
         ({"layout": "folders"}, "layout"),
+        ({"layout": "image-folders", "samples": {}}, "samples is given, which is for layout: webdataset or parquet"),
     ]:
         with pytest.raises(ValueError, match=message):
             DatasetSettings(source="data/x", **settings)

@@ -6,7 +6,6 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from safetensors import safe_open
 from transformers import AutoTokenizer
 
 import expclip_cache.demo
@@ -93,8 +92,6 @@ def test_blip2_states_hold_the_expression_and_depend_on_the_instruction(faces):
     assert (nearest == labels[half:]).mean() > 0.4, "chance is 0.14"
 
 
-def test_weights_are_small_and_without_the_decoder():
+def test_weights_are_small():
     files = [FOLDER / "clip" / "open_clip_model.safetensors", FOLDER / "blip2" / "model.safetensors"]
     assert sum(file.stat().st_size for file in files) < 12e6
-    with safe_open(files[1], framework="pt") as weights:
-        assert not [key for key in weights.keys() if "decoder" in key or "lm_head" in key]  # noqa: SIM118

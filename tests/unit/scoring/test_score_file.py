@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from expclip_cache.base.errors import DataError
 from expclip_cache.scoring import score_file
+from expclip_cache.scoring.checked_file import write_checked
 from expclip_cache.scoring.results import HeadScores, PromptSetScores, TestSetScores
 from expclip_cache.scoring.score_file import read_score_file, write_score_file
 
@@ -210,6 +211,6 @@ def test_a_valid_checksum_does_not_make_a_file_sensible(path, keys, value):
     tree = json.loads(path.read_bytes())
     del tree["xxh3_128"]
     edited(tree, keys, value)
-    path.write_bytes(score_file._to_bytes(tree))
+    write_checked(path, score_file._to_text(tree))
     with pytest.raises(DataError, match=r"test\.json: is not a file of scores .*Delete it and run"):
         read_score_file(path)

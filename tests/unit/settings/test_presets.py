@@ -138,12 +138,12 @@ def with_entry(section: str, entry: str) -> str:
     return TEXT.replace(f"{head}\n", f"{head}\n  {entry}\n")
 
 
-def test_dvc_builds_the_preset_of_25_stages(stages_of):
+def test_dvc_builds_the_preset_of_26_stages(stages_of):
     stages = stages_of(TEXT)
     expected = {f"manifest@{name}" for name in PAPER.datasets}
-    expected |= {"crops", "images", "targets", "prompts", "heads", "scores", "intervals", "report"}
+    expected |= {"crops", "images", "targets", "answers", "prompts", "heads", "scores", "intervals", "report"}
     assert set(stages) == expected
-    assert len(expected) == 17 + 8
+    assert len(expected) == 17 + 9
     assert stages["images"][-1] == ["features/images"]
     assert stages["targets"][-1] == ["features/targets"]
     outs = [out for stage in stages.values() for out in stage[-1]]
@@ -186,6 +186,7 @@ def test_another_test_set_leaves_targets_heads_and_other_manifests_as_they_are(s
         "manifest@fer2013",
         "crops",
         "images",
+        "answers",
         "prompts",
         "scores",
         "intervals",

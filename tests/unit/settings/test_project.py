@@ -1,5 +1,6 @@
 """A project outside the repository, as `expclip-cache init` makes it: the same pipeline, without the code beside it."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -150,6 +151,23 @@ def test_another_version_is_named_and_its_files_come_without_touching_params(fol
     assert init().endswith("params.yaml: kept; next: dvc repro\n")
     assert other_version(folder) == ""
     assert (folder / "params.yaml").read_text() == edited
+
+
+def test_a_section_that_an_earlier_version_did_not_have_is_named_and_added(folder):
+    init()
+    text = (folder / "params.yaml").read_text()
+    old = re.sub(r"\nanswers:.*?\n(?=\w)", "\n", text, flags=re.DOTALL)
+    (folder / "params.yaml").write_text(old)
+    assert load_settings().answers == {}
+    doctor = CliRunner().invoke(app, ["doctor"])
+    assert doctor.exit_code == 1
+    assert "params.yaml: has no section that the stages read; add: answers: {}" in doctor.output
+    (folder / "dvc.yaml").unlink()
+    (folder / VERSION).unlink()
+    assert "params.yaml: kept; new in this version and added: answers: {}" in init()
+    assert (folder / "params.yaml").read_text().startswith(old)
+    assert load_settings().answers == {}
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
 
 
 def test_the_ignored_files_of_a_project_begin_where_the_repositorys_list_says():

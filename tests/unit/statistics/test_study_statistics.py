@@ -191,6 +191,18 @@ def test_pairs_differ_in_one_thing_and_later_rows_are_compared_with_earlier_ones
     assert len(pairs) == 2 * 2 * (4 + 4) + 2 * 5 + 2 * 5
 
 
+def test_calibrated_answers_are_paired_with_every_system_under_the_highest_types():
+    """A head that is called as a rule is is no answer."""
+    rows = rows_of(("b32", "b16"), (("t", "calibrated"),), (2, 5))
+    own = [Row(System("", llm, rule, ""), 0) for llm in ("x", "y") for rule in ("raw", "calibrated")]
+    pairs = [pair for pair in controlled_pairs([*rows, *own]) if pair not in controlled_pairs(rows)]
+    (x_raw, x), (y_raw, y) = own[:2], own[2:]
+    highest = [row for row in rows if row.prompt_type == 5]
+    of_answers = {(x, x_raw), (y, y_raw), (y, x), (y_raw, x_raw)}
+    assert set(pairs) == {(one, row) for one in (x, y) for row in highest} | of_answers
+    assert len(pairs) == 2 * 4 + 4
+
+
 def test_other_prompt_sets_are_other_prompts():
     first, second = Row(System("b32", "", "", "reference"), 5), Row(System("b32", "", "", "own"), 0)
     assert controlled_pairs([first, second]) == [(second, first)]

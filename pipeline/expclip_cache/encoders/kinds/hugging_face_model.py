@@ -1,37 +1,27 @@
 """A model of transformers: built from its config with the weights of its files, or random ones, and frozen."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
-from transformers.utils import logging
+from transformers import PretrainedConfig, PreTrainedModel
 
-from expclip_cache.base import EncoderError
 from expclip_cache.encoders.freed_memory import keep_freed_memory
-from expclip_cache.encoders.kinds.hugging_face import CONFIG, HuggingFaceFiles
-from expclip_cache.encoders.model_folder import one_line
+from expclip_cache.encoders.kinds.hugging_face import HuggingFaceFiles
 from expclip_cache.encoders.packed_linear import can_pack, pack_linears
-from expclip_cache.encoders.torch_file import named_differences, read_state_dict
+from expclip_cache.encoders.torch_file import read_state_dict
+from expclip_cache.encoders.transformers_loading import (
+    COUNTERS,
+    explained,
+    quiet,
+    read_model_config,
+    refuse_differences,
+)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-COUNTERS = r"\.position_ids$"
-"""0, 1, 2, ..., which old versions of transformers stored among the weights."""
-
-
-ERRORS = (
-    *(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, ImportError),
-    *(SafetensorError, StrictDataclassError),
-)
-"""What transformers raises for a config.json or weights that it cannot use."""
 
 
 def read_config(files: HuggingFaceFiles) -> PretrainedConfig:
@@ -40,8 +30,7 @@ def read_config(files: HuggingFaceFiles) -> PretrainedConfig:
     Raises:
         EncoderError: transformers cannot read it.
     """
-    with _quiet(), _explained(files):
-        return AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+    return read_model_config("backbone", files.folder)
 
 
 def build_model(
@@ -63,13 +52,13 @@ def build_model(
     """
     for section in (config, *(getattr(config, name) for name in config.sub_configs)):
         section.dtype = torch.float32  # otherwise a part takes the type that its weights are stored in
-    with _quiet(), _explained(files):
+    with quiet(), explained("backbone", files.folder):
         if not files.weights:
             return _random(model_class, config)
         loaded = _read(model_class, config, files, renamed)
     # With `output_loading_info` the library returns a pair, which its types do not say.
     model, report = cast(tuple[Model, dict[str, Any]], loaded)
-    _refuse_differences(files, report, "|".join((COUNTERS, *unread)))
+    refuse_differences("backbone", files.folder, files.weights[0], report, "|".join((COUNTERS, *unread)))
     return model
 
 
@@ -100,45 +89,6 @@ def _read(
         use_safetensors=True,
         local_files_only=True,
         key_mapping=None if renamed is None else dict(renamed),
-        ignore_mismatched_sizes=True,  # they are refused by `_refuse_differences`, which names them
+        ignore_mismatched_sizes=True,  # they are refused by `refuse_differences`, which names them
         output_loading_info=True,
     )
-
-
-def _refuse_differences(files: HuggingFaceFiles, report: Mapping[str, Any], unread: str) -> None:
-    differences = named_differences(
-        missing=sorted(report["missing_keys"]),
-        unknown=sorted(name for name in report["unexpected_keys"] if not re.search(unread, name)),
-        of_another_shape=sorted(
-            f"{name} {tuple(found)} instead of {tuple(expected)}" for name, found, expected in report["mismatched_keys"]
-        ),
-    )
-    if differences:
-        raise EncoderError(
-            f"backbone: {files.weights[0]} has other tensors than the model that {files.folder / CONFIG} describes."
-            + differences
-        )
-
-
-@contextmanager
-def _explained(files: HuggingFaceFiles) -> Iterator[None]:
-    try:
-        yield
-    except ERRORS as error:
-        raise EncoderError(
-            f"backbone: the model that {files.folder / CONFIG} describes cannot be built: {one_line(error)}."
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's bars and warnings; its report of differing tensors becomes an error here."""
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()

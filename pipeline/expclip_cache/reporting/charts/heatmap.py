@@ -10,7 +10,9 @@ import numpy as np
 from expclip_cache.reporting.charts.svg import LETTER, coordinate, gain_or_loss, rounded, svg, text
 
 
-def confusion_heatmap(classes: Sequence[str], percent: np.ndarray, title: str, *, difference: bool = False) -> str:
+def confusion_heatmap(
+    classes: Sequence[str], percent: np.ndarray, title: str, *, difference: bool = False, right: str = "expclip"
+) -> str:
     """A confusion matrix: rows are the true class, columns the predicted class.
 
     Args:
@@ -18,6 +20,7 @@ def confusion_heatmap(classes: Sequence[str], percent: np.ndarray, title: str, *
         percent: (c, c) percent of the true class, each row summing to 100; with `difference`, one such matrix minus
             another, in points. A row of NaN stays empty.
         title: whose matrix it is.
+        right: CSS class of the diagonal.
         difference: colour by what the change means: more on the diagonal is for the better, more off it for the worse.
     """
     c, longest = len(classes), LETTER * max(map(len, classes))
@@ -39,7 +42,7 @@ def confusion_heatmap(classes: Sequence[str], percent: np.ndarray, title: str, *
             continue
         x, y = left + cell * column, head + cell * row
         better = value if row == column else -value
-        css = gain_or_loss(better) if difference else "expclip" if row == column else "clip"
+        css = gain_or_loss(better) if difference else right if row == column else "clip"
         opacity = 0.75 * min(abs(value) / largest, 1.0)
         unit = f"{rounded(value, 1, sign=True)} points" if difference else f"{value:.1f} %"
         body.append(

@@ -50,7 +50,7 @@ def uar_gains(rows: Sequence[GainRow]) -> str:
     """UAR with CLIP and with Exp-CLIP, one line per test set: dots, bands of the intervals, whiskers over the seeds."""
     left, right, step = 16 + LETTER * max(len(row.name) for row in rows), 122, 32
     width, height = WIDTH, step * len(rows) + 48.0
-    top = _ceiling(max(max(row.clip_interval[1], row.expclip_interval[1], row.expclip + row.std) for row in rows))
+    top = ceiling(max(max(row.clip_interval[1], row.expclip_interval[1], row.expclip + row.std) for row in rows))
 
     def x(value: float) -> float:
         return left + (width - left - right) * value / top
@@ -90,6 +90,8 @@ def recall_bars(
     expclip: Sequence[Sequence[float]],
     clip_intervals: Sequence[Span | None],
     expclip_intervals: Sequence[Span | None],
+    names: tuple[str, str] = ("CLIP", "Exp-CLIP"),
+    css: tuple[str, str] = ("clip", "expclip"),
 ) -> str:
     """Recall of each class, CLIP above Exp-CLIP, with whiskers over the intervals.
 
@@ -98,6 +100,8 @@ def recall_bars(
         clip: (c,) recall in percent, NaN for a class without test items.
         expclip: (s, c) recall of each head; the bar is their mean, and each of several heads is a dot.
         clip_intervals, expclip_intervals: c intervals over test items, low and high; None without test items.
+        names: of the two systems.
+        css: classes of their bars.
 
     A dashed line shows the recall of guessing among the classes.
     """
@@ -109,10 +113,10 @@ def recall_bars(
     def x(value: float) -> float:
         return left + (width - left - right) * value / 100
 
-    def bar(css: str, value: float, y: float, interval: Span | None, dots: Sequence[float] = ()) -> list[str]:
+    def bar(kind: str, value: float, y: float, interval: Span | None, dots: Sequence[float] = ()) -> list[str]:
         low, high = interval or (value, value)
         return [
-            f'<rect class="{css}" x="{coordinate(x(0))}" y="{coordinate(y)}" '
+            f'<rect class="{kind}" x="{coordinate(x(0))}" y="{coordinate(y)}" '
             f'width="{coordinate(x(value) - x(0))}" height="12"/>',
             # Light around dark, for half of it lies on the bar.
             whisker(x(low), x(high), y + 6, "outline"),
@@ -133,15 +137,15 @@ def recall_bars(
             body.append(text(x(0) + 4, y + 18, "no test items", "start", "faint"))
             continue
         seeds = heads[:, number].tolist() if len(heads) > 1 else []
-        body += bar("clip", clip[number], y, clip_intervals[number])
-        body += bar("expclip", mean[number], y + 14, expclip_intervals[number], seeds)
+        body += bar(css[0], clip[number], y, clip_intervals[number])
+        body += bar(css[1], mean[number], y + 14, expclip_intervals[number], seeds)
     body.append(f'<path class="chance" d="M{coordinate(x(chance))} 2V{coordinate(height - 40)}"/>')
-    label = "Recall in percent, CLIP then Exp-CLIP. " + "; ".join(
+    label = f"Recall in percent, {names[0]} then {names[1]}. " + "; ".join(
         f"{name}: {a:.0f}, {b:.0f}" for name, a, b in zip(classes, clip, mean, strict=True) if not math.isnan(a)
     )
     return svg(width, height, label, body)
 
 
-def _ceiling(value: float) -> float:
+def ceiling(value: float) -> float:
     """The next multiple of ten, at most 100."""
     return min(100.0, 10.0 * math.ceil(max(value, 1.0) / 10))

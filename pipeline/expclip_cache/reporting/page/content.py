@@ -10,8 +10,10 @@ from expclip_cache.cache import Json
 from expclip_cache.probes import ProbeResults
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.other_systems import OtherSystems
+from expclip_cache.reporting.page.answer_content import AnswerView
+from expclip_cache.reporting.page.examples import FaceExample
 from expclip_cache.reporting.weakest_class import Recalls
-from expclip_cache.scoring import TestSetScores
+from expclip_cache.scoring import AnswerScores, TestSetScores
 from expclip_cache.statistics import (
     CalibrationRow,
     Difference,
@@ -31,6 +33,7 @@ class ReportInputs:
 
     Attributes:
         scores: every backbone on every test set, in the order of the page.
+        answers: every LLM's own answers on every test set, likewise.
         statistics: of these scores.
         calibration: of the percentages behind them.
         roots: test set -> folder of its images, None if they are not on this machine.
@@ -55,27 +58,9 @@ class ReportInputs:
     versions: Mapping[str, str]
     probes: ProbeResults | None = None
     stale_probes: str = ""
+    answers: Sequence[AnswerScores] = ()
     teachers: TeacherResults | None = None
     stale_teachers: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One classifier's answer for one image: its top three classes with percentages, and whether the first is right."""
-
-    ranked: tuple[tuple[str, float], ...]
-    right: bool
-
-
-@dataclass(frozen=True)
-class FaceExample:
-    """An item that the head fixed or broke; `image` is a data URI, or None if the image is not on this machine."""
-
-    path: str
-    truth: str
-    image: str | None
-    clip: Answer
-    expclip: Answer
 
 
 @dataclass(frozen=True)
@@ -176,6 +161,7 @@ class Page:
         drawn: what kind of faces the test sets have, in words; empty if all are photographs.
         no_clips: the backbones that are no CLIP, see `other_models`.
         views: one for each head under each prompt set.
+        answers: one for each LLM that answers by itself.
         others: the other systems with published scores.
         trained_on: name of the training set.
         sources: the caches behind the numbers.
@@ -191,6 +177,7 @@ class Page:
     drawn: str
     no_clips: tuple[str, ...]
     views: tuple[View, ...]
+    answers: tuple[AnswerView, ...]
     others: OtherSystems
     trained_on: str
     sources: tuple[CacheSource, ...]

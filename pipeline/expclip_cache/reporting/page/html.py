@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from expclip_cache.base import StageTime
@@ -17,6 +17,7 @@ from expclip_cache.reporting.charts.loss import loss_curve
 from expclip_cache.reporting.charts.reliability import coverage_curve, reliability_diagram
 from expclip_cache.reporting.charts.scores import GainRow, recall_bars, uar_gains
 from expclip_cache.reporting.charts.svg import rounded
+from expclip_cache.reporting.page.answer_charts import answers_chart, answers_figures, span
 from expclip_cache.reporting.page.content import Page, SetSection, View
 from expclip_cache.reporting.page.map_panels import key_mark, map_panel, panel_name
 from expclip_cache.reporting.page.probe_section import few_shot_chart, square_chart
@@ -111,13 +112,18 @@ def render_maps(maps: Sequence[FeatureMap], results: bool) -> bytes:
 
 def _render(template: str, more_style: str = "", **values: object) -> bytes:
     """A whole page, UTF-8."""
-    css = (files("expclip_cache.reporting.page") / "style.css").read_text(encoding="utf-8")
-    return _filled(template, style=Markup(css + more_style), **values).encode("utf-8")
+    return _filled(template, style=Markup(_template("style.css") + more_style), **values).encode("utf-8")
 
 
 def _filled(template: str, **values: object) -> str:
     """The text of a template of this package."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"plain": _plain, "printable": _printable, "seconds": _seconds}
     environment.filters |= {
         "type_name": type_name,
@@ -126,10 +132,15 @@ def _filled(template: str, **values: object) -> str:
         "gains": _gains,
         "loss": _loss,
         "figures": _figures,
+        "answers_chart": answers_chart,
+        "answers_figures": answers_figures,
     }
     environment.filters |= {"points": partial(rounded, digits=1, sign=True), "number": partial(rounded, digits=1)}
-    text = (files("expclip_cache.reporting.page") / template).read_text(encoding="utf-8")
-    return environment.from_string(text).render(**values)
+    return environment.get_template(template).render(**values)
+
+
+def _template(name: str) -> str:
+    return (files("expclip_cache.reporting.page") / name).read_text(encoding="utf-8")
 
 
 def _choice_style(views: int) -> str:
@@ -143,7 +154,9 @@ def _gains(view: View) -> Markup:
     for row, clip in zip(view.rows, view.clip, strict=True):
         gain, intervals = row.gain_interval or Interval(0, 0), (clip.intervals.uar, row.intervals.uar)
         before, after = ((one.low, one.high) for one in intervals)
-        rows.append(GainRow(row.test_set, clip.uar, before, row.uar, after, row.gain, gain.low, gain.high, row.uar_std))
+        rows.append(
+            GainRow(row.test_set, clip.uar, before, row.uar, after, row.gain or 0.0, gain.low, gain.high, row.uar_std)
+        )
     return Markup(uar_gains(rows))
 
 
@@ -161,8 +174,8 @@ def _figures(section: SetSection) -> dict[str, Markup]:
                 classes,
                 section.clip_recall.tolist(),
                 section.expclip_recall.tolist(),
-                list(map(_span, section.clip_intervals)),
-                list(map(_span, section.expclip_intervals)),
+                list(map(span, section.clip_intervals)),
+                list(map(span, section.expclip_intervals)),
             )
         ),
         "clip": Markup(confusion_heatmap(classes, section.clip, "CLIP")),
@@ -171,10 +184,6 @@ def _figures(section: SetSection) -> dict[str, Markup]:
         "coverage": Markup(coverage_curve(section.clip_bins, section.bins)),
         "difference": Markup(confusion_heatmap(classes, difference, "Exp-CLIP minus CLIP", difference=True)),
     }
-
-
-def _span(interval: Interval | None) -> tuple[float, float] | None:
-    return interval and (interval.low, interval.high)
 
 
 def _interval(interval: Interval) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from expclip_cache.cache import Json
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.other_systems import NO_OTHERS, OtherSystems
+from expclip_cache.reporting.page.answer_sections import answer_views
 from expclip_cache.reporting.page.content import CacheSource, Page, ReportInputs, SkippedInput, View
+from expclip_cache.reporting.page.examples import ExampleReader
 from expclip_cache.reporting.page.head_results import HeadResults, read_head_results
 from expclip_cache.reporting.page.set_sections import SectionReader
 from expclip_cache.reporting.score_tables import note_on_drawn
@@ -36,19 +38,27 @@ def read_page(
     Raises:
         DataError: a result file of the heads is missing or damaged.
     """
-    scores = system_scores((row for found in inputs.scores for row in found.rows()), inputs.statistics)
+    measured = (*inputs.scores, *inputs.answers)
+    scores = system_scores((row for found in measured for row in found.rows()), inputs.statistics)
+    examples = ExampleReader(inputs.roots)
     caches = dict(_caches(inputs, read := read_head_results(inputs.heads), [row.system for row in scores]))
     skipped = (SkippedInput(name, **item) for (name, _), record in caches.items() for item in record["skipped"])
     return Page(
         scores=tuple(scores),
         statistics=inputs.statistics,
-        recalls=class_recalls(inputs.scores),
+        recalls=class_recalls(measured),
         drawn=note_on_drawn([row.test_set for row in scores], inputs.drawn),
         no_clips=other_models(inputs.scores),
-        views=tuple(_views(inputs, scores, compared, read, MAX_SECTIONS if most_sections is None else most_sections)),
+        views=tuple(
+            _views(inputs, scores, compared, read, examples, MAX_SECTIONS if most_sections is None else most_sections)
+        ),
+        answers=tuple(answer_views(inputs, scores, mean_scores(scores, inputs.statistics), examples)),
         others=others,
         trained_on=inputs.trained_on,
-        sources=tuple(_source(f"{name} ({of})" if of else name, record) for (name, of), record in caches.items()),
+        sources=tuple(
+            _source(f"{name} ({of})" if of else name, record)
+            for (name, of), record in (caches | dict(_calibration(inputs))).items()
+        ),
         skipped=tuple(dict.fromkeys(skipped)),
         settings=inputs.settings,
         versions=inputs.versions,
@@ -64,12 +74,13 @@ def _views(
     scores: Sequence[SystemScores],
     compared: Sequence[Comparison],
     heads: HeadResults,
+    examples: ExampleReader,
     room: float,
 ) -> Iterator[View]:
     systems = [row.system for row in scores]
     names, highest = system_names(systems), under_highest_type(scores)
     means = {row.system: row for row in under_highest_type(mean_scores(scores, inputs.statistics))}
-    sections = SectionReader(inputs.scores, inputs.statistics, inputs.calibration, inputs.roots)
+    sections = SectionReader(inputs.scores, inputs.statistics, inputs.calibration, examples)
     for number, system in enumerate(head for section in sections_of(systems) for head in section.heads):
         rows = tuple(row for row in highest if row.system == system)
         shown_row = Row(system, rows[0].prompt_type)
@@ -99,9 +110,18 @@ def _caches(
     several = "backbone" in several_of(systems)
     for found in inputs.scores:
         yield (found.test_set, found.backbone if several else ""), found.images
+    for found in inputs.answers:
+        yield (found.test_set, f"answers, {found.name}"), found.images
     for kind, caches in heads.caches.items():
         for name, record in caches.items():
             yield (inputs.trained_on, f"{kind}, {name}"), record
+
+
+def _calibration(inputs: ReportInputs) -> Iterator[tuple[tuple[str, str], Mapping[str, Json]]]:
+    """The caches of the answers for training faces; their rows are some of the training set's."""
+    for found in inputs.answers:
+        classes = ", ".join(found.classes)
+        yield (inputs.trained_on, f"answers, {found.name}, calibration for {classes}"), found.calibration
 
 
 def _source(name: str, record: Mapping[str, Json]) -> CacheSource:

@@ -1,32 +1,29 @@
 """Confusion matrices, recall, calibration and examples of one head on one test set."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from expclip_cache.cache import Json
-from expclip_cache.reporting.page.content import Answer, FaceExample, SetSection
-from expclip_cache.reporting.page.thumbnails import thumbnail
+from expclip_cache.reporting.page.content import SetSection
+from expclip_cache.reporting.page.examples import ExampleReader
 from expclip_cache.scoring import TestSetScores, recall
 from expclip_cache.statistics import Row, Statistics, StudyCalibration, SystemScores
 
 
 class SectionReader:
-    """Makes the sections of a page; an image that several of them show is read once."""
+    """Makes the sections of the heads."""
 
     def __init__(
         self,
         scores: Sequence[TestSetScores],
         statistics: Statistics,
         calibration: StudyCalibration,
-        roots: Mapping[str, Path | None],
+        examples: ExampleReader,
     ):
         self._scores = {(found.backbone, found.test_set): found for found in scores}
         self._statistics = statistics
         self._calibration = calibration
-        self._roots = roots
-        self._thumbnails: dict[tuple[str, str], str | None] = {}
+        self._examples = examples
 
     def read(self, row: SystemScores) -> SetSection:
         """The section behind a row of scores."""
@@ -42,8 +39,8 @@ class SectionReader:
         return SetSection(
             row=row,
             classes=found.classes,
-            clip=_row_percent(clip),
-            expclip=_row_percent(np.sum(expclip, axis=0)),
+            clip=row_percent(clip),
+            expclip=row_percent(np.sum(expclip, axis=0)),
             clip_recall=recall(clip),
             clip_intervals=self._statistics.recall_intervals(row.test_set, system.plain_clip),
             expclip_recall=np.stack([recall(matrix) for matrix in expclip]),
@@ -54,26 +51,12 @@ class SectionReader:
             bins=bins,
             seed=heads[0].seed,
             counts=changes["counts"],
-            fixed=tuple(self._example(item, found) for item in changes["fixed"]),
-            broken=tuple(self._example(item, found) for item in changes["broken"]),
+            fixed=self._examples.read(changes["fixed"], row.test_set, found.classes),
+            broken=self._examples.read(changes["broken"], row.test_set, found.classes),
         )
 
-    def _example(self, item: Json, found: TestSetScores) -> FaceExample:
-        truth, path = item["truth"], item["path"]
-        key = found.test_set, path
-        if key not in self._thumbnails:
-            self._thumbnails[key] = thumbnail(self._roots.get(found.test_set), path)
 
-        def answer(percentages: Sequence[float]) -> Answer:
-            order = sorted(range(len(percentages)), key=lambda label: -percentages[label])
-            ranked = tuple((found.classes[label], percentages[label]) for label in order[:3])
-            return Answer(ranked, order[0] == truth)
-
-        image = self._thumbnails[key]
-        return FaceExample(path, found.classes[truth], image, answer(item["clip"]), answer(item["expclip"]))
-
-
-def _row_percent(matrix: np.ndarray) -> np.ndarray:
+def row_percent(matrix: np.ndarray) -> np.ndarray:
     """Each row in percent of its sum; NaN for a class without items."""
     items = matrix.sum(axis=1, keepdims=True)
     return 100.0 * np.divide(matrix, items, out=np.full(matrix.shape, np.nan), where=items > 0)

@@ -6,10 +6,16 @@ from dataclasses import replace
 from expclip_cache.base import SettingsError
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.other_systems import NO_OTHERS, OtherSystems
+from expclip_cache.reporting.own_answers import OwnAnswers
 from expclip_cache.reporting.paper_table.caption import caption_of
 from expclip_cache.reporting.paper_table.columns import ColumnKey, column_of
 from expclip_cache.reporting.paper_table.content import Block, Cell, Line, Number, PaperTable, TableOptions
-from expclip_cache.reporting.paper_table.lines import lines_of_backbone, lines_of_others, told_apart_by
+from expclip_cache.reporting.paper_table.lines import (
+    lines_of_answers,
+    lines_of_backbone,
+    lines_of_others,
+    told_apart_by,
+)
 from expclip_cache.reporting.published import CLIP_SYSTEMS
 from expclip_cache.reporting.published_weights import published_weights
 from expclip_cache.statistics import mean, under_highest_type
@@ -22,9 +28,12 @@ def paper_table(
     *,
     confidence: float,
     others: OtherSystems = NO_OTHERS,
+    answers: Sequence[OwnAnswers] = (),
     drawn: Collection[str] = (),
 ) -> PaperTable:
     """Systems by backbone as lines, datasets as columns; the best number of each column and backbone is marked.
+
+    LLMs' own answers come after the backbones.
 
     Args:
         compared: our scores beside the published ones.
@@ -32,6 +41,7 @@ def paper_table(
         options: what is shown.
         confidence: of the intervals, in percent.
         others: published systems; with `options.published` those that the study does not have come last.
+        answers: LLMs' own answers.
         drawn: names of the test sets whose faces are no photographs.
 
     Raises:
@@ -46,6 +56,10 @@ def paper_table(
         lines = lines_of_backbone(own, list(columns), options, several)
         lines = [_with_mean(line) for line in lines] if options.mean else lines
         blocks.append(Block(_backbone_name(backbone, rows), _with_best(lines, options.decimals)))
+    blocks += [
+        Block(f"{name}, without CLIP", lines_of_answers([row for row in answers if row.llm == name], columns, options))
+        for name in dict.fromkeys(row.llm for row in answers)
+    ]
     if options.published and (lines := lines_of_others(others, list(columns))):
         blocks.append(Block("Other systems, paper", tuple(lines)))
     return PaperTable(

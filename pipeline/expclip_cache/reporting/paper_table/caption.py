@@ -6,6 +6,7 @@ from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.paper_table.columns import ColumnKey
 from expclip_cache.reporting.paper_table.content import Block, Number, TableOptions
 from expclip_cache.reporting.score_tables import note_on_drawn
+from expclip_cache.reporting.system_names import OWN_ANSWERS
 from expclip_cache.reporting.text_table import type_name
 
 
@@ -22,6 +23,11 @@ def caption_of(
     names = {line.name.split(" ")[0].rstrip(",") for block in blocks for line in block.lines}
     if "EmoCLIP" in names and any(heading.startswith("MAFW") for heading in columns.values()):
         sentences.append("EmoCLIP was trained on MAFW.")
+    if OWN_ANSWERS in names:
+        sentences.append(
+            "Answers: by the log-likelihood of the class names under an LLM, without CLIP; calibrated: minus its mean "
+            "over training faces, without their labels."
+        )
     return tuple(sentences)
 
 

@@ -70,7 +70,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """The systems of one backbone."""
+    """The systems of one backbone, or of none."""
 
     backbone: str
     lines: tuple[Line, ...]

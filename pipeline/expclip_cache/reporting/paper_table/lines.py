@@ -1,12 +1,13 @@
 """The systems of one backbone as lines of the table, ours and the published ones."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from expclip_cache.reporting.comparison import Comparison, Pair
 from expclip_cache.reporting.other_systems import OtherSystems
+from expclip_cache.reporting.own_answers import OwnAnswers
 from expclip_cache.reporting.paper_table.columns import ColumnKey, column_of
 from expclip_cache.reporting.paper_table.content import Cell, Line, Number, TableOptions
-from expclip_cache.reporting.system_names import several_of
+from expclip_cache.reporting.system_names import OWN_ANSWERS, several_of
 from expclip_cache.statistics import ScoreIntervals, System
 
 CellOf = Callable[[Comparison], Cell | None]
@@ -32,6 +33,18 @@ def lines_of_backbone(
             name = _name("Exp-CLIP", system, several)
             lines.append(Line(name, _by_column(found, columns, lambda row: _expclip(row, options))))
     return lines
+
+
+def lines_of_answers(
+    rows: Sequence[OwnAnswers], columns: Iterable[ColumnKey], options: TableOptions
+) -> tuple[Line, ...]:
+    """One LLM's own answers, a line for each rule."""
+    by_rule = {rule: {} for rule in dict.fromkeys(row.rule for row in rows)}
+    for row in rows:
+        by_rule[row.rule][ColumnKey(row.test_set, row.part)] = _cell(row.score, options, row.intervals)
+    return tuple(
+        Line(f"{OWN_ANSWERS}, {rule}", tuple(cells.get(key) for key in columns)) for rule, cells in by_rule.items()
+    )
 
 
 def lines_of_others(others: OtherSystems, columns: Sequence[ColumnKey]) -> list[Line]:
