@@ -29,45 +29,50 @@ def compare_teachers(
 ) -> TeacherResults:
     """Fit a head in closed form for every state of every teacher, score it with and without labels.
 
-    A state whose head tells no held-out images apart is left out and said.
+    A state without a head that tells held-out images apart is left out and said; so is a backbone without any.
 
     Raises:
         CacheError: a cache is damaged, or the caches come from different manifests.
         DataError: a test set has no labels, or there is no head to compare.
         SettingsError: fewer than two images would be held out.
     """
+    found = [_of_backbone(one, statistics, report) for one in inputs]
+    if not any(one.teachers for one in found):
+        raise DataError(
+            f"{', '.join(str(one.images) for one in inputs)}: no teacher gives a head that tells held-out images "
+            "apart. Check that images and targets are paired, or use more images."
+        )
+    return TeacherResults(
+        tuple(row for one in found for row in one.teachers), tuple(row for one in found for row in one.test_sets)
+    )
+
+
+def _of_backbone(inputs: TeacherInputs, statistics: StatisticsSettings, report: Reporter) -> TeacherResults:
+    """The rows of one backbone; none if no teacher has a head."""
+    if len(inputs.held_out) < 2:
+        raise SettingsError(
+            f"{inputs.images}: held_out is {inputs.ridge.held_out}, which holds out {len(inputs.held_out)} of "
+            f"{len(inputs.rows)} images; teachers are compared on 2 or more. Use more images."
+        )
+    clip = _draws(inputs, {"clip": None}, statistics)["clip"]
     teachers: list[TeacherRow] = []
-    tests: list[TestSetRow] = []
-    for one in inputs:
-        if len(one.held_out) < 2:
-            raise SettingsError(
-                f"{one.images}: held_out is {one.ridge.held_out}, which holds out {len(one.held_out)} of "
-                f"{len(one.rows)} images; teachers are compared on 2 or more. Use more images."
-            )
-        draws = _draws(one, {"clip": None}, statistics)["clip"]
-        tests += _test_set_rows(one, CLIP, draws, statistics)
-        xx, found = None, len(teachers)
-        for targets in one.targets:
-            with report.bar(f"{targets.name} with {one.backbone}", len(one.fitted), "image") as bar:
-                sums = sum_states(one.images, targets, one.fitted, xx, bar.advance)
-            xx = sums[0].xx
-            heads = [fit_state(one, targets, state, own) for state, own in enumerate(sums)]
-            del sums
-            for state in (state for state, head in zip(targets.states, heads, strict=True) if head is None):
-                report.say(f"{targets.name} {state}: its head tells no held-out images apart; left out")
-            named = {f"{number}": head.weights for number, head in enumerate(heads) if head}
-            by_state = _draws(one, named, statistics)
-            for number, head in enumerate(heads):
-                if head:
-                    state, own = targets.states[number], by_state[f"{number}"]
-                    tests += _test_set_rows(one, (targets.name, state.read, state.layer), own, statistics)
-                    teachers.append(_teacher_row(one, targets, number, head, tests[-1], statistics))
-        if len(teachers) == found:
-            raise DataError(
-                f"{one.images}: no teacher gives a head that tells held-out images apart. Check that images and "
-                "targets are paired, or use more images."
-            )
-    return TeacherResults(tuple(teachers), tuple(tests))
+    tests = list(_test_set_rows(inputs, CLIP, clip, statistics))
+    xx = None
+    for targets in inputs.targets:
+        with report.bar(f"{targets.name} with {inputs.backbone}", len(inputs.fitted), "image") as bar:
+            sums = sum_states(inputs.images, targets, inputs.fitted, xx, bar.advance)
+        xx = sums[0].xx
+        heads = [fit_state(inputs, targets, state, own) for state, own in enumerate(sums)]
+        for state in (state for state, head in zip(targets.states, heads, strict=True) if head is None):
+            report.say(f"{targets.name} {state} with {inputs.backbone}: no head tells held-out images apart; left out")
+        named = {f"{number}": head.weights for number, head in enumerate(heads) if head}
+        draws = _draws(inputs, named, statistics)
+        for number, head in enumerate(heads):
+            if head:
+                state = targets.states[number]
+                tests += _test_set_rows(inputs, (targets.name, state.read, state.layer), draws[f"{number}"], statistics)
+                teachers.append(_teacher_row(inputs, targets, number, head, tests[-1], statistics))
+    return TeacherResults(tuple(teachers), tuple(tests) if teachers else ())
 
 
 def _draws(

@@ -281,7 +281,17 @@ def test_a_teacher_without_a_head_is_left_out_and_said(project):
     report = RecordingReporter()
     found = compare(backbones=("b32",), report=report)
     assert "ignores" not in {row.teacher for row in found.teachers}
-    assert any("ignores all@1: its head tells no held-out images apart; left out" in line for line in report.lines)
+    assert any("ignores all@1 with b32: no head tells held-out images apart; left out" in line for line in report.lines)
+
+
+def test_a_backbone_without_any_head_is_left_out_unless_it_is_the_only_one(project):
+    noise = np.random.default_rng(6).normal(size=(400, 24)).astype("f4")
+    shutil.rmtree(image_features("b16", "demo-train"))
+    write_cache(image_features("b16", "demo-train"), noise, 64, (7,), manifest="train", logit_scale=100.0)
+    found = compare()
+    assert {row.backbone for row in (*found.teachers, *found.test_sets)} == {"b32"}
+    with pytest.raises(DataError, match=r"b16/demo-train: no teacher gives a head that tells held-out images apart"):
+        compare(backbones=("b16",))
 
 
 def test_targets_of_other_states_or_images_are_refused(project):
