@@ -130,7 +130,7 @@ def matching(similarities: np.ndarray, scale: float, share: float) -> float:
     def excess(log: float) -> float:
         return float(softmax_percent(similarities, scale / np.exp(log)).max(axis=1).mean()) - 100 * share
 
-    return float(np.exp(brentq(excess, -6, 6)))
+    return float(np.exp(brentq(excess, -9, 6)))
 
 
 def agreement(answers: Sequence[np.ndarray]) -> float:

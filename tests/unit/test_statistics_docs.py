@@ -33,13 +33,13 @@ def test_uar_by_pandas_is_that_of_the_results(names):
     recalls = defined["recalls"].groupby(defined["systems"], observed=True, dropna=False).mean()
     lines = csv.DictReader((folder / "results/scores.csv").read_text().splitlines())
     expected = {
-        (int(line["prompt_type"]), line["head"], line["seed"]): float(line["uar"])
+        (int(line["prompt_type"]), line["teacher"], line["head"], line["seed"]): float(line["uar"])
         for line in lines
         if line["test_set"] == "demo-clean"
     }
     found = {
-        (kind, head, "" if pd.isna(seed) else str(int(seed))): 100 * value
-        for (kind, head, seed), value in recalls.items()
+        (kind, teacher, head, "" if pd.isna(seed) else str(int(seed))): 100 * value
+        for (kind, teacher, head, seed), value in recalls.items()
     }
     assert found == pytest.approx(expected, abs=5e-4)
 
