@@ -2,9 +2,9 @@
 
     uv run python tools/package_demo_head.py
 
-It is the closed-form head of `demo-train` without what all targets share. The demo's LLM gives every face the same long
-constant beside what it sees, so that cosines in its space are all close to 1 and percentages all close to chance. Without
-that direction the answers are nearly the same, and percentages tell faces apart.
+It is the closed-form head of `demo-train` without what all targets share. The demo's LLM gives every face the same
+long constant beside what it sees, so that cosines in its space are all close to 1 and percentages all close to chance.
+Without that direction the answers are nearly the same, and percentages tell faces apart.
 """
 
 from pathlib import Path
