@@ -4,11 +4,12 @@ And of some training images, whose labels are not used: they tell how likely eac
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
-from expclip_cache.base import Reporter, handle_errors, recorded_time
-from expclip_cache.datasets import dataset_root
+from expclip_cache.base import Reporter, SettingsError, handle_errors, recorded_time
+from expclip_cache.datasets import Manifest, dataset_root
+from expclip_cache.encoders import AnswerSettings
 from expclip_cache.extraction import Job, answer_encoder, run_jobs
 from expclip_cache.settings import (
     ANSWERS,
@@ -35,6 +36,7 @@ def jobs_of(settings: Settings, name: str, report: Reporter) -> list[Job]:
     """The test sets, then the calibration images once for each list of classes."""
     llm, trained_on = settings.answers[name], settings.train.dataset
     tests = {test_set: read_images(test_set, settings.datasets[test_set]) for test_set in settings.score.datasets}
+    _refuse_unknown_classes(name, llm, tests.values())
     faces = calibration_images(read_images(trained_on, settings.datasets[trained_on]), llm.calibration_images)
     return [
         *(
@@ -57,6 +59,15 @@ def jobs_of(settings: Settings, name: str, report: Reporter) -> list[Job]:
             for classes in dict.fromkeys(manifest.classes for manifest in tests.values())
         ),
     ]
+
+
+def _refuse_unknown_classes(name: str, llm: AnswerSettings, tests: Iterable[Manifest]) -> None:
+    """A misspelt class would silently lose its names."""
+    known = tuple(dict.fromkeys(each for manifest in tests for each in manifest.classes))
+    if unknown := [each for each in llm.names if each not in known]:
+        raise SettingsError(
+            f"answers.{name}.names: expected classes of the test sets ({', '.join(known)}), found {', '.join(unknown)}."
+        )
 
 
 if __name__ == "__main__":

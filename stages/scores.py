@@ -1,8 +1,9 @@
 """Score every test set with plain CLIP, every head and LLMs' own answers, from caches: python stages/scores.py."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from expclip_cache.base import Reporter, handle_errors, recorded_time, remove_other_files
+from expclip_cache.base import CacheError, Reporter, handle_errors, recorded_time, remove_other_files
 from expclip_cache.cache import FeatureCache
 from expclip_cache.heads import head_path, head_seeds
 from expclip_cache.scoring import HeadToScore, Scored, complete_answer_scores, complete_scores, scores_csv
@@ -48,6 +49,7 @@ def main(report: Reporter) -> None:
     for name, llm in settings.answers.items():
         for test_set in settings.score.datasets:
             answers = FeatureCache(answer_features(name, test_set))
+            _refuse_other_question(answers, llm.answer_settings(answers.classes))
             predictions.append(answer_prediction_file(name, test_set))
             found[answer_score_file(name, test_set)] = complete_answer_scores(
                 answer_score_file(name, test_set),
@@ -61,6 +63,14 @@ def main(report: Reporter) -> None:
     remove_other_files(SCORES, found)
     remove_other_files(PREDICTIONS, predictions)
     SCORES_TABLE.write_text(scores_csv(found.values()))
+
+
+def _refuse_other_question(answers: FeatureCache, wanted: Mapping[str, object]) -> None:
+    """Answers to another question must not be shown as those to this one."""
+    if changed := [key for key, value in wanted.items() if answers.identity.settings.get(key) != value]:
+        raise CacheError(
+            f"{answers}: was made with another {', '.join(changed)} than params.yaml has. Run `dvc repro answers`."
+        )
 
 
 def heads_of(settings: Settings, backbone: str) -> list[HeadToScore]:

@@ -31,7 +31,7 @@ def test_the_first_run_ends_in_the_table(clone, first_run):
     rows = score_rows(clone)
     assert list(dict.fromkeys(row["test_set"] for row in rows)) == SETS
     heads = [("contrastive", "1"), ("contrastive", "2"), ("ridge", "")]
-    systems = [("", "", ""), *((teacher, *head) for teacher in ("demo-llm", "demo-background") for head in heads)]
+    systems = [("", "", ""), *(("demo-llm", *head) for head in heads), ("demo-background", "ridge", "")]
     for name in SETS:
         own = [row for row in rows if row["test_set"] == name]
         assert [(row["prompt_type"], row["teacher"], row["head"], row["seed"]) for row in own] == [

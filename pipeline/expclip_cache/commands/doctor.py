@@ -32,7 +32,8 @@ def doctor() -> None:
         lines = repair_dvc_files(Path())
         typer.echo("\n".join(lines) or "dvc.lock and DVC's locks can be read; nothing to repair")
         missing = [
-            f"{PARAMS_FILE}: has no section that the stages read; add: {line}" for line in missing_sections(PARAMS_FILE)
+            f"{PARAMS_FILE}: lacks a section that the stages read; add the line: {line}"
+            for line in missing_sections(PARAMS_FILE)
         ]
         outdated = [line for line in (other_version(Path()), *missing, *replaced_files(load_settings())) if line]
         if outdated:

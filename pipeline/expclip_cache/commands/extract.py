@@ -118,28 +118,33 @@ def extract(
         ),
     ] = 0,
     layer: Annotated[
-        float,
+        float | None,
         typer.Option(
             rich_help_panel=OF_VLM,
-            help="Layer whose states are the targets, as a share of the depth.",
-            default_factory=_of_llm("layer"),
+            metavar="SHARE",
+            help="Layer whose states are the targets, as a share of the depth; by default 1, the last.",
         ),
-    ],
+    ] = None,
     read: Annotated[
-        Literal["last", "text", "all"],
+        Literal["last", "text", "all"] | None,
         typer.Option(
             rich_help_panel=OF_VLM,
-            help="Their positions: the last one, or the mean over the text after the image or over all.",
-            default_factory=_of_llm("read"),
+            help="Their positions: the last one (default), or the mean over the text after the image or over all.",
         ),
-    ],
+    ] = None,
     keep_layers: Annotated[
         list[float] | None,
-        typer.Option(rich_help_panel=OF_VLM, help="A further layer to keep from the same pass; repeatable."),
+        typer.Option(
+            rich_help_panel=OF_VLM, metavar="SHARE", help="A further layer to keep from the same pass; repeatable."
+        ),
     ] = None,
     keep_reads: Annotated[
         list[str] | None,
-        typer.Option(rich_help_panel=OF_VLM, help="A further reading of every layer to keep; repeatable."),
+        typer.Option(
+            rich_help_panel=OF_VLM,
+            metavar="[last|text|all]",
+            help="A further reading of every layer to keep; repeatable.",
+        ),
     ] = None,
     system: Annotated[
         str,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from expclip_cache.base import CacheError, Reporter, SettingsError
@@ -107,6 +108,11 @@ def open_target_features(place: str, state: str | None) -> FeatureCache:
     if state is None:
         return cache
     states = cache.identity.settings.get("states", [])
+    if len(states) < 2:
+        raise SettingsError(f"--state: {cache} keeps a single state; remove it.")
+    read, _, layer = state.partition("@")
+    with suppress(ValueError):
+        state = f"{read}@{float(layer):g}"
     if state not in states:
         raise SettingsError(
             f"--state: expected one of {', '.join(states) or 'no states'}, which {cache} keeps; found {state!r}."

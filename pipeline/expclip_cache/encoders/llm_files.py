@@ -21,7 +21,7 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-COUNTERS = [r"position_ids$"]
+COUNTERS = [r"\.position_ids$"]
 """0, 1, 2, ..., which old versions of transformers stored among the weights."""
 
 UNREAD = [r"^language_model\.decoder\.", r"^language_model\.lm_head\.", *COUNTERS]

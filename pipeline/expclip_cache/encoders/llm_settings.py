@@ -78,7 +78,9 @@ class LlmModelSettings(Section):
         fields = type(self).model_fields
         changed = [key for key in others if key in fields and getattr(self, key) != fields[key].default]
         if changed:
-            raise ValueError(f"kind is {self.kind}, for which there is no {' and no '.join(changed)}; remove it")
+            named = " and ".join(changed)
+            other = "vlm" if self.kind == "t5-encoder" else "t5-encoder"
+            raise ValueError(f"{named}: for kind {other}, but kind is {self.kind}; remove it, or set kind: {other}")
         wrong = "bf16" if self.kind == "t5-encoder" else "reference"
         if self.precision == wrong:
             right = "fp32 or reference" if self.kind == "t5-encoder" else "fp32 or bf16"
@@ -87,10 +89,14 @@ class LlmModelSettings(Section):
             raise ValueError("kind is vlm, but the demo's LLM is a t5-encoder; name a model")
         return self
 
+    @property
+    def other_kinds_keys(self) -> set[str]:
+        """Keys that do not apply to this kind."""
+        return set(VLM_ONLY if self.kind == "t5-encoder" else T5_ONLY)
+
     def kept_out_of_identity(self) -> set[str]:
         """Keys that change no number, or that do not apply to this kind."""
-        others = set(VLM_ONLY) if self.kind == "t5-encoder" else {*T5_ONLY, "device_map"}
-        return {*others, *implied(self)}
+        return {"device_map", *self.other_kinds_keys, *implied(self)}
 
 
 class LlmSettings(LlmModelSettings):
@@ -100,15 +106,15 @@ class LlmSettings(LlmModelSettings):
         instruction: the text that follows the image in the LLM's input.
         mode: `eval`, or `dropout` to keep dropout on, as the reference's train() does.
         draws: sets of targets in mode dropout, each with other masks.
-        layer, read: of a vlm, the hidden states that heads learn from.
+        layer, read: of a vlm, the hidden states that heads learn from; by default the last layer at the last position.
         keep_layers, keep_reads: further ones that the same pass caches beside them: each layer with each reading.
     """
 
     instruction: Annotated[str, Field(max_length=10_000)] = INSTRUCTION
     mode: Literal["eval", "dropout"] = "eval"
     draws: Annotated[int, Field(ge=1)] = 1
-    layer: Layer = 1.0
-    read: Read = "last"
+    layer: Layer | None = None
+    read: Read | None = None
     keep_layers: tuple[Layer, ...] = ()
     keep_reads: tuple[Read, ...] = ()
 
@@ -125,14 +131,19 @@ class LlmSettings(LlmModelSettings):
         """Every state that a row of the targets keeps, in the order of its vectors: by reading, then by layer."""
         if self.kind == "t5-encoder":
             return (State("all", 1.0),)
-        reads: set[Read] = {self.read, *self.keep_reads}
-        layers = {self.layer, *self.keep_layers}
+        wanted = self._wanted_state
+        reads: set[Read] = {wanted.read, *self.keep_reads}
+        layers = {wanted.layer, *self.keep_layers}
         return tuple(sorted(State(read, layer) for read in reads for layer in layers))
 
     @property
     def state(self) -> int:
         """Which of `states` heads learn from."""
-        return 0 if self.kind == "t5-encoder" else self.states.index(State(self.read, self.layer))
+        return 0 if self.kind == "t5-encoder" else self.states.index(self._wanted_state)
+
+    @property
+    def _wanted_state(self) -> State:
+        return State(self.read or "last", self.layer or 1.0)
 
     def target_settings(self, draw: int = 0) -> dict[str, str | int | list[str]]:
         """Everything that determines a target, code versions included; `draws` does not.

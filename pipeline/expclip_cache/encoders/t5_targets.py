@@ -16,7 +16,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import (
-    AutoConfig,
     Blip2Config,
     Blip2ForConditionalGeneration,
     Blip2PreTrainedModel,
@@ -34,14 +33,17 @@ from transformers import (
     T5Config,
     T5EncoderModel,
 )
-from transformers.utils import logging
 
 from expclip_cache.base import EncoderError
 from expclip_cache.encoders.llm_files import COUNTERS, DECODER_TABLE, INDEX, TOKEN_TABLES, UNREAD, LlmFiles
 from expclip_cache.encoders.model_folder import one_line
+from expclip_cache.encoders.transformers_loading import quiet, read_model_config
 
 FULL_PRECISION = ["vision_model", "query_tokens", "qformer", "language_projection"]
 """Everything except T5: read as float32 when T5 is read as bfloat16."""
+
+DECODER = ("language_model.decoder.", "language_model.lm_head.")
+"""How the names of the decoder's tensors begin."""
 
 EMBEDDING_STD = 0.02
 """Standard deviation of random query tokens, class and position embeddings, as in the pre-training of both models."""
@@ -133,7 +135,8 @@ def _load(files: LlmFiles, precision: str, blip2: type[Model], instruct_blip: ty
         EncoderError: it is not a BLIP-2 or InstructBLIP with a T5, or tensors are missing, left over or of another
             shape.
     """
-    config = _read_config(files.folder)
+    config = read_model_config("teacher", files.folder)
+    assert isinstance(config, Blip2Config | InstructBlipConfig)  # `find_llm_files` checks it
     model_class = blip2 if isinstance(config, Blip2Config) else instruct_blip
     model = _read_model(model_class, config, files, precision) if files.weights else _random_model(model_class, config)
     if precision == "reference":
@@ -156,23 +159,12 @@ def _query_tokens(parts: ModelConfig) -> nn.Parameter:
     return nn.Parameter(torch.zeros(1, parts.num_query_tokens, parts.qformer_config.hidden_size))
 
 
-def _read_config(folder: Path) -> Blip2Config | InstructBlipConfig:
-    """The config of a folder that `find_llm_files` has found to be of the right kind."""
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderError(f"teacher: {folder}/config.json cannot be read: {one_line(error)}.") from error
-    assert isinstance(config, Blip2Config | InstructBlipConfig)
-    config.transformers_weights = None  # a config may name other files of weights than those that are hashed
-    return config
-
-
 def _read_model(
     model_class: type[Model], config: Blip2Config | InstructBlipConfig, files: LlmFiles, precision: str
 ) -> Model:
     """Load safetensors, and require every tensor of the model and no others."""
     try:
-        with _no_progress_bars(), _needed_weights(files) as folder:
+        with quiet(), _needed_weights(files) as folder:
             loaded = model_class.from_pretrained(
                 folder,
                 config=config,
@@ -188,6 +180,11 @@ def _read_model(
     model, report = cast(tuple[Model, dict[str, set[str]]], loaded)
     for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(str(key) for key in report[problem])
+        if names and all(name.startswith(DECODER) for name in names):
+            raise EncoderError(
+                f"answers: the weights in {files.folder} have no decoder, as is usual for a teacher's. An LLM that "
+                "answers needs the whole checkpoint."
+            )
         if names:
             raise EncoderError(
                 f"teacher: the weights in {files.folder} do not fit its config.json: {len(names)} "
@@ -195,18 +192,6 @@ def _read_model(
                 "folder again."
             )
     return model
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep transformers from showing bars of its own between ours; a caller's setting is put back."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 @contextmanager

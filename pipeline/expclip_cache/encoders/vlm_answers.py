@@ -23,6 +23,7 @@ from expclip_cache.encoders.preprocess import Preprocess, check_pixels, preproce
 from expclip_cache.encoders.vlm_files import find_vlm_files
 from expclip_cache.encoders.vlm_inputs import VlmInputs
 from expclip_cache.encoders.vlm_model import build_vlm, read_vlm_config
+from expclip_cache.encoders.vlm_parts import language_model
 
 
 class VlmAnswers:
@@ -50,6 +51,7 @@ class VlmAnswers:
         tokenizer = self._inputs.processor.tokenizer
         ends = {tokenizer.eos_token_id, *_as_list(self._model.generation_config.eos_token_id)} - {None}
         answers = [answer_tokens(self._inputs, asked[0], name, ends) for name in names]
+        ends |= {tokens[-1] for tokens in answers}
         self._rows = AnswerRows(names, answers, ends, tokenizer, settings.generate)
         self.device, self.image_size = device, settings.image_size
         self.width, self.vectors = len(names), self._rows.vectors
@@ -62,6 +64,7 @@ class VlmAnswers:
             "prompts": self._prompts,
             "end_token_ids": sorted(ends),
             "chat_template_sha256": self._inputs.template_sha256,
+            "attention_backend": language_model(self._model).module.config._attn_implementation,
             "library": loaded_libraries(VLM_LIBRARIES, files.commits),
         }
 

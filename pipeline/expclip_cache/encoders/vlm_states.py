@@ -47,6 +47,12 @@ class VlmEncoder:
         self._states: list[tuple[Read, int]] = [
             (state.read, state_index(state.layer, self.layers)) for state in settings.states
         ]
+        if len(set(self._states)) < len(self._states):
+            kept = ", ".join(map(str, settings.states))
+            raise EncoderError(
+                f"teacher: of the states {kept}, several are the same: the language model has {self.layers} layers. "
+                "Keep fewer."
+            )
         self._inputs = VlmInputs(config, files, settings)
         self._prompt = self._inputs.prompt(settings.instruction)
         self.device, self.vectors = device, len(self._states)

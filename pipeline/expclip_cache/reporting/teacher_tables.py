@@ -42,12 +42,16 @@ def _tables(one: BackboneTeachers, backbone: str) -> Iterator[Table]:
 
 
 def _label_free(one: BackboneTeachers, title: str) -> list[Table]:
-    names = [*one.rows, PLAIN_CLIP, "correlation"]
-    columns = [Column("UAR", [*(f"{row.uar:.1f}" for row in one.rows.values()), f"{one.clip.uar:.1f}", ""])]
+    correlated = any(value is not None for value in one.correlations.values())
+    names = [*one.rows, PLAIN_CLIP, *(["correlation"] if correlated else [])]
+    columns = [
+        Column("UAR", [*(f"{row.uar:.1f}" for row in one.rows.values()), f"{one.clip.uar:.1f}", *([""] * correlated)])
+    ]
     for score, header in LABEL_FREE.items():
         values = [_number(getattr(row, score)) for row in one.rows.values()]
         correlation = one.correlations[score]
-        columns.append(Column(header, [*values, "", "" if correlation is None else f"{correlation:+.2f}"]))
+        last = "" if correlation is None else f"{correlation:+.2f}"
+        columns.append(Column(header, [*values, "", *([last] if correlated else [])]))
     fixed = [Column("teacher", [_marked(one, name) for name in names], "left")]
     return tables_within_width(title, fixed, columns, [len(one.rows), len(one.rows) + 1])
 

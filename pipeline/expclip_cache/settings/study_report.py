@@ -131,7 +131,11 @@ def shown_settings(settings: Settings) -> dict[str, Mapping[str, object]]:
     shown = settings.model_dump(mode="json", exclude={"run", "datasets"})
     # Of a dataset only what is set: most settings do not apply to most layouts.
     datasets = {name: entry.model_dump(mode="json", exclude_unset=True) for name, entry in settings.datasets.items()}
-    return {**shown, "datasets": datasets}
+    llms = {
+        section: {name: entry.model_dump(mode="json", exclude=entry.other_kinds_keys) for name, entry in found.items()}
+        for section, found in (("teachers", settings.teachers), ("answers", settings.answers))
+    }
+    return {**shown, **llms, "datasets": datasets}
 
 
 def _versions() -> dict[str, str]:
