@@ -42,7 +42,7 @@ def test_the_workflow_reproduces_the_recorded_results(elsewhere):
     assert stages_run(done[FIT].stdout) == {"heads", "scores", "intervals", "report"}
     assert "training 2 heads on cpu" in done[FIT].stderr
     printed = done[FIT].stdout + done[FIT].stderr
-    assert [int(count) for count in re.findall(r"json: (\d+) confusion matrices", printed)] == [14] * 5 + [3] * 5
+    assert [int(count) for count in re.findall(r"json: (\d+) confusion matrices", printed)] == [10] * 5 + [3] * 5
     assert "bit for bit" in done[COMPARE].stdout
     page = (elsewhere.folder / "report/index.html").read_text()
     assert '<div class="missing">' in page

@@ -161,3 +161,20 @@ def test_teachers_are_compared_with_all_their_states(study):
 @pytest.mark.parametrize("command", [["table"], ["map", "clean"], ["probe", "--shots", "1", "--draws", "1"]])
 def test_other_commands_take_such_a_study(study, command):
     study.run("expclip-cache", *command)
+
+
+@pytest.mark.parametrize(
+    ("change", "stage", "message"),
+    [
+        ({"names": {"hapiness": ["joy"]}}, "answers", "answers.qwen.names: expected classes of the test sets"),
+        ({"question": "What do you see? {options}"}, "scores", "was made with another question than params.yaml has"),
+    ],
+)
+def test_what_does_not_fit_is_refused(study, tmp_path, change, stage, message):
+    shutil.copytree(study.folder, tmp_path / "grown", symlinks=True)
+    grown = Checkout(tmp_path / "grown", study.programs)
+    answers = {**STUDY["answers"], "qwen": {**STUDY["answers"]["qwen"], **change}}
+    write_params(grown.folder, {**STUDY, "answers": answers})
+    refused = grown.run("python", f"stages/{stage}.py", ok=False)
+    assert refused.returncode == 1
+    assert message in " ".join((refused.stdout + refused.stderr).split())

@@ -78,14 +78,14 @@ def break_worker(where: dict) -> None:
     from expclip_cache.extraction import decoding
 
     decoding.STALL_SECONDS = 2
-    read_file, main = row_files.read_file, os.getpid()
+    read_listed_file, main = row_files.read_listed_file, os.getpid()
 
-    def read(path):
-        if path.name == where["image"] and os.getpid() != main:
+    def read(root, name):
+        if name == where["image"] and os.getpid() != main:
             os.kill(os.getpid(), {"dies": signal.SIGKILL, "stalls": signal.SIGSTOP}[where["how"]])
-        return read_file(path)
+        return read_listed_file(root, name)
 
-    row_files.read_file = read
+    row_files.read_listed_file = read
 
 
 def drop_privileges(_: object) -> None:

@@ -43,7 +43,7 @@ def test_the_python_runs_on_the_tables_of_a_run(project, capsys):
         exec(block, names)
     shown = capsys.readouterr().out
     curve = names["curve"]
-    assert curve.index.tolist() == [("ridge", 60), ("ridge", 117), ("sgd", 60), ("sgd", 117)]
+    assert curve.index.tolist() == [("t5", "ridge", 60), ("t5", "ridge", 117), ("t5", "sgd", 60), ("t5", "sgd", 117)]
     assert curve["count"].tolist() == [2, 1, 2, 2]
     assert shown.count("Name: uar") == 4
 

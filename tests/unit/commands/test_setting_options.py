@@ -85,6 +85,8 @@ def test_an_option_offers_what_the_key_accepts(command: str, section: type[Secti
     if NoneType in get_args(offered):  # it may be left open
         offered = next(each for each in get_args(offered) if each is not NoneType)
     accepted = section.model_fields[key].annotation
+    if len(kinds := [each for each in get_args(accepted) if each is not NoneType]) < len(get_args(accepted)) == 2:
+        (accepted,) = kinds
     if (command, key) == ("train", "kind"):
         accepted = Literal["contrastive", "ridge"]
     if (command, key) == ("extract", "pool"):

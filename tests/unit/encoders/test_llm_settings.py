@@ -11,11 +11,12 @@ VLM = {"kind": "vlm", "model": "some/model"}
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"read": "text"}, "kind is t5-encoder, for which there is no read; remove it"),
-        ({"layer": 0.5, "system": "You see."}, "there is no system and no layer"),
-        ({"device_map": "auto"}, "no device_map"),
+        ({"read": "text"}, "read: for kind vlm, but kind is t5-encoder; remove it, or set kind: vlm"),
+        ({"read": "last"}, "read: for kind vlm"),
+        ({"layer": 0.5, "system": "You see."}, "system and layer: for kind vlm"),
+        ({"device_map": "auto"}, "device_map: for kind vlm"),
         ({"precision": "bf16"}, "precision is bf16; expected fp32 or reference for kind t5-encoder"),
-        ({**VLM, "mode": "dropout"}, "kind is vlm, for which there is no mode"),
+        ({**VLM, "mode": "dropout"}, "mode: for kind t5-encoder, but kind is vlm"),
         ({**VLM, "precision": "reference"}, "precision is reference; expected fp32 or bf16 for kind vlm"),
         ({"kind": "vlm"}, "the demo's LLM is a t5-encoder; name a model"),
         ({**VLM, "layer": 0}, "layer"),

@@ -83,6 +83,7 @@ def expected(settings: AnswerSettings, complete, pixels: torch.Tensor, question:
 def test_a_name_is_what_the_template_puts_after_the_prompt(both):
     settings, complete = both
     facts = load_answers(settings, CLASSES, CPU).describe()
+    assert {tokens[-1] for tokens in facts["answer_token_ids"]} <= set(facts["end_token_ids"])
     tokenizer = AutoProcessor.from_pretrained(settings.model).tokenizer
     for name, tokens in zip(NAMES, facts["answer_token_ids"], strict=True):
         if complete.config.model_type in ("llava_onevision", "paligemma"):

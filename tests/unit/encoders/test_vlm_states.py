@@ -223,3 +223,11 @@ def test_without_accelerate_device_map_says_what_to_install(qwen, monkeypatch):
         EncoderError, match=r"device_map: auto needs the package accelerate: pip install 'expclip-cache\[vlm\]'"
     ):
         load_vlm(changed(qwen[0], device_map="auto"), CPU)
+
+
+def test_two_shares_of_one_layer_are_refused(qwen):
+    settings, _ = qwen
+    with pytest.raises(
+        EncoderError, match=r"of the states last@0\.5, last@0\.51, several are the same: .* has 4 layers"
+    ):
+        load_vlm(changed(settings, layer=0.5, keep_layers=(0.51,)), CPU)

@@ -63,7 +63,7 @@ def test_the_command_names_a_state(caches, tmp_path, monkeypatch):
     )
     refused = CliRunner().invoke(app, [*base, "--state", "text@1"])
     assert "--state: expected one of last@0.5, last@1" in " ".join(refused.output.split())
-    assert CliRunner().invoke(app, [*base, "--state", "last@1"]).exit_code == 0
+    assert CliRunner().invoke(app, [*base, "--state", "last@1.0"]).exit_code == 0
     expected = fit_ridge(images, alone[1], RidgeSettings(batch_size=15)).weights
     assert (read_head(tmp_path / "head.safetensors") == expected).all()
     assert read_record(tmp_path / "head.safetensors")["fingerprints"]["targets"].endswith("vector 1")

@@ -126,7 +126,7 @@ def test_the_page_has_the_answers_beside_the_others_and_in_their_own_section(res
     section = page[page.index('id="answers"') : page.index('id="heads"')]
     text = re.sub(r"<[^>]+>", "", section)
     assert "No label and no test item is used" in text
-    assert "Calibrated with 100 faces." in text
+    assert "Calibrated on 100 faces." in text
     found = read_answer_scores(answer_score_file("tiny-vlm", "demo-grey"))
     assert f"demo-grey {found.greedy.agreement:.1f} ({found.greedy.no_name:.1f})" in text
     assert section.count('role="img"') == 1 + 3 * len(SETS)

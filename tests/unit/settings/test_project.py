@@ -161,7 +161,7 @@ def test_a_section_that_an_earlier_version_did_not_have_is_named_and_added(folde
     assert load_settings().answers == {}
     doctor = CliRunner().invoke(app, ["doctor"])
     assert doctor.exit_code == 1
-    assert "params.yaml: has no section that the stages read; add: answers: {}" in doctor.output
+    assert "params.yaml: lacks a section that the stages read; add the line: answers: {}" in doctor.output
     (folder / "dvc.yaml").unlink()
     (folder / VERSION).unlink()
     assert "params.yaml: kept; new in this version and added: answers: {}" in init()
