@@ -164,18 +164,21 @@ def decode_batches(
     )
     before = set(multiprocessing.active_children())
     children: list[BaseProcess] = []
+    stalled = threading.Event()
     try:
         # What runs around a fork swallows a KeyboardInterrupt, so signals wait until the workers are there.
         with stop_signals_blocked(forked=sys.platform == "linux"):
             batches_in_order = _started(loader)
             children += [child for child in multiprocessing.active_children() if child not in before]
-        yield _in_memory(_watched(batches_in_order, children, ahead), say)
+        yield _in_memory(_watched(batches_in_order, children, ahead, stalled), say)
     except _StalledError:
         raise _lost(images, ahead, f"delivered nothing for {STALL_SECONDS} s") from None
     except RuntimeError as error:
         # Torch notices a dead worker by signal, so this can come out of any line of the block.
         if "DataLoader" not in str(error):
             raise
+        if stalled.is_set():  # another worker that was killed for it
+            raise _lost(images, ahead, f"delivered nothing for {STALL_SECONDS} s") from None
         raise _lost(images, ahead, f"died ({str(error).splitlines()[0]})") from None
     finally:
         _kill(children)
@@ -237,16 +240,16 @@ class _StalledError(Exception):
 
 
 def _watched(
-    batches: Iterator[Batch | PipedBatch], workers: Sequence[BaseProcess], ahead: deque[int]
+    batches: Iterator[Batch | PipedBatch], workers: Sequence[BaseProcess], ahead: deque[int], stalled: threading.Event
 ) -> Iterator[Batch | PipedBatch]:
     """The batches, each no longer `ahead`; if one does not come in time, the workers are killed, which ends any wait.
 
-    Torch's own time limit does not cover the moment in which a tensor is handed over.
+    Torch's own time limit does not cover the moment in which a tensor is handed over. `stalled` is set before they are
+    killed.
     """
     while True:
-        stalled = threading.Event()
 
-        def give_up(stalled: threading.Event = stalled) -> None:
+        def give_up() -> None:
             stalled.set()
             for worker in workers:
                 worker.kill()
