@@ -107,6 +107,15 @@ def prepared():
         programs.close()
 
 
+def code_checkout(folder: Path, programs: Path) -> Checkout:
+    """The working tree's files without tests, benchmarks and docs, not committed yet."""
+    for name in tracked_files():
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/", "docs/")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return Checkout(folder, programs)
+
+
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory, prepared) -> Checkout:
     """The working tree as a fresh clone, with smaller sets in params.yaml."""

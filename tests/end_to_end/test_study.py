@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from end_to_end.conftest import COMMIT, ROOT, Checkout, stages_run, tracked_files, work_of
+from end_to_end.conftest import COMMIT, ROOT, Checkout, code_checkout, stages_run, work_of
 from ruamel.yaml import YAML
 
 import tiny_encoders
@@ -85,13 +85,9 @@ def change_params(checkout: Checkout, change: Callable[[dict], None]) -> None:
 def study(tmp_path_factory, prepared) -> Checkout:
     """The finished study."""
     folder = tmp_path_factory.mktemp("study") / "checkout"
-    for name in tracked_files():
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/", "docs/")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    checkout = code_checkout(folder, prepared.folder)
     write_models(folder / "models")
     write_params(folder, STUDY)
-    checkout = Checkout(folder, prepared.folder)
     checkout.run("git", "init", "-q")
     checkout.run("git", "add", "-A")
     checkout.run(*COMMIT, "study")

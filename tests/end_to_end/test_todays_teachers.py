@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from end_to_end.conftest import COMMIT, ROOT, Checkout, stages_run, tracked_files
+from end_to_end.conftest import COMMIT, Checkout, code_checkout, stages_run
 from ruamel.yaml import YAML
 
 from expclip_cache.cache import FeatureCache
@@ -54,15 +54,11 @@ RULES = ["raw", "length-normalised", "calibrated"]
 def study(tmp_path_factory, prepared) -> Checkout:
     """The finished study."""
     folder = tmp_path_factory.mktemp("study") / "checkout"
-    for name in tracked_files():
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/", "docs/")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    checkout = code_checkout(folder, prepared.folder)
     write_clip(folder / "models/clip")
     write_blip2(folder / "models/t5")
     write_vlm(folder / "models/qwen", "qwen2.5-vl")
     write_params(folder, STUDY)
-    checkout = Checkout(folder, prepared.folder)
     checkout.run("git", "init", "-q")
     checkout.run("git", "add", "-A")
     checkout.run(*COMMIT, "study")

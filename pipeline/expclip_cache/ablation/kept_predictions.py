@@ -4,7 +4,6 @@ So a run that is killed goes on where it was, another one computes only what is 
 features, heads, prompts or code is not used.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import xxhash
 
 from expclip_cache.base import make_folder, write_atomically
-from expclip_cache.cache import Json, canonical_json
+from expclip_cache.cache import Json, canonical_json, json_sha256
 
 PredictedClasses = Mapping[str, np.ndarray]
 """Test set -> (n,) int16 predicted class of every row, -1 for a row without features."""
@@ -29,7 +28,7 @@ class KeptPredictions:
         """The predictions of a cell; None if there are none, or the file is damaged: then they are made again."""
         from safetensors import SafetensorError, safe_open
 
-        key = _key(made_from)
+        key = json_sha256(made_from)
         try:
             with safe_open(self._path(key), framework="numpy") as file:
                 about = json.loads(file.metadata()["about"])
@@ -48,16 +47,12 @@ class KeptPredictions:
         from safetensors.numpy import save
 
         tensors = {name: np.ascontiguousarray(classes, dtype=np.int16) for name, classes in predicted.items()}
-        about = {"made_from": _key(made_from), "xxh3_128": _checksum(tensors)}
+        about = {"made_from": json_sha256(made_from), "xxh3_128": _checksum(tensors)}
         make_folder(self._folder)
-        write_atomically(self._path(_key(made_from)), save(tensors, metadata={"about": json.dumps(about)}))
+        write_atomically(self._path(json_sha256(made_from)), save(tensors, metadata={"about": json.dumps(about)}))
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key[:32]}.safetensors"
-
-
-def _key(made_from: Json) -> str:
-    return hashlib.sha256(canonical_json(made_from)).hexdigest()
 
 
 def _checksum(tensors: PredictedClasses) -> str:

@@ -1,12 +1,11 @@
 """Everything that determines the predictions of a cell."""
 
-import hashlib
 from functools import cache
 
 from expclip_cache.ablation.cached_study import CachedStudy
 from expclip_cache.ablation.cells import Choice
 from expclip_cache.base import source_sha256
-from expclip_cache.cache import Json, canonical_json
+from expclip_cache.cache import Json, json_sha256
 from expclip_cache.scoring import prompts_sha256
 
 
@@ -30,7 +29,7 @@ class CellOrigin:
         }
 
     def _images_sha256(self, backbone: str, test_set: str) -> str:
-        return hashlib.sha256(canonical_json(self._study.images(backbone, test_set).describe())).hexdigest()
+        return json_sha256(self._study.images(backbone, test_set).describe())
 
     def _prompts_sha256(self, clip: Choice, test_set: str) -> str:
         table = self._study.table(clip.prompts, clip.prompt_type, test_set, clip.backbone)

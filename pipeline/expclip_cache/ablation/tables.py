@@ -1,9 +1,9 @@
 """The two tables of an ablation: a line for every cell, and a line for every value of an axis, on each test set."""
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 
-from expclip_cache.base import csv_text
+from expclip_cache.base import rows_to_csv
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class AxisRow:
 
 def cells_csv(rows: Iterable[CellRow]) -> str:
     """The table as csv, three decimals; None is an empty cell."""
-    return csv_text([field.name for field in fields(CellRow)], (astuple(row) for row in rows))
+    return rows_to_csv(CellRow, rows)
 
 
 def axes_csv(rows: Iterable[AxisRow]) -> str:
     """The table as csv, three decimals."""
-    return csv_text([field.name for field in fields(AxisRow)], (astuple(row) for row in rows))
+    return rows_to_csv(AxisRow, rows)

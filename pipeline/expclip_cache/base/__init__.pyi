@@ -10,6 +10,8 @@ from .classes import canonical_order as canonical_order
 from .console import handle_errors as handle_errors
 from .csv_text import csv_rows as csv_rows
 from .csv_text import csv_text as csv_text
+from .csv_text import read_csv_rows as read_csv_rows
+from .csv_text import rows_to_csv as rows_to_csv
 from .errors import CacheAccessError as CacheAccessError
 from .errors import CacheError as CacheError
 from .errors import DataError as DataError

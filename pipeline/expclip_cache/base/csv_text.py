@@ -4,7 +4,10 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
+
+from expclip_cache.base.errors import DataError
 
 Line = TypeVar("Line")
 
@@ -21,6 +24,29 @@ def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     for row in rows:
         writer.writerow([f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row])
     return text.getvalue()
+
+
+def rows_to_csv(kind: type[Line], rows: Iterable[Line]) -> str:
+    """Instances of a dataclass as a table, see `csv_text`; its columns are named as the fields are."""
+    names = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType]
+    return csv_text(names, ([getattr(row, name) for name in names] for row in rows))
+
+
+def read_csv_rows(kind: type[Line], path: Path, made_by: str) -> list[Line]:
+    """The lines of a csv file, see `csv_rows`.
+
+    Args:
+        made_by: the command that writes the file, for errors.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        return csv_rows(kind, path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Run `{made_by}`.") from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: is damaged ({error!r}). Delete it and run `{made_by}`.") from None
 
 
 def csv_rows(kind: type[Line], text: str) -> list[Line]:

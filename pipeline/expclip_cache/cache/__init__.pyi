@@ -6,6 +6,7 @@ from .format import Json as Json
 from .format import canonical_json as canonical_json
 from .format import differences as differences
 from .format import identity_differences as identity_differences
+from .format import json_sha256 as json_sha256
 from .format import parse_part as parse_part
 from .format import plan_shards as plan_shards
 from .format import shard_name as shard_name

@@ -49,7 +49,7 @@ class Identity:
     def fingerprint(self) -> str:
         """SHA-256 over the canonical JSON of both parts, hex."""
         both = {"settings": dict(self.settings), "encoder": dict(self.encoder)}
-        return hashlib.sha256(canonical_json(both)).hexdigest()
+        return json_sha256(both)
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,11 @@ def parse_part(text: str) -> range:
     if not part:
         raise SettingsError(f"--shards: expected first:end, such as 0:8 for shards 0 to 7, found {text!r}.")
     return part
+
+
+def json_sha256(value: Json) -> str:
+    """SHA-256 over the canonical JSON of a value, hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def canonical_json(value: Json) -> bytes:

@@ -22,8 +22,9 @@ IMAGES = "Images"
 CACHE = "Cache"
 RUN = "How it runs"
 
-OF_VLMS = ("system", "image_size", "attention", "device_map", "layer", "read", "keep_layers", "keep_reads")
-LLM_ONLY = ("instruction", "mode", "draw", *OF_VLMS)
+LLM_ONLY = ("instruction", "mode", "draw")
+"""And those of `encoders.VLM_ONLY`."""
+
 CLIP_ONLY = ("pool",)
 
 _of_clip = partial(DefaultOf, "encoders.ClipSettings")
@@ -328,12 +329,14 @@ def extract(
     with handle_errors(resumes=True):
         from expclip_cache.base import SettingsError, TerminalReporter
         from expclip_cache.cache import CacheSettings, parse_part
-        from expclip_cache.encoders import ClipSettings, LlmSettings, find_llm_kind
+        from expclip_cache.encoders import VLM_ONLY, ClipSettings, LlmSettings, find_llm_kind
         from expclip_cache.extraction import extract as extract_features
         from expclip_cache.workers import RunSettings
 
         if encoder is EncoderKind.clip:
-            refuse_options(context, LLM_ONLY, "belongs to --encoder llm; remove it, or add --encoder llm.")
+            refuse_options(
+                context, (*LLM_ONLY, *VLM_ONLY), "belongs to --encoder llm; remove it, or add --encoder llm."
+            )
             chosen = settings_of(context, ClipSettings)
         else:
             refuse_options(context, CLIP_ONLY, "belongs to --encoder clip; remove it.")

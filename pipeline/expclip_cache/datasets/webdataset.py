@@ -65,13 +65,24 @@ def read_webdataset(root: Path, definition: Definition, dataset: DatasetSettings
         )
     if without_image:
         notes.append(f"{without_image} samples have no image and are ignored")
-    labels, classes, label_notes = _labels(root, samples, settings, definition, dataset)
+    kept = [sample for sample in samples if sample.word is not None] if dataset.labelled else samples
+    if not kept:
+        raise DataError(
+            f"{root}: expected a class for each sample, in a file {settings.label or ' or '.join(LABELS)}, found none. "
+            "Say where it is (samples.label), or set labelled: false."
+        )
+    own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
+    words = [sample.word or "" for sample in kept]
+    labels, classes, label_notes = labels_of(words, own, dataset.labelled, str(root), "samples")
+    notes += label_notes
+    if len(kept) < len(samples):
+        notes.append(f"{len(samples) - len(kept)} samples have no class and are ignored")
     rows = (
         ListedRow(sample.path, label, (sample.path,))
-        for sample, label in zip(samples, labels, strict=True)
+        for sample, label in zip(kept, labels, strict=True)
         if label is not None
     )
-    return Listing(in_path_order(rows), classes, (*notes, *label_notes))
+    return Listing(in_path_order(rows), classes, tuple(notes))
 
 
 def _samples_of(index: TarIndex, place: str, settings: Samples, labelled: bool) -> tuple[list[Sample], int]:
@@ -129,23 +140,3 @@ def _word(content: bytes, field: str, where: str) -> str | None:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is not JSON ({error}).") from None
     return None if value is None else str(value)
-
-
-def _labels(
-    root: Path, samples: list[Sample], settings: Samples, definition: Definition, dataset: DatasetSettings
-) -> tuple[list[int | None], tuple[str, ...], list[str]]:
-    """As `labels_of`; a sample without a word has no label."""
-    known = [sample.word for sample in samples if sample.word is not None]
-    if dataset.labelled and not known:
-        raise DataError(
-            f"{root}: expected a class for each sample, in a file {settings.label or ' or '.join(LABELS)}, found none. "
-            "Say where it is (samples.label), or set labelled: false."
-        )
-    own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
-    found, classes, notes = labels_of(known, own, dataset.labelled, str(root), "samples")
-    if not dataset.labelled:
-        return [*labels_of([""] * len(samples), own, False, str(root), "samples")[0]], classes, notes
-    labels = iter(found)
-    if len(known) < len(samples):
-        notes = [*notes, f"{len(samples) - len(known)} samples have no class and are ignored"]
-    return [None if sample.word is None else next(labels) for sample in samples], classes, notes

@@ -20,6 +20,7 @@ from .libraries import parse_library as parse_library
 from .libraries import recorded_commits as recorded_commits
 from .llm_answers import load_answers as load_answers
 from .llm_kind import find_llm_kind as find_llm_kind
+from .llm_settings import VLM_ONLY as VLM_ONLY
 from .llm_settings import LlmSettings as LlmSettings
 from .llm_settings import State as State
 from .llm_teacher import load_teacher as load_teacher

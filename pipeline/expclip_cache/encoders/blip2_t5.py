@@ -71,10 +71,11 @@ class Blip2T5Encoder:
         self._mixed = settings.precision == "reference"
         self._hashes = files.hashes()
         self._library = loaded_libraries(LLM_LIBRARIES, files.commits)
-        self._token_ids = token_ids(files.folder, settings.instruction)
+        self._token_ids = token_ids(load_tokenizer(files.folder), settings.instruction)
         self._qformer_ids = None
         if isinstance(model, InstructBlipTargets):
-            self._qformer_ids = token_ids(files.folder / "qformer_tokenizer", settings.instruction).to(device)
+            of_qformer = load_tokenizer(files.folder / "qformer_tokenizer")
+            self._qformer_ids = token_ids(of_qformer, settings.instruction).to(device)
         with torch.inference_mode():
             self._instruction = model.language_model.shared(self._token_ids.to(device))
         if settings.mode == "dropout":
@@ -191,13 +192,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise EncoderError(tokenizer_failed("teacher", folder, folder, error)) from error
 
 
-def token_ids(folder: Path, text: str) -> torch.Tensor:
-    """(1, k) ids from the folder's tokenizer with its default settings: for T5 they include the closing </s>.
-
-    Raises:
-        EncoderError: there is no tokenizer, or it cannot be loaded.
-    """
-    tokenizer = load_tokenizer(folder)
+def token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> torch.Tensor:
+    """(1, k) ids from a tokenizer with its default settings: for T5 they include the closing </s>."""
     ids = tokenizer(text, return_tensors="pt").input_ids
     unknown = 0 if tokenizer.unk_token_id is None else int((ids == tokenizer.unk_token_id).sum())
     if unknown:

@@ -58,17 +58,15 @@ class T5Answers:
         self.image_size = square_side(config.vision_config.image_size)
         self.preprocess: Preprocess = preprocess(settings.preprocess, self.image_size, settings.decode)
         asked = questions(settings.question, [names[0] for names in called.values()], settings.orders)
-        self._questions = [token_ids(files.folder, text) for text in asked]
-        self._qformer_questions = [
-            token_ids(files.folder / "qformer_tokenizer", text).to(device)
-            if isinstance(model, InstructBlipAnswers)
-            else None
-            for text in asked
-        ]
-        names = [name for each in called.values() for name in each]
         tokenizer = load_tokenizer(files.folder)
+        self._questions = [token_ids(tokenizer, text) for text in asked]
+        self._qformer_questions: list[torch.Tensor | None] = [None] * len(asked)
+        if isinstance(model, InstructBlipAnswers):
+            of_qformer = load_tokenizer(files.folder / "qformer_tokenizer")
+            self._qformer_questions = [token_ids(of_qformer, text).to(device) for text in asked]
+        names = [name for each in called.values() for name in each]
         # The tokenizer ends every text with </s>, which ends an answer.
-        answers = [token_ids(files.folder, name)[0].tolist() for name in names]
+        answers = [token_ids(tokenizer, name)[0].tolist() for name in names]
         self._rows = AnswerRows(names, answers, {answers[0][-1]}, tokenizer, settings.generate)
         self.width, self.vectors = len(names), self._rows.vectors
         self._facts = {

@@ -1,6 +1,5 @@
 """Cache the text tower's embeddings of prompts, in the same format as images: one row per distinct text."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -14,8 +13,8 @@ from expclip_cache.cache import (
     CacheWriter,
     FeatureCache,
     Json,
-    canonical_json,
     differences,
+    json_sha256,
     store_at,
 )
 from expclip_cache.encoders import (
@@ -116,7 +115,7 @@ def encode_prompts(
     with CacheWriter(
         out,
         # A row's path is its text.
-        manifest=hashlib.sha256(canonical_json(wanted)).hexdigest(),
+        manifest=json_sha256(wanted),
         settings=there.identity.settings if there else clip.text_settings(),
         encoder=described,
         library=library,

@@ -1,10 +1,9 @@
 """What results of probes were made from, as a hash: results of other features or predictions are not shown."""
 
-import hashlib
 from collections.abc import Mapping
 
 from expclip_cache.base import source_sha256
-from expclip_cache.cache import canonical_json
+from expclip_cache.cache import json_sha256
 from expclip_cache.statistics import StatisticsSettings
 
 
@@ -17,4 +16,4 @@ def probes_made_from(scores: Mapping[str, str], statistics: StatisticsSettings) 
         statistics: of the intervals.
     """
     code = source_sha256("expclip_cache.probes")
-    return hashlib.sha256(canonical_json([code, dict(scores), statistics.model_dump()])).hexdigest()[:16]
+    return json_sha256([code, dict(scores), statistics.model_dump()])[:16]

@@ -1,16 +1,16 @@
 """The results of probes: rows, and their files square.csv and few_shot.csv."""
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-from expclip_cache.base import DataError, csv_rows, csv_text, make_folder, write_atomically
+from expclip_cache.base import make_folder, read_csv_rows, rows_to_csv, write_atomically
 
 Method = Literal["probe", "zero-shot"]
 
 SQUARE, FEW_SHOT = "square.csv", "few_shot.csv"
+MADE_BY = "expclip-cache probe"
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class ProbeResults:
 def write_probes(found: ProbeResults, folder: Path) -> None:
     """Write both files atomically; scores have three decimals, None is an empty cell."""
     make_folder(folder)
-    write_atomically(folder / SQUARE, _text(SquareRow, found.square).encode("utf-8"))
-    write_atomically(folder / FEW_SHOT, _text(FewShotRow, found.few_shot).encode("utf-8"))
+    write_atomically(folder / SQUARE, rows_to_csv(SquareRow, found.square).encode("utf-8"))
+    write_atomically(folder / FEW_SHOT, rows_to_csv(FewShotRow, found.few_shot).encode("utf-8"))
 
 
 def read_probes(folder: Path) -> ProbeResults | None:
@@ -134,20 +134,7 @@ def read_probes(folder: Path) -> ProbeResults | None:
     """
     if not any((folder / name).exists() for name in (SQUARE, FEW_SHOT)):
         return None
-    return ProbeResults(tuple(_read(SquareRow, folder / SQUARE)), tuple(_read(FewShotRow, folder / FEW_SHOT)))
-
-
-Line = TypeVar("Line", SquareRow, FewShotRow)
-
-
-def _text(kind: type[Line], rows: Sequence[Line]) -> str:
-    return csv_text([field.name for field in fields(kind)], (astuple(row) for row in rows))
-
-
-def _read(kind: type[Line], path: Path) -> list[Line]:
-    try:
-        return csv_rows(kind, path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Run `expclip-cache probe`.") from None
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: is damaged ({error!r}). Delete it and run `expclip-cache probe`.") from None
+    return ProbeResults(
+        tuple(read_csv_rows(SquareRow, folder / SQUARE, MADE_BY)),
+        tuple(read_csv_rows(FewShotRow, folder / FEW_SHOT, MADE_BY)),
+    )

@@ -41,7 +41,7 @@ class AnswerScores:
 
     @property
     def backbone(self) -> str:
-        """None: no CLIP takes part."""
+        """Empty: no CLIP takes part."""
         return ""
 
     def confusions(self) -> Iterator[tuple[Classifier, Confusion]]:

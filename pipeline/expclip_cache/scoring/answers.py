@@ -1,12 +1,11 @@
 """The scores of an LLM's own answers on one test set: keep what was measured with the same inputs, or measure."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from expclip_cache.base import CacheError, DataError, Reporter, source_sha256
-from expclip_cache.cache import FeatureCache, Json, canonical_json
+from expclip_cache.cache import FeatureCache, Json, json_sha256
 from expclip_cache.scoring.answer_rules import RULES, ClassNames, class_scores, greedy_agreement
 from expclip_cache.scoring.answer_scores import (
     AnswerScores,
@@ -56,8 +55,8 @@ def complete_answer_scores(
     described, of_calibration = answers.describe(), calibration.describe()
     made_by = {
         "code": source_sha256("expclip_cache.scoring"),
-        "answers": _sha256(described),
-        "calibration": _sha256(of_calibration),
+        "answers": json_sha256(described),
+        "calibration": json_sha256(of_calibration),
     }
     if (known := _read(path, predictions)) and known.made_by == made_by and known.test_set == test_set:
         return known
@@ -135,7 +134,3 @@ def _read(path: Path, predictions: Path) -> AnswerScores | None:
         return scores if PredictionFile(predictions).scores == answers_checksum(scores) else None
     except DataError:
         return None
-
-
-def _sha256(value: Json) -> str:
-    return hashlib.sha256(canonical_json(value)).hexdigest()

@@ -1,10 +1,10 @@
 """What a study measures: confusion matrices of every classifier on every test set, and the scores that follow."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from expclip_cache.base import csv_text
+from expclip_cache.base import rows_to_csv
 from expclip_cache.cache import Json
 from expclip_cache.scoring.metrics import Confusion, scores
 
@@ -153,5 +153,4 @@ def scores_csv(test_sets: Iterable[Scored]) -> str:
 
     `teacher`, `head` and `seed` are empty for plain CLIP, `backbone` and `prompts` for an LLM's own answers.
     """
-    names = [field.name for field in fields(ScoreRow)]
-    return csv_text(names, (astuple(row) for found in test_sets for row in found.rows()))
+    return rows_to_csv(ScoreRow, (row for found in test_sets for row in found.rows()))

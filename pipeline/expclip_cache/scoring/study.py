@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from expclip_cache.base import DataError, Reporter, source_sha256
-from expclip_cache.cache import FeatureCache, Json, canonical_json
+from expclip_cache.cache import FeatureCache, Json, canonical_json, json_sha256
 from expclip_cache.prompts import Aggregation, Prompt, PromptSettings, prompt_table
 from expclip_cache.scoring.changed_predictions import prediction_changes
 from expclip_cache.scoring.measuring import HeadToScore, is_first_seed, measure
@@ -65,7 +65,7 @@ def complete_scores(
         table = prompt_table(settings.set, settings.types, images.classes)
         made_by = {
             "code": code,
-            "images": _sha256(described),
+            "images": json_sha256(described),
             "prompts": prompts_sha256(table, settings.aggregation, embeddings),
         }
         known = old.scores.get(name)
@@ -154,7 +154,3 @@ def prompts_sha256(table: Sequence[Prompt], aggregation: Aggregation, embeddings
     for prompt in table:
         digest.update(embeddings[prompt.text].tobytes() if prompt.text in embeddings else b"")
     return digest.hexdigest()
-
-
-def _sha256(value: Json) -> str:
-    return hashlib.sha256(canonical_json(value)).hexdigest()

@@ -1,10 +1,9 @@
 """Where the stages write their files. dvc.yaml has the same paths; a test compares the two."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from expclip_cache.cache import canonical_json
+from expclip_cache.cache import json_sha256
 from expclip_cache.encoders import AnswerSettings, LlmSettings
 
 CROPS = Path("crops")
@@ -87,7 +86,7 @@ def calibration_answers(name: str, settings: AnswerSettings, classes: Sequence[s
         SettingsError: two classes are called the same.
     """
     names = [[one, list(called)] for one, called in settings.names_of(classes).items()]
-    return ANSWERS / name / f"calibration-{hashlib.sha256(canonical_json(names)).hexdigest()[:8]}"
+    return ANSWERS / name / f"calibration-{json_sha256(names)[:8]}"
 
 
 def head_folder(backbone: str, teacher: str) -> Path:

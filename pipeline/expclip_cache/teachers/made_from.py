@@ -1,10 +1,9 @@
 """What a comparison of teachers was made from, as a hash: results of other features or settings are not shown."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 from expclip_cache.base import source_sha256
-from expclip_cache.cache import FeatureCache, Json, canonical_json
+from expclip_cache.cache import FeatureCache, Json, json_sha256
 from expclip_cache.heads import RidgeSettings
 from expclip_cache.scoring import TestSetScores
 from expclip_cache.statistics import StatisticsSettings
@@ -44,4 +43,4 @@ def teachers_made_from(
         "ridge": ridge.model_dump(exclude={"backbones", "teachers"}) | {"lambdas": list(ridge.lambdas)},
         "statistics": statistics.model_dump(),
     }
-    return hashlib.sha256(canonical_json(described)).hexdigest()[:16]
+    return json_sha256(described)[:16]

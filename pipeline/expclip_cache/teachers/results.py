@@ -1,14 +1,13 @@
 """The results of a comparison of teachers: rows, and their files teachers.csv and test_sets.csv."""
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from expclip_cache.base import DataError, csv_rows, csv_text, make_folder, write_atomically
+from expclip_cache.base import make_folder, read_csv_rows, rows_to_csv, write_atomically
 
 TEACHERS, TEST_SETS = "teachers.csv", "test_sets.csv"
+MADE_BY = "expclip-cache teachers"
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,8 @@ class TeacherResults:
 def write_teachers(found: TeacherResults, folder: Path) -> None:
     """Write both files atomically; scores have three decimals, None is an empty cell."""
     make_folder(folder)
-    write_atomically(folder / TEACHERS, _text(TeacherRow, found.teachers).encode("utf-8"))
-    write_atomically(folder / TEST_SETS, _text(TestSetRow, found.test_sets).encode("utf-8"))
+    write_atomically(folder / TEACHERS, rows_to_csv(TeacherRow, found.teachers).encode("utf-8"))
+    write_atomically(folder / TEST_SETS, rows_to_csv(TestSetRow, found.test_sets).encode("utf-8"))
 
 
 def read_teachers(folder: Path) -> TeacherResults | None:
@@ -130,22 +129,6 @@ def read_teachers(folder: Path) -> TeacherResults | None:
     if not any((folder / name).exists() for name in (TEACHERS, TEST_SETS)):
         return None
     return TeacherResults(
-        tuple(_read(TeacherRow, folder / TEACHERS)),
-        tuple(_read(TestSetRow, folder / TEST_SETS)),
+        tuple(read_csv_rows(TeacherRow, folder / TEACHERS, MADE_BY)),
+        tuple(read_csv_rows(TestSetRow, folder / TEST_SETS, MADE_BY)),
     )
-
-
-Line = TypeVar("Line", TeacherRow, TestSetRow)
-
-
-def _text(kind: type[Line], rows: Sequence[Line]) -> str:
-    return csv_text([field.name for field in fields(kind)], (astuple(row) for row in rows))
-
-
-def _read(kind: type[Line], path: Path) -> list[Line]:
-    try:
-        return csv_rows(kind, path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Run `expclip-cache teachers`.") from None
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: is damaged ({error!r}). Delete it and run `expclip-cache teachers`.") from None

@@ -8,9 +8,8 @@ import torch
 from transformers import InstructBlipForConditionalGeneration
 
 from expclip_cache.base import EncoderError, SettingsError, build
-from expclip_cache.encoders import AnswerSettings, load_answers
+from expclip_cache.encoders import AnswerSettings, blip2_t5, load_answers
 from expclip_cache.encoders.answer_texts import questions
-from expclip_cache.encoders.blip2_t5 import token_ids
 from expclip_cache.encoders.continuation import generate_greedily
 from expclip_cache.encoders.preprocess import to_float
 from tiny_encoders import edit_weights, random_pixels, write_blip2
@@ -19,6 +18,10 @@ CLASSES = ("happiness", "anger", "neutral")
 NAMES = {"happiness": ("happiness", "photo"), "anger": ("anger",), "neutral": ("an expression",)}
 QUESTION = "describe the expression of the face . {options}"
 CPU = torch.device("cpu")
+
+
+def token_ids(folder, text: str) -> torch.Tensor:
+    return blip2_t5.token_ids(blip2_t5.load_tokenizer(folder), text)
 
 
 @pytest.fixture(scope="module", params=["blip2", "instructblip"])

@@ -4,7 +4,6 @@ Floating-point sums depend on the order of additions. So the order is fixed: blo
 groups of a cache, each from first to last. Whoever sums a group, the same bits come out.
 """
 
-import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from expclip_cache.cache import FeatureCache, Store, canonical_json, paired_rows
+from expclip_cache.cache import FeatureCache, Store, json_sha256, paired_rows
 from expclip_cache.heads.cached_rows import chosen_rows
 from expclip_cache.heads.ridge.lambda_choice import is_held_out
 from expclip_cache.heads.ridge.moments import BLOCK, Moments
@@ -62,7 +61,7 @@ class ShardGroups:
             "shard_rows": self.images.shard_rows,
             "held_out": self.held_out,
         }
-        return hashlib.sha256(canonical_json(settings)).hexdigest()
+        return json_sha256(settings)
 
     @cached_property
     def paired_rows(self) -> np.ndarray:

@@ -55,35 +55,34 @@ def render_page(page: Page) -> bytes:
 
 
 def _probes(page: Page) -> Markup:
-    """The section on probes; empty without results or a word about stale ones."""
-    if page.probes is None and not page.stale_probes:
-        return Markup("")
-    return Markup(
-        _filled(
-            "probes.html",
-            backbones=backbones_of(page.probes) if page.probes else [],
-            stale=page.stale_probes,
-            probe=PROBE,
-            square_chart=square_chart,
-            few_shot_chart=few_shot_chart,
-        )
+    """The section on probes, see `_results_of_a_command`."""
+    return _results_of_a_command(
+        "probes.html",
+        backbones_of(page.probes) if page.probes else [],
+        page.stale_probes,
+        probe=PROBE,
+        square_chart=square_chart,
+        few_shot_chart=few_shot_chart,
     )
 
 
 def _teachers(page: Page) -> Markup:
-    """The section on teachers; empty without results or a word about stale ones."""
-    if page.teachers is None and not page.stale_teachers:
-        return Markup("")
-    return Markup(
-        _filled(
-            "teachers.html",
-            backbones=teachers_of(page.teachers) if page.teachers else [],
-            stale=page.stale_teachers,
-            label_free=LABEL_FREE,
-            plain_clip=PLAIN_CLIP,
-            teacher_chart=teacher_chart,
-        )
+    """The section on teachers, see `_results_of_a_command`."""
+    return _results_of_a_command(
+        "teachers.html",
+        teachers_of(page.teachers) if page.teachers else [],
+        page.stale_teachers,
+        label_free=LABEL_FREE,
+        plain_clip=PLAIN_CLIP,
+        teacher_chart=teacher_chart,
     )
+
+
+def _results_of_a_command(template: str, backbones: Sequence[object], stale: str, **more: object) -> Markup:
+    """A section on results that no stage makes; empty without results or a word about stale ones."""
+    if not backbones and not stale:
+        return Markup("")
+    return Markup(_filled(template, backbones=backbones, stale=stale, **more))
 
 
 def render_times(times: Sequence[StageTime]) -> bytes:
