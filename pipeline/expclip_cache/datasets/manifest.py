@@ -108,7 +108,7 @@ def with_contents(part: "pa.RecordBatch", contents: Sequence[tuple[int, str | No
     import pyarrow as pa
 
     listed = {name: part.column(name) for name in part.schema.names}
-    return pa.record_batch(listed | _contents(contents))
+    return pa.RecordBatch.from_pydict(listed | _contents(contents))
 
 
 def manifest_rows(part: "pa.RecordBatch") -> Iterator[ManifestRow]:

@@ -165,7 +165,7 @@ def columns_of(
     rows, parts = iter(rows), list["pa.RecordBatch"]()
     while part := list(islice(rows, PART_ROWS)):
         try:
-            parts.append(pa.record_batch(_columns(part) | more(part)))
+            parts.append(pa.RecordBatch.from_pydict(_columns(part) | more(part)))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError) as error:
             raise DataError(f"a row has values that no row can have: {error}") from None
     return RowColumns(in_normal_form(parts), sum(part.num_rows for part in parts), rows_of)
@@ -241,7 +241,7 @@ def _as_text(part: "pa.RecordBatch") -> "pa.RecordBatch":
     import pyarrow as pa
 
     text = {PATH: pa.string(), FILES: pa.list_(pa.string())}
-    return pa.record_batch(
+    return pa.RecordBatch.from_pydict(
         {name: part.column(name).cast(text.get(name, part.column(name).type)) for name in part.schema.names}
     )
 
