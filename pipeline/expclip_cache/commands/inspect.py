@@ -69,7 +69,7 @@ def _manifest(file: Path) -> "tuple[dict[str, object], RenderableType]":
 
 
 def _print_rows(file: Path) -> None:
-    from expclip_cache.datasets import manifest_lines, read_manifest
+    from expclip_cache.datasets import read_manifest, rows_as_json
 
-    for lines in manifest_lines(read_manifest(file)):
+    for lines in rows_as_json(read_manifest(file)):
         typer.echo(lines.decode("ascii"), nl=False)

@@ -35,7 +35,7 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def manifest_lines(manifest: Manifest) -> Iterator[bytes]:
+def rows_as_json(manifest: Manifest) -> Iterator[bytes]:
     """Every row as a line of JSON, some thousands at a time.
 
     Raises:
