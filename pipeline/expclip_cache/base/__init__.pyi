@@ -55,6 +55,7 @@ from .source_code import source_sha256 as source_sha256
 from .stage_times import StageTime as StageTime
 from .stage_times import read_stage_times as read_stage_times
 from .stage_times import recorded_time as recorded_time
+from .thread_map import thread_map as thread_map
 from .yaml_file import load_yaml as load_yaml
 from .yaml_file import parse_yaml as parse_yaml
 from .yaml_file import read_yaml as read_yaml

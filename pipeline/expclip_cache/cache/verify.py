@@ -15,7 +15,7 @@ from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, Identity, 
 from expclip_cache.cache.index import read_index
 from expclip_cache.cache.lock import writing
 from expclip_cache.cache.stores.store import Store, store_at
-from expclip_cache.datasets import HEADER_BYTES, Manifest, changed_rows, parse_manifest, recorded_sha256
+from expclip_cache.datasets import HEADER_BYTES, Manifest, Root, changed_rows, parse_manifest, recorded_sha256
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def verify_cache(
     place: Path | str,
     report: Reporter,
     manifest: Manifest | None = None,
-    images: Path | None = None,
+    images: Root | None = None,
     sample: int | None = None,
 ) -> Verification:
     """Read every byte of a cache, complete or not, and compare all its parts with each other.
@@ -66,7 +66,7 @@ def verify_cache(
     Args:
         place: folder or address of the cache.
         manifest: by default the one in the cache, if there is one.
-        images: folder of the raw images, to be read and compared with the manifest.
+        images: folder or address of the raw images, to be read and compared with the manifest.
         sample: bounds the work, whatever the size of the cache: only so many shards, and so many rows of the raw
             images, are read, both spread evenly. Of the other shards only presence and length are checked, by one
             listing; of the cache's own manifest only the first line, unless `images` needs its rows.
@@ -121,7 +121,7 @@ def repair(
     place: Path | str,
     report: Reporter,
     manifest: Manifest | None = None,
-    images: Path | None = None,
+    images: Root | None = None,
     sample: int | None = None,
 ) -> tuple[Verification, list[str]]:
     """Verify a cache and delete its broken parts, so that the next extraction makes them and nothing else.
@@ -265,7 +265,7 @@ def _not_once(parts: Sequence[range], total: int) -> tuple[int, int]:
     return wrong, first
 
 
-def _raw_data(manifest: Manifest, images: Path, sample: int | None, report: Reporter) -> Finding:
+def _raw_data(manifest: Manifest, images: Root, sample: int | None, report: Reporter) -> Finding:
     rows = spread(range(len(manifest.rows)), sample)
     with report.bar(f"comparing {images}", len(rows), "row") as bar:
         changed = changed_rows(manifest, images, rows, bar.advance)

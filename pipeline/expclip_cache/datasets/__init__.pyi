@@ -1,3 +1,6 @@
+from .address import Address as Address
+from .address import Root as Root
+from .address import root_at as root_at
 from .appearance import FULL as FULL
 from .appearance import Appearance as Appearance
 from .appearance import orientation_of as orientation_of
@@ -11,6 +14,8 @@ from .definition import Definition as Definition
 from .definition import builtin_definitions as builtin_definitions
 from .definition import definition_of as definition_of
 from .definition import load_definition as load_definition
+from .file_names import is_video as is_video
+from .folder_walk import frame_names as frame_names
 from .hashing import RowContent as RowContent
 from .hashing import changed_rows as changed_rows
 from .hashing import hash_listing as hash_listing
@@ -40,6 +45,4 @@ from .sampling import ShortClip as ShortClip
 from .sampling import sample_indices as sample_indices
 from .settings import DatasetSettings as DatasetSettings
 from .tree import Tree as Tree
-from .tree import frame_names as frame_names
-from .tree import is_video as is_video
 from .tree import read_tree as read_tree

@@ -4,9 +4,14 @@
 `image` of row 12 of `train.parquet`. Nothing is unpacked: a member is read by its offset.
 """
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
+from threading import Lock
 
+from expclip_cache.base import CONCURRENT, thread_map
+from expclip_cache.datasets.address import Address, AddressStatus, Root
+from expclip_cache.datasets.kept_tar_index import kept_tar_index
 from expclip_cache.datasets.parquet_images import ParquetImages
 from expclip_cache.datasets.tar_index import TarIndex
 
@@ -16,6 +21,8 @@ OPENED = 64
 """Containers whose index a process remembers."""
 
 Container = TarIndex | ParquetImages
+
+_opening: dict[Root, Lock] = defaultdict(Lock)
 
 
 def container_of(name: str) -> tuple[str, str] | None:
@@ -34,7 +41,7 @@ def container_of(name: str) -> tuple[str, str] | None:
     return None
 
 
-def contained_file(root: Path, name: str, most: int | None = None) -> bytes | None:
+def contained_file(root: Root, name: str, most: int | None = None) -> bytes | None:
     """The bytes of a file that is inside a container; None if the path does not lead into one.
 
     Args:
@@ -44,6 +51,7 @@ def contained_file(root: Path, name: str, most: int | None = None) -> bytes | No
 
     Raises:
         OSError: the container cannot be read or has no such file; its `strerror` says why.
+        AddressAccessError: the store cannot be reached, or refuses.
         DataError: it is not a tar or Parquet file.
     """
     place = container_of(name)
@@ -52,7 +60,13 @@ def contained_file(root: Path, name: str, most: int | None = None) -> bytes | No
     return open_container(root / place[0]).read(place[1], most)
 
 
-def open_container(path: Path) -> Container:
+def open_containers(root: Root, places: Sequence[str]) -> Iterator[Container]:
+    """The containers at some paths below a root, in their order; at an address several are read at once."""
+    threads = CONCURRENT if isinstance(root, Address) else 1
+    return thread_map(lambda place: open_container(root / place), places, threads)
+
+
+def open_container(path: Root) -> Container:
     """A container with its index, which is read once in each process and again if the file has changed.
 
     Raises:
@@ -60,9 +74,13 @@ def open_container(path: Path) -> Container:
         DataError: it is not a tar or Parquet file.
     """
     status = path.stat()
-    return _opened(path, status.st_mtime_ns, status.st_size)
+    version = status.version if isinstance(status, AddressStatus) else status.st_mtime_ns
+    with _opening[path]:  # threads that need the same one would all read its index
+        return _opened(path, version, status.st_size)
 
 
 @lru_cache(maxsize=OPENED)
-def _opened(path: Path, _changed: int, _size: int) -> Container:
-    return TarIndex(path) if path.suffix == TAR else ParquetImages(path)
+def _opened(path: Root, version: str | int, size: int) -> Container:
+    if path.suffix == PARQUET:
+        return ParquetImages(path)
+    return kept_tar_index(path, f"{version} {size}") if isinstance(path, Address) else TarIndex(path)

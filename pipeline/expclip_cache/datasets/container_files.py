@@ -2,12 +2,13 @@
 
 import os
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Address, Root
+from expclip_cache.datasets.tree import files_at
 
 
-def container_files(root: Path, pattern: str, suffix: str) -> list[str]:
+def container_files(root: Root, pattern: str, suffix: str) -> list[str]:
     """Their paths relative to the root, sorted by their bytes.
 
     Args:
@@ -17,9 +18,11 @@ def container_files(root: Path, pattern: str, suffix: str) -> list[str]:
     Raises:
         DataError: there is none.
     """
-    found = sorted(
-        (path.relative_to(root).as_posix() for path in root.rglob(f"*{suffix}") if path.is_file()), key=os.fsencode
-    )
+    if isinstance(root, Address):
+        paths = [path for path in files_at(root) if path.endswith(suffix)]
+    else:
+        paths = [path.relative_to(root).as_posix() for path in root.rglob(f"*{suffix}") if path.is_file()]
+    found = sorted(paths, key=os.fsencode)
     chosen = [path for path in found if not any(part.startswith(".") for part in path.split("/"))]
     chosen = [path for path in chosen if not pattern or fnmatchcase(path, pattern)]
     if not chosen:

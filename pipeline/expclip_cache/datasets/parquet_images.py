@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Address, Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +30,7 @@ class ParquetImages:
         starts: first row of each row group.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Root):
         """Read the footer.
 
         Raises:
@@ -40,7 +42,7 @@ class ParquetImages:
 
         self.path = path
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(_source(path)) as file:
                 self.schema: pa.Schema = file.schema_arrow
                 groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         except pa.ArrowInvalid as error:
@@ -48,6 +50,7 @@ class ParquetImages:
         self.starts = [sum(groups[:group]) for group in range(len(groups))]
         self.rows = sum(groups)
         self._group = lru_cache(GROUPS)(self._read_group)
+        self._reading_group = Lock()
 
     @cached_property
     def features(self) -> dict[str, dict]:
@@ -72,7 +75,7 @@ class ParquetImages:
         """
         import pyarrow.parquet as pq
 
-        with self._reading(), pq.ParquetFile(self.path) as file:
+        with self._reading(), pq.ParquetFile(_source(self.path), pre_buffer=True) as file:
             return file.read(columns=[name]).column(0).to_pylist()
 
     def paths_beside(self, column: str) -> list[str] | None:
@@ -104,7 +107,9 @@ class ParquetImages:
             raise FileNotFoundError(errno.ENOENT, f"does not exist in {self.path}")
         row = int(number)
         group = bisect_right(self.starts, row) - 1
-        value = self._group(column, group)[row - self.starts[group]].as_py()
+        with self._reading_group:  # threads that need the same row group would all read it
+            values = self._group(column, group)
+        value = values[row - self.starts[group]].as_py()
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
             raise FileNotFoundError(errno.ENOENT, f"{self.path} has no image in this row")
@@ -113,7 +118,7 @@ class ParquetImages:
     def _read_group(self, column: str, group: int) -> "pa.ChunkedArray":
         import pyarrow.parquet as pq
 
-        with self._reading(), pq.ParquetFile(self.path) as file:
+        with self._reading(), pq.ParquetFile(_source(self.path), pre_buffer=True) as file:
             return file.read_row_group(group, columns=[column]).column(0)
 
     @contextmanager
@@ -125,3 +130,8 @@ class ParquetImages:
             yield
         except pa.ArrowInvalid as error:
             raise FileNotFoundError(errno.ENOENT, f"{self.path} is damaged ({error})") from None
+
+
+def _source(path: Root) -> Path | BinaryIO:
+    """What pyarrow reads from."""
+    return path.open("rb", buffering=0) if isinstance(path, Address) else path

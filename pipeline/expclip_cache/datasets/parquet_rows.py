@@ -4,10 +4,11 @@ The image is in the row, or the row has its path relative to the file. Of the im
 """
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.contained import PARQUET, open_container
+from expclip_cache.datasets.address import Root
+from expclip_cache.datasets.contained import PARQUET, open_containers
 from expclip_cache.datasets.container_files import container_files
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.labels import labels_of
@@ -20,7 +21,7 @@ LABEL = "label"
 """The column of the class if nothing is said."""
 
 
-def read_parquet_rows(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+def read_parquet_rows(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
     """One row per row of the files.
 
     Raises:
@@ -31,8 +32,8 @@ def read_parquet_rows(root: Path, definition: Definition, dataset: DatasetSettin
     own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
     paths: list[str] = []
     words: list[str] = []
-    for place in container_files(root, settings.files, PARQUET):
-        file = open_container(root / place)
+    places = container_files(root, settings.files, PARQUET)
+    for place, file in zip(places, open_containers(root, places), strict=True):
         assert isinstance(file, ParquetImages)
         paths += _paths(file, place, settings)
         words += _words(file, settings) if dataset.labelled else [""] * file.rows
@@ -81,7 +82,7 @@ def _words(file: ParquetImages, settings: Samples) -> Sequence[str]:
     return [str(names[value]) for value in values]
 
 
-def _refuse_other_meaning(file: Path, column: str, names: Sequence[str], settings: Samples) -> None:
+def _refuse_other_meaning(file: Root, column: str, names: Sequence[str], settings: Samples) -> None:
     """A number must not mean one class in the file and another in `samples.native`."""
     for number, name in enumerate(names):
         meant = settings.native.get(str(number))

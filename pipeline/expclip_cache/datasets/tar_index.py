@@ -3,10 +3,10 @@
 import errno
 import tarfile
 from collections.abc import Collection, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Root
 
 
 class Member(NamedTuple):
@@ -31,7 +31,7 @@ class TarIndex:
         truncated: whether the tar ends within a member, or without the end that tar writes.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Root):
         """Read the headers of all members, and nothing else.
 
         Raises:
@@ -44,7 +44,7 @@ class TarIndex:
         self.truncated = False
         size = path.stat().st_size
         try:
-            with tarfile.open(path, "r:") as tar:
+            with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 self._read(tar)
                 self.truncated |= tar.offset > size
         except tarfile.ReadError as error:
@@ -52,6 +52,18 @@ class TarIndex:
                 f"{path}: is not an uncompressed tar ({error}). A compressed one cannot be read from the middle: "
                 "unpack it to a .tar first."
             ) from None
+
+    def described(self) -> dict[str, Any]:
+        """All that was read, as JSON has it."""
+        return {"members": self.members, "repeated": self.repeated, "truncated": self.truncated}
+
+    @classmethod
+    def of(cls, path: Root, described: dict[str, Any]) -> Self:
+        """The index of a tar that was read before."""
+        index = cls.__new__(cls)
+        index.path, index.repeated, index.truncated = path, described["repeated"], described["truncated"]
+        index.members = {name: Member(*place) for name, place in described["members"].items()}
+        return index
 
     def _read(self, tar: tarfile.TarFile) -> None:
         try:

@@ -6,19 +6,19 @@ as the tables that img2dataset writes.
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.contained import TAR, open_container
+from expclip_cache.datasets.address import Root
+from expclip_cache.datasets.contained import TAR, open_containers
 from expclip_cache.datasets.container_files import container_files
 from expclip_cache.datasets.definition import Definition
+from expclip_cache.datasets.file_names import is_image
 from expclip_cache.datasets.labels import labels_of
 from expclip_cache.datasets.listing import ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tar_index import TarIndex
-from expclip_cache.datasets.tree import is_image
 
 LABELS = ("cls", "txt", "json.label")
 """Where a sample's class is looked for if nothing is said: the first that the samples have."""
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
     word: str | None
 
 
-def read_webdataset(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+def read_webdataset(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
     """One row per sample that has an image.
 
     Raises:
@@ -46,8 +46,8 @@ def read_webdataset(root: Path, definition: Definition, dataset: DatasetSettings
     samples, notes = [], list[str]()
     settings = dataset.samples or Samples()
     without_image = 0
-    for place in container_files(root, settings.files, TAR):
-        index = open_container(root / place)
+    places = container_files(root, settings.files, TAR)
+    for place, index in zip(places, open_containers(root, places), strict=True):
         assert isinstance(index, TarIndex)
         if index.repeated:
             raise DataError(
@@ -99,7 +99,7 @@ def _samples_of(index: TarIndex, place: str, settings: Samples, labelled: bool) 
     return samples, sum(key not in images for key in parts)
 
 
-def _image(part: dict[str, str], key: str, tar: Path, settings: Samples) -> str | None:
+def _image(part: dict[str, str], key: str, tar: Root, settings: Samples) -> str | None:
     """The name of a sample's image; None without one."""
     if settings.image is not None:
         return part.get(settings.image.lower())

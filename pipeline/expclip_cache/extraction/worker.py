@@ -20,7 +20,7 @@ from expclip_cache.cache import (
     is_signed,
     refuse_other_identity,
 )
-from expclip_cache.datasets import Manifest
+from expclip_cache.datasets import Manifest, Root
 from expclip_cache.extraction.jobs import Encoder, keeps_frames
 from expclip_cache.extraction.tasks import ShardTask, WorkerTasks
 from expclip_cache.workers import RunSettings, Worker
@@ -31,7 +31,7 @@ class CacheToFill:
     """A cache with missing shards, and what they are made from.
 
     Attributes:
-        root: folder of the images, as every worker sees it.
+        root: folder or address of the images, as every worker sees it.
         store: where the cache is stored, as every worker sees it.
         settings: of the identity of the shards.
         there: shards of the cache that are there already, one for each encoder that made them.
@@ -40,7 +40,7 @@ class CacheToFill:
     """
 
     manifest: Manifest
-    root: Path
+    root: Root
     store: Store
     settings: Mapping[str, Json]
     there: tuple[ShardEntry, ...]

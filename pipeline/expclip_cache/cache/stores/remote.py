@@ -54,6 +54,7 @@ PROBE = 1 << 16
 
 T = TypeVar("T")
 
+
 class Remote(Store):
     """A cache at an address."""
 
