@@ -31,8 +31,9 @@ CONCURRENT = 16
 
 PERMANENT = (PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ImportError)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-"""What another attempt would not change. Every other error of a store is retried: their packages raise errors of many
-kinds for the same trouble."""
+NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
+"""What another attempt would not change; the last are names of classes of botocore and google-auth. Every other error
+of a store is retried: their packages raise errors of many kinds for the same trouble."""
 
 _opened: dict[tuple[str, int], "tuple[AbstractFileSystem, str]"] = {}
 _opening = threading.Lock()
@@ -95,7 +96,11 @@ def tried(work: Callable[[], T], passed: tuple[type[Exception], ...]) -> T:
         except passed:
             raise
         except Exception as error:  # noqa: BLE001 - see PERMANENT
-            permanent = isinstance(error, PERMANENT) or getattr(error, "errno", None) in DISK_FULL
+            permanent = (
+                isinstance(error, PERMANENT)
+                or getattr(error, "errno", None) in DISK_FULL
+                or type(error).__name__ in NO_CREDENTIALS
+            )
             if permanent or attempt == ATTEMPTS - 1:
                 times = "" if permanent else f"in {ATTEMPTS} attempts "
                 raise FailedCallError(f"{times}({type(error).__name__}: {error})") from None

@@ -35,6 +35,8 @@ SECRET = re.compile(r"://[^/]*:[^/]*@|^(https?)://[^?]*\?")
 LOOK_AGAIN = 30.0
 """Seconds for which what a store said of a file is believed. Who reads a member asks whether its tar has changed."""
 
+MISSING = (FileNotFoundError, IsADirectoryError)
+
 VERSION = ("ETag", "etag", "md5Hash", "content_md5", "generation", "LastModified", "last_modified", "mtime", "created")
 """What file systems say of a file that changes with its content."""
 
@@ -91,7 +93,7 @@ class Address:
             filesystem, path = self._place
             try:
                 found = filesystem.cat_file(path, start=start, end=end)
-            except FileNotFoundError:
+            except MISSING:
                 raise
             except Exception:
                 # Stores refuse a range that begins at the end of a file, as in an empty one.
@@ -177,14 +179,14 @@ class Address:
 
     def _asked(self, work: Callable[[], T]) -> T:
         try:
-            return tried(work, (DataError, SettingsError, FileNotFoundError))
-        except FileNotFoundError:
+            return tried(work, (DataError, SettingsError, *MISSING))
+        except MISSING:
             # As it stands, some packages' errors have no number.
             raise FileNotFoundError(errno.ENOENT, f"{self} does not exist") from None
         except FailedCallError as failed:
             raise AddressAccessError(
-                f"{self}: cannot be read now {failed}, which says nothing about the file. Check the network, the "
-                "store and your credentials for it; then run the same command again: finished work is kept."
+                f"{self}: cannot be read now {failed}. That says nothing about the images: check the network, the "
+                "store and your credentials for it, then run the same command again. Finished work is kept."
             ) from None
 
 

@@ -43,6 +43,7 @@ class ParquetImages:
         self.path = path
         try:
             with pq.ParquetFile(_source(path)) as file:
+                self._metadata = file.metadata
                 self.schema: pa.Schema = file.schema_arrow
                 groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         except pa.ArrowInvalid as error:
@@ -75,7 +76,7 @@ class ParquetImages:
         """
         import pyarrow.parquet as pq
 
-        with self._reading(), pq.ParquetFile(_source(self.path), pre_buffer=True) as file:
+        with self._reading(), pq.ParquetFile(_source(self.path), metadata=self._metadata, pre_buffer=True) as file:
             return file.read(columns=[name]).column(0).to_pylist()
 
     def paths_beside(self, column: str) -> list[str] | None:
@@ -118,7 +119,7 @@ class ParquetImages:
     def _read_group(self, column: str, group: int) -> "pa.ChunkedArray":
         import pyarrow.parquet as pq
 
-        with self._reading(), pq.ParquetFile(_source(self.path), pre_buffer=True) as file:
+        with self._reading(), pq.ParquetFile(_source(self.path), metadata=self._metadata, pre_buffer=True) as file:
             return file.read_row_group(group, columns=[column]).column(0)
 
     @contextmanager
