@@ -11,8 +11,9 @@ from expclip_cache.base import CONCURRENT, DataError, FileAccessError, thread_ma
 from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.appearance import Appearance, looks_different_in_a_viewer
 from expclip_cache.datasets.contained import contained_file
-from expclip_cache.datasets.listing import ListedRow, Listing, examples
-from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
+from expclip_cache.datasets.listing import ListedRow, Listing, examples, listed_rows
+from expclip_cache.datasets.manifest import Manifest, inconsistency, manifest_rows, with_contents
+from expclip_cache.datasets.row_columns import RowColumns
 
 OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
 """Error numbers of a file that is not there or may not be read. All others are the machine's."""
@@ -33,23 +34,26 @@ def hash_listing(name: str, root: Root, listing: Listing, advance: Callable[[int
     """
     affected = set[str]()
 
-    def hash_row(row: ListedRow) -> ManifestRow:
-        def look(name: str, start: bytes) -> None:
-            if looks_different_in_a_viewer(start):
-                affected.add(name)
+    def look(name: str, start: bytes) -> None:
+        if looks_different_in_a_viewer(start):
+            affected.add(name)
 
-        size, digest = _size_and_hash(root, dict.fromkeys(row.files), look)
-        return ManifestRow(row.path, row.label, row.files, size, digest, row.boxes)
+    def look_at(row: ListedRow) -> tuple[int, str | None]:
+        return _size_and_hash(root, dict.fromkeys(row.files), look)
 
-    rows = []
+    parts = []
     threads = CONCURRENT if isinstance(root, Address) else min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
-        for row in pool.map(hash_row, listing.rows):
-            rows.append(row)
-            advance(1)
+        for part in listing.columns.parts:
+            contents = []
+            for content in pool.map(look_at, listed_rows(part)):
+                contents.append(content)
+                advance(1)
+            parts.append(with_contents(part, contents))
     notes = (*listing.notes, *_notes_on_appearance(affected, listing.appearance))
     appearance = "viewed" if affected and listing.appearance == "viewed" else None
-    manifest = Manifest(name, listing.classes, tuple(rows), notes, listing.short_clip, appearance)
+    rows = RowColumns(parts, len(listing.rows), manifest_rows)
+    manifest = Manifest(name, listing.classes, rows, notes, listing.short_clip, appearance)
     if problem := inconsistency(manifest):
         raise DataError(f"{root}: {problem}.")
     return manifest
