@@ -1,10 +1,18 @@
 """The tar shards or Parquet files of a dataset."""
 
 import os
+import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.listing import examples
+
+COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
+
+SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev|eval)(?:ing)?(?![a-z])")
+"""How the name of a file or folder says which split of a dataset it belongs to."""
 
 
 def container_files(root: Path, pattern: str, suffix: str) -> list[str]:
@@ -24,7 +32,23 @@ def container_files(root: Path, pattern: str, suffix: str) -> list[str]:
     chosen = [path for path in chosen if not pattern or fnmatchcase(path, pattern)]
     if not chosen:
         others = f"{len(found)} others, such as {found[0]}" if found else "none"
-        raise DataError(
-            f"{root}: expected files {pattern or f'*{suffix}'}, found {others}. Check the source and samples.files."
-        )
+        compressed = [path.name for path in root.rglob("*") if path.name.endswith(COMPRESSED)]
+        advice = "Check the source and samples.files."
+        if suffix == ".tar" and compressed:
+            advice = f"Compressed tars cannot be read from the middle: unpack {examples(compressed)} to .tar first."
+        raise DataError(f"{root}: expected files {pattern or f'*{suffix}'}, found {others}. {advice}")
     return chosen
+
+
+def split_notes(places: Sequence[str]) -> list[str]:
+    """A note if the names of the files belong to several splits, which one dataset rarely wants.
+
+    >>> split_notes(["data/test-00000-of-00001.parquet", "data/train-00000-of-00002.parquet", "data/other.parquet"])
+    ['files of several splits are read: test, train. samples.files chooses, such as *test*']
+    >>> split_notes(["attest/latest-00.tar", "attest/training-01.tar"])
+    []
+    """
+    found = sorted({split[1] for place in places for split in SPLIT.finditer(place.lower())})
+    if len(found) < 2:
+        return []
+    return [f"files of several splits are read: {', '.join(found)}. samples.files chooses, such as *{found[0]}*"]
