@@ -38,8 +38,8 @@ class Labels:
             codes = ", ".join(f"{key} ({name})" for key, name in definition.native.items())
             raise DataError(
                 f"{where}: no class is known for {examples(unknown, 10)}. Known classes: {known}."
-                f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` of the "
-                "definition, the table or the samples. Numbers and abbreviations are never guessed: they mean different "
+                f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` of a "
+                "definition, a table or samples. Numbers and abbreviations are never guessed: they mean different "
                 "classes in different datasets."
             )
         self.classes = definition.classes or canonical_order(filter(None, self._name_of.values()))

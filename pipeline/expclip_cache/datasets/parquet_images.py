@@ -98,8 +98,6 @@ class ParquetImages:
             OSError: the file cannot be read.
             DataError: it is damaged.
         """
-        import pyarrow.compute as pc
-
         inside = _is_image(self.schema.field(column).type)
         leaf, rows = f"{column}.bytes" if inside else column, set[int]()
         with self._opened() as file:
@@ -107,7 +105,7 @@ class ParquetImages:
                 if _nulls(file.metadata.row_group(group), leaf) == 0:
                     continue
                 values = file.read_row_group(group, columns=[leaf]).column(0)
-                missing = (pc.struct_field(values, "bytes") if inside else values).is_null().to_pylist()
+                missing = (values.flatten()[0] if inside else values).is_null().to_pylist()
                 rows.update(start + row for row, is_missing in enumerate(missing) if is_missing)
         return rows
 

@@ -87,7 +87,8 @@ def read_headers(file: BinaryIO, size: int) -> Iterator[Header]:
         place = offset if kind in _WITHOUT_CONTENT else end
         if any(key.startswith("GNU.sparse") for key in said):
             kind = SPARSE
-        name, target = said.get("path") or _name(block), said.get("linkpath") or _text(block[157:257])
+        name = said.get("GNU.sparse.name") or said.get("path") or _name(block)
+        target = said.get("linkpath") or _text(block[157:257])
         yield Header(_decoded(name), kind, offset, stored, _decoded(target))
         said = {}
     if place > size or not at_end:

@@ -94,7 +94,8 @@ def _parts(index: TarIndex) -> Parts:
 
 
 def _is_hidden(folder: str) -> bool:
-    return bool(folder) and any(part.startswith(".") or part.lower() in SYSTEM_FOLDERS for part in folder.split("/"))
+    parts = folder.split("/") if folder else []
+    return any((part.startswith(".") and part != "..") or part.lower() in SYSTEM_FOLDERS for part in parts)
 
 
 def _image(part: dict[str, str], key: str, tar: Path, settings: Samples) -> str | None:
