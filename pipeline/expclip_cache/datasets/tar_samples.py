@@ -112,10 +112,9 @@ def _words(index: TarIndex, parts: Parts, settings: Samples, images: dict[str, s
     """Key and class of each sample with an image that has a file with its class."""
     kinds = {extension for part in parts.values() for extension in part}
     choices = (settings.label,) if settings.label else LABELS
-    label = next((each for each in choices if each.partition(".")[0] in kinds), None)
-    if label is None:
+    extension, field = next((found for each in choices if (found := _file_and_field(each, kinds))), ("", ""))
+    if not extension:
         return
-    extension, _, field = label.partition(".")
     wanted = {part[extension]: key for key, part in parts.items() if extension in part and key in images}
     for name, content in index.contents(wanted):
         word = _word(content, field, f"{index.path}/{name}")
@@ -123,14 +122,32 @@ def _words(index: TarIndex, parts: Parts, settings: Samples, images: dict[str, s
             yield wanted[name], word
 
 
+def _file_and_field(label: str, kinds: set[str]) -> tuple[str, str] | None:
+    """The extension with the class and the field of its JSON, if any; None if no sample has such a file.
+
+    >>> _file_and_field("json.emotion", {"jpg", "json"}), _file_and_field("emotion.TXT", {"jpg", "emotion.txt"})
+    (('json', 'emotion'), ('emotion.txt', ''))
+    """
+    words = label.split(".")
+    for length in range(len(words), 0, -1):
+        if (extension := ".".join(words[:length]).lower()) in kinds:
+            return extension, ".".join(words[length:])
+    return None
+
+
 def _word(content: bytes, field: str, where: str) -> str | None:
     """What a label's file says; of a JSON file one of its fields."""
     text = content.decode("utf-8", "surrogateescape").strip()
-    if not field:
+    if not where.lower().endswith(".json"):
         return text
     try:
         value = json.loads(text)
-        for part in field.split("."):
+        if not field and isinstance(value, dict):
+            raise DataError(
+                f"{where}: expected the field with the class, found the fields {', '.join(value)}. Say which: "
+                "samples.label, such as json.emotion."
+            )
+        for part in filter(None, field.split(".")):
             value = value[part]
     except (KeyError, TypeError):
         return None

@@ -74,6 +74,37 @@ def test_captions_are_not_classes():
         listed(IMG2DATASET / "webdataset", "webdataset")
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("json", r"000000\.json: expected the field with the class, found the fields emotion, caption, url"),
+        ("emotion", r"expected a class for each sample, in a file emotion, found none in jpg, json, txt"),
+        ("json.mood", r"expected a class for each sample, in a file json\.mood, found none in jpg, json, txt"),
+    ],
+)
+def test_a_label_that_is_not_there(label, message):
+    with pytest.raises(DataError, match=message):
+        listed(IMG2DATASET / "webdataset", "webdataset", label=label)
+
+
+def test_labels_in_files_of_several_extensions(tmp_path):
+    members = {"0.jpg": b"", "0.Emotion.TXT": b"fear", "0.json": b'"anger"', "0.meta.json": b'{"a": {"b": "sadness"}}'}
+    root = write_tar(tmp_path / "a.tar", members)
+    for label, name in (("emotion.txt", "fear"), ("json", "anger"), ("meta.json", None), ("meta.json.a.b", "sadness")):
+        if name is None:
+            with pytest.raises(DataError, match="found the fields a"):
+                listed(root, "webdataset", label=label)
+        else:
+            assert listed(root, "webdataset", label=label).classes == (name,)
+
+
+def test_a_folder_of_shards_is_not_a_folder_of_images():
+    with pytest.raises(
+        DataError, match=r"root and the layout \(webdataset reads \.tar files, parquet reads \.parquet fi"
+    ):
+        build_manifest(IMG2DATASET / "webdataset", "images")
+
+
 def test_a_thousand_captions_are_not_all_shown(tmp_path):
     members = {f"{n:04}.{e}": b"caption %d" % n for n in range(1000) for e in ("jpg", "txt")}
     with pytest.raises(DataError, match=r"'caption 9' and 990 more\. Known classes") as caught:
