@@ -23,8 +23,13 @@ def container_files(root: Path, pattern: str, suffix: str) -> list[str]:
         suffix: of the files, such as `.tar`.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or the root is not a folder.
     """
+    if root.is_file():
+        raise DataError(
+            f"{root}: expected a folder with files {pattern or f'*{suffix}'}, found a file. Give its folder, and "
+            f"{root.name} as samples.files."
+        )
     found = sorted(
         (path.relative_to(root).as_posix() for path in root.rglob(f"*{suffix}") if path.is_file()), key=os.fsencode
     )

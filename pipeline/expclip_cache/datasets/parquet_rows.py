@@ -3,8 +3,9 @@
 The image is in the row, or the row has its path relative to the file. Of the images nothing is read here.
 """
 
+import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets.contained import PARQUET, TAR, open_container
@@ -36,7 +37,7 @@ def read_parquet_rows(root: Path, definition: Definition, dataset: DatasetSettin
     for place in places:
         file = open_container(root / place)
         assert isinstance(file, ParquetImages)
-        found, are_inside = _paths(file, place, _column(file, settings))
+        found, are_inside = _paths(file, root, place, _column(file, settings))
         classes = _words(file, settings) if dataset.labelled else [""] * file.rows
         for path, word in zip(found, classes, strict=True):
             if path is None:
@@ -88,16 +89,26 @@ def _tables_of_others(file: Path) -> str:
     return ""
 
 
-def _paths(file: ParquetImages, place: str, column: str) -> tuple[Sequence[str | None], bool]:
+def _paths(file: ParquetImages, root: Path, place: str, column: str) -> tuple[Sequence[str | None], bool]:
     """The path of each row's image, None for a row without; and whether the images are in the file or beside it."""
     beside = file.paths_beside(column)
     if beside is not None:
-        folder = PurePosixPath(place).parent
-        return [(folder / path).as_posix() if path else None for path in beside], False
+        return [_below(root, file.path, path) if path else None for path in beside], False
     missing = file.without_image(column)
     digits = len(str(file.rows))  # padded, so that the order of the paths is that of the rows
     rows = range(file.rows)
     return [None if row in missing else f"{place}/{column}/{row:0{digits}}" for row in rows], True
+
+
+def _below(root: Path, file: Path, path: str) -> str:
+    """The path of an image that a row names, relative to the root."""
+    found = os.path.relpath(file.parent / path, root)
+    if found.startswith(".."):
+        raise DataError(
+            f"{file}: has the path {path!r}, which leads out of the dataset's folder {root}. Choose a source above "
+            "both (samples.files says which files to read), or write the file again with the images inside."
+        )
+    return PurePath(found).as_posix()
 
 
 def _words(file: ParquetImages, settings: Samples) -> Sequence[str | None]:

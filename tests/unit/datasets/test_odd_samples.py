@@ -276,3 +276,27 @@ def test_paths_that_lead_nowhere(tmp_path):
         "1 rows have no image and are ignored",
         "1 images are missing and will fail to decode: 'b.jpg'",
     )
+
+
+def test_absolute_paths(tmp_path):
+    """`Dataset.to_parquet` writes them for images that it has not read."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.jpg").write_bytes(b"x")
+    (tmp_path / "tables").mkdir()
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    column = pa.array([{"bytes": None, "path": str(tmp_path / "images/a.jpg")}], kind)
+    pq.write_table(pa.table({"image": column}), tmp_path / "tables/a.parquet")
+    assert paths(listed(tmp_path, "parquet", labelled=False)) == ["images/a.jpg"]
+    with pytest.raises(
+        DataError, match=r"tables/a\.parquet: has the path '/.*/a\.jpg', which leads out of the dataset's"
+    ):
+        listed(tmp_path / "tables", "parquet", labelled=False)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"), [("webdataset", "faces-000000.tar"), ("parquet", "test-00000-of-00002.parquet")]
+)
+def test_a_single_file_is_given_by_its_folder(layout, name):
+    with pytest.raises(DataError, match=rf"expected a folder .* found a file\. Give its folder, and {name} as samples"):
+        listed(DATA / layout / name, layout)
+    assert len(listed(DATA / layout, layout, labelled=False, files=name).rows) in (7, 8)
