@@ -220,6 +220,22 @@ def extract(
             "no labels by default.",
         ),
     ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=IMAGES,
+            help="What has the image in a sample of webdataset (jpg) or in a row of parquet (a column), where several "
+            "may be meant.",
+        ),
+    ] = None,
+    files: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=IMAGES,
+            metavar="PATTERN",
+            help="Which tar shards or Parquet files, such as 'test-*'; by default all.",
+        ),
+    ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(
@@ -357,14 +373,17 @@ def extract(
                 raise SettingsError("--draw: there are no draws in mode eval; remove it, or add --mode dropout.")
         if manifest is not None:
             refuse_options(
-                context, ("layout", "label"), "says how to list a folder, but --manifest is a list; remove one."
+                context,
+                ("layout", "label", "image", "files"),
+                "says how to list a folder, but --manifest is a list; remove one.",
             )
+        samples = {"label": label, "image": image, "files": files}
         report = TerminalReporter()
         cache = extract_features(
             images,
             out,
             chosen,
-            manifest=_listed(images, _layout(images, layout, label), manifest, crops, report),
+            manifest=_listed(images, _layout(images, layout, samples), manifest, crops, report),
             cache=settings_of(context, CacheSettings),
             run=settings_of(context, RunSettings),
             part=None if shards is None else parse_part(shards),
@@ -380,16 +399,20 @@ def extract(
         )
 
 
-def _layout(images: str, layout: "FolderLayout", label: str | None) -> "FolderLayout | DatasetSettings":
-    """The layout, with what has the class of a sample."""
+def _layout(images: str, layout: "FolderLayout", samples: dict[str, str | None]) -> "FolderLayout | DatasetSettings":
+    """The layout, with what is said of its samples."""
     from expclip_cache.base import SettingsError
     from expclip_cache.datasets import DatasetSettings, Samples
 
-    if label is None:
+    given = {name: value for name, value in samples.items() if value is not None}
+    if not given:
         return layout
     if layout not in ("webdataset", "parquet"):
-        raise SettingsError(f"--label: is for --layout webdataset or parquet, found --layout {layout}; remove it.")
-    return DatasetSettings(source=images, layout=layout, samples=Samples(label=label))
+        options = ", ".join(f"--{name}" for name in given)
+        raise SettingsError(f"{options}: is for --layout webdataset or parquet, found --layout {layout}; remove it.")
+    return DatasetSettings(
+        source=images, layout=layout, labelled="label" in given, samples=Samples.model_validate(given)
+    )
 
 
 def _listed(

@@ -86,6 +86,15 @@ class Address:
         """The suffix of the name, with its dot."""
         return PurePosixPath(self.name).suffix
 
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return PurePosixPath(self.name).stem
+
+    def with_suffix(self, suffix: str) -> "Address":
+        """The file beside it that has another suffix."""
+        return Address(self.root, str(PurePosixPath(self.below).with_suffix(suffix)))
+
     def read(self, start: int, end: int) -> bytes:
         """The bytes from `start` to `end`, fewer where the file ends; one request."""
 
@@ -105,7 +114,9 @@ class Address:
 
         content = self._asked(work)
         if len(content) > end - start:
-            raise DataError(f"{self}: the server sends whole files where parts are requested, so it cannot be used.")
+            raise AddressAccessError(
+                f"{self}: the server sends whole files where parts are asked for. It cannot be used."
+            )
         return content
 
     def blocks(self) -> Iterator[bytes]:
@@ -151,6 +162,13 @@ class Address:
         """Whether files are below it."""
         try:
             return self.stat().is_folder
+        except FileNotFoundError:
+            return False
+
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+        try:
+            return not self.stat().is_folder
         except FileNotFoundError:
             return False
 

@@ -17,6 +17,9 @@ from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examp
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import Tree, read_tree
 
+INSIDE = {".tar": "webdataset", ".parquet": "parquet"}
+"""Layouts of images inside other files."""
+
 
 def read_image_folders(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
     """One row per image.
@@ -110,7 +113,9 @@ def _outside(tree: Tree, depth: int, folders: str) -> list[str]:
 
 def _no_images(root: Root, tree: Tree, expected: str) -> str:
     found = f"{len(tree.images)} images elsewhere, such as {examples(tree.images)}" if tree.images else "no images"
+    inside = [f"{layout} reads {suffix} files" for suffix, layout in INSIDE.items() if tree.ignored[suffix]]
+    others = f" ({', '.join(inside)})" if inside else ""
     return (
         f"{root}: expected {expected}, found {found}{''.join(f'; {note}' for note in tree.notes())}. "
-        "Check the root and the layout."
+        f"Check the root and the layout{others}."
     )

@@ -79,7 +79,8 @@ def files_at(root: Address) -> list[str]:
     except FileNotFoundError:
         paths = []
     if not paths:
-        raise DataError(f"{root}: expected files below this address, found nothing. Check it for a typing error.")
+        found = "a file: give the address of its folder" if root.is_file() else "nothing: check it for a typing error"
+        raise DataError(f"{root}: expected files below this address, found {found}.")
     return paths
 
 
