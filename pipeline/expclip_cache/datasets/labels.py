@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from expclip_cache.base import CANONICAL, DataError, canonical_name, canonical_order
 from expclip_cache.datasets.definition import Definition
-from expclip_cache.datasets.listing import UNLABELLED
+from expclip_cache.datasets.listing import UNLABELLED, examples
 
 
 class Labels:
@@ -37,10 +37,10 @@ class Labels:
             known = ", ".join(definition.classes or CANONICAL)
             codes = ", ".join(f"{key} ({name})" for key, name in definition.native.items())
             raise DataError(
-                f"{where}: no class is known for {', '.join(map(repr, unknown))}. Known classes: {known}."
-                f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` in a "
-                "definition file. Numbers and abbreviations are never guessed: they mean different classes in "
-                "different datasets."
+                f"{where}: no class is known for {examples(unknown, 10)}. Known classes: {known}."
+                f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` of a "
+                "definition, a table or samples. Numbers and abbreviations are never guessed: they mean different "
+                "classes in different datasets."
             )
         self.classes = definition.classes or canonical_order(filter(None, self._name_of.values()))
 
