@@ -6,6 +6,7 @@ The rows of `--rows` are fabricated: a list as of tar shards with 10,000 images 
 
 import argparse
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from typing_extensions import override
 
 from benchmarks.measure import Figure, own_peak_memory, show
 from expclip_cache.base import SilentReporter
-from expclip_cache.cache import CacheSettings
+from expclip_cache.cache import Block, CacheSettings
 from expclip_cache.datasets import Manifest, build_manifest, read_manifest, write_manifest
 
 # Private: rows that are made as they are written, as no reader of a dataset can.
@@ -37,8 +38,6 @@ from expclip_cache.extraction.jobs import clip_job
 TAR = 10_000
 SHARD_ROWS = 4096
 DIFFERENT = 64
-WIDTH = 16
-"""Of the features of the cache that is resumed."""
 
 
 class FabricatedParts(Sequence[pa.RecordBatch]):
@@ -80,15 +79,35 @@ def fabricate(rows: int, file: Path) -> None:
     write_manifest(Manifest("fabricated", classes, RowColumns(FabricatedParts(rows), rows, manifest_rows)), file)
 
 
-def job_run(file: Path, cache: Path, dtype: str = "float16") -> JobRun:
-    """The extraction of a manifest's images, not begun."""
-    job = clip_job(read_manifest(file), lambda: file.parent, ClipSettings(), cache)
-    return JobRun(job, job.encoder, CacheSettings(shard_rows=SHARD_ROWS, dtype=dtype), None, SilentReporter())
+def job_run(file: Path) -> JobRun:
+    """The extraction of a manifest's images by the demo's CLIP, not begun."""
+    job = clip_job(read_manifest(file), lambda: file.parent, ClipSettings(), file.parent / "cache")
+    return JobRun(job, job.encoder, CacheSettings(shard_rows=SHARD_ROWS), None, SilentReporter())
+
+
+def write_half(file: Path) -> None:
+    """Half of the shards of the same extraction, as if the demo's CLIP had made them."""
+    run = job_run(file)
+    described = run.encoder.load((), "cpu").describe()
+    with run.writer as writer:
+        writer.put_manifest()
+        shards = writer.shard_writer(described, described.pop("library"))
+        for number, rows in enumerate(run.plan[::2]):
+            listed = run.job.manifest.rows[rows.start : rows.stop]
+            shards.write(
+                Block(
+                    number=2 * number,
+                    first_row=rows.start,
+                    features=np.ones((len(rows), described["width"]), dtype=np.float16),
+                    labels=np.array([row.label for row in listed], dtype=np.int32),
+                    paths=tuple(os.fsencode(row.path) for row in listed),
+                    errors=(b"",) * len(rows),
+                )
+            )
 
 
 def step(name: str, file: Path) -> Iterator[float]:
     """Do one step in this process; yields a time before and after it."""
-    cache = file.parent / "cache"
     if name == "imports":
         yield from (0.0, 0.0)
         return
@@ -102,14 +121,14 @@ def step(name: str, file: Path) -> Iterator[float]:
         fabricate(int(file.stem), file)
         yield time.perf_counter()
         return
-    if name in ("plan", "plan again"):
+    if name in ("plan", "plan again", "resume"):
         yield time.perf_counter()
-        run = job_run(file, cache)
+        run = job_run(file)
         run.begin()
         tasks = shard_tasks([run])
         cache_to_fill(run)
         yield time.perf_counter()
-        assert len(tasks) == -(-len(run.job.manifest.rows) // SHARD_ROWS)
+        assert len(tasks) == len(run.plan) // (2 if name == "resume" else 1)
         run.__exit__(None, None, None)
         return
     manifest = read_manifest(file)
@@ -134,8 +153,12 @@ def in_own_process(name: str, file: Path) -> tuple[float, float]:
     return float(seconds), float(memory)
 
 
-def measure(rows: int, folder: Path) -> None:
-    """The cost of a fabricated list."""
+def measure(rows: int, folder: Path, *, resumed: bool) -> None:
+    """The cost of a fabricated list.
+
+    Args:
+        resumed: also begin an extraction whose shards are half there.
+    """
     file = folder / f"{rows}.arrow"
     figures: list[Figure] = []
     wanted = {"open": "< 10 s and 1 GB with the plan", "plan again": "< 10 s and 1 GB"}
@@ -152,8 +175,13 @@ def measure(rows: int, folder: Path) -> None:
     for name, what in said.items():
         seconds, memory = in_own_process(name, file)
         figures.append(Figure(what, seconds, wanted=wanted.get(name, ""), note=f"{memory:.0f} MB"))
+    if resumed:
+        write_half(file)
+        seconds, memory = in_own_process("resume", file)
+        shards = sum(path.stat().st_size for path in (folder / "cache").glob("shard-*.h5"))
+        note = f"{memory:.0f} MB; every byte of the shards is read, {shards / 1e6:.0f} MB"
+        figures.append(Figure("begin it with half of the shards there", seconds, note=note))
     show(f"A manifest of {rows:,} rows, {file.stat().st_size / rows:.0f} bytes a row", figures)
-    file.unlink()
 
 
 def write_images(rows: int, folder: Path) -> None:
@@ -187,6 +215,7 @@ def measure_images(rows: int, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000])
+    parser.add_argument("--resume", type=int, nargs="*", default=[], help="which of them with half of the shards")
     parser.add_argument("--images", type=int, nargs="*", default=[100_000])
     parser.add_argument("--step", nargs=2, metavar=("STEP", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -196,7 +225,7 @@ def main() -> None:
         return
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as folder:
-            measure(rows, Path(folder))
+            measure(rows, Path(folder), resumed=rows in options.resume)
     for rows in options.images:
         with tempfile.TemporaryDirectory() as folder:
             measure_images(rows, Path(folder))
