@@ -236,7 +236,7 @@ def extract(
         Path | None,
         typer.Option(
             rich_help_panel=IMAGES,
-            help="Take the list of images from this file, such as the manifest.jsonl of a finished cache, instead of "
+            help="Take the list of images from this file, such as the manifest.arrow of a finished cache, instead of "
             "listing the folder.",
         ),
     ] = None,

@@ -12,7 +12,7 @@ def save_crops(
     manifest: Annotated[
         Path,
         typer.Argument(
-            metavar="MANIFEST", help="Manifest with the boxes, such as features/images/clip-b32/caer-s/manifest.jsonl."
+            metavar="MANIFEST", help="Manifest with the boxes, such as features/images/clip-b32/caer-s/manifest.arrow."
         ),
     ],
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of the images.")],
@@ -20,7 +20,7 @@ def save_crops(
 ) -> None:
     """Save the faces that an encoder saw, to look at them.
 
-    Example: expclip-cache save-crops features/images/clip-b32/caer-s/manifest.jsonl /data/CAER-S crops/
+    Example: expclip-cache save-crops features/images/clip-b32/caer-s/manifest.arrow /data/CAER-S crops/
     """
     with handle_errors():
         from expclip_cache.base import DataError, TerminalReporter

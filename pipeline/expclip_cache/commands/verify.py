@@ -15,7 +15,7 @@ def verify(
     ],
     manifest: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What the cache was made from; by default its own manifest.jsonl."),
+        typer.Option(metavar="FILE", help="What the cache was made from; by default its own manifest.arrow."),
     ] = None,
     images: Annotated[
         Path | None,

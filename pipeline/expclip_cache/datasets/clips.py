@@ -48,7 +48,7 @@ def clip_at(root: Path, path: str, label: int, listed: int | None = None, box: B
 
 def clip_rows(
     root: Path, clips: Sequence[Clip], dataset: DatasetSettings
-) -> tuple[tuple[ListedRow, ...], tuple[str, ...]]:
+) -> tuple[Sequence[ListedRow], tuple[str, ...]]:
     """Sample every clip.
 
     A clip without frames keeps its row, with its folder's path in place of frames: decoding it fails, so the policy

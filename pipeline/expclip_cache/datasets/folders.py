@@ -12,7 +12,7 @@ from expclip_cache.base import DataError
 from expclip_cache.datasets.clips import Clip, clip_rows
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples
+from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import Tree, by_number, read_tree
 
@@ -33,7 +33,7 @@ def read_image_folders(root: Path, definition: Definition, dataset: DatasetSetti
     if not paths:
         raise DataError(_no_images(root, tree, "<class>/<image>" if dataset.labelled else "images"))
     labels, classes, notes = _labels_by_folder(root, definition, dataset, paths)
-    rows = tuple(ListedRow(path, label, (path,)) for path, label in labels.items())
+    rows = in_path_order(ListedRow(path, label, (path,)) for path, label in labels.items())
     return Listing(rows, classes, (*notes, *_outside(tree, depth, "class folders"), *tree.notes()))
 
 

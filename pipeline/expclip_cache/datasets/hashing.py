@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,11 +11,16 @@ import xxhash
 from expclip_cache.base import DataError, FileAccessError
 from expclip_cache.datasets.appearance import Appearance, looks_different_in_a_viewer
 from expclip_cache.datasets.contained import contained_file
-from expclip_cache.datasets.listing import ListedRow, Listing, examples
-from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
+from expclip_cache.datasets.listing import ListedRow, Listing, examples, listed_rows
+from expclip_cache.datasets.manifest import Manifest, inconsistency, manifest_rows, with_contents
+from expclip_cache.datasets.row_columns import RowColumns
 
 OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
 """Error numbers of a file that is not there or may not be read. All others are the machine's."""
+
+
+AT_ONCE = 32
+"""Rows that a thread takes at once: handing over each of them costs as much as reading a small image."""
 
 
 def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int], None] = lambda _: None) -> Manifest:
@@ -25,7 +30,7 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
     error.
 
     Args:
-        advance: called with 1 after each row.
+        advance: called with the number of rows after some of them.
 
     Raises:
         DataError: the listing is empty or inconsistent.
@@ -33,22 +38,25 @@ def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int
     """
     affected = set[str]()
 
-    def hash_row(row: ListedRow) -> ManifestRow:
-        def look(name: str, start: bytes) -> None:
-            if looks_different_in_a_viewer(start):
-                affected.add(name)
+    def look(name: str, start: bytes) -> None:
+        if looks_different_in_a_viewer(start):
+            affected.add(name)
 
-        size, digest = _size_and_hash(root, dict.fromkeys(row.files), look)
-        return ManifestRow(row.path, row.label, row.files, size, digest, row.boxes)
+    def look_at(rows: Sequence[ListedRow]) -> list[tuple[int, str | None]]:
+        return [_size_and_hash(root, dict.fromkeys(row.files), look) for row in rows]
 
-    rows = []
+    parts = []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for row in pool.map(hash_row, listing.rows):
-            rows.append(row)
-            advance(1)
+        for part in listing.columns.parts:
+            rows, contents = [*listed_rows(part)], []
+            for some in pool.map(look_at, (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))):
+                contents += some
+                advance(len(some))
+            parts.append(with_contents(part, contents))
     notes = (*listing.notes, *_notes_on_appearance(affected, listing.appearance))
     appearance = "viewed" if affected and listing.appearance == "viewed" else None
-    manifest = Manifest(name, listing.classes, tuple(rows), notes, listing.short_clip, appearance)
+    columns = RowColumns(parts, len(listing.rows), manifest_rows)
+    manifest = Manifest(name, listing.classes, columns, notes, listing.short_clip, appearance)
     if problem := inconsistency(manifest):
         raise DataError(f"{root}: {problem}.")
     return manifest

@@ -18,6 +18,7 @@ from expclip_cache.cache import (
     differences,
     identity_differences,
     is_signed,
+    manifest_with,
     refuse_other_identity,
 )
 from expclip_cache.datasets import Manifest
@@ -32,14 +33,13 @@ class CacheToFill:
 
     Attributes:
         root: folder of the images, as every worker sees it.
-        store: where the cache is stored, as every worker sees it.
+        store: where the cache and the manifest are stored, as every worker sees them.
         settings: of the identity of the shards.
         there: shards of the cache that are there already, one for each encoder that made them.
         signature: the client's, in the lock file of the store's folder.
         shared_with: see `Job`.
     """
 
-    manifest: Manifest
     root: Path
     store: Store
     settings: Mapping[str, Json]
@@ -57,6 +57,14 @@ class CacheToFill:
         return next(
             (entry.identity for entry in self.there if not identity_differences(entry.identity, wanted)), wanted
         )
+
+    def manifest(self) -> Manifest:
+        """Which images the rows are; mapped, so that a worker reads only what its shards need.
+
+        Raises:
+            CacheError, DataError: it cannot be read.
+        """
+        return manifest_with(self.store, self.settings["manifest"])
 
     def check_folder(self) -> None:
         """Make sure that a worker elsewhere writes where the client looks.
@@ -136,7 +144,7 @@ class EncodeShards:
         loop = EncodingLoop(
             encoder=encoder,
             images=[
-                Images(filled.manifest, filled.root, folder)
+                Images(filled.manifest(), filled.root, folder)
                 for filled, folder in zip(self.caches, folders, strict=True)
             ],
             cache=self.cache,

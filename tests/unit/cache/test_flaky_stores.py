@@ -42,7 +42,7 @@ def tried(self, what, done, work):
     return result
 
 Remote._tried = tried
-for path in sorted(Path(folder).glob("shard-*.h5")) + [Path(folder) / "manifest.jsonl", Path(folder) / "index.json"]:
+for path in sorted(Path(folder).glob("shard-*.h5")) + [Path(folder) / "manifest.arrow", Path(folder) / "index.json"]:
     (store.folder / path.name).write_bytes(path.read_bytes())
     store.put(path.name)
 """

@@ -25,7 +25,7 @@ import numpy as np
 from typing_extensions import override
 
 from expclip_cache.base import CacheError, atomic_file, final_name, remove_temporaries
-from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, Json
+from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, OLD_MANIFEST, Json
 from expclip_cache.cache.header import SEALED_FROM, sealed_digest
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
@@ -113,7 +113,7 @@ class Remote(Store):
         return {
             name: size
             for name, size in self._listing("").items()
-            if name in (INDEX, MANIFEST, CONDITIONING) or name.startswith("shard-")
+            if name in (INDEX, MANIFEST, OLD_MANIFEST, CONDITIONING) or name.startswith("shard-")
         }
 
     @override
@@ -130,6 +130,18 @@ class Remote(Store):
             return found
 
         return self._tried(name, "read", work)
+
+    @override
+    def local_file(self, name: str, head: int) -> Path:
+        path, size = self.mirror / name, self._info(name)["size"]
+        start = self.read(name, 0, min(head, size))
+        if path.is_file() and path.stat().st_size == size:
+            with path.open("rb") as file:
+                if file.read(len(start)) == start:
+                    return path
+        with atomic_file(path) as temporary:
+            self._copy(name, temporary, size)
+        return path
 
     @override
     def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
@@ -266,18 +278,22 @@ class Remote(Store):
 
         return self._tried(below, "listed", work)
 
-    def _fetch(self, name: str, temporary: Path) -> Shard:
-        """Copy a shard to a temporary name of this machine, and open it there."""
+    def _copy(self, name: str, local: Path, size: int) -> None:
+        """Copy a file to this machine."""
 
         def work() -> None:
             filesystem, path = self._open(name)
-            filesystem.get_file(path, str(temporary))
-            if temporary.stat().st_size != size:
-                raise _IncompleteError(f"{temporary.stat().st_size} of {size} bytes arrived")
+            filesystem.get_file(path, str(local))
+            if local.stat().st_size != size:
+                raise _IncompleteError(f"{local.stat().st_size} of {size} bytes arrived")
 
+        self._tried(name, "read", work)
+
+    def _fetch(self, name: str, temporary: Path) -> Shard:
+        """Copy a shard to a temporary name of this machine, and open it there."""
         size = self._info(name)["size"]
         for attempt in (1, 2):
-            self._tried(name, "read", work)
+            self._copy(name, temporary, size)
             try:
                 return open_shard(temporary)
             except CacheError as error:

@@ -47,6 +47,17 @@ class Store(Protocol):
         """
         ...
 
+    def local_file(self, name: str, head: int) -> Path:
+        """A file, on this machine: in a folder the file itself, of a remote store a copy that is kept.
+
+        Args:
+            head: a copy is made again if its length or so many of its first bytes are not those of the file.
+
+        Raises:
+            CacheError: it is missing or cannot be read.
+        """
+        ...
+
     def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
         """The shard that the index has this record of, verified and mapped; see `open_shard` for the arguments.
 
