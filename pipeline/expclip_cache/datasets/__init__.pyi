@@ -11,6 +11,8 @@ from .definition import Definition as Definition
 from .definition import builtin_definitions as builtin_definitions
 from .definition import definition_of as definition_of
 from .definition import load_definition as load_definition
+from .description import describe_manifest as describe_manifest
+from .description import rows_as_json as rows_as_json
 from .hashing import RowContent as RowContent
 from .hashing import changed_rows as changed_rows
 from .hashing import hash_listing as hash_listing
