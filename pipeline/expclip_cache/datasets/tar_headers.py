@@ -12,6 +12,9 @@ BLOCK = 512
 LONGEST_RECORD = 1 << 20
 """Bytes of the longest name or other record of an entry that is read."""
 
+LARGEST = 1 << 60
+"""Bytes of the largest content that is believed."""
+
 FILES, HARD_LINK, SYMBOLIC_LINK, SPARSE = b"0\x007", b"1", b"2", b"S"
 """Kinds of entries; a sparse file is stored without its zeros."""
 
@@ -112,7 +115,7 @@ def _number(field: bytes) -> int:
 
 
 def _padded(size: int) -> int:
-    if size < 0:
+    if not 0 <= size <= LARGEST:
         raise ValueError("size")
     return -(-size // BLOCK) * BLOCK
 

@@ -50,18 +50,19 @@ class TarIndex:
         self.damage = ""
         self._numbers: dict[str, int] = {}
         self._offsets, self._sizes = array("q"), array("q")
+        self._bytes = path.stat().st_size
         with path.open("rb", buffering=8 * BLOCK) as file:
-            self._read(file, path.stat().st_size)
+            self._read(file)
 
     @property
     def names(self) -> Collection[str]:
         """Of the members, in the order of the tar, links last."""
         return self._numbers.keys()
 
-    def _read(self, file: BinaryIO, size: int) -> None:
+    def _read(self, file: BinaryIO) -> None:
         links: list[Header] = []
         try:
-            for header in read_headers(file, size):
+            for header in read_headers(file, self._bytes):
                 name = header.name.removeprefix("./")
                 if header.kind in FILES and not name.endswith("/"):
                     self._add(name, header.offset, header.size)
@@ -124,10 +125,12 @@ class TarIndex:
 
     def _content(self, file: BinaryIO, name: str, most: int | None = None) -> bytes:
         number = self._numbers[name]
-        size = self._sizes[number]
-        wanted = size if most is None else min(size, most + 1)
-        file.seek(self._offsets[number])
+        offset, size = self._offsets[number], self._sizes[number]
+        wanted, there = size if most is None else min(size, most + 1), self._bytes - offset
+        if there < size:
+            raise CutOffError(errno.ENOENT, f"{self.path} ends within it: of its {size} bytes {there} are there")
+        file.seek(offset)
         content = file.read(wanted)
         if len(content) < wanted:
-            raise CutOffError(errno.ENOENT, f"{self.path} ends within it: of its {size} bytes {len(content)} are there")
+            raise CutOffError(errno.ENOENT, f"{self.path} has been cut off within it")
         return content
