@@ -16,7 +16,7 @@ from expclip_cache.cache.index import read_index
 from expclip_cache.cache.lock import writing
 from expclip_cache.cache.stored_manifest import manifest_sha256, read_stored_manifest
 from expclip_cache.cache.stores.store import Store, store_at
-from expclip_cache.datasets import Manifest, changed_rows, check_manifest
+from expclip_cache.datasets import Manifest, Root, changed_rows, check_manifest
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def verify_cache(
     place: Path | str,
     report: Reporter,
     manifest: Manifest | None = None,
-    images: Path | None = None,
+    images: Root | None = None,
     sample: int | None = None,
 ) -> Verification:
     """Read every byte of a cache, complete or not, and compare all its parts with each other.
@@ -67,7 +67,7 @@ def verify_cache(
     Args:
         place: folder or address of the cache.
         manifest: by default the one in the cache, if there is one.
-        images: folder of the raw images, to be read and compared with the manifest.
+        images: folder or address of the raw images, to be read and compared with the manifest.
         sample: bounds the work, whatever the size of the cache: only so many shards, and so many rows of the raw
             images, are read, both spread evenly. Of the other shards only presence and length are checked, by one
             listing; of the cache's own manifest only the header, unless `images` needs its rows.
@@ -123,7 +123,7 @@ def repair(
     place: Path | str,
     report: Reporter,
     manifest: Manifest | None = None,
-    images: Path | None = None,
+    images: Root | None = None,
     sample: int | None = None,
 ) -> tuple[Verification, list[str]]:
     """Verify a cache and delete its broken parts, so that the next extraction makes them and nothing else.
@@ -270,7 +270,7 @@ def _not_once(parts: Sequence[range], total: int) -> tuple[int, int]:
     return wrong, first
 
 
-def _raw_data(manifest: Manifest, images: Path, sample: int | None, report: Reporter) -> Finding:
+def _raw_data(manifest: Manifest, images: Root, sample: int | None, report: Reporter) -> Finding:
     rows = spread(range(len(manifest.rows)), sample)
     with report.bar(f"comparing {images}", len(rows), "row") as bar:
         changed = changed_rows(manifest, images, rows, bar.advance)

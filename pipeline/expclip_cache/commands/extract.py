@@ -43,7 +43,11 @@ class EncoderKind(StrEnum):
 def extract(
     context: typer.Context,
     images: Annotated[
-        Path, typer.Argument(metavar="IMAGES", help="Folder of images (or of clips as frame folders), at any depth.")
+        str,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Folder of images (or of clips as frame folders), at any depth, or an address: s3://bucket/faces.",
+        ),
     ],
     out: Annotated[
         str,
@@ -341,6 +345,8 @@ def extract(
     Their features are cached. A run resumes by itself: finished shards are kept, whatever ended the last one.
 
     Example: expclip-cache extract photos/ features/photos --model demo
+
+    Or: expclip-cache extract s3://bucket/faces features/faces --layout webdataset
     """
     with handle_errors(resumes=True):
         from expclip_cache.base import SettingsError, TerminalReporter
@@ -393,7 +399,7 @@ def extract(
         )
 
 
-def _layout(images: Path, layout: "FolderLayout", samples: dict[str, str | None]) -> "FolderLayout | DatasetSettings":
+def _layout(images: str, layout: "FolderLayout", samples: dict[str, str | None]) -> "FolderLayout | DatasetSettings":
     """The layout, with what is said of its samples."""
     from expclip_cache.base import SettingsError
     from expclip_cache.datasets import DatasetSettings, Samples
@@ -405,12 +411,12 @@ def _layout(images: Path, layout: "FolderLayout", samples: dict[str, str | None]
         options = ", ".join(f"--{name}" for name in given)
         raise SettingsError(f"{options}: is for --layout webdataset or parquet, found --layout {layout}; remove it.")
     return DatasetSettings(
-        source=str(images), layout=layout, labelled="label" in given, samples=Samples.model_validate(given)
+        source=images, layout=layout, labelled="label" in given, samples=Samples.model_validate(given)
     )
 
 
 def _listed(
-    images: Path,
+    images: str,
     layout: "FolderLayout | DatasetSettings",
     manifest_file: Path | None,
     crops: Path | None,
@@ -418,7 +424,7 @@ def _listed(
 ) -> "Manifest":
     """The images: those that a file lists or those of the folder, whole or cropped to their faces."""
     from expclip_cache.base import SettingsError
-    from expclip_cache.datasets import build_manifest, read_manifest
+    from expclip_cache.datasets import build_manifest, read_manifest, root_at
 
     manifest = read_manifest(manifest_file) if manifest_file else build_manifest(images, layout, report=report)
     for note in manifest.notes:
@@ -429,4 +435,4 @@ def _listed(
         raise SettingsError(f"--crops: the images of {manifest_file} are cropped already; remove --crops.")
     from expclip_cache.faces import complete_crops  # imports Pillow and more
 
-    return complete_crops(manifest, lambda: images, crops, report)
+    return complete_crops(manifest, lambda: root_at(images), crops, report)

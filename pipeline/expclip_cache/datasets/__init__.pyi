@@ -1,3 +1,6 @@
+from .address import Address as Address
+from .address import Root as Root
+from .address import root_at as root_at
 from .appearance import FULL as FULL
 from .appearance import Appearance as Appearance
 from .appearance import orientation_of as orientation_of
@@ -13,6 +16,8 @@ from .definition import definition_of as definition_of
 from .definition import load_definition as load_definition
 from .description import describe_manifest as describe_manifest
 from .description import rows_as_json as rows_as_json
+from .file_names import is_video as is_video
+from .folder_walk import frame_names as frame_names
 from .hashing import RowContent as RowContent
 from .hashing import changed_rows as changed_rows
 from .hashing import hash_listing as hash_listing
@@ -42,6 +47,4 @@ from .sampling import ShortClip as ShortClip
 from .sampling import sample_indices as sample_indices
 from .settings import DatasetSettings as DatasetSettings
 from .tree import Tree as Tree
-from .tree import frame_names as frame_names
-from .tree import is_video as is_video
 from .tree import read_tree as read_tree

@@ -6,12 +6,14 @@
 
 import errno
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 
-from expclip_cache.base import DataError
+from expclip_cache.base import CONCURRENT, AddressAccessError, DataError, thread_map
+from expclip_cache.datasets.address import Address, AddressStatus, Root
+from expclip_cache.datasets.kept_tar_index import kept_tar_index
 from expclip_cache.datasets.parquet_images import ParquetImages
 from expclip_cache.datasets.tar_index import TarIndex
 
@@ -22,7 +24,7 @@ OPENED = 4
 
 Container = TarIndex | ParquetImages
 
-_opening = Lock()
+_opening: dict[Root, Lock] = defaultdict(Lock)
 
 
 def places(name: str) -> Iterator[tuple[str, str]]:
@@ -39,7 +41,7 @@ def places(name: str) -> Iterator[tuple[str, str]]:
         yield name[: end.end() - 1], name[end.end() :]
 
 
-def contained_file(root: Path, name: str, most: int | None = None) -> bytes | None:
+def contained_file(root: Root, name: str, most: int | None = None) -> bytes | None:
     """The bytes of a file that is inside a container; None if the path does not lead into one.
 
     Args:
@@ -50,28 +52,41 @@ def contained_file(root: Path, name: str, most: int | None = None) -> bytes | No
     Raises:
         OSError: the container cannot be read, is not a tar or Parquet file (any more) or has no such file; its
             `strerror` says why.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     for container, rest in places(name):
         if not (root / container).is_dir():
             try:
                 return open_container(root / container).read(rest, most)
+            except AddressAccessError:
+                raise
             except DataError as error:
                 raise FileNotFoundError(errno.ENOENT, str(error)) from None
     return None
 
 
-def open_container(path: Path) -> Container:
+def open_containers(root: Root, places: Sequence[str]) -> Iterator[Container]:
+    """The containers at some paths below a root, in their order; at an address several are read at once."""
+    threads = CONCURRENT if isinstance(root, Address) else 1
+    return thread_map(lambda place: open_container(root / place), places, threads)
+
+
+def open_container(path: Root) -> Container:
     """A container with its index, which is read once in each process and again if the file has changed.
 
     Raises:
         OSError: the file cannot be read.
         DataError: it is not a tar or Parquet file.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     status = path.stat()
-    with _opening:  # threads that need the same one would all read its index
-        return _opened(path, status.st_mtime_ns, status.st_size)
+    version = status.version if isinstance(status, AddressStatus) else status.st_mtime_ns
+    with _opening[path]:  # threads that need the same one would all read its index
+        return _opened(path, version, status.st_size)
 
 
 @lru_cache(maxsize=OPENED)
-def _opened(path: Path, _changed: int, _size: int) -> Container:
-    return TarIndex(path) if path.suffix == TAR else ParquetImages(path)
+def _opened(path: Root, version: str | int, size: int) -> Container:
+    if path.suffix == PARQUET:
+        return ParquetImages(path)
+    return kept_tar_index(path, f"{version} {size}") if isinstance(path, Address) else TarIndex(path)

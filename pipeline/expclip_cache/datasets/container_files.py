@@ -7,7 +7,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.listing import examples
+from expclip_cache.datasets.tree import files_at
 
 COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 
@@ -15,7 +17,7 @@ SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev|eval)(?:ing)
 """How the name of a file or folder says which split of a dataset it belongs to."""
 
 
-def container_files(root: Path, pattern: str, suffix: str) -> list[str]:
+def container_files(root: Root, pattern: str, suffix: str) -> list[str]:
     """Their paths relative to the root, sorted by their bytes.
 
     Args:
@@ -25,24 +27,29 @@ def container_files(root: Path, pattern: str, suffix: str) -> list[str]:
     Raises:
         DataError: there is none, or the root is not a folder.
     """
-    if root.is_file():
+    if isinstance(root, Path) and root.is_file():
         raise DataError(
             f"{root}: expected a folder with files {pattern or f'*{suffix}'}, found a file. Give its folder, and "
             f"{root.name} as samples.files."
         )
-    found = sorted(
-        (path.relative_to(root).as_posix() for path in root.rglob(f"*{suffix}") if path.is_file()), key=os.fsencode
-    )
+    found = sorted(_paths(root, f"*{suffix}"), key=os.fsencode)
     chosen = [path for path in found if not any(part.startswith(".") for part in path.split("/"))]
     chosen = [path for path in chosen if not pattern or fnmatchcase(path, pattern)]
     if not chosen:
         others = f"{len(found)} others, such as {found[0]}" if found else "none"
-        compressed = [path.name for path in root.rglob("*") if path.name.endswith(COMPRESSED)]
+        compressed = [path.rpartition("/")[2] for path in _paths(root, "*") if path.endswith(COMPRESSED)]
         advice = "Check the source and samples.files."
         if suffix == ".tar" and compressed:
             advice = f"Compressed tars cannot be read from the middle: unpack {examples(compressed)} to .tar first."
         raise DataError(f"{root}: expected files {pattern or f'*{suffix}'}, found {others}. {advice}")
     return chosen
+
+
+def _paths(root: Root, name: str) -> list[str]:
+    """Paths of all files with such a name, relative to the root."""
+    if isinstance(root, Address):
+        return [path for path in files_at(root) if fnmatchcase(path.rpartition("/")[2], name)]
+    return [path.relative_to(root).as_posix() for path in root.rglob(name) if path.is_file()]
 
 
 def split_notes(places: Sequence[str]) -> list[str]:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import starmap
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.appearance import Appearance
 from expclip_cache.datasets.boxes import Box
 from expclip_cache.datasets.row_columns import RowColumns, columns_of, rows_in, sorted_by_path
@@ -84,7 +84,7 @@ def in_path_order(rows: Iterable[ListedRow]) -> RowColumns[ListedRow]:
     return RowColumns(sorted_by_path(found.parts), len(found), listed_rows)
 
 
-def missing_images(root: Path, paths: Sequence[str], where: str, advice: str) -> list[str]:
+def missing_images(root: Root, paths: Sequence[str], where: str, advice: str) -> list[str]:
     """A note on listed images that are not there.
 
     Args:
@@ -94,7 +94,11 @@ def missing_images(root: Path, paths: Sequence[str], where: str, advice: str) ->
     Raises:
         DataError: most of them are not.
     """
-    missing = [path for path in paths if not (root / path).exists()]
+    if isinstance(root, Address):
+        there = set(root.files()) if paths else set[str]()
+        missing = [path for path in paths if path not in there]
+    else:
+        missing = [path for path in paths if not (root / path).exists()]
     if 2 * len(missing) > len(paths):
         raise DataError(
             f"{where}: expected {len(paths)} images, of which {len(missing)} are not there, such as "

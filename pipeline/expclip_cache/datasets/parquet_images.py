@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import accumulate
-from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Address, Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ class ParquetImages:
         starts: first row of each row group.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Root):
         """Read the footer.
 
         Raises:
@@ -45,8 +45,9 @@ class ParquetImages:
             DataError: it is not a Parquet file.
         """
         self.path = path
+        self._footer: pq.FileMetaData | None = None
         with self._opened("is not a Parquet file, or its end is damaged or cut off") as file:
-            self.schema: pa.Schema = file.schema_arrow
+            self._footer, self.schema = file.metadata, cast("pa.Schema", file.schema_arrow)
             sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         *self.starts, self.rows = accumulate(sizes, initial=0)
         self._group = lru_cache(GROUPS)(self._read_group)
@@ -147,7 +148,9 @@ class ParquetImages:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self.path) as file:
+            # pyarrow would read every part of a column by itself; a store answers late, so they are requested at once.
+            source = self.path.open("rb", buffering=0) if isinstance(self.path, Address) else self.path
+            with pq.ParquetFile(source, metadata=self._footer, pre_buffer=source is not self.path) as file:
                 yield file
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:

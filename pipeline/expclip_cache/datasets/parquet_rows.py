@@ -4,24 +4,26 @@ The image is in the row, or the row has its path relative to the file. Of the im
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.contained import PARQUET, TAR, open_container
+from expclip_cache.datasets.address import Root
+from expclip_cache.datasets.contained import PARQUET, TAR, open_containers
 from expclip_cache.datasets.container_files import container_files, split_notes
 from expclip_cache.datasets.definition import Definition
-from expclip_cache.datasets.labels import labels_of
-from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order, missing_images
+from expclip_cache.datasets.listing import Listing, missing_images
 from expclip_cache.datasets.parquet_images import ParquetImages
 from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.datasets.settings import DatasetSettings
+from expclip_cache.datasets.worded_rows import WordedRows
 
 LABEL = "label"
 """The column of the class if nothing is said."""
 
 
-def read_parquet_rows(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+def read_parquet_rows(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
     """One row per row of the files that has an image.
 
     Raises:
@@ -30,36 +32,53 @@ def read_parquet_rows(root: Path, definition: Definition, dataset: DatasetSettin
     """
     settings = dataset.samples or Samples()
     own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
-    paths, words = list[str](), list[str]()
-    beside = list[str]()
-    without_image = without_class = 0
     places = container_files(root, settings.files, PARQUET)
-    for place in places:
-        file = open_container(root / place)
-        assert isinstance(file, ParquetImages)
-        found, are_inside = _paths(file, root, place, _column(file, settings))
-        classes = _words(file, settings) if dataset.labelled else [""] * file.rows
-        for path, word in zip(found, classes, strict=True):
-            if path is None:
-                without_image += 1
-            elif word is None:
-                without_class += 1
-            else:
-                paths.append(path)
-                words.append(word)
-        beside += () if are_inside else (path for path in found if path is not None)
-    if not paths:
+    found = _Files(root, places, settings, dataset.labelled)
+    rows = WordedRows(found.images())
+    if not rows:
         raise DataError(
-            f"{root}: expected rows with an image{' and a class' * dataset.labelled}, found {without_image} without an "
-            f"image and {without_class} without a class. Check samples.files{' and samples.label' * dataset.labelled}."
+            f"{root}: expected rows with an image{' and a class' * dataset.labelled}, found {found.without_image} "
+            f"without an image and {found.without_class} without a class. Check "
+            f"samples.files{' and samples.label' * dataset.labelled}."
         )
-    labels, classes, notes = labels_of(words, own, dataset.labelled, str(root), "rows")
+    listed, classes, notes = rows.labelled(own, dataset.labelled, str(root), "rows")
     notes += split_notes(places)
-    notes += [f"{without_image} rows have no image and are ignored"] * bool(without_image)
-    notes += [f"{without_class} rows have no class and are ignored"] * bool(without_class)
-    notes += missing_images(root, beside, str(root), "Paths are taken as relative to their Parquet file.")
-    rows = (ListedRow(path, label, (path,)) for path, label in zip(paths, labels, strict=True) if label is not None)
-    return Listing(in_path_order(rows), classes, tuple(notes))
+    notes += [f"{found.without_image} rows have no image and are ignored"] * bool(found.without_image)
+    notes += [f"{found.without_class} rows have no class and are ignored"] * bool(found.without_class)
+    notes += missing_images(root, found.beside, str(root), "Paths are taken as relative to their Parquet file.")
+    return Listing(listed, classes, tuple(notes))
+
+
+@dataclass
+class _Files:
+    """What is found in Parquet files, one after the other.
+
+    Attributes:
+        beside: paths of images that are files of their own.
+    """
+
+    root: Root
+    places: Sequence[str]
+    settings: Samples
+    labelled: bool
+    without_image: int = 0
+    without_class: int = 0
+    beside: list[str] = field(default_factory=list)
+
+    def images(self) -> Iterator[tuple[str, str]]:
+        """Path and word of each row that has an image and, if the rows are labelled, a class."""
+        for place, file in zip(self.places, open_containers(self.root, self.places), strict=True):
+            assert isinstance(file, ParquetImages)
+            found, are_inside = _paths(file, self.root, place, _column(file, self.settings))
+            words = _words(file, self.settings) if self.labelled else [""] * file.rows
+            for path, word in zip(found, words, strict=True):
+                if path is None:
+                    self.without_image += 1
+                elif word is None:
+                    self.without_class += 1
+                else:
+                    yield path, word
+            self.beside += () if are_inside else (path for path in found if path is not None)
 
 
 def _column(file: ParquetImages, settings: Samples) -> str:
@@ -80,7 +99,7 @@ def _column(file: ParquetImages, settings: Samples) -> str:
     return columns[0]
 
 
-def _tables_of_others(file: Path) -> str:
+def _tables_of_others(file: Root) -> str:
     """What to do if the images are in something else beside the file, of which it is the table."""
     if file.with_suffix(TAR).is_file():
         return f"It is the table of the images in {file.stem}{TAR}: choose the layout webdataset."
@@ -89,24 +108,26 @@ def _tables_of_others(file: Path) -> str:
     return ""
 
 
-def _paths(file: ParquetImages, root: Path, place: str, column: str) -> tuple[Sequence[str | None], bool]:
+def _paths(file: ParquetImages, root: Root, place: str, column: str) -> tuple[Sequence[str | None], bool]:
     """The path of each row's image, None for a row without; and whether the images are in the file or beside it."""
     beside = file.paths_beside(column)
     if beside is not None:
-        return [_below(root, file.path, path) if path else None for path in beside], False
+        return [_below(root, place, path) if path else None for path in beside], False
     missing = file.without_image(column)
     digits = len(str(file.rows))  # padded, so that the order of the paths is that of the rows
     rows = range(file.rows)
     return [None if row in missing else f"{place}/{column}/{row:0{digits}}" for row in rows], True
 
 
-def _below(root: Path, file: Path, path: str) -> str:
-    """The path of an image that a row names, relative to the root."""
-    found = os.path.relpath(file.parent / path, root)
-    if found.startswith(".."):
+def _below(root: Root, place: str, path: str) -> str:
+    """The path of an image that a row of the file at `place` names, relative to the root."""
+    found = os.path.normpath(PurePath(place).parent / path)
+    if PurePath(found).is_absolute() and isinstance(root, Path):
+        found = os.path.relpath(found, root)
+    if found.startswith((os.pardir, os.sep)):
         raise DataError(
-            f"{file}: has the path {path!r}, which leads out of the dataset's folder {root}. Choose a source above "
-            "both (samples.files says which files to read), or write the file again with the images inside."
+            f"{root / place}: has the path {path!r}, which leads out of the dataset's folder {root}. Choose a source "
+            "above both (samples.files says which files to read), or write the file again with the images inside."
         )
     return PurePath(found).as_posix()
 
@@ -130,7 +151,7 @@ def _words(file: ParquetImages, settings: Samples) -> Sequence[str | None]:
     return [None if value is None or value < 0 else str(names[value]) for value in values]
 
 
-def _refuse_other_meaning(file: Path, column: str, names: Sequence[str], settings: Samples) -> None:
+def _refuse_other_meaning(file: Root, column: str, names: Sequence[str], settings: Samples) -> None:
     """A number must not mean one class in the file and another in `samples.native`."""
     for number, name in enumerate(names):
         meant = settings.native.get(str(number))

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from expclip_cache.base import DataError
+from expclip_cache.base import AddressAccessError, DataError
+from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.annotation_files import read_annotation_files
 from expclip_cache.datasets.clip_list import read_clip_list
 from expclip_cache.datasets.definition import Definition, definition_of
 from expclip_cache.datasets.ferplus_csv import read_ferplus_csv, read_label_csv
+from expclip_cache.datasets.file_names import VIDEO_SUFFIXES, is_video
 from expclip_cache.datasets.folders import read_frame_folders, read_image_folders
 from expclip_cache.datasets.forms import (
     AnnotationForm,
@@ -28,7 +30,6 @@ from expclip_cache.datasets.named_images import read_named_images
 from expclip_cache.datasets.parquet_rows import read_parquet_rows
 from expclip_cache.datasets.row_columns import BOXES, FILES
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import VIDEO_SUFFIXES, is_video
 from expclip_cache.datasets.webdataset import read_webdataset
 
 _READERS = {
@@ -40,17 +41,21 @@ _READERS = {
     "ferplus-csv": read_ferplus_csv,
 }
 
+AT_ADDRESSES = ("image-folders", "frame-folders", "webdataset", "parquet")
+"""Layouts that are read at addresses too."""
 
-def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
+
+def read_rows(root: Root, dataset: DatasetSettings) -> Listing:
     """List a dataset. File names and lists are read, and no image.
 
     Args:
-        root: its folder, see `resolve_root`.
+        root: its folder or address, see `resolve_root`.
         dataset: its settings.
 
     Raises:
         SettingsError: the settings contradict the definition they name.
         DataError: the folder is missing, empty, or does not match its layout; the message names the place.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     definition = definition_of(dataset)
     listing, read_as = _read_listing(root, definition, dataset)
@@ -60,8 +65,10 @@ def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
     return Listing(rows, listing.classes, notes, short_clip, dataset.used_appearance)
 
 
-def _read_listing(root: Path, definition: Definition, dataset: DatasetSettings) -> tuple[Listing, list[str]]:
+def _read_listing(root: Root, definition: Definition, dataset: DatasetSettings) -> tuple[Listing, list[str]]:
     """What the reader of the dataset's form or layout lists, and a note on the form."""
+    if isinstance(root, Address):
+        return _read_at_address(root, definition, dataset), []
     for form in definition.forms:
         if (place := place_of(form, root, dataset.fold)) is not None:
             read_as = [f"read as shipped: {place}"] if dataset.is_definition else []
@@ -72,6 +79,26 @@ def _read_listing(root: Path, definition: Definition, dataset: DatasetSettings) 
         return _READERS[definition.layout](root, definition, dataset), []
     except DataError as error:
         raise _with_known_forms(error, definition, dataset) from None
+
+
+def _read_at_address(root: Address, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """What the reader of the layout lists, if it is one that needs no other files than images and containers."""
+    if definition.layout not in AT_ADDRESSES:
+        raise DataError(
+            f"{root}: layout {definition.layout} needs a folder of this machine, because its lists are read from "
+            f"there. At an address can be {', '.join(AT_ADDRESSES)}."
+        )
+    try:
+        return _READERS[definition.layout](root, definition, dataset)
+    except AddressAccessError:
+        raise
+    except DataError as error:
+        if not definition.forms:
+            raise
+        raise DataError(
+            f"{error} As shipped, {definition.title} is read from a folder of this machine only; at an address its "
+            f"files must be {definition.layout}."
+        ) from None
 
 
 def _cropped(

@@ -5,10 +5,10 @@ import posixpath
 from array import array
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Root
 from expclip_cache.datasets.tar_headers import (
     BLOCK,
     FILES,
@@ -37,22 +37,41 @@ class TarIndex:
         damage: what is wrong with the tar, to follow its name: `is cut off after 12 files`; empty if nothing is.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Root):
         """Read the headers of all members, and nothing else.
 
         Raises:
             OSError: the file cannot be read.
             DataError: it is not a tar, or it is compressed.
         """
-        self.path = path
+        self._begin(path, path.stat().st_size)
+        with path.open("rb", buffering=8 * BLOCK) as file:
+            self._read(file)
+
+    def _begin(self, path: Root, size: int) -> None:
+        self.path, self._bytes = path, size
         self.repeated: list[str] = []
         self.not_read: list[str] = []
         self.damage = ""
         self._numbers: dict[str, int] = {}
         self._offsets, self._sizes = array("q"), array("q")
-        self._bytes = path.stat().st_size
-        with path.open("rb", buffering=8 * BLOCK) as file:
-            self._read(file)
+
+    def described(self) -> dict[str, Any]:
+        """All that was read, as JSON has it."""
+        members = [[name, self._offsets[number], self._sizes[number]] for name, number in self._numbers.items()]
+        said = {"repeated": self.repeated, "not_read": self.not_read, "damage": self.damage}
+        return {"bytes": self._bytes, "members": members, **said}
+
+    @classmethod
+    def of(cls, path: Root, described: dict[str, Any]) -> Self:
+        """The index of a tar that was read before."""
+        index = cls.__new__(cls)
+        index._begin(path, described["bytes"])
+        for member in described["members"]:
+            index._add(*member)
+        index.repeated, index.not_read = described["repeated"], described["not_read"]
+        index.damage = described["damage"]
+        return index
 
     @property
     def names(self) -> Collection[str]:

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Root
+from expclip_cache.datasets.file_names import SYSTEM_FOLDERS, is_image
 from expclip_cache.datasets.listing import examples
 from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.datasets.tar_index import TarIndex
-from expclip_cache.datasets.tree import SYSTEM_FOLDERS, is_image
 
 LABELS = ("cls", "txt", "json.label")
 """Where a sample's class is looked for if nothing is said: the first that the samples have."""
@@ -98,7 +98,7 @@ def _is_hidden(folder: str) -> bool:
     return any((part.startswith(".") and part != "..") or part.lower() in SYSTEM_FOLDERS for part in parts)
 
 
-def _image(part: dict[str, str], key: str, tar: Path, settings: Samples) -> str | None:
+def _image(part: dict[str, str], key: str, tar: Root, settings: Samples) -> str | None:
     """The name of a sample's image; None without one."""
     if settings.image is not None:
         return part.get(settings.image.lower())

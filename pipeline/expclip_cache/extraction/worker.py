@@ -21,7 +21,7 @@ from expclip_cache.cache import (
     manifest_with,
     refuse_other_identity,
 )
-from expclip_cache.datasets import Manifest
+from expclip_cache.datasets import Manifest, Root
 from expclip_cache.extraction.jobs import Encoder, keeps_frames
 from expclip_cache.extraction.tasks import ShardTask, WorkerTasks
 from expclip_cache.workers import RunSettings, Worker
@@ -32,7 +32,7 @@ class CacheToFill:
     """A cache with missing shards, and what they are made from.
 
     Attributes:
-        root: folder of the images, as every worker sees it.
+        root: folder or address of the images, as every worker sees it.
         store: where the cache and the manifest are stored, as every worker sees them.
         settings: of the identity of the shards.
         there: shards of the cache that are there already, one for each encoder that made them.
@@ -40,7 +40,7 @@ class CacheToFill:
         shared_with: see `Job`.
     """
 
-    root: Path
+    root: Root
     store: Store
     settings: Mapping[str, Json]
     there: tuple[ShardEntry, ...]

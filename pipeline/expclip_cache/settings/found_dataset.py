@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets import DatasetSettings, definition_of, read_rows, resolve_root, root_names, root_variable
+from expclip_cache.datasets import (
+    DatasetSettings,
+    Root,
+    definition_of,
+    read_rows,
+    resolve_root,
+    root_names,
+    root_variable,
+)
 from expclip_cache.faces import scene_note
 
 
@@ -24,7 +32,7 @@ class FoundDataset:
     """
 
     name: str
-    root: Path
+    root: Root
     items: int
     counts: Mapping[str, int]
     published: tuple[int, ...] | None

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from expclip_cache.base import is_address
 from expclip_cache.cache.format import Json
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry
 from expclip_cache.cache.skim import Skimmed
@@ -132,7 +133,7 @@ def store_at(place: "str | Path | Store", mirror: Path | None = None) -> Store:
         mirror: for an address, the folder that keeps shards on this machine; by default that of the environment
             variable EXPCLIP_CACHE_MIRROR, else one in the user's cache folder.
     """
-    if isinstance(place, Path) or (isinstance(place, str) and "://" not in place):
+    if isinstance(place, Path) or (isinstance(place, str) and not is_address(place)):
         from expclip_cache.cache.stores.folder import Folder
 
         return Folder(Path(place))
