@@ -62,6 +62,18 @@ def test_labels_and_crops_of_a_command(tmp_path, clip, tars):
     assert "--label: is for --layout webdataset or parquet, found --layout images; remove it." in result.output
 
 
+def test_options_that_choose_files_and_columns(tmp_path, clip):
+    """Over what img2dataset wrote: the first of its two files holds four rows, one of them without an image."""
+    words = ["extract", str(DATA / "img2dataset" / "parquet"), str(tmp_path / "out"), "--model", clip.model]
+    options = ["--layout", "parquet", "--label", "emotion", "--image", "jpg", "--files", "00000*", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*words, *options])
+    assert result.exit_code == 0, result.output
+    assert "1 rows have no image and are ignored" in result.output
+    assert FeatureCache(tmp_path / "out").paths([0, 2]) == ["00000.parquet/jpg/0", "00000.parquet/jpg/3"]
+    result = CliRunner().invoke(app, [*words, "--image", "jpg", "--files", "00000*"])
+    assert "--image, --files: is for --layout webdataset or parquet, found --layout images" in result.output
+
+
 def test_a_member_that_is_gone_or_changed_stops_and_says_where(tmp_path, clip, tars):
     manifest = build_manifest(tars, "webdataset")
     shard = tars / "faces-000001.tar"
