@@ -8,7 +8,7 @@ import numpy as np
 from expclip_cache.datasets.listing import UNLABELLED
 from expclip_cache.datasets.manifest import Manifest
 from expclip_cache.datasets.manifest_lines import row_lines
-from expclip_cache.datasets.row_columns import BOXES, BYTES, DIGEST
+from expclip_cache.datasets.row_columns import BYTES, DIGEST
 
 
 def describe_manifest(manifest: Manifest) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
         "classes": {name: rows.get(label, 0) for label, name in enumerate(manifest.classes)},
         "without_label": rows.get(UNLABELLED, 0),
         "unreadable": sum(part.column(DIGEST).null_count for part in columns.parts),
-        "boxes": columns.has(BOXES),
+        "boxes": manifest.has_boxes,
         **manifest.reading,
         "notes": manifest.notes,
         "sha256": manifest.sha256,
