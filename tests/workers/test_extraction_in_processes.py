@@ -1,8 +1,11 @@
 """Extraction by several processes: the same bytes as by one process, and it resumes after a kill."""
 
 import os
+import signal
 import subprocess
 import sys
+import tarfile
+import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +16,8 @@ from typer.testing import CliRunner
 from expclip_cache.base import CacheError, DataError, SilentReporter
 from expclip_cache.cache.shard import open_shard
 from expclip_cache.commands.app import app
-from expclip_cache.extraction import run_job, run_jobs
+from expclip_cache.datasets import build_manifest
+from expclip_cache.extraction import clip_job, run_job, run_jobs
 from expclip_cache.workers import resolve_devices
 from face_images import (
     CACHE,
@@ -23,6 +27,7 @@ from face_images import (
     image_and_clip_jobs,
     image_job,
     noted,
+    paused,
     with_different_weights,
     write_images,
 )
@@ -69,6 +74,38 @@ def test_a_dataset_that_fails_does_not_stop_the_others(model, tmp_path, one_thre
         run_jobs(jobs, cache, TWO_PROCESSES, SilentReporter())
     assert files_in(jobs[2].out) == files_in(tmp_path / "alone")
     assert not (jobs[0].out / "index.json").exists()
+
+
+@pytest.mark.slow
+def test_an_encoding_process_that_is_killed_over_tar_shards_is_replaced(images, model, tmp_path, one_thread):
+    """Each process opens the shards that it needs; the result is that of one process."""
+    (tmp_path / "tars").mkdir()
+    files = sorted(images.iterdir())
+    for number in range(3):
+        with tarfile.open(tmp_path / "tars" / f"{number}.tar", "w") as tar:
+            for file in files[10 * number : 10 * number + 10]:
+                tar.add(file, file.name)
+    manifest = build_manifest(tmp_path / "tars", "webdataset")
+    assert len(manifest.rows) == 30
+    alone, job = (
+        clip_job(manifest, partial(Path, tmp_path / "tars"), model, tmp_path / out) for out in ("alone", "out")
+    )
+    run_job(alone, CACHE, RUN, SilentReporter())
+    notes = tmp_path / "notes"
+    notes.mkdir()
+
+    def kill_one() -> None:
+        wait_for(lambda: len(list(notes.iterdir())) == 2)
+        os.kill(int(min(notes.iterdir()).name), signal.SIGKILL)
+        (notes / "go").touch()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    reporter = RecordingReporter()
+    run_job(paused(job, notes), CACHE, TWO_PROCESSES, reporter)
+    killer.join()
+    assert any("Another process replaces it" in line for line in reporter.lines), reporter.lines
+    assert files_in(tmp_path / "out") == files_in(tmp_path / "alone")
 
 
 @pytest.mark.slow

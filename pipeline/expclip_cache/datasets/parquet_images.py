@@ -136,7 +136,10 @@ class ParquetImages:
 
     def _read_group(self, column: str, group: int) -> "pa.ChunkedArray":
         with self._opened() as file:
-            return file.read_row_group(group, columns=[column]).column(0)
+            values = file.read_row_group(group, columns=[column]).column(0)
+        if len(values) != file.metadata.row_group(group).num_rows:
+            raise DataError(f"{self.path}: is damaged (row group {group} has {len(values)} values).")
+        return values
 
     @contextmanager
     def _opened(self, otherwise: str = "is damaged") -> "Iterator[pq.ParquetFile]":

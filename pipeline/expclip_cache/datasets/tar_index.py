@@ -44,12 +44,12 @@ class TarIndex:
             OSError: the file cannot be read.
             DataError: it is not a tar, or it is compressed.
         """
-        self._begin(path)
+        self._begin(path, path.stat().st_size)
         with path.open("rb", buffering=8 * BLOCK) as file:
-            self._read(file, path.stat().st_size)
+            self._read(file)
 
-    def _begin(self, path: Root) -> None:
-        self.path = path
+    def _begin(self, path: Root, size: int) -> None:
+        self.path, self._bytes = path, size
         self.repeated: list[str] = []
         self.not_read: list[str] = []
         self.damage = ""
@@ -59,13 +59,14 @@ class TarIndex:
     def described(self) -> dict[str, Any]:
         """All that was read, as JSON has it."""
         members = [[name, self._offsets[number], self._sizes[number]] for name, number in self._numbers.items()]
-        return {"members": members, "repeated": self.repeated, "not_read": self.not_read, "damage": self.damage}
+        said = {"repeated": self.repeated, "not_read": self.not_read, "damage": self.damage}
+        return {"bytes": self._bytes, "members": members, **said}
 
     @classmethod
     def of(cls, path: Root, described: dict[str, Any]) -> Self:
         """The index of a tar that was read before."""
         index = cls.__new__(cls)
-        index._begin(path)
+        index._begin(path, described["bytes"])
         for member in described["members"]:
             index._add(*member)
         index.repeated, index.not_read = described["repeated"], described["not_read"]
@@ -77,10 +78,10 @@ class TarIndex:
         """Of the members, in the order of the tar, links last."""
         return self._numbers.keys()
 
-    def _read(self, file: BinaryIO, size: int) -> None:
+    def _read(self, file: BinaryIO) -> None:
         links: list[Header] = []
         try:
-            for header in read_headers(file, size):
+            for header in read_headers(file, self._bytes):
                 name = header.name.removeprefix("./")
                 if header.kind in FILES and not name.endswith("/"):
                     self._add(name, header.offset, header.size)
@@ -143,10 +144,12 @@ class TarIndex:
 
     def _content(self, file: BinaryIO, name: str, most: int | None = None) -> bytes:
         number = self._numbers[name]
-        size = self._sizes[number]
-        wanted = size if most is None else min(size, most + 1)
-        file.seek(self._offsets[number])
+        offset, size = self._offsets[number], self._sizes[number]
+        wanted, there = size if most is None else min(size, most + 1), self._bytes - offset
+        if there < size:
+            raise CutOffError(errno.ENOENT, f"{self.path} ends within it: of its {size} bytes {there} are there")
+        file.seek(offset)
         content = file.read(wanted)
         if len(content) < wanted:
-            raise CutOffError(errno.ENOENT, f"{self.path} ends within it: of its {size} bytes {len(content)} are there")
+            raise CutOffError(errno.ENOENT, f"{self.path} has been cut off within it")
         return content

@@ -26,6 +26,7 @@ class Request:
         part: numbers of the shards to be made here.
         whole: whether that is all of them, with nobody else at work.
         on_mismatch, on_other_library, retry_skipped: see `CacheSettings`.
+        other_images: how the images differ from those of the cache, in words, if that is known.
     """
 
     out: str
@@ -40,6 +41,7 @@ class Request:
     on_mismatch: Literal["refuse", "replace"] = "refuse"
     on_other_library: Literal["accept", "refuse"] = "accept"
     retry_skipped: bool = False
+    other_images: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def mismatch(cached: Identity, shard_rows: int, request: Request) -> list[str]:
     same_images = cached.settings.get("manifest") == request.settings.get("manifest")
     if same_images and shard_rows != request.shard_rows:
         changed.append(f"shard_rows differs: cached {shard_rows}, requested {request.shard_rows}")
+    if request.other_images:
+        changed.append(f"images differ: {request.other_images}")
     return changed
 
 
@@ -150,10 +154,11 @@ def other_commit(cached: Sequence[str], request: Request) -> list[str]:
 
 def _replace(changed: Sequence[str], request: Request) -> Decision:
     if request.on_mismatch == "refuse":
+        first = "Put the images back as they were, choose" if request.other_images else "Choose"
         raise CacheError(
             f"{request.out}: holds features made with other settings; nothing was changed.\n  "
             + "\n  ".join(changed)
-            + "\nChoose another output folder (or name), delete this one, or set cache.on_mismatch: replace."
+            + f"\n{first} another output folder (or name), delete this one, or set cache.on_mismatch: replace."
         )
     if not request.whole:
         raise CacheError(

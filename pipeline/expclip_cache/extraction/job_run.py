@@ -10,6 +10,7 @@ from expclip_cache.datasets import Root
 from expclip_cache.extraction.complete import record_other_parts, refuse_all_skipped
 from expclip_cache.extraction.decide import Decision, Request, decide
 from expclip_cache.extraction.jobs import Job, RequestedEncoder
+from expclip_cache.extraction.other_images import other_images
 from expclip_cache.extraction.prepare import prepare
 from expclip_cache.extraction.survey import Survey, survey
 
@@ -160,4 +161,5 @@ class JobRun:
             on_mismatch=self._cache.on_mismatch,
             on_other_library=self._cache.on_other_library,
             retry_skipped=self._cache.retry_skipped,
+            other_images=other_images(found, self.writer.store, self.job.manifest),
         )

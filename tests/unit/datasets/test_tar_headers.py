@@ -154,6 +154,17 @@ def test_a_flipped_bit_in_a_header_is_never_taken_for_the_end(tmp_path):
         assert contents(index).items() <= whole.items()
 
 
+def test_a_size_that_no_file_has_is_damage(tmp_path):
+    write_tar(tmp_path / "a.tar", tarfile.GNU_FORMAT, ("0.jpg", "1.jpg"))
+    raw = bytearray((tmp_path / "a.tar").read_bytes())
+    start = raw.index(b"1.jpg")
+    raw[start + 124 : start + 136] = b"\x80" + b"\xff" * 11
+    raw[start + 148 : start + 156] = b" " * 8
+    raw[start + 148 : start + 156] = b"%06o\0 " % sum(raw[start : start + BLOCK])
+    (tmp_path / "a.tar").write_bytes(raw)
+    assert TarIndex(tmp_path / "a.tar").damage == f"is damaged at byte {start}, after 1 files"
+
+
 @pytest.mark.parametrize("content", [b"x" * 600, b"\x1f\x8b" + b"x" * 5000, b"PK\3\4" + bytes(2000)])
 def test_what_is_no_tar_is_refused(tmp_path, content):
     (tmp_path / "a.tar").write_bytes(content)

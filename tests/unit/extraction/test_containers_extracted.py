@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from expclip_cache.base import DataError
+from expclip_cache.base import CacheError, DataError
 from expclip_cache.cache import FeatureCache
 from expclip_cache.commands.app import app
 from expclip_cache.datasets import DatasetSettings, Samples, build_manifest
@@ -62,6 +62,18 @@ def test_labels_and_crops_of_a_command(tmp_path, clip, tars):
     assert "--label: is for --layout webdataset or parquet, found --layout images; remove it." in result.output
 
 
+def test_options_that_choose_files_and_columns(tmp_path, clip):
+    """Over what img2dataset wrote: the first of its two files holds four rows, one of them without an image."""
+    words = ["extract", str(DATA / "img2dataset" / "parquet"), str(tmp_path / "out"), "--model", clip.model]
+    options = ["--layout", "parquet", "--label", "emotion", "--image", "jpg", "--files", "00000*", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*words, *options])
+    assert result.exit_code == 0, result.output
+    assert "1 rows have no image and are ignored" in result.output
+    assert FeatureCache(tmp_path / "out").paths([0, 2]) == ["00000.parquet/jpg/0", "00000.parquet/jpg/3"]
+    result = CliRunner().invoke(app, [*words, "--image", "jpg", "--files", "00000*"])
+    assert "--image, --files: is for --layout webdataset or parquet, found --layout images" in result.output
+
+
 def test_a_member_that_is_gone_or_changed_stops_and_says_where(tmp_path, clip, tars):
     manifest = build_manifest(tars, "webdataset")
     shard = tars / "faces-000001.tar"
@@ -81,6 +93,25 @@ def test_a_member_that_is_gone_or_changed_stops_and_says_where(tmp_path, clip, t
         extract(tars, tmp_path / "out", clip, manifest=manifest, run=RUN)
     shard.write_bytes(whole)
     assert not extract(tars, tmp_path / "out", clip, manifest=manifest, run=RUN).skipped
+
+
+def test_the_same_command_over_other_images_names_them(tmp_path, clip, tars):
+    """Without a list of its own, a command lists and hashes the shards again, and finds that they have changed."""
+    out, shard = tmp_path / "out", tars / "faces-000001.tar"
+    whole = shard.read_bytes()
+    extract(tars, out, clip, layout="webdataset", run=RUN)
+    (out / "index.json").unlink()
+    flipped = bytearray(whole)
+    flipped[whole.index(b"0012.jpg") + 1400] ^= 1
+    for content, difference in (
+        (flipped, r"changed between the two: 'faces-000001\.tar/0012\.jpg'"),
+        (whole[:30000], r"only the cache has 'faces-000001\.tar/0011\.jpg', .*/0012\.jpg', .*/0013\.jpg'"),
+    ):
+        shard.write_bytes(content)
+        with pytest.raises(CacheError, match=rf"images differ: {difference}\nPut the images back as they were, choose"):
+            extract(tars, out, clip, layout="webdataset", run=RUN)
+    shard.write_bytes(whole)
+    assert len(extract(tars, out, clip, layout="webdataset", run=RUN)) == 14
 
 
 def test_a_shard_that_was_cut_off_before_is_a_recorded_skip(tmp_path, clip, tars):
