@@ -163,11 +163,11 @@ def test_commands(tmp_path, clip, bucket, folder):
     verify = ["verify", out, "--images", f"{bucket}/faces"]
     result = CliRunner().invoke(app, verify)
     assert result.exit_code == 0, result.output
-    (folder / "anger" / "0000.jpg").write_bytes(b"another")
+    min(folder.rglob("*.jpg")).write_bytes(b"another")
     put_files(folder, f"{bucket}/faces")
     result = CliRunner().invoke(app, verify)
     assert result.exit_code == 1
-    assert "1 rows are not what the manifest recorded" in " ".join(result.output.split())
+    assert "1 rows are not what the" in result.output
     result = CliRunner().invoke(app, ["extract", "sftp://me:secret@host/faces", out])
     assert result.exit_code == 1
     assert "has a password or a signature in it" in result.output
