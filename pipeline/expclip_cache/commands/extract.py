@@ -431,7 +431,7 @@ def _listed(
         report.say(note)
     if crops is None:
         return manifest
-    if any(row.boxes for row in manifest.rows):
+    if manifest.has_boxes:
         raise SettingsError(f"--crops: the images of {manifest_file} are cropped already; remove --crops.")
     from expclip_cache.faces import complete_crops  # imports Pillow and more
 

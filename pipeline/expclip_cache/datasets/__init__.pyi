@@ -14,6 +14,8 @@ from .definition import Definition as Definition
 from .definition import builtin_definitions as builtin_definitions
 from .definition import definition_of as definition_of
 from .definition import load_definition as load_definition
+from .description import describe_manifest as describe_manifest
+from .description import rows_as_json as rows_as_json
 from .file_names import is_video as is_video
 from .folder_walk import frame_names as frame_names
 from .hashing import RowContent as RowContent

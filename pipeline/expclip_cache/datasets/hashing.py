@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 
 import xxhash
@@ -19,6 +19,10 @@ OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELO
 """Error numbers of a file that is not there or may not be read. All others are the machine's."""
 
 
+AT_ONCE = 32
+"""Rows that a thread takes at once: handing over each of them costs as much as reading a small image."""
+
+
 def hash_listing(name: str, root: Root, listing: Listing, advance: Callable[[int], None] = lambda _: None) -> Manifest:
     """Read every file of a listing once and record its size and hash.
 
@@ -26,7 +30,7 @@ def hash_listing(name: str, root: Root, listing: Listing, advance: Callable[[int
     error.
 
     Args:
-        advance: called with 1 after each row.
+        advance: called with the number of rows after some of them.
 
     Raises:
         DataError: the listing is empty or inconsistent.
@@ -38,22 +42,22 @@ def hash_listing(name: str, root: Root, listing: Listing, advance: Callable[[int
         if looks_different_in_a_viewer(start):
             affected.add(name)
 
-    def look_at(row: ListedRow) -> tuple[int, str | None]:
-        return _size_and_hash(root, dict.fromkeys(row.files), look)
+    def look_at(rows: Sequence[ListedRow]) -> list[tuple[int, str | None]]:
+        return [_size_and_hash(root, dict.fromkeys(row.files), look) for row in rows]
 
     parts = []
     threads = CONCURRENT if isinstance(root, Address) else min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
         for part in listing.columns.parts:
-            contents = []
-            for content in pool.map(look_at, listed_rows(part)):
-                contents.append(content)
-                advance(1)
+            rows, contents = [*listed_rows(part)], []
+            for some in pool.map(look_at, (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))):
+                contents += some
+                advance(len(some))
             parts.append(with_contents(part, contents))
     notes = (*listing.notes, *_notes_on_appearance(affected, listing.appearance))
     appearance = "viewed" if affected and listing.appearance == "viewed" else None
-    rows = RowColumns(parts, len(listing.rows), manifest_rows)
-    manifest = Manifest(name, listing.classes, rows, notes, listing.short_clip, appearance)
+    columns = RowColumns(parts, len(listing.rows), manifest_rows)
+    manifest = Manifest(name, listing.classes, columns, notes, listing.short_clip, appearance)
     if problem := inconsistency(manifest):
         raise DataError(f"{root}: {problem}.")
     return manifest

@@ -71,6 +71,9 @@ def labels_of(
         return [UNLABELLED] * len(words), (), []
     label_of = Labels(definition, dict.fromkeys(words), where)
     labels = [label_of.label(word) for word in words]
-    ignored, classes = labels.count(None), ", ".join(label_of.classes)
-    note = [f"{ignored} {items} are ignored: their class is not among {classes}"] if ignored else []
-    return labels, label_of.classes, note
+    return labels, label_of.classes, ignored_note(labels.count(None), items, label_of.classes)
+
+
+def ignored_note(count: int, items: str, classes: Sequence[str]) -> list[str]:
+    """A note on items of a class that is not used, if there are some."""
+    return [f"{count} {items} are ignored: their class is not among {', '.join(classes)}"] if count else []

@@ -17,7 +17,7 @@ from expclip_cache.datasets.boxes import Box
 from expclip_cache.datasets.listing import UNLABELLED
 from expclip_cache.datasets.manifest_lines import json_line, row_lines
 from expclip_cache.datasets.row_checks import impossible_rows
-from expclip_cache.datasets.row_columns import BYTES, DIGEST, RowColumns, columns_of, rows_in
+from expclip_cache.datasets.row_columns import BOXES, BYTES, DIGEST, RowColumns, columns_of, rows_in
 from expclip_cache.datasets.sampling import ShortClip
 
 if TYPE_CHECKING:
@@ -69,6 +69,11 @@ class Manifest:
     def frames(self) -> int:
         """Files per row: 1 for images, the number of sampled frames for clips."""
         return len(self.rows[0].files)
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether images are cropped to boxes, some of them at least."""
+        return self.columns.has(BOXES)
 
     @cached_property
     def columns(self) -> RowColumns[ManifestRow]:

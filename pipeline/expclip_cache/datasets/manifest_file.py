@@ -7,6 +7,7 @@ earlier format, JSON lines, are read as a whole.
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,9 +42,11 @@ HEADER_BYTES = 1 << 22
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the file atomically: it is complete or does not exist. The same rows give the same bytes.
 
+    A manifest that was read from such a file is copied, without a look at its rows.
+
     Raises:
         DataError: there are no rows, a path is not one that a file can have, or the manifest comes from a file that is
-            damaged.
+            damaged or was replaced.
         OSError: the file cannot be written.
     """
     import pyarrow as pa
@@ -51,6 +54,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     if not manifest.rows:
         raise DataError(f"{path}: {manifest.name} has no rows, so there is no manifest of it.")
     parts = manifest.columns.parts
+    stored = parts if isinstance(parts, StoredParts) else None
     header = {
         "format": FORMAT,
         "name": manifest.name,
@@ -59,20 +63,31 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "rows": len(manifest.rows),
         "frames": manifest.frames,
         "sha256": manifest.sha256,
-        "parts": [part_hash(part) for part in parts],
+        "parts": stored.hashes if stored else [part_hash(part) for part in parts],
         **manifest.reading,
     }
     text = json_line(header)
     metadata = {HEADER: text, HEADER_HASH: xxhash.xxh3_128_hexdigest(text).encode()}
-    schema = parts[0].schema.with_metadata(metadata)
     make_folder(path.parent)
-    with atomic_file(path) as temporary, temporary.open("xb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
-            for part in parts:
-                # A slice would be written with what is around it.
-                writer.write_batch(part.take(pa.array(np.arange(len(part)))))
-        file.flush()
+    with atomic_file(path) as temporary:
+        if stored and stored.header_text == text:
+            _copy(stored, temporary)
+            return
+        with temporary.open("xb") as file:
+            with pa.ipc.new_file(file, parts[0].schema.with_metadata(metadata)) as writer:
+                for part in parts:
+                    # A slice would be written with what is around it.
+                    writer.write_batch(part.take(pa.array(np.arange(len(part)))))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _copy(stored: "StoredParts", temporary: Path) -> None:
+    shutil.copyfile(stored.path, temporary)
+    with temporary.open("rb") as file:
         os.fsync(file.fileno())
+    if StoredParts(temporary).header_text != stored.header_text:
+        raise DataError(f"{stored.path}: was replaced while it was in use. Run the same command again.")
 
 
 def part_hash(part: "pa.RecordBatch") -> str:
@@ -154,7 +169,7 @@ def recorded_sha256(raw: bytes) -> str | None:
 
     try:
         if raw.startswith(MAGIC):
-            return _header(pa.ipc.read_schema(pa.py_buffer(raw[8:])))["sha256"]
+            return _header(_header_text(pa.ipc.read_schema(pa.py_buffer(raw[8:]))))["sha256"]
         return json.loads(raw.partition(b"\n")[0])["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError, OSError):
         return None
@@ -164,6 +179,12 @@ class StoredParts(Sequence["pa.RecordBatch"]):
     """The parts of the rows in a manifest's file; each is compared with its hash when it is first used.
 
     Pickled as the path of the file.
+
+    Attributes:
+        path: of the file.
+        header: see docs/cache-format.md; as JSON `header_text`.
+        rows: how many.
+        hashes: of each part, see `part_hash`.
     """
 
     def __init__(self, path: Path):
@@ -174,16 +195,17 @@ class StoredParts(Sequence["pa.RecordBatch"]):
         """
         import pyarrow as pa
 
-        self._path = path
+        self.path = path
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            self.header = _header(self._reader.schema)
+            self.header_text = _header_text(self._reader.schema)
+            self.header = _header(self.header_text)
             rows, frames, hashes = self.header["rows"], self.header["frames"], self.header["parts"]
             # As numbers and texts, or what follows would raise.
-            self.rows, self._frames, self._hashes = int(rows), int(frames), [*map(str, hashes)]
+            self.rows, self._frames, self.hashes = int(rows), int(frames), [*map(str, hashes)]
             self._classes = len(self.header["classes"])
             _refuse_other_columns(self._reader.schema)
-            if len({-(-self.rows // PART_ROWS), self._reader.num_record_batches, len(self._hashes)}) > 1:
+            if len({-(-self.rows // PART_ROWS), self._reader.num_record_batches, len(self.hashes)}) > 1:
                 raise ValueError(f"{self.rows} rows in {self._reader.num_record_batches} parts")
         except OSError as error:
             raise DataError(f"{path}: the manifest cannot be read ({error}).") from None
@@ -192,11 +214,11 @@ class StoredParts(Sequence["pa.RecordBatch"]):
         self._used: dict[int, pa.RecordBatch] = {}
 
     def __reduce__(self) -> tuple[Callable[..., "StoredParts"], tuple[object, ...]]:
-        return StoredParts, (self._path,)
+        return StoredParts, (self.path,)
 
     @override
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self.hashes)
 
     @overload
     def __getitem__(self, place: int) -> "pa.RecordBatch": ...
@@ -219,15 +241,15 @@ class StoredParts(Sequence["pa.RecordBatch"]):
         try:
             part = self._reader.get_batch(number).replace_schema_metadata(None)
             part.validate(full=True)
-            if len(part) != len(rows) or part_hash(part) != self._hashes[number]:
+            if len(part) != len(rows) or part_hash(part) != self.hashes[number]:
                 raise ValueError
         except (pa.ArrowException, OSError, ValueError):
             raise DataError(
-                f"{self._path}: rows {rows.start} to {rows.stop - 1} do not match their hash in the header. "
+                f"{self.path}: rows {rows.start} to {rows.stop - 1} do not match their hash in the header. "
                 "Delete the file and build it again."
             ) from None
         if problem := impossible_part(part, first, self._classes, self._frames):
-            raise DataError(f"{self._path}: {problem}. Fix the dataset and build the manifest again.")
+            raise DataError(f"{self.path}: {problem}. Fix the dataset and build the manifest again.")
         return part
 
 
@@ -253,16 +275,25 @@ def _opened(path: Path) -> Manifest:
     return manifest
 
 
-def _header(schema: "pa.Schema") -> dict[str, Any]:
-    """The header in a schema.
+def _header_text(schema: "pa.Schema") -> bytes:
+    """The header in a schema, as JSON.
 
     Raises:
-        ValueError: there is none, it is damaged, or of another format.
+        ValueError: there is none, or it is damaged.
     """
     metadata = schema.metadata or {}
     text = metadata.get(HEADER)
     if text is None or metadata.get(HEADER_HASH) != xxhash.xxh3_128_hexdigest(text).encode():
         raise ValueError("no header that matches its hash")
+    return text
+
+
+def _header(text: bytes) -> dict[str, Any]:
+    """The header as a value.
+
+    Raises:
+        ValueError: it is of another format.
+    """
     header = json.loads(text)
     if header["format"] != FORMAT:
         raise ValueError(f"expected the format {FORMAT!r}, found {header['format']!r}")

@@ -4,7 +4,8 @@ The image is in the row, or the row has its path relative to the file. Of the im
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from expclip_cache.base import DataError
@@ -12,11 +13,11 @@ from expclip_cache.datasets.address import Root
 from expclip_cache.datasets.contained import PARQUET, TAR, open_containers
 from expclip_cache.datasets.container_files import container_files, split_notes
 from expclip_cache.datasets.definition import Definition
-from expclip_cache.datasets.labels import labels_of
-from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order, missing_images
+from expclip_cache.datasets.listing import Listing, missing_images
 from expclip_cache.datasets.parquet_images import ParquetImages
 from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.datasets.settings import DatasetSettings
+from expclip_cache.datasets.worded_rows import WordedRows
 
 LABEL = "label"
 """The column of the class if nothing is said."""
@@ -31,35 +32,53 @@ def read_parquet_rows(root: Root, definition: Definition, dataset: DatasetSettin
     """
     settings = dataset.samples or Samples()
     own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
-    paths, words = list[str](), list[str]()
-    beside = list[str]()
-    without_image = without_class = 0
     places = container_files(root, settings.files, PARQUET)
-    for place, file in zip(places, open_containers(root, places), strict=True):
-        assert isinstance(file, ParquetImages)
-        found, are_inside = _paths(file, root, place, _column(file, settings))
-        classes = _words(file, settings) if dataset.labelled else [""] * file.rows
-        for path, word in zip(found, classes, strict=True):
-            if path is None:
-                without_image += 1
-            elif word is None:
-                without_class += 1
-            else:
-                paths.append(path)
-                words.append(word)
-        beside += () if are_inside else (path for path in found if path is not None)
-    if not paths:
+    found = _Files(root, places, settings, dataset.labelled)
+    rows = WordedRows(found.images())
+    if not rows:
         raise DataError(
-            f"{root}: expected rows with an image{' and a class' * dataset.labelled}, found {without_image} without an "
-            f"image and {without_class} without a class. Check samples.files{' and samples.label' * dataset.labelled}."
+            f"{root}: expected rows with an image{' and a class' * dataset.labelled}, found {found.without_image} "
+            f"without an image and {found.without_class} without a class. Check "
+            f"samples.files{' and samples.label' * dataset.labelled}."
         )
-    labels, classes, notes = labels_of(words, own, dataset.labelled, str(root), "rows")
+    listed, classes, notes = rows.labelled(own, dataset.labelled, str(root), "rows")
     notes += split_notes(places)
-    notes += [f"{without_image} rows have no image and are ignored"] * bool(without_image)
-    notes += [f"{without_class} rows have no class and are ignored"] * bool(without_class)
-    notes += missing_images(root, beside, str(root), "Paths are taken as relative to their Parquet file.")
-    rows = (ListedRow(path, label, (path,)) for path, label in zip(paths, labels, strict=True) if label is not None)
-    return Listing(in_path_order(rows), classes, tuple(notes))
+    notes += [f"{found.without_image} rows have no image and are ignored"] * bool(found.without_image)
+    notes += [f"{found.without_class} rows have no class and are ignored"] * bool(found.without_class)
+    notes += missing_images(root, found.beside, str(root), "Paths are taken as relative to their Parquet file.")
+    return Listing(listed, classes, tuple(notes))
+
+
+@dataclass
+class _Files:
+    """What is found in Parquet files, one after the other.
+
+    Attributes:
+        beside: paths of images that are files of their own.
+    """
+
+    root: Root
+    places: Sequence[str]
+    settings: Samples
+    labelled: bool
+    without_image: int = 0
+    without_class: int = 0
+    beside: list[str] = field(default_factory=list)
+
+    def images(self) -> Iterator[tuple[str, str]]:
+        """Path and word of each row that has an image and, if the rows are labelled, a class."""
+        for place, file in zip(self.places, open_containers(self.root, self.places), strict=True):
+            assert isinstance(file, ParquetImages)
+            found, are_inside = _paths(file, self.root, place, _column(file, self.settings))
+            words = _words(file, self.settings) if self.labelled else [""] * file.rows
+            for path, word in zip(found, words, strict=True):
+                if path is None:
+                    self.without_image += 1
+                elif word is None:
+                    self.without_class += 1
+                else:
+                    yield path, word
+            self.beside += () if are_inside else (path for path in found if path is not None)
 
 
 def _column(file: ParquetImages, settings: Samples) -> str:

@@ -128,15 +128,34 @@ class RowColumns(Sequence[R]):
 
 
 def sorted_by_path(parts: Sequence["pa.RecordBatch"]) -> list["pa.RecordBatch"]:
-    """The same rows sorted by the bytes of their paths; rows with the same path keep their order."""
+    """The same rows sorted by the bytes of their paths; rows with the same path keep their order.
+
+    Args:
+        parts: of any numbers of rows; those that are returned are parts of `RowColumns`.
+    """
     import pyarrow as pa
 
-    if is_ascending(parts):
-        return [*parts]
+    parts = [part for part in parts if part.num_rows]
+    if not parts:
+        return []
     table = pa.Table.from_batches(parts)
-    order = path_order(table)
-    places = (order.slice(start, PART_ROWS) for start in range(0, len(order), PART_ROWS))
-    return [table.take(part).combine_chunks().to_batches()[0] for part in places]
+    if not is_ascending(parts):
+        order = path_order(table)
+        found = (table.take(order.slice(start, PART_ROWS)) for start in range(0, len(table), PART_ROWS))
+    elif all(part.num_rows == PART_ROWS for part in parts[:-1]) and parts[-1].num_rows <= PART_ROWS:
+        return parts
+    else:
+        found = (table.slice(start, PART_ROWS) for start in range(0, len(table), PART_ROWS))
+    return [part.combine_chunks().to_batches()[0] for part in found]
+
+
+def with_labels(part: "pa.RecordBatch", labels: np.ndarray) -> "pa.RecordBatch":
+    """The same rows with other labels, (n,) int32."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_pydict(
+        {name: pa.array(labels) if name == LABEL else part.column(name) for name in part.schema.names}
+    )
 
 
 def path_order(table: "pa.Table") -> "pa.Array":

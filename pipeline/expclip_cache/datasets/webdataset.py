@@ -4,17 +4,20 @@ The members of a tar that are neither an image nor a label are passed over, and 
 as the tables that img2dataset writes.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
 from expclip_cache.base import DataError
 from expclip_cache.datasets.address import Root
 from expclip_cache.datasets.contained import TAR, open_containers
 from expclip_cache.datasets.container_files import container_files, split_notes
 from expclip_cache.datasets.definition import Definition
-from expclip_cache.datasets.labels import labels_of
-from expclip_cache.datasets.listing import ListedRow, Listing, examples, in_path_order
+from expclip_cache.datasets.listing import Listing, examples
 from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tar_index import TarIndex
 from expclip_cache.datasets.tar_samples import LABELS, samples_of
+from expclip_cache.datasets.worded_rows import WordedRows
 
 
 def read_webdataset(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
@@ -26,41 +29,62 @@ def read_webdataset(root: Root, definition: Definition, dataset: DatasetSettings
     """
     settings = dataset.samples or Samples()
     places = container_files(root, settings.files, TAR)
-    paths, words = list[str](), list[str]()
-    notes, extensions, example = split_notes(places), set[str](), ""
-    without_image = without_class = 0
-    for place, index in zip(places, open_containers(root, places), strict=True):
-        assert isinstance(index, TarIndex)
-        notes += _notes_on(index, place)
-        found = samples_of(index, settings, dataset.labelled)
-        without_image, example = without_image + found.without_image, example or found.example
-        extensions |= found.extensions
-        for image, word in found.samples:
-            if dataset.labelled and word is None:
-                without_class += 1
-            else:
-                paths.append(f"{place}/{image}")
-                words.append(word or "")
-    if not paths and not without_class:
-        others = f", but {without_image} samples without one, such as {example}" if without_image else ""
+    found = _Tars(root, places, settings, dataset.labelled)
+    rows = WordedRows(found.images())
+    if not rows and not found.without_class:
+        others = f", but {found.without_image} samples without one, such as {found.example}" * bool(found.without_image)
         raise DataError(
             f"{root}: expected images in its tar shards, found none{others}. Names are divided at their first dot. "
             "Check samples.image and samples.files."
         )
-    if not paths:
+    if not rows:
         raise DataError(
             f"{root}: expected a class for each sample, in a file {settings.label or ' or '.join(LABELS)}, found none "
-            f"in {', '.join(sorted(extensions)[:10])}. Say where it is (samples.label), or set labelled: false."
+            f"in {', '.join(sorted(found.extensions)[:10])}. Say where it is (samples.label), or set labelled: false."
         )
     own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
-    labels, classes, label_notes = labels_of(words, own, dataset.labelled, str(root), "samples")
-    if without_image:
-        notes.append(f"{without_image} samples have no image and are ignored, such as {example}")
+    listed, classes, label_notes = rows.labelled(own, dataset.labelled, str(root), "samples")
+    notes = [*split_notes(places), *found.notes]
+    if found.without_image:
+        notes.append(f"{found.without_image} samples have no image and are ignored, such as {found.example}")
     notes += label_notes
-    if without_class:
-        notes.append(f"{without_class} samples have no class and are ignored")
-    rows = (ListedRow(path, label, (path,)) for path, label in zip(paths, labels, strict=True) if label is not None)
-    return Listing(in_path_order(rows), classes, tuple(notes))
+    if found.without_class:
+        notes.append(f"{found.without_class} samples have no class and are ignored")
+    return Listing(listed, classes, tuple(notes))
+
+
+@dataclass
+class _Tars:
+    """What is found in tar shards, one after the other.
+
+    Attributes:
+        example: a sample without an image, as text.
+        extensions: that files of samples have.
+    """
+
+    root: Root
+    places: Sequence[str]
+    settings: Samples
+    labelled: bool
+    without_image: int = 0
+    without_class: int = 0
+    example: str = ""
+    extensions: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def images(self) -> Iterator[tuple[str, str]]:
+        """Path and word of each sample that has an image and, if the samples are labelled, a class."""
+        for place, index in zip(self.places, open_containers(self.root, self.places), strict=True):
+            assert isinstance(index, TarIndex)
+            self.notes += _notes_on(index, place)
+            found = samples_of(index, self.settings, self.labelled)
+            self.without_image, self.example = self.without_image + found.without_image, self.example or found.example
+            self.extensions |= found.extensions
+            for image, word in found.samples:
+                if self.labelled and word is None:
+                    self.without_class += 1
+                else:
+                    yield f"{place}/{image}", word or ""
 
 
 def _notes_on(index: TarIndex, place: str) -> list[str]:

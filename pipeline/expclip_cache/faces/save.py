@@ -22,7 +22,7 @@ def save_crops(manifest: Manifest, root: Root, out: Path, report: Reporter) -> i
         FileAccessError: an image cannot be read at the moment.
         OSError: a crop cannot be written.
     """
-    if not any(row.boxes for row in manifest.rows):
+    if not manifest.has_boxes:
         raise DataError(f"{manifest.name}: the manifest has no boxes; its images are used whole.")
     without = 0
     with report.bar(f"cropping {manifest.name}", len(manifest.rows), "row") as bar:

@@ -28,7 +28,7 @@ def scene_note(root: Root, rows: Sequence[ListedRow | ManifestRow]) -> str | Non
     Looks at a few images, spread over the rows; those that cannot be decoded, and those with a box, do not count. The
     faces are looked for only if the detector is installed.
     """
-    images = list(_sample(root, [row for row in rows if not row.boxes]))
+    images = list(_sample(root, rows))
     oblong = [image for image in images if max(image.size) > SQUARE * min(image.size)]
     if 2 * len(oblong) > len(images):
         width, height = oblong[0].size
@@ -53,7 +53,7 @@ def scene_note(root: Root, rows: Sequence[ListedRow | ManifestRow]) -> str | Non
 
 def _sample(root: Root, rows: Sequence[ListedRow | ManifestRow]) -> Iterator[Image.Image]:
     step = max(1, -(-len(rows) // LOOKED_AT))
-    for row in rows[::step]:
+    for row in (row for row in rows[::step] if not row.boxes):
         name = row.files[0]
         try:
             if is_video(name):

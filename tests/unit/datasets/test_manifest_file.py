@@ -162,6 +162,17 @@ def test_a_damaged_part_is_named_and_the_others_are_read(file):
     assert found.rows[9] == row(9)
 
 
+def test_a_manifest_that_is_replaced_while_it_is_in_use_is_not_copied(file, tmp_path):
+    found = read_manifest(file)
+    write_manifest(manifest(9), file)
+    assert list(found.rows) == list(manifest().rows), "the mapped file is still the first one"
+    with pytest.raises(DataError, match="was replaced while it was in use"):
+        write_manifest(found, tmp_path / "copy.arrow")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.arrow"]
+    write_manifest(replace(found, notes=()), tmp_path / "other.arrow")
+    assert read_manifest(tmp_path / "other.arrow") == replace(manifest(), notes=())
+
+
 def rewritten(path, batches, /, **changed):
     """A file whose hashes are right, as somebody could make it on purpose."""
     header = json.loads(pa.ipc.open_file(path).schema.metadata[HEADER])
