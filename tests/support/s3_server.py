@@ -13,7 +13,7 @@ class S3Server:
 
     Attributes:
         requests: method, path and query of each request, in the order of their arrival.
-        stop_before: stops answering before the request with this number, counted from 0; None never.
+        stop_before: from the request with this number on, counted from 0, all are refused; None never.
     """
 
     def __init__(self):
@@ -33,7 +33,8 @@ class S3Server:
 
         def counted(environ, start_response):
             if self.stop_before is not None and len(self.requests) >= self.stop_before:
-                raise ConnectionAbortedError("on purpose")
+                start_response("503 Slow Down", [("Content-Length", "0")])
+                return [b""]
             self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
             return answer(environ, start_response)
 

@@ -46,11 +46,12 @@ def hash_listing(name: str, root: Root, listing: Listing, advance: Callable[[int
         return [_size_and_hash(root, dict.fromkeys(row.files), look) for row in rows]
 
     parts = []
-    threads = CONCURRENT if isinstance(root, Address) else min(8, os.cpu_count() or 1)
+    # Of a store, neighbours are read at the same time, so that few row groups of Parquet files are in use.
+    threads, at_once = (CONCURRENT, 1) if isinstance(root, Address) else (min(8, os.cpu_count() or 1), AT_ONCE)
     with ThreadPoolExecutor(threads) as pool:
         for part in listing.columns.parts:
             rows, contents = [*listed_rows(part)], []
-            for some in pool.map(look_at, (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))):
+            for some in pool.map(look_at, (rows[start : start + at_once] for start in range(0, len(rows), at_once))):
                 contents += some
                 advance(len(some))
             parts.append(with_contents(part, contents))

@@ -3,6 +3,7 @@
 import errno
 import json
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
@@ -51,7 +52,7 @@ class ParquetImages:
             sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         *self.starts, self.rows = accumulate(sizes, initial=0)
         self._group = lru_cache(GROUPS)(self._read_group)
-        self._reading_group = Lock()
+        self._reading: dict[tuple[str, int], Lock] = defaultdict(Lock)
 
     @cached_property
     def features(self) -> dict[str, dict]:
@@ -126,7 +127,7 @@ class ParquetImages:
             raise FileNotFoundError(errno.ENOENT, f"does not exist in {self.path}")
         row = int(number)
         group = bisect_right(self.starts, row) - 1
-        with self._reading_group:  # threads that need the same one would all read it
+        with self._reading[column, group]:  # threads that need the same one would all read it
             values = self._group(column, group)
         value = values[row - self.starts[group]].as_py()
         content = value.get("bytes") if isinstance(value, dict) else value

@@ -1,8 +1,11 @@
 """Images at addresses: the same manifests as of folders, by few requests, and whose fault it is if one fails."""
 
+import http.server
 import logging
 import shutil
 import tarfile
+import threading
+from functools import partial
 from pathlib import Path
 
 import fsspec
@@ -214,6 +217,20 @@ def test_addresses_that_cannot_be_used(address, error, message):
     with pytest.raises(error, match=message) as raised:
         build_manifest(address)
     assert "secret" not in str(raised.value)
+
+
+def test_a_server_of_pages_lists_images_and_must_send_parts_of_tars(tmp_path):
+    """Python's own server lists folders and sends whole files."""
+    folder = class_folders(tmp_path / "faces")
+    shutil.copytree(CONTAINERS / "webdataset", tmp_path / "tars")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{pages.server_port}"
+        assert listed(f"{address}/faces", "image-folders").sha256 == listed(folder, "image-folders").sha256
+        with pytest.raises(AddressAccessError, match="sends whole files where parts are asked for"):
+            listed(f"{address}/tars", "webdataset")
+        pages.shutdown()
 
 
 @pytest.mark.slow
