@@ -28,7 +28,7 @@ MAX_MAPPED = 128
 """Shards that are mapped at once. Each costs a file descriptor, and 1,024 are a usual limit for a process."""
 
 READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-"""Threads that read and map shards; reading, hashing and copying release Python's global lock."""
+"""Threads that read and verify shards; reading, hashing and copying release Python's global lock."""
 
 Rows = int | slice | Sequence[int] | Sequence[bool] | np.ndarray
 """What selects rows, as in NumPy: an id, a slice, ids in any order, or a mask of n booleans."""
@@ -87,6 +87,7 @@ class FeatureCache:
         self.libraries: tuple[str, ...] = tuple(index["libraries"])
         self._rows: int = index["rows"]
         self._mapped: OrderedDict[int, Shard] = OrderedDict()
+        self._opened: set[int] = set()
         self._turn = threading.Lock()
 
     def _only(self, stored: RowLayout, vector: int) -> tuple[RowLayout, slice]:
@@ -253,10 +254,11 @@ class FeatureCache:
         """Shard `number`, checked; see `open_shard` for `into`."""
         shard = self.store.shard(self._records[number], into)
         self._check_membership(shard, number)
+        self._opened.add(number)
         return shard
 
     def _gather(self, ids: np.ndarray) -> np.ndarray:
-        """(m, w) features of (m,) ids: whole shards are read into the result, others are mapped, by several threads."""
+        """(m, w) features of (m,) ids: whole shards are read into the result, others are mapped first."""
         ascending = bool((ids[1:] > ids[:-1]).all())
         self._refuse_skipped(ids, ascending)
         found = np.empty((len(ids), self.width), dtype=self.dtype)
@@ -281,7 +283,8 @@ class FeatureCache:
             else:
                 found[places] = features[inside]
 
-        if sum(number in whole or number not in self._mapped for number, _ in shares) > 1:
+        # Mapping a shard again takes so little that threads would only wait for each other.
+        if sum(number in whole or number not in self._opened for number, _ in shares) > 1:
             with ThreadPoolExecutor(READERS, "shard-reader") as readers:
                 list(readers.map(fill, shares))
         else:
