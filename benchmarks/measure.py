@@ -41,8 +41,23 @@ def timed(work: Callable[[], object], repeats: int = 3) -> float:
 
 def timed_in_turn(*works: Callable[[], object], repeats: int = 3) -> list[float]:
     """`timed` for several functions in turn, so that what disturbs one of them disturbs the others too."""
-    rounds = [[timed(work, repeats=1) for work in works] for _ in range(repeats)]
-    return [min(times) for times in zip(*rounds, strict=True)]
+    return [min(times) for times in times_in_turn(*works, repeats=repeats)]
+
+
+def times_in_turn(
+    *works: Callable[[], object], before: Callable[[int], None] = lambda _: None, repeats: int = 3
+) -> list[list[float]]:
+    """All wall times of several functions in turn, in seconds: one list for each function, with one time a round.
+
+    Args:
+        before: called with the number of the function before each call; not timed.
+    """
+    found: list[list[float]] = [[] for _ in works]
+    for _ in range(repeats):
+        for number, work in enumerate(works):
+            before(number)
+            found[number].append(timed(work, repeats=1))
+    return found
 
 
 def show(title: str, figures: list[Figure]) -> None:

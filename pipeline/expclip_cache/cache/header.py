@@ -42,9 +42,10 @@ class Column:
         """Size on disk."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
-    def of(self, buffer) -> np.ndarray:
-        """The array, without a copy."""
-        return np.frombuffer(buffer, self.dtype, math.prod(self.shape), self.offset).reshape(self.shape)
+    def of(self, buffer, start: int = 0) -> np.ndarray:
+        """The array, without a copy, in a buffer of the file's bytes from byte `start` on."""
+        found = np.frombuffer(buffer, self.dtype, math.prod(self.shape), self.offset - start)
+        return found.reshape(self.shape)
 
 
 @dataclass(frozen=True)

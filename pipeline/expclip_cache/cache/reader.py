@@ -17,7 +17,7 @@ from expclip_cache.cache.conditioning import read_conditioning
 from expclip_cache.cache.format import INDEX, Identity, Json, plan_shards
 from expclip_cache.cache.index import read_index, skipped_in
 from expclip_cache.cache.layout import RowLayout, layout_of
-from expclip_cache.cache.shard import Seal, Shard
+from expclip_cache.cache.shard import Shard
 from expclip_cache.cache.stores.store import Store, store_at
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ MAX_MAPPED = 128
 """Shards that are mapped at once. Each costs a file descriptor, and 1,024 are a usual limit for a process."""
 
 READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-"""Threads that read shards for the first time; hashing and copying release Python's global lock."""
+"""Threads that read and verify shards; reading, hashing and copying release Python's global lock."""
 
 Rows = int | slice | Sequence[int] | Sequence[bool] | np.ndarray
 """What selects rows, as in NumPy: an id, a slice, ids in any order, or a mask of n booleans."""
@@ -87,7 +87,7 @@ class FeatureCache:
         self.libraries: tuple[str, ...] = tuple(index["libraries"])
         self._rows: int = index["rows"]
         self._mapped: OrderedDict[int, Shard] = OrderedDict()
-        self._seals: dict[int, Seal] = {}
+        self._opened: set[int] = set()
         self._turn = threading.Lock()
 
     def _only(self, stored: RowLayout, vector: int) -> tuple[RowLayout, slice]:
@@ -252,38 +252,39 @@ class FeatureCache:
 
     def _open(self, number: int, into: np.ndarray | None = None) -> Shard:
         """Shard `number`, checked; see `open_shard` for `into`."""
-        shard = self.store.shard(self._records[number], self._seals.get(number), into)
+        shard = self.store.shard(self._records[number], into)
         self._check_membership(shard, number)
-        with self._turn:
-            self._seals[number] = shard.seal
+        self._opened.add(number)
         return shard
 
     def _gather(self, ids: np.ndarray) -> np.ndarray:
-        """(m, w) features of (m,) ids, read shard by shard; shards not read before are read by several threads."""
-        self._refuse_skipped(ids)
+        """(m, w) features of (m,) ids: whole shards are read into the result, others are mapped first."""
+        ascending = bool((ids[1:] > ids[:-1]).all())
+        self._refuse_skipped(ids, ascending)
         found = np.empty((len(ids), self.width), dtype=self.dtype)
         shares = list(self._by_shard(ids))
         # With ascending ids, as many ids as a shard has rows are all of its rows, in its order.
-        ascending = bool((ids[1:] > ids[:-1]).all())
+        straight = ascending and self.vector is None
+        whole = {number for number, places in shares if straight and len(ids[places]) == len(self.shards[number])}
 
         def fill(share: tuple[int, slice | np.ndarray]) -> None:
             number, places = share
-            rows, wanted = self.shards[number], ids[places]
-            if ascending and number not in self._seals and len(wanted) == len(rows):
+            if number in whole:
                 part = found[places]
-                shard = self._open(number, part if self.vector is None else None)
-                if shard.features is not part:
-                    part[:] = shard.features[:, self._columns]
+                features = self._open(number, part).features
+                if features is not part:
+                    part[:] = features
                 return
-            inside = wanted - rows.start
+            inside = ids[places] - self.shards[number].start
+            features = self._shard(number).features[:, self._columns]
             if isinstance(places, slice):
                 # "clip" because "raise" copies once more; that all rows exist is known by now.
-                features = self._shard(number).features[:, self._columns]
                 np.take(features, inside, axis=0, out=found[places], mode="clip")
             else:
-                found[places] = self._shard(number).features[inside, self._columns]
+                found[places] = features[inside]
 
-        if sum(number not in self._seals for number, _ in shares) > 1:
+        # Mapping a shard again takes so little that threads would only wait for each other.
+        if sum(number in whole or number not in self._opened for number, _ in shares) > 1:
             with ThreadPoolExecutor(READERS, "shard-reader") as readers:
                 list(readers.map(fill, shares))
         else:
@@ -323,24 +324,29 @@ class FeatureCache:
             raise IndexError(f"{self}: has rows 0 to {self._rows - 1}, requested {found}.")
         return np.where(ids < 0, ids + self._rows, ids)
 
-    def _refuse_skipped(self, ids: np.ndarray) -> None:
+    def _refuse_skipped(self, ids: np.ndarray, ascending: bool) -> None:
         # A bit per row would do too, but of 100 million rows few are skipped.
-        place = np.searchsorted(self._skipped_rows, ids)
-        bad = self._skipped_rows[place] == ids
+        skipped = self._skipped_rows
+        sought, among = (skipped, ids) if ascending and len(skipped) < len(ids) else (ids, skipped)
+        if not among.size:
+            return
+        place = np.minimum(np.searchsorted(among, sought), len(among) - 1)
+        bad = among[place] == sought
         if bad.any():
-            row = int(ids[bad][0])
+            row = int(sought[bad][0])
             raise CacheError(f"{self}: row {row} has no features: {self.skipped[row]}.")
-
-    @cached_property
-    def _skipped_rows(self) -> np.ndarray:
-        """Their ids, ascending, and one that no row has, so that every search ends at one."""
-        return np.array([*self.skipped, self._rows], dtype=np.int64)
 
     def _by_shard(self, ids: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
         """Each shard that holds some of the rows, and their places among the ids: a slice if the ids ascend."""
         numbers = ids // self.shard_rows
         order = None if (numbers[1:] >= numbers[:-1]).all() else np.argsort(numbers, kind="stable")
         ascending = numbers if order is None else numbers[order]
-        for start, stop in pairwise([*np.flatnonzero(np.diff(ascending, prepend=-1)), len(ids)]):
+        ends = np.flatnonzero(ascending[1:] != ascending[:-1]) + 1
+        for start, stop in pairwise([0, *ends.tolist(), len(ids)] if len(ids) else []):
             places = slice(start, stop)
             yield int(ascending[start]), places if order is None else order[places]
+
+    @cached_property
+    def _skipped_rows(self) -> np.ndarray:
+        """Their ids, ascending."""
+        return np.array([*self.skipped], dtype=np.int64)

@@ -16,7 +16,6 @@ from expclip_cache.cache.header import (
     LARGEST,
     SEALED_FROM,
     SMALLEST,
-    Column,
     Header,
     parse_header,
     required_digest,
@@ -28,8 +27,9 @@ BUFFER = 1 << 18
 STRETCH = 1 << 22
 """Bytes per read into a caller's array: many, so that threads seldom wait for Python's global lock."""
 
-Seal = tuple[int, ...]
-"""Device, inode, length and times of change of a file: while they are the same, so are its bytes."""
+_verified: set[tuple[int, ...]] = set()
+"""Device, inode, length and times of change of the files that this process has verified for readers. While a file has
+the same ones, it has the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,11 @@ class Shard:
         paths: (n,) byte strings.
         errors: (n,) byte strings.
         digest: XXH3-128 of the file without its first line, hex.
-        seal: see `open_shard`.
     """
 
     path: Path
     header: Header
     digest: str
-    seal: Seal
     features: np.ndarray
     labels: np.ndarray
     paths: np.ndarray
@@ -121,13 +119,13 @@ def entry_of(header: Header, digest: str, paths: np.ndarray, errors: np.ndarray)
     )
 
 
-def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
+def open_shard(path: Path, into: np.ndarray | None = None, *, once: bool = False) -> Shard:
     """Open one shard without trusting it: every byte is read once and compared with the file's checksum.
 
     Args:
-        known: the `seal` of this shard when it was last opened; while the file has it, its bytes are not read again.
         into: C-contiguous array. If it has the features' shape and type, and they are at least half of the file, they
             are read into it while they are hashed, it becomes the shard's features, and nothing is mapped.
+        once: a file that was opened like this before in this process, and is unchanged, is not verified again.
 
     Raises:
         CacheAccessError: the file cannot be read at the moment.
@@ -138,43 +136,46 @@ def open_shard(path: Path, known: Seal | None = None, into: np.ndarray | None = 
         # Without O_NONBLOCK a FIFO in place of a shard would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            return _open(path, descriptor, known, into)
+            return _open(path, descriptor, into, once)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise unreadable(path, error) from None
 
 
-def _open(path: Path, descriptor: int, known: Seal | None, into: np.ndarray | None) -> Shard:
+def _open(path: Path, descriptor: int, into: np.ndarray | None, once: bool) -> Shard:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise CacheError(f"{path}: is not a regular file.")
     seal = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    hashed = None if once and seal in _verified else xxhash.xxh3_128()
     head = os.pread(descriptor, SMALLEST, 0)
     if b"\n" not in head[SEALED_FROM:]:
         head = os.pread(descriptor, LARGEST, 0)
     digest = required_digest(path, head)
     # Parsed before it is verified, to learn the offset of the features; relied on only afterwards.
     parsed = _parse(head, status.st_size)
-    place = None if into is None else _place_of_features(parsed, into)
-    if (seal != known or place is not None) and _digest_from(descriptor, SEALED_FROM, place, into) != digest:
+    columns: dict[str, np.ndarray] = {}
+    if into is not None and isinstance(parsed, Header) and _fits(parsed, into):
+        columns = _read(descriptor, parsed, into, hashed)
+    elif hashed:
+        _hash(descriptor, hashed)
+    if hashed and hashed.hexdigest() != digest:
         raise CacheError(f"{path}: the content does not match its checksum: the file is damaged.")
     if isinstance(parsed, Exception):
         raise CacheError(f"{path}: is not a shard of this version ({type(parsed).__name__}: {parsed}).")
-    if place is None or into is None:
+    if not columns:
         # One mapping per shard, and so one file descriptor, whatever is read from it.
         mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
         columns = {name: column.of(mapped) for name, column in parsed.columns.items()}
-    else:
-        columns = {name: _read(descriptor, column) for name, column in parsed.columns.items() if name != "features"}
-        columns["features"] = into
-    if not _counts_up(columns.pop("row"), parsed.first_row):
+    if not _counts_up(columns["row"], parsed.first_row):
         raise CacheError(f"{path}: its row ids do not count up from {parsed.first_row}.")
+    if once:
+        _verified.add(seal)
     return Shard(
         path=path,
         header=parsed,
         digest=digest,
-        seal=seal,
         features=columns["features"],
         labels=columns["label"],
         paths=columns["path"],
@@ -190,38 +191,42 @@ def _parse(head: bytes, total: int) -> Header | Exception:
         return error
 
 
-def _read(descriptor: int, column: Column) -> np.ndarray:
-    raw = os.pread(descriptor, column.bytes, column.offset)
-    if len(raw) != column.bytes:
-        raise OSError(errno.EIO, "it was truncated while it was read")
-    return np.frombuffer(raw, column.dtype)
+def _fits(header: Header, into: np.ndarray) -> bool:
+    """Whether the features exactly fill `into`, come before the other columns and are at least half of the file."""
+    features, *others = header.columns.values()
+    return (
+        (features.shape, np.dtype(features.dtype)) == (into.shape, into.dtype)
+        and 2 * features.bytes >= header.bytes
+        and all(features.offset < column.offset for column in others)
+    )
 
 
-def _place_of_features(parsed: Header | Exception, into: np.ndarray) -> int | None:
-    """Offset of the features in the file; None unless they exactly fill `into` and are at least half of the file."""
-    if isinstance(parsed, Exception):
-        return None
-    column = parsed.columns["features"]
-    fits = (column.shape, np.dtype(column.dtype)) == (into.shape, into.dtype)
-    return column.offset if fits and 2 * column.bytes >= parsed.bytes else None
+def _read(descriptor: int, header: Header, into: np.ndarray, hashed: "xxhash.xxh3_128 | None") -> dict[str, np.ndarray]:
+    """The columns, the features in `into`, the others in memory of their own; all bytes that are read are hashed."""
+    features = header.columns["features"]
+    end = features.offset + features.bytes
+    before, after = bytearray(features.offset - SEALED_FROM if hashed else 0), bytearray(header.bytes - end)
+    wanted = into.view(np.uint8).data.cast("B")
+    reads = [[wanted[k : k + STRETCH]] for k in range(0, len(wanted), STRETCH)]
+    reads[0].insert(0, memoryview(before))
+    reads[-1].append(memoryview(after))
+    start = features.offset - len(before)
+    for parts in reads:
+        size = sum(map(len, parts))
+        if os.preadv(descriptor, parts, start) != size:
+            raise OSError(errno.EIO, "it was truncated while it was read")
+        start += size
+        if hashed:
+            for part in parts:
+                hashed.update(part)
+    return {name: into if column is features else column.of(after, end) for name, column in header.columns.items()}
 
 
-def _digest_from(descriptor: int, start: int, place: int | None, into: np.ndarray | None) -> str:
-    """XXH3-128 of an open file from byte `start` to its end, hex; the bytes from `place` on also fill `into`."""
-    digest, buffer = xxhash.xxh3_128(), memoryview(bytearray(BUFFER))
-    wanted = memoryview(b"") if place is None or into is None else into.view(np.uint8).data.cast("B")
-    first = start if place is None else place
-    while True:
-        if start < first:
-            target = buffer[: first - start]
-        elif start < first + len(wanted):
-            target = wanted[start - first : start - first + STRETCH]
-        else:
-            target = buffer
-        size = os.preadv(descriptor, [target], start)
-        if not size:
-            return digest.hexdigest()
-        digest.update(target[:size])
+def _hash(descriptor: int, hashed: "xxhash.xxh3_128") -> None:
+    """Hash an open file from its second line to its end."""
+    buffer, start = memoryview(bytearray(BUFFER)), SEALED_FROM
+    while size := os.preadv(descriptor, [buffer], start):
+        hashed.update(buffer[:size])
         start += size
 
 

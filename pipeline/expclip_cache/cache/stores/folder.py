@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from expclip_cache.base import CacheError, UntouchableCacheError, remove_temporaries
 from expclip_cache.cache.format import Json, unreadable
-from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
+from expclip_cache.cache.shard import Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
 from expclip_cache.cache.stores.store import Store
 
@@ -82,16 +82,15 @@ class Folder(Store):
         return self._folder / name
 
     @override
-    def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
+    def shard(self, record: Json, into: np.ndarray | None = None) -> Shard:
         path = self._folder / record["name"]
-        if not path.is_file():
-            raise CacheError(f"{path}: the shard is missing. {REPAIR}")
         try:
-            return open_shard(path, known, into)
+            return open_shard(path, into, once=True)
         except UntouchableCacheError:
             raise
         except CacheError as error:
-            raise CacheError(f"{error} {REPAIR}") from None
+            problem = error if path.is_file() else f"{path}: the shard is missing."
+            raise CacheError(f"{problem} {REPAIR}") from None
 
     @override
     @contextmanager

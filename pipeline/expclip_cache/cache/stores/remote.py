@@ -35,7 +35,7 @@ from expclip_cache.base import (
 )
 from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, OLD_MANIFEST, Json
 from expclip_cache.cache.header import SEALED_FROM, sealed_digest
-from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
+from expclip_cache.cache.shard import Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
 from expclip_cache.cache.stores.lease import LEASES, lease
 from expclip_cache.cache.stores.store import Store
@@ -134,12 +134,12 @@ class Remote(Store):
         return path
 
     @override
-    def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
+    def shard(self, record: Json, into: np.ndarray | None = None) -> Shard:
         """The mirror's copy is used if it is the recorded one; otherwise the shard is fetched."""
         name, path = record["name"], self.mirror / record["name"]
         if _stated_digest(path) == record["xxh3_128"]:
             with contextlib.suppress(CacheError):
-                return open_shard(path, known, into)
+                return open_shard(path, into, once=True)
         with atomic_file(path) as temporary:
             found = self._fetch(name, temporary)
             if found.digest != record["xxh3_128"]:
@@ -147,7 +147,7 @@ class Remote(Store):
                     f"{self.path(name)}: is intact, but not the shard that {self.path(INDEX)} recorded. "
                     "Delete the index and run the extraction again: it checks every shard."
                 )
-        return open_shard(path, None, into)
+        return open_shard(path, into, once=True)
 
     @override
     @contextmanager

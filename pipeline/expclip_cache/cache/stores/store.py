@@ -13,7 +13,7 @@ import numpy as np
 
 from expclip_cache.base import is_address
 from expclip_cache.cache.format import Json
-from expclip_cache.cache.shard import Seal, Shard, ShardEntry
+from expclip_cache.cache.shard import Shard, ShardEntry
 from expclip_cache.cache.skim import Skimmed
 
 A = TypeVar("A")
@@ -59,9 +59,10 @@ class Store(Protocol):
         """
         ...
 
-    def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
-        """The shard that the index has this record of, verified and mapped; see `open_shard` for the arguments.
+    def shard(self, record: Json, into: np.ndarray | None = None) -> Shard:
+        """The shard that the index has this record of, mapped or read `into` an array, see `open_shard`.
 
+        Its bytes are verified the first time that this process asks for it, and whenever the file has changed since.
         May be called from several threads.
 
         Raises:
