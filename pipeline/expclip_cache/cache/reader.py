@@ -53,7 +53,6 @@ class FeatureCache:
         classes: the c class names that labels index; empty for an unlabelled cache.
         shards: the row ids of each shard.
         shard_rows: rows per shard; the last may have fewer.
-        skipped: row id -> reason, for the rows without features.
         libraries: names and versions of what made the features, one string for each combination.
     """
 
@@ -83,7 +82,6 @@ class FeatureCache:
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.shard_rows: int = index["shard_rows"]
         self.shards = plan_shards(index["rows"], self.shard_rows)
-        self.skipped: dict[int, str] = {item["row"]: item["reason"] for item in self._skipped_records}
         self.libraries: tuple[str, ...] = tuple(index["libraries"])
         self._rows: int = index["rows"]
         self._mapped: OrderedDict[int, Shard] = OrderedDict()
@@ -135,10 +133,20 @@ class FeatureCache:
         return self.layout.item_vectors(np.atleast_2d(self[rows]))
 
     @cached_property
+    def skipped(self) -> dict[int, str]:
+        """Row id -> reason, for the rows without features."""
+        return {item["row"]: item["reason"] for item in self._skipped_records}
+
+    @property
+    def skipped_rows(self) -> np.ndarray:
+        """(k,) int64, ids of the rows without features, ascending."""
+        return self._skipped_and_end[:-1]
+
+    @cached_property
     def good_rows(self) -> np.ndarray:
         """(m,) int64, ids of the rows that have features, ascending."""
         good = np.ones(self._rows, dtype=bool)
-        good[list(self.skipped)] = False
+        good[self.skipped_rows] = False
         return np.flatnonzero(good)
 
     @cached_property
@@ -325,16 +333,16 @@ class FeatureCache:
 
     def _refuse_skipped(self, ids: np.ndarray) -> None:
         # A bit per row would do too, but of 100 million rows few are skipped.
-        place = np.searchsorted(self._skipped_rows, ids)
-        bad = self._skipped_rows[place] == ids
+        place = np.searchsorted(self._skipped_and_end, ids)
+        bad = self._skipped_and_end[place] == ids
         if bad.any():
             row = int(ids[bad][0])
             raise CacheError(f"{self}: row {row} has no features: {self.skipped[row]}.")
 
     @cached_property
-    def _skipped_rows(self) -> np.ndarray:
-        """Their ids, ascending, and one that no row has, so that every search ends at one."""
-        return np.array([*self.skipped, self._rows], dtype=np.int64)
+    def _skipped_and_end(self) -> np.ndarray:
+        """`skipped_rows`, and an id that no row has, so that every search ends at one."""
+        return np.array([*(item["row"] for item in self._skipped_records), self._rows], dtype=np.int64)
 
     def _by_shard(self, ids: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
         """Each shard that holds some of the rows, and their places among the ids: a slice if the ids ascend."""
