@@ -65,7 +65,7 @@ class PairedRows:
         """XXH3-128, hex, over the ids of all paired rows as int64: that of `paired_rows(...).tobytes()`."""
         digest = xxhash.xxh3_128()
         for start in range(0, self.stop, BLOCK):
-            digest.update(self.within(range(start, start + BLOCK)))
+            digest.update(self.within(range(start, start + BLOCK)).data)
         return digest.hexdigest()
 
 
