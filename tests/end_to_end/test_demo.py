@@ -154,4 +154,4 @@ def test_a_killed_encode_stage_resumes_from_its_finished_shards(clone, first_run
         path.unlink()
     checkout.repro("-f", "-s", "images")
     assert {path.name: path.read_bytes() for path in folder.glob("[!.]*")} == resumed
-    assert len(resumed) == 38 + len(("index.json", "manifest.jsonl"))
+    assert len(resumed) == 38 + len(("index.json", "manifest.arrow"))

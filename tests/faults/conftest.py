@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from harness import MANY_SHARDS, Zygote, files_in, write_images
+from harness import MANY_SHARDS, Zygote, files_in, write_containers, write_images
 
 from tiny_encoders import write_clip
 
@@ -13,6 +13,7 @@ def zygote(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
     write_clip(folder / "clip")
     write_images(folder)
+    write_containers(folder)
     process = Zygote(folder)
     yield process
     process.close()

@@ -4,10 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -59,9 +63,9 @@ class Zygote:
             env=environment,
         )
 
-    def extract(self, out: Path, *more: str, **request: object) -> Run:
+    def extract(self, out: Path, *more: str, layout: str = "images", **request: object) -> Run:
         """Extract the images into `out`; see `zygote.watch` and `injection.install` for the request."""
-        request |= {"folder": str(self.folder), "out": str(out), "command": [*extract_command(out), *more]}
+        request |= {"folder": str(self.folder), "out": str(out), "command": [*extract_command(out, layout), *more]}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
@@ -75,10 +79,11 @@ class Zygote:
         self.process.stdout.close()
 
 
-def extract_command(out: Path) -> list[str]:
+def extract_command(out: Path, layout: str = "images") -> list[str]:
     """The arguments of the command, for a process whose working folder is the one of `write_images`."""
     options = {"model": "clip", "shard-rows": SHARD_ROWS, "batch-size": 3, "device": "cpu", "workers": 0}
-    return ["extract", "images", str(out), *(f"--{name}={value}" for name, value in options.items())]
+    options |= {"layout": layout}
+    return ["extract", layout, str(out), *(f"--{name}={value}" for name, value in options.items())]
 
 
 def write_images(folder: Path) -> None:
@@ -89,6 +94,27 @@ def write_images(folder: Path) -> None:
         pixels = random.integers(0, 256, (30, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "images" / f"{number:02d}.png")
     (folder / "images" / f"{UNREADABLE:02d}.png").write_bytes(b"not an image")
+
+
+def write_tar(path: Path, images: Sequence[Path]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for image in images:
+            tar.add(image, image.name)
+
+
+def write_parquet(path: Path, images: Sequence[Path]) -> None:
+    """With row groups of two images."""
+    table = pa.table({"image": [{"bytes": image.read_bytes(), "path": image.name} for image in images]})
+    pq.write_table(table, path, row_group_size=2)
+
+
+def write_containers(folder: Path) -> None:
+    """Write the images again, five each into two tar shards and into two Parquet files."""
+    images = sorted((folder / "images").iterdir())
+    for layout, suffix, write in (("webdataset", "tar", write_tar), ("parquet", "parquet", write_parquet)):
+        (folder / layout).mkdir()
+        for number in range(2):
+            write(folder / layout / f"{number}.{suffix}", images[5 * number : 5 * number + 5])
 
 
 def files_in(out: Path) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ def install(fault: dict) -> None:
             "log steps": log_steps,
             "file size limit": limit_file_size,
             "bad worker": break_worker,
+            "change file": change_file,
             "no privileges": drop_privileges,
         }[kind](where)
 
@@ -83,6 +84,23 @@ def break_worker(where: dict) -> None:
     def read(root, name):
         if name == where["image"] and os.getpid() != main:
             os.kill(os.getpid(), {"dies": signal.SIGKILL, "stalls": signal.SIGSTOP}[where["how"]])
+        return read_listed_file(root, name)
+
+    row_files.read_listed_file = read
+
+
+def change_file(where: dict) -> None:
+    """Put another file in the place of one, or remove it, just before a certain image is read to be decoded."""
+    from expclip_cache.encoders import row_files
+
+    read_listed_file = row_files.read_listed_file
+
+    def read(root, name):
+        if name == where["image"]:
+            if where["by"] is None:
+                Path(where["file"]).unlink(missing_ok=True)
+            elif Path(where["by"]).exists():
+                Path(where["by"]).replace(where["file"])
         return read_listed_file(root, name)
 
     row_files.read_listed_file = read

@@ -52,7 +52,7 @@ def test_a_full_disk_is_reported_and_leaves_no_partial_file(zygote, uninterrupte
     run = zygote.extract(out, fault={"file size limit": limit})
     assert run.status == 1
     assert f"error: {out}: shard-00001.h5 cannot be written (File too large). Free some space" in run.last_line
-    assert sorted(files_in(out)) == ["manifest.jsonl", "shard-00000.h5"]
+    assert sorted(files_in(out)) == ["manifest.arrow", "shard-00000.h5"]
     before = finished_shards(out)
     assert zygote.extract(out).status == 0
     assert files_in(out) == uninterrupted[0]
@@ -69,7 +69,7 @@ def test_a_small_file_system_that_fills_up(zygote, uninterrupted, tmp_path):
         run = zygote.extract(disk / "out")
         assert run.status == 1
         assert "cannot be written (No space left on device). Free some space" in run.last_line
-        assert sorted(files_in(disk / "out")) == ["manifest.jsonl", "shard-00000.h5", "shard-00001.h5"]
+        assert sorted(files_in(disk / "out")) == ["manifest.arrow", "shard-00000.h5", "shard-00001.h5"]
         subprocess.run(["mount", "-o", "remount,size=1m", disk], check=True)
         assert zygote.extract(disk / "out").status == 0
         assert files_in(disk / "out") == uninterrupted[0]

@@ -78,7 +78,8 @@ def watch(child: int, request: dict, log: Path) -> dict:
     """Wait for a run to end; returns the fields of a `harness.Run`.
 
     With `signal` in the request, the run gets it `after` seconds from the moment when it has locked the folder `out`
-    and at least `shards` shards (0 by default) are there; with `group`, its worker processes get it too.
+    and at least `shards` shards (0 by default) are there; with `group`, its worker processes get it too, and with
+    `worker`, one of them gets it alone.
     """
     out = Path(request["out"])
     started = time.monotonic()
@@ -91,9 +92,11 @@ def watch(child: int, request: dict, log: Path) -> dict:
         if locked and not ready and len(list(out.glob("shard-*.h5"))) >= request.get("shards", 0):
             ready = now
         if "signal" in request and sent is None and ready and now >= ready + request["after"]:
-            send = os.killpg if request.get("group") else os.kill
-            send(child, request["signal"])
-            sent = now
+            workers = sorted(set(processes_of(child)) - {child}) if request.get("worker") else [child]
+            if workers:
+                send = os.killpg if request.get("group") else os.kill
+                send(workers[-1], request["signal"])
+                sent = now
         if now - started > HUNG_AFTER and not hung:
             hung = True
             os.killpg(child, signal.SIGKILL)

@@ -12,9 +12,9 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
+from expclip_cache.base import addresses
 from expclip_cache.cache.format import INDEX, MANIFEST
 from expclip_cache.cache.header import SEALED_FROM, digest_of, sealed_digest
-from expclip_cache.cache.stores import remote
 
 
 def visible(address: str) -> dict[str, bytes]:
@@ -178,7 +178,7 @@ def visible_in_flaky(address: str) -> dict[str, bytes]:
 
 def retry_at_once(monkeypatch) -> None:
     """Do not wait before a failed call is retried."""
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0.0)
 
 
 def rows_of(cache) -> np.ndarray:

@@ -77,7 +77,7 @@ def test_the_graph_and_the_library_agree_on_places():
     settings = load_settings(ROOT / "params.yaml")
     teacher, llm = settings.teachers["demo-llm"], settings.answers["demo-llm"]
     places = {
-        "manifests/${key}.jsonl": paths.manifest_file("${key}"),
+        "manifests/${key}.arrow": paths.manifest_file("${key}"),
         "features/images": paths.image_features("backbone", "dataset").parents[1],
         "features/targets": paths.target_draws("teacher", teacher, "dataset")[0].parents[1],
         "features/answers": paths.answer_features("name", "dataset").parents[1],

@@ -1,3 +1,10 @@
+from .addresses import CONCURRENT as CONCURRENT
+from .addresses import MIRROR_VARIABLE as MIRROR_VARIABLE
+from .addresses import FailedCallError as FailedCallError
+from .addresses import file_system_at as file_system_at
+from .addresses import is_address as is_address
+from .addresses import mirror_root as mirror_root
+from .addresses import tried as tried
 from .atomic import atomic_file as atomic_file
 from .atomic import final_name as final_name
 from .atomic import make_folder as make_folder
@@ -12,6 +19,7 @@ from .csv_text import csv_rows as csv_rows
 from .csv_text import csv_text as csv_text
 from .csv_text import read_csv_rows as read_csv_rows
 from .csv_text import rows_to_csv as rows_to_csv
+from .errors import AddressAccessError as AddressAccessError
 from .errors import CacheAccessError as CacheAccessError
 from .errors import CacheError as CacheError
 from .errors import DataError as DataError
@@ -47,6 +55,7 @@ from .source_code import source_sha256 as source_sha256
 from .stage_times import StageTime as StageTime
 from .stage_times import read_stage_times as read_stage_times
 from .stage_times import recorded_time as recorded_time
+from .thread_map import thread_map as thread_map
 from .yaml_file import load_yaml as load_yaml
 from .yaml_file import parse_yaml as parse_yaml
 from .yaml_file import read_yaml as read_yaml

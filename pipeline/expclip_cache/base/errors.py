@@ -24,6 +24,13 @@ class FileAccessError(DataError):
     """
 
 
+class AddressAccessError(FileAccessError):
+    """What is at an address cannot be read now, because of the network, the store or the credentials.
+
+    It says nothing about any file, so it is never recorded as the fault of one.
+    """
+
+
 class LostWorkerError(DataError):
     """A worker process died or hung; the same task may succeed when it is tried again."""
 

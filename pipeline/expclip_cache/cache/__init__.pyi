@@ -1,5 +1,6 @@
 from .format import INDEX as INDEX
 from .format import MANIFEST as MANIFEST
+from .format import OLD_MANIFEST as OLD_MANIFEST
 from .format import Block as Block
 from .format import Identity as Identity
 from .format import Json as Json
@@ -20,6 +21,8 @@ from .reader import FeatureCache as FeatureCache
 from .settings import CacheSettings as CacheSettings
 from .shard import ShardEntry as ShardEntry
 from .shard_writer import ShardWriter as ShardWriter
+from .stored_manifest import manifest_with as manifest_with
+from .stored_manifest import read_stored_manifest as read_stored_manifest
 from .stores.folder import Folder as Folder
 from .stores.store import Store as Store
 from .stores.store import store_at as store_at

@@ -73,8 +73,9 @@ def _differences_from_manifest(shard: Shard, manifest: Manifest) -> Iterator[str
     if shard.rows.stop > len(manifest.rows):
         yield f"has rows up to {shard.rows.stop - 1}, the manifest has rows up to {len(manifest.rows) - 1}"
         return
-    for place, number in enumerate(shard.rows):
-        row, path, label = manifest.rows[number], bytes(shard.paths[place]), int(shard.labels[place])
+    listed = manifest.rows[shard.rows.start : shard.rows.stop]
+    for place, (number, row) in enumerate(zip(shard.rows, listed, strict=True)):
+        path, label = bytes(shard.paths[place]), int(shard.labels[place])
         if (path, label) != (os.fsencode(row.path), row.label):
             ours, theirs = f"{os.fsdecode(path)!r} with label {label}", f"{row.path!r} with label {row.label}"
             yield f"row {number} is {ours}, in the manifest it is {theirs}"

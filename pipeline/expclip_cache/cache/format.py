@@ -23,8 +23,10 @@ VERSION = 1
 NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EISDIR}
 """Error numbers of what is no file. All others are the machine's, and say nothing about a file's bytes."""
 INDEX = "index.json"
-MANIFEST = "manifest.jsonl"
+MANIFEST = "manifest.arrow"
 """The copy of the manifest beside the shards; a cache of texts has none."""
+OLD_MANIFEST = "manifest.jsonl"
+"""Its name in caches of earlier versions."""
 CONDITIONING = "conditioning.safetensors"
 """Beside the shards of prompts whose texts are conditioned by the items they are compared with: the weights that do."""
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from expclip_cache.base import CacheError, DataError
 from expclip_cache.cache.conditioning import needs_conditioning
-from expclip_cache.cache.format import CONDITIONING, MANIFEST, VERSION, Identity, Json
+from expclip_cache.cache.format import CONDITIONING, VERSION, Identity, Json
 from expclip_cache.cache.index import read_index
 from expclip_cache.cache.layout import layout_of
 from expclip_cache.cache.shard import ShardEntry
+from expclip_cache.cache.stored_manifest import read_stored_manifest
 from expclip_cache.cache.stores.store import Store, store_at
-from expclip_cache.datasets import parse_manifest
 
 
 def inspect_cache(place: Path | str) -> dict[str, Json]:
@@ -152,9 +152,10 @@ def _counted(labels: np.ndarray) -> Counter[int]:
 def _classes(store: Store) -> list[str]:
     """The class names, which an incomplete cache has only in its manifest."""
     try:
-        return list(parse_manifest(store.read(MANIFEST), store.path(MANIFEST)).classes)
+        manifest = read_stored_manifest(store)
     except (CacheError, DataError):
         return []
+    return list(manifest.classes) if manifest else []
 
 
 def _by_name(labels: Counter[int], classes: list[str]) -> dict[str, int]:

@@ -6,7 +6,8 @@ import xxhash
 from expclip_cache.base import CacheError
 from expclip_cache.cache.format import MANIFEST
 from expclip_cache.cache.reader import FeatureCache
-from expclip_cache.datasets import Manifest, image_difference, parse_manifest
+from expclip_cache.cache.stored_manifest import manifest_name, read_stored_manifest
+from expclip_cache.datasets import Manifest, image_difference
 
 BLOCK = 1 << 16
 """Rows that are hashed at once."""
@@ -97,10 +98,10 @@ def _refuse_other_images(images: FeatureCache, targets: FeatureCache) -> None:
     if difference := image_difference(ours, theirs, (str(images), str(targets))):
         # New images are usually wanted.
         full, old = (images, targets) if len(images) > len(targets) else (targets, images)
+        listed = full.store.path(manifest_name(full.store) or MANIFEST)
         raise CacheError(
             f"{images} and {targets}: expected features of the same images, but {difference}. Make {old} again from "
-            f"the images of {full}: extract it as before, with --manifest {full.store.path(MANIFEST)} --on-mismatch "
-            "replace."
+            f"the images of {full}: extract it as before, with --manifest {listed} --on-mismatch replace."
         )
 
 
@@ -114,7 +115,5 @@ def manifest_of(cache: FeatureCache) -> Manifest | None:
     Raises:
         DataError: the manifest in the cache is damaged.
     """
-    if not cache.store.size(MANIFEST):
-        return None
-    manifest = parse_manifest(cache.store.read(MANIFEST), cache.store.path(MANIFEST))
-    return manifest if manifest.sha256 == _manifest_sha256(cache) else None
+    manifest = read_stored_manifest(cache.store)
+    return manifest if manifest and manifest.sha256 == _manifest_sha256(cache) else None

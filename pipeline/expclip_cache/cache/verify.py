@@ -11,11 +11,12 @@ import numpy as np
 from expclip_cache.base import CacheError, DataError, Reporter, SettingsError, UntouchableCacheError
 from expclip_cache.cache.agreement import Known, contradiction
 from expclip_cache.cache.conditioning import read_conditioning
-from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, Identity, shard_name
+from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, OLD_MANIFEST, Identity, shard_name
 from expclip_cache.cache.index import read_index
 from expclip_cache.cache.lock import writing
+from expclip_cache.cache.stored_manifest import manifest_sha256, read_stored_manifest
 from expclip_cache.cache.stores.store import Store, store_at
-from expclip_cache.datasets import HEADER_BYTES, Manifest, changed_rows, parse_manifest, recorded_sha256
+from expclip_cache.datasets import Manifest, Root, changed_rows, check_manifest
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def verify_cache(
     place: Path | str,
     report: Reporter,
     manifest: Manifest | None = None,
-    images: Path | None = None,
+    images: Root | None = None,
     sample: int | None = None,
 ) -> Verification:
     """Read every byte of a cache, complete or not, and compare all its parts with each other.
@@ -66,10 +67,10 @@ def verify_cache(
     Args:
         place: folder or address of the cache.
         manifest: by default the one in the cache, if there is one.
-        images: folder of the raw images, to be read and compared with the manifest.
+        images: folder or address of the raw images, to be read and compared with the manifest.
         sample: bounds the work, whatever the size of the cache: only so many shards, and so many rows of the raw
             images, are read, both spread evenly. Of the other shards only presence and length are checked, by one
-            listing; of the cache's own manifest only the first line, unless `images` needs its rows.
+            listing; of the cache's own manifest only the header, unless `images` needs its rows.
 
     Raises:
         CacheError: neither an index nor a shard is there.
@@ -80,16 +81,17 @@ def verify_cache(
     _require_cache(store, sizes)
     known, findings = Known(manifest=manifest), list[Finding]()
     skim_manifest = sample is not None and images is None
-    if manifest is None and MANIFEST in sizes and not skim_manifest:
-        findings.append(_own_manifest(store, known, sizes))
+    stored = None if manifest else next((name for name in (MANIFEST, OLD_MANIFEST) if name in sizes), None)
+    if stored and not skim_manifest:
+        findings.append(_own_manifest(store, stored, known, sizes))
     if images is not None and known.manifest is None:
         raise SettingsError(
             f"{store}: {images} is to be compared with a manifest, but the cache has none. Give --manifest."
         )
     findings.append(_index(store, known, sizes))
     findings += _conditioning(store, known)
-    if manifest is None and MANIFEST in sizes and skim_manifest and known.identity:
-        findings.append(_manifest_line(store, known.identity, sizes))
+    if stored and skim_manifest and known.identity:
+        findings.append(_manifest_header(store, stored, known.identity, sizes))
     numbers = _numbers(known, sizes)
     chosen = set(spread(numbers, sample))
     whole = [_unread(number, known, sizes) for number in numbers if number not in chosen]
@@ -121,7 +123,7 @@ def repair(
     place: Path | str,
     report: Reporter,
     manifest: Manifest | None = None,
-    images: Path | None = None,
+    images: Root | None = None,
     sample: int | None = None,
 ) -> tuple[Verification, list[str]]:
     """Verify a cache and delete its broken parts, so that the next extraction makes them and nothing else.
@@ -156,12 +158,15 @@ def _require_cache(store: Store, sizes: Mapping[str, int]) -> None:
         raise CacheError(f"{store}: expected a feature cache, found neither {INDEX} nor a shard.")
 
 
-def _own_manifest(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
+def _own_manifest(store: Store, name: str, known: Known, sizes: Mapping[str, int]) -> Finding:
     try:
-        known.manifest = parse_manifest(store.read(MANIFEST), store.path(MANIFEST))
+        manifest = read_stored_manifest(store)
+        assert manifest is not None
+        check_manifest(manifest, store.path(name))
     except (DataError, CacheError) as error:
-        return Finding(MANIFEST, problem=str(error), removable=True)
-    return Finding(MANIFEST, len(known.manifest.rows), sizes[MANIFEST])
+        return Finding(name, problem=str(error), removable=True)
+    known.manifest = manifest
+    return Finding(name, len(manifest.rows), sizes[name])
 
 
 def _conditioning(store: Store, known: Known) -> list[Finding]:
@@ -174,11 +179,11 @@ def _conditioning(store: Store, known: Known) -> list[Finding]:
     return [Finding(CONDITIONING, bytes=len(content))] if content is not None else []
 
 
-def _manifest_line(store: Store, identity: Identity, sizes: Mapping[str, int]) -> Finding:
-    """The manifest by its first line, which states its hash."""
-    claimed = recorded_sha256(store.read(MANIFEST, 0, min(HEADER_BYTES, sizes[MANIFEST])))
-    wrong = "" if claimed == identity.settings["manifest"] else "its first line is not that of this cache's manifest"
-    return Finding(MANIFEST, 0, sizes[MANIFEST], wrong, removable=bool(wrong))
+def _manifest_header(store: Store, name: str, identity: Identity, sizes: Mapping[str, int]) -> Finding:
+    """The manifest by its header, which states its hash."""
+    same = manifest_sha256(store) == identity.settings["manifest"]
+    wrong = "" if same else "its header is not that of this cache's manifest"
+    return Finding(name, 0, sizes[name], wrong, removable=bool(wrong))
 
 
 def _index(store: Store, known: Known, sizes: Mapping[str, int]) -> Finding:
@@ -265,7 +270,7 @@ def _not_once(parts: Sequence[range], total: int) -> tuple[int, int]:
     return wrong, first
 
 
-def _raw_data(manifest: Manifest, images: Path, sample: int | None, report: Reporter) -> Finding:
+def _raw_data(manifest: Manifest, images: Root, sample: int | None, report: Reporter) -> Finding:
     rows = spread(range(len(manifest.rows)), sample)
     with report.bar(f"comparing {images}", len(rows), "row") as bar:
         changed = changed_rows(manifest, images, rows, bar.advance)

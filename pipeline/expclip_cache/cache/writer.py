@@ -17,6 +17,7 @@ from expclip_cache.cache.format import (
     FEATURE_TYPES,
     INDEX,
     MANIFEST,
+    OLD_MANIFEST,
     Block,
     Identity,
     Json,
@@ -30,9 +31,10 @@ from expclip_cache.cache.lock import Claim, writing
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.shard import ShardEntry
 from expclip_cache.cache.shard_writer import ShardWriter
+from expclip_cache.cache.stored_manifest import manifest_sha256
 from expclip_cache.cache.stores.folder import Folder
 from expclip_cache.cache.stores.store import Store, store_at
-from expclip_cache.datasets import HEADER_BYTES, UNLABELLED, Manifest, recorded_sha256, write_manifest
+from expclip_cache.datasets import UNLABELLED, Manifest, write_manifest
 
 
 class CacheWriter:
@@ -165,7 +167,7 @@ class CacheWriter:
         rows = range(self._added, self._added + len(features))
         if self._rows is not None and rows.stop > self._rows:
             raise CacheError(f"{self.store}: {rows.stop} rows were added, the manifest has {self._rows}.")
-        listed = [self.manifest.rows[row] for row in rows] if self.manifest else None
+        listed = self.manifest.rows[rows.start : rows.stop] if self.manifest else None
         if labels is None:
             labels = [row.label for row in listed] if listed else [UNLABELLED] * len(rows)
         if paths is None:
@@ -214,11 +216,10 @@ class CacheWriter:
         if self.manifest is None:
             return
         with self.claim.index():
-            size = self.store.size(MANIFEST)
-            head = self.store.read(MANIFEST, 0, min(size, HEADER_BYTES)) if size else b""
-            if recorded_sha256(head) != self.manifest.sha256:
+            if manifest_sha256(self.store) != self.manifest.sha256:
                 write_manifest(self.manifest, self.store.folder / MANIFEST)
                 self.store.put(MANIFEST)
+                self.store.remove(OLD_MANIFEST)
 
     def _put_conditioning(self, identity: Identity) -> None:
         refuse_other_conditioning(self.store.path(CONDITIONING), self._conditioning, identity)

@@ -1,11 +1,14 @@
 """What `inspect` and `verify` found, for a terminal."""
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from expclip_cache.base import printable
 from expclip_cache.cache import Finding, Json, Verification
+from expclip_cache.datasets import ManifestRow
 
 SHOWN = 12
 """Lines of intact shards or skipped rows beyond which a terminal gets a summary."""
@@ -13,9 +16,6 @@ SHOWN = 12
 
 def description_to_terminal(found: dict[str, Json]) -> Group:
     """The result of `inspect_cache`."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
     planned = found["shards_planned"]
     lines = {
         "cache": f"{found['folder']} ({'complete' if found['complete'] else 'INCOMPLETE'})",
@@ -29,13 +29,42 @@ def description_to_terminal(found: dict[str, Json]) -> Group:
         "fingerprint": found["fingerprint"],
         "unreadable rows": f"{len(found['skipped']):,}",
     }
-    for key, value in lines.items():
-        table.add_row(key, _text(value))
+    table = _key_value_table(lines)
     skipped = [_text(f"  row {item['row']}: {item['path']!r}: {item['reason']}") for item in found["skipped"][:SHOWN]]
     if len(found["skipped"]) > SHOWN:
         skipped.append(_text(f"  ... and {len(found['skipped']) - SHOWN:,} more; --json lists all"))
     problems = [_text(f"problem: {problem}", style="red") for problem in found["problems"]]
     return Group(table, *skipped, *problems)
+
+
+def manifest_to_terminal(found: dict[str, Json], first: Sequence[ManifestRow]) -> Group:
+    """The result of `describe_manifest`, and the first rows."""
+    labels = [f"{name} {count:,}" for name, count in found["classes"].items()]
+    lines = {
+        "manifest": f"of {found['name']}",
+        "rows": f"{found['rows']:,}, of {found['frames']} file{'s' * (found['frames'] > 1)} each, "
+        f"{found['bytes']:,} bytes",
+        "labels": ", ".join([*labels, f"none {found['without_label']:,}"] if found["without_label"] else labels),
+        "unreadable rows": f"{found['unreadable']:,}",
+        "boxes": "one for each file" if found["boxes"] else "none: whole images",
+        **{key: found[key] for key in ("short_clip", "appearance") if key in found},
+        **{"note" + " " * number: note for number, note in enumerate(found["notes"])},
+        "sha256": found["sha256"],
+    }
+    names = dict(enumerate(found["classes"]))
+    rows = [_text(f"  row {number}: {row.path!r} {names.get(row.label, '')}") for number, row in enumerate(first)]
+    if found["rows"] > len(first):
+        rows.append(_text(f"  ... and {found['rows'] - len(first):,} more; --rows prints all"))
+    return Group(_key_value_table(lines), *rows)
+
+
+def _key_value_table(lines: Mapping[str, str]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in lines.items():
+        table.add_row(key.strip(), _text(value))
+    return table
 
 
 def verification_to_terminal(verification: Verification) -> Table:

@@ -43,7 +43,11 @@ class EncoderKind(StrEnum):
 def extract(
     context: typer.Context,
     images: Annotated[
-        Path, typer.Argument(metavar="IMAGES", help="Folder of images (or of clips as frame folders), at any depth.")
+        str,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Folder of images (or of clips as frame folders), at any depth, or an address: s3://bucket/faces.",
+        ),
     ],
     out: Annotated[
         str,
@@ -216,11 +220,27 @@ def extract(
             "no labels by default.",
         ),
     ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=IMAGES,
+            help="What has the image in a sample of webdataset (jpg) or in a row of parquet (a column), where several "
+            "may be meant.",
+        ),
+    ] = None,
+    files: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=IMAGES,
+            metavar="PATTERN",
+            help="Which tar shards or Parquet files, such as 'test-*'; by default all.",
+        ),
+    ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(
             rich_help_panel=IMAGES,
-            help="Take the list of images from this file, such as the manifest.jsonl of a finished cache, instead of "
+            help="Take the list of images from this file, such as the manifest.arrow of a finished cache, instead of "
             "listing the folder.",
         ),
     ] = None,
@@ -325,6 +345,8 @@ def extract(
     Their features are cached. A run resumes by itself: finished shards are kept, whatever ended the last one.
 
     Example: expclip-cache extract photos/ features/photos --model demo
+
+    Or: expclip-cache extract s3://bucket/faces features/faces --layout webdataset
     """
     with handle_errors(resumes=True):
         from expclip_cache.base import SettingsError, TerminalReporter
@@ -351,14 +373,17 @@ def extract(
                 raise SettingsError("--draw: there are no draws in mode eval; remove it, or add --mode dropout.")
         if manifest is not None:
             refuse_options(
-                context, ("layout", "label"), "says how to list a folder, but --manifest is a list; remove one."
+                context,
+                ("layout", "label", "image", "files"),
+                "says how to list a folder, but --manifest is a list; remove one.",
             )
+        samples = {"label": label, "image": image, "files": files}
         report = TerminalReporter()
         cache = extract_features(
             images,
             out,
             chosen,
-            manifest=_listed(images, _layout(images, layout, label), manifest, crops, report),
+            manifest=_listed(images, _layout(images, layout, samples), manifest, crops, report),
             cache=settings_of(context, CacheSettings),
             run=settings_of(context, RunSettings),
             part=None if shards is None else parse_part(shards),
@@ -374,20 +399,24 @@ def extract(
         )
 
 
-def _layout(images: Path, layout: "FolderLayout", label: str | None) -> "FolderLayout | DatasetSettings":
-    """The layout, with what has the class of a sample."""
+def _layout(images: str, layout: "FolderLayout", samples: dict[str, str | None]) -> "FolderLayout | DatasetSettings":
+    """The layout, with what is said of its samples."""
     from expclip_cache.base import SettingsError
     from expclip_cache.datasets import DatasetSettings, Samples
 
-    if label is None:
+    given = {name: value for name, value in samples.items() if value is not None}
+    if not given:
         return layout
     if layout not in ("webdataset", "parquet"):
-        raise SettingsError(f"--label: is for --layout webdataset or parquet, found --layout {layout}; remove it.")
-    return DatasetSettings(source=str(images), layout=layout, samples=Samples(label=label))
+        options = ", ".join(f"--{name}" for name in given)
+        raise SettingsError(f"{options}: is for --layout webdataset or parquet, found --layout {layout}; remove it.")
+    return DatasetSettings(
+        source=images, layout=layout, labelled="label" in given, samples=Samples.model_validate(given)
+    )
 
 
 def _listed(
-    images: Path,
+    images: str,
     layout: "FolderLayout | DatasetSettings",
     manifest_file: Path | None,
     crops: Path | None,
@@ -395,15 +424,15 @@ def _listed(
 ) -> "Manifest":
     """The images: those that a file lists or those of the folder, whole or cropped to their faces."""
     from expclip_cache.base import SettingsError
-    from expclip_cache.datasets import build_manifest, read_manifest
+    from expclip_cache.datasets import build_manifest, read_manifest, root_at
 
     manifest = read_manifest(manifest_file) if manifest_file else build_manifest(images, layout, report=report)
     for note in manifest.notes:
         report.say(note)
     if crops is None:
         return manifest
-    if any(row.boxes for row in manifest.rows):
+    if manifest.has_boxes:
         raise SettingsError(f"--crops: the images of {manifest_file} are cropped already; remove --crops.")
     from expclip_cache.faces import complete_crops  # imports Pillow and more
 
-    return complete_crops(manifest, lambda: images, crops, report)
+    return complete_crops(manifest, lambda: root_at(images), crops, report)

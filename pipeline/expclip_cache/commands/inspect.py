@@ -1,22 +1,32 @@
 """`expclip-cache inspect`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from expclip_cache.base import handle_errors
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 
 def inspect(
     cache: Annotated[
         str,
-        typer.Argument(metavar="CACHE", help="Folder with shards and index.json, or its address: s3://bucket/photos."),
+        typer.Argument(
+            metavar="CACHE|MANIFEST",
+            help="Folder with shards and index.json, or its address: s3://bucket/photos. Or a manifest, such as "
+            "manifests/raf-db.arrow.",
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Print every row of a manifest as a line of JSON.")] = False,
 ) -> None:
-    """Say what is in a cache.
+    """Say what is in a cache, or in a manifest.
 
-    Its settings, encoder, rows, labels, shards and unreadable images. Whether its bytes are right, verify says.
+    Of a cache its settings, encoder, rows, labels, shards and unreadable images; whether its bytes are right, verify
+    says. Of a manifest its classes, notes and rows.
 
     Example: expclip-cache inspect features/photos --json
     """
@@ -25,11 +35,41 @@ def inspect(
 
         from rich.console import Console
 
-        from expclip_cache.cache import inspect_cache
-        from expclip_cache.commands.cache_tables import description_to_terminal
+        from expclip_cache.base import SettingsError
 
-        found = inspect_cache(cache)
+        if rows and not Path(cache).is_file():
+            raise SettingsError(f"--rows: {cache} is not a manifest. Name its file, such as {cache}/manifest.arrow.")
+        if rows:
+            _print_rows(Path(cache))
+            return
+        found, shown = _manifest(Path(cache)) if Path(cache).is_file() else _cache(cache)
         if as_json:
             typer.echo(json.dumps(found, indent=2))
         else:
-            Console().print(description_to_terminal(found))
+            Console().print(shown)
+
+
+def _cache(place: str) -> "tuple[dict[str, object], RenderableType]":
+    """What is in a cache, and the same for a terminal."""
+    from expclip_cache.cache import inspect_cache
+    from expclip_cache.commands.cache_tables import description_to_terminal
+
+    found = inspect_cache(place)
+    return found, description_to_terminal(found)
+
+
+def _manifest(file: Path) -> "tuple[dict[str, object], RenderableType]":
+    """What is in a manifest, and the same for a terminal."""
+    from expclip_cache.commands.cache_tables import SHOWN, manifest_to_terminal
+    from expclip_cache.datasets import describe_manifest, read_manifest
+
+    manifest = read_manifest(file)
+    found = describe_manifest(manifest)
+    return found, manifest_to_terminal(found, manifest.rows[:SHOWN])
+
+
+def _print_rows(file: Path) -> None:
+    from expclip_cache.datasets import read_manifest, rows_as_json
+
+    for lines in rows_as_json(read_manifest(file)):
+        typer.echo(lines.decode("ascii"), nl=False)

@@ -15,12 +15,13 @@ def verify(
     ],
     manifest: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What the cache was made from; by default its own manifest.jsonl."),
+        typer.Option(metavar="FILE", help="What the cache was made from; by default its own manifest.arrow."),
     ] = None,
     images: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FOLDER", help="Folder of the raw images: read them too and compare them with the manifest."
+            metavar="IMAGES",
+            help="Folder or address of the raw images: read them too and compare them with the manifest.",
         ),
     ] = None,
     sample: Annotated[
@@ -48,14 +49,15 @@ def verify(
         from expclip_cache.cache import repair as verify_and_delete
         from expclip_cache.cache import verify_cache
         from expclip_cache.commands.cache_tables import verification_to_terminal
-        from expclip_cache.datasets import read_manifest
+        from expclip_cache.datasets import read_manifest, root_at
 
+        root = root_at(images) if images else None
         given = read_manifest(manifest) if manifest else None
         deleted = list[str]()
         if repair:
-            found, deleted = verify_and_delete(cache, TerminalReporter(), given, images, sample)
+            found, deleted = verify_and_delete(cache, TerminalReporter(), given, root, sample)
         else:
-            found = verify_cache(cache, TerminalReporter(), given, images, sample)
+            found = verify_cache(cache, TerminalReporter(), given, root, sample)
         Console().print(verification_to_terminal(found))
         if not found.broken:
             typer.echo(printable(f"{cache}: intact"))

@@ -10,11 +10,12 @@ import numpy as np
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets.definition import Definition
+from expclip_cache.datasets.file_names import last_of_each_folder
 from expclip_cache.datasets.forms import AnnotationForm
 from expclip_cache.datasets.labels import labels_of
 from expclip_cache.datasets.listing import ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import last_of_each_folder, read_tree
+from expclip_cache.datasets.tree import read_tree
 
 MAX_BYTES = 1 << 20
 """Of an annotation; AffectNet+'s have a few thousand."""

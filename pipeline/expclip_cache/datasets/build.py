@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from expclip_cache.base import Reporter, SilentReporter
+from expclip_cache.datasets.address import Root, root_at
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.manifest import Manifest
 from expclip_cache.datasets.read import read_rows
@@ -14,7 +15,7 @@ FolderLayout = Literal["images", "image-folders", "frame-folders", "webdataset",
 
 
 def build_manifest(
-    images: str | Path,
+    images: str | Root,
     layout: FolderLayout | DatasetSettings = "images",
     name: str | None = None,
     report: Reporter | None = None,
@@ -22,7 +23,8 @@ def build_manifest(
     """List a folder of images or clips and hash every file.
 
     Args:
-        images: the folder; with `DatasetSettings`, the root of the dataset (see `resolve_root`).
+        images: the folder, or an address such as s3://bucket/faces; with `DatasetSettings`, the root of the dataset
+            (see `resolve_root`).
         layout: `images` is any tree without labels, `image-folders` is <class>/**/<image>, `frame-folders` is
             <class>/**/<clip>/<frame>, `webdataset` and `parquet` are tar shards and Parquet files with images, without
             labels. `DatasetSettings` cover every other case.
@@ -33,11 +35,12 @@ def build_manifest(
         The manifest. Its `notes` say what was ignored and why.
 
     Raises:
-        SettingsError: the settings contradict the definition they name.
+        SettingsError: the settings contradict the definition they name, or the address has a password in it.
         DataError: the folder is missing, empty, or does not match its layout.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
-    root = Path(images)
-    name = name or root.absolute().name
+    root = root_at(images)
+    name = name or (root.absolute() if isinstance(root, Path) else root).name
     if not isinstance(layout, DatasetSettings):
         labelled = layout in ("image-folders", "frame-folders")
         layout = DatasetSettings(

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Root
 from expclip_cache.datasets.boxes import Box
+from expclip_cache.datasets.file_names import is_video
+from expclip_cache.datasets.folder_walk import frame_names
 from expclip_cache.datasets.listing import ListedRow, examples, in_path_order
 from expclip_cache.datasets.sampling import sample_indices
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import frame_names, is_video
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def clip_at(root: Path, path: str, label: int, listed: int | None = None, box: B
 
 
 def clip_rows(
-    root: Path, clips: Sequence[Clip], dataset: DatasetSettings
-) -> tuple[tuple[ListedRow, ...], tuple[str, ...]]:
+    root: Root, clips: Sequence[Clip], dataset: DatasetSettings
+) -> tuple[Sequence[ListedRow], tuple[str, ...]]:
     """Sample every clip.
 
     A clip without frames keeps its row, with its folder's path in place of frames: decoding it fails, so the policy

@@ -4,37 +4,44 @@
 `image` of row 12 of `train.parquet`. Nothing is unpacked: a member is read by its offset.
 """
 
+import errno
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
+from threading import Lock
 
+from expclip_cache.base import CONCURRENT, AddressAccessError, DataError, thread_map
+from expclip_cache.datasets.address import Address, AddressStatus, Root
+from expclip_cache.datasets.kept_tar_index import kept_tar_index
 from expclip_cache.datasets.parquet_images import ParquetImages
 from expclip_cache.datasets.tar_index import TarIndex
 
 TAR, PARQUET = ".tar", ".parquet"
 
-OPENED = 64
-"""Containers whose index a process remembers."""
+OPENED = 4
+"""Containers that a process keeps open: rows are read in the order of their paths, and a Parquet file keeps images."""
 
 Container = TarIndex | ParquetImages
 
+_opening: dict[Root, Lock] = defaultdict(Lock)
 
-def container_of(name: str) -> tuple[str, str] | None:
-    """The container that a path leads into, and the rest of the path; None for a file of its own.
+
+def places(name: str) -> Iterator[tuple[str, str]]:
+    """The containers that a path may lead into, and the rest of the path; none for a file of its own.
 
     A folder may be called like a container: `contained_file` says which it is.
 
-    >>> container_of("train/00003.tar/a/000012.jpg")
-    ('train/00003.tar', 'a/000012.jpg')
-    >>> container_of("train/000012.jpg")
+    >>> list(places("train.parquet/00003.tar/a/000012.jpg"))
+    [('train.parquet', '00003.tar/a/000012.jpg'), ('train.parquet/00003.tar', 'a/000012.jpg')]
+    >>> list(places("train/000012.jpg"))
+    []
     """
-    for suffix in (TAR, PARQUET):
-        before, found, rest = name.partition(f"{suffix}/")
-        if found:
-            return before + suffix, rest
-    return None
+    for end in re.finditer(r"(\.tar|\.parquet)/", name):
+        yield name[: end.end() - 1], name[end.end() :]
 
 
-def contained_file(root: Path, name: str, most: int | None = None) -> bytes | None:
+def contained_file(root: Root, name: str, most: int | None = None) -> bytes | None:
     """The bytes of a file that is inside a container; None if the path does not lead into one.
 
     Args:
@@ -43,26 +50,43 @@ def contained_file(root: Path, name: str, most: int | None = None) -> bytes | No
         most: bytes; of a larger file one byte more than that is read.
 
     Raises:
-        OSError: the container cannot be read or has no such file; its `strerror` says why.
-        DataError: it is not a tar or Parquet file.
+        OSError: the container cannot be read, is not a tar or Parquet file (any more) or has no such file; its
+            `strerror` says why.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
-    place = container_of(name)
-    if place is None or (root / place[0]).is_dir():
-        return None
-    return open_container(root / place[0]).read(place[1], most)
+    for container, rest in places(name):
+        if not (root / container).is_dir():
+            try:
+                return open_container(root / container).read(rest, most)
+            except AddressAccessError:
+                raise
+            except DataError as error:
+                raise FileNotFoundError(errno.ENOENT, str(error)) from None
+    return None
 
 
-def open_container(path: Path) -> Container:
+def open_containers(root: Root, places: Sequence[str]) -> Iterator[Container]:
+    """The containers at some paths below a root, in their order; at an address several are read at once."""
+    threads = CONCURRENT if isinstance(root, Address) else 1
+    return thread_map(lambda place: open_container(root / place), places, threads)
+
+
+def open_container(path: Root) -> Container:
     """A container with its index, which is read once in each process and again if the file has changed.
 
     Raises:
         OSError: the file cannot be read.
         DataError: it is not a tar or Parquet file.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     status = path.stat()
-    return _opened(path, status.st_mtime_ns, status.st_size)
+    version = status.version if isinstance(status, AddressStatus) else status.st_mtime_ns
+    with _opening[path]:  # threads that need the same one would all read its index
+        return _opened(path, version, status.st_size)
 
 
 @lru_cache(maxsize=OPENED)
-def _opened(path: Path, _changed: int, _size: int) -> Container:
-    return TarIndex(path) if path.suffix == TAR else ParquetImages(path)
+def _opened(path: Root, version: str | int, size: int) -> Container:
+    if path.suffix == PARQUET:
+        return ParquetImages(path)
+    return kept_tar_index(path, f"{version} {size}") if isinstance(path, Address) else TarIndex(path)

@@ -6,18 +6,22 @@ have any tree, including a flat folder.
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Root
 from expclip_cache.datasets.clips import Clip, clip_rows
 from expclip_cache.datasets.definition import Definition
+from expclip_cache.datasets.file_names import by_number
 from expclip_cache.datasets.labels import Labels
-from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples
+from expclip_cache.datasets.listing import UNLABELLED, ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import Tree, by_number, read_tree
+from expclip_cache.datasets.tree import Tree, read_tree
+
+INSIDE = {".tar": "webdataset", ".parquet": "parquet"}
+"""Layouts of images inside other files."""
 
 
-def read_image_folders(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+def read_image_folders(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
     """One row per image.
 
     Raises:
@@ -30,11 +34,11 @@ def read_image_folders(root: Path, definition: Definition, dataset: DatasetSetti
     if not paths:
         raise DataError(_no_images(root, tree, "<class>/<image>" if dataset.labelled else "images"))
     labels, classes, notes = _labels_by_folder(root, definition, dataset, paths)
-    rows = tuple(ListedRow(path, label, (path,)) for path, label in labels.items())
+    rows = in_path_order(ListedRow(path, label, (path,)) for path, label in labels.items())
     return Listing(rows, classes, (*notes, *_outside(tree, depth, "class folders"), *tree.notes()))
 
 
-def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+def read_frame_folders(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
     """One row per folder that holds frames, and per video.
 
     A video beside a folder of its name is passed over: its frames have been extracted.
@@ -75,7 +79,7 @@ def read_frame_folders(root: Path, definition: Definition, dataset: DatasetSetti
 
 
 def _labels_by_folder(
-    root: Path, definition: Definition, dataset: DatasetSettings, paths: Iterable[str]
+    root: Root, definition: Definition, dataset: DatasetSettings, paths: Iterable[str]
 ) -> tuple[dict[str, int], tuple[str, ...], list[str]]:
     """(path -> label, classes, notes); the first component of a path names its class.
 
@@ -107,9 +111,11 @@ def _outside(tree: Tree, depth: int, folders: str) -> list[str]:
     return [f"{len(outside)} images outside the {folders} are ignored: {examples(outside)}"] if outside else []
 
 
-def _no_images(root: Path, tree: Tree, expected: str) -> str:
+def _no_images(root: Root, tree: Tree, expected: str) -> str:
     found = f"{len(tree.images)} images elsewhere, such as {examples(tree.images)}" if tree.images else "no images"
+    inside = [f"{layout} reads {suffix} files" for suffix, layout in INSIDE.items() if tree.ignored[suffix]]
+    others = f" ({', '.join(inside)})" if inside else ""
     return (
         f"{root}: expected {expected}, found {found}{''.join(f'; {note}' for note in tree.notes())}. "
-        "Check the root and the layout."
+        f"Check the root and the layout{others}."
     )

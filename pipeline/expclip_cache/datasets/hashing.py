@@ -2,53 +2,62 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import xxhash
 
-from expclip_cache.base import DataError, FileAccessError
+from expclip_cache.base import CONCURRENT, DataError, FileAccessError, thread_map
+from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.appearance import Appearance, looks_different_in_a_viewer
 from expclip_cache.datasets.contained import contained_file
-from expclip_cache.datasets.listing import ListedRow, Listing, examples
-from expclip_cache.datasets.manifest import Manifest, ManifestRow, inconsistency
+from expclip_cache.datasets.listing import ListedRow, Listing, examples, listed_rows
+from expclip_cache.datasets.manifest import Manifest, inconsistency, manifest_rows, with_contents
+from expclip_cache.datasets.row_columns import RowColumns
 
 OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
 """Error numbers of a file that is not there or may not be read. All others are the machine's."""
 
 
-def hash_listing(name: str, root: Path, listing: Listing, advance: Callable[[int], None] = lambda _: None) -> Manifest:
+AT_ONCE = 32
+"""Rows that a thread takes at once: handing over each of them costs as much as reading a small image."""
+
+
+def hash_listing(name: str, root: Root, listing: Listing, advance: Callable[[int], None] = lambda _: None) -> Manifest:
     """Read every file of a listing once and record its size and hash.
 
     A file that is missing or may not be read keeps its row, without a hash; the extraction decides whether that is an
     error.
 
     Args:
-        advance: called with 1 after each row.
+        advance: called with the number of rows after some of them.
 
     Raises:
         DataError: the listing is empty or inconsistent.
-        FileAccessError: the disk or the network fails, or too many files are open.
+        FileAccessError: the disk, the network or the store fails, or too many files are open.
     """
     affected = set[str]()
 
-    def hash_row(row: ListedRow) -> ManifestRow:
-        def look(name: str, start: bytes) -> None:
-            if looks_different_in_a_viewer(start):
-                affected.add(name)
+    def look(name: str, start: bytes) -> None:
+        if looks_different_in_a_viewer(start):
+            affected.add(name)
 
-        size, digest = _size_and_hash(root, dict.fromkeys(row.files), look)
-        return ManifestRow(row.path, row.label, row.files, size, digest, row.boxes)
+    def look_at(rows: Sequence[ListedRow]) -> list[tuple[int, str | None]]:
+        return [_size_and_hash(root, dict.fromkeys(row.files), look) for row in rows]
 
-    rows = []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for row in pool.map(hash_row, listing.rows):
-            rows.append(row)
-            advance(1)
+    parts = []
+    threads = CONCURRENT if isinstance(root, Address) else min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        for part in listing.columns.parts:
+            rows, contents = [*listed_rows(part)], []
+            for some in pool.map(look_at, (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))):
+                contents += some
+                advance(len(some))
+            parts.append(with_contents(part, contents))
     notes = (*listing.notes, *_notes_on_appearance(affected, listing.appearance))
     appearance = "viewed" if affected and listing.appearance == "viewed" else None
-    manifest = Manifest(name, listing.classes, tuple(rows), notes, listing.short_clip, appearance)
+    columns = RowColumns(parts, len(listing.rows), manifest_rows)
+    manifest = Manifest(name, listing.classes, columns, notes, listing.short_clip, appearance)
     if problem := inconsistency(manifest):
         raise DataError(f"{root}: {problem}.")
     return manifest
@@ -87,24 +96,28 @@ class RowContent:
 
 
 def changed_rows(
-    manifest: Manifest, root: Path, rows: Iterable[int], advance: Callable[[int], None] = lambda _: None
+    manifest: Manifest, root: Root, rows: Iterable[int], advance: Callable[[int], None] = lambda _: None
 ) -> list[int]:
     """The ids among `rows` whose files differ from the sizes and hashes in the manifest.
 
     Raises:
-        FileAccessError: the disk or the network fails, or too many files are open.
+        FileAccessError: the disk, the network or the store fails, or too many files are open.
     """
-    changed = []
-    for row_id in rows:
+
+    def change(row_id: int) -> list[int]:
         row = manifest.rows[row_id]
-        if _size_and_hash(root, dict.fromkeys(row.files)) != (row.bytes, row.digest):
-            changed.append(row_id)
+        found = _size_and_hash(root, dict.fromkeys(row.files))
+        return [] if found == (row.bytes, row.digest) else [row_id]
+
+    changed = []
+    for found in thread_map(change, rows, CONCURRENT if isinstance(root, Address) else 1):
+        changed += found
         advance(1)
     return changed
 
 
 def _size_and_hash(
-    root: Path, files: Iterable[str], look: Callable[[str, bytes], None] = lambda *_: None
+    root: Root, files: Iterable[str], look: Callable[[str, bytes], None] = lambda *_: None
 ) -> tuple[int, str | None]:
     """(total bytes, XXH3-128 hex) of the files' concatenated contents; (0, None) if one cannot be read.
 
@@ -113,28 +126,36 @@ def _size_and_hash(
     """
     content = RowContent()
     for name in files:
-        path = root / name
         try:
-            inside = contained_file(root, name)
-            if inside is not None:
-                look(name, inside[: 1 << 20])
-                content.add(inside)
-                continue
-            if not path.is_file():
-                return 0, None
-            with path.open("rb", buffering=0) as file:
-                # No larger than the file: making room for a megabyte takes longer than reading a small image.
-                block_bytes = min(os.fstat(file.fileno()).st_size + 1, 1 << 20)
-                block = file.read(block_bytes)
-                look(name, block)
-                while block:
-                    content.add(block)
-                    block = file.read(block_bytes)
+            blocks = _blocks(root, name)
+            first = next(blocks, b"")
+            look(name, first[: 1 << 20])
+            content.add(first)
+            for block in blocks:
+                content.add(block)
         except OSError as error:
             if error.errno in OF_THE_FILE:
                 return 0, None
             raise FileAccessError(
-                f"{path}: cannot be read now ({error.strerror}), which says nothing about the file. "
+                f"{root / name}: cannot be read now ({error.strerror}), which says nothing about the file. "
                 "Run the same command again when that is over."
             ) from None
     return content.bytes, content.digest
+
+
+def _blocks(root: Root, name: str) -> Iterator[bytes]:
+    """The content of a file, some megabytes at a time."""
+    path = root / name
+    inside = contained_file(root, name)
+    if inside is not None:
+        yield inside
+    elif isinstance(path, Address):
+        yield from path.blocks()
+    elif not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "is not a file")
+    else:
+        with path.open("rb", buffering=0) as file:
+            # No larger than the file: making room for a megabyte takes longer than reading a small image.
+            block_bytes = min(os.fstat(file.fileno()).st_size + 1, 1 << 20)
+            while block := file.read(block_bytes):
+                yield block

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from expclip_cache.base import CANONICAL, DataError, canonical_name, canonical_order
 from expclip_cache.datasets.definition import Definition
-from expclip_cache.datasets.listing import UNLABELLED
+from expclip_cache.datasets.listing import UNLABELLED, examples
 
 
 class Labels:
@@ -37,10 +37,10 @@ class Labels:
             known = ", ".join(definition.classes or CANONICAL)
             codes = ", ".join(f"{key} ({name})" for key, name in definition.native.items())
             raise DataError(
-                f"{where}: no class is known for {', '.join(map(repr, unknown))}. Known classes: {known}."
-                f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` in a "
-                "definition file. Numbers and abbreviations are never guessed: they mean different classes in "
-                "different datasets."
+                f"{where}: no class is known for {examples(unknown, 10)}. Known classes: {known}."
+                f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` of a "
+                "definition, a table or samples. Numbers and abbreviations are never guessed: they mean different "
+                "classes in different datasets."
             )
         self.classes = definition.classes or canonical_order(filter(None, self._name_of.values()))
 
@@ -71,6 +71,9 @@ def labels_of(
         return [UNLABELLED] * len(words), (), []
     label_of = Labels(definition, dict.fromkeys(words), where)
     labels = [label_of.label(word) for word in words]
-    ignored, classes = labels.count(None), ", ".join(label_of.classes)
-    note = [f"{ignored} {items} are ignored: their class is not among {classes}"] if ignored else []
-    return labels, label_of.classes, note
+    return labels, label_of.classes, ignored_note(labels.count(None), items, label_of.classes)
+
+
+def ignored_note(count: int, items: str, classes: Sequence[str]) -> list[str]:
+    """A note on items of a class that is not used, if there are some."""
+    return [f"{count} {items} are ignored: their class is not among {', '.join(classes)}"] if count else []

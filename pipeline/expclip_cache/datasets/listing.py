@@ -1,14 +1,20 @@
 """What the readers return: the rows of a dataset, in a fixed order."""
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from itertools import starmap
+from typing import TYPE_CHECKING
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.appearance import Appearance
 from expclip_cache.datasets.boxes import Box
+from expclip_cache.datasets.row_columns import RowColumns, columns_of, rows_in, sorted_by_path
 from expclip_cache.datasets.sampling import ShortClip
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 UNLABELLED = -1
 """The label of a row whose class is unknown or not used."""
@@ -39,26 +45,46 @@ class Listing:
     """A dataset as found on disk; nothing is decoded.
 
     Attributes:
-        rows: sorted by the bytes of their paths, independent of the file system.
+        rows: sorted by the bytes of their paths, independent of the file system; in columns (`RowColumns`) if they were
+            read from a dataset.
         classes: (c,) names in canonical order, indexed by the labels; empty for unlabelled datasets.
         notes: for the user: what was ignored and why, and what differs from the published counts or lists.
         short_clip: how frames of a short video are sampled, which is known once it is decoded; None without videos.
         appearance: how images are taken that look different in a viewer.
     """
 
-    rows: tuple[ListedRow, ...]
+    rows: Sequence[ListedRow]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     short_clip: ShortClip | None = None
     appearance: Appearance = "stored"
 
+    @cached_property
+    def columns(self) -> RowColumns[ListedRow]:
+        """The rows in columns.
 
-def in_path_order(rows: Iterable[ListedRow]) -> tuple[ListedRow, ...]:
-    """Rows sorted by the bytes of their paths; rows with the same path keep their order."""
-    return tuple(sorted(rows, key=lambda row: os.fsencode(row.path)))
+        Raises:
+            DataError: a path is not one that a file can have.
+        """
+        return self.rows if isinstance(self.rows, RowColumns) else columns_of(self.rows, listed_rows)
 
 
-def missing_images(root: Path, paths: Sequence[str], where: str, advice: str) -> list[str]:
+def listed_rows(part: "pa.RecordBatch") -> Iterator[ListedRow]:
+    """The rows of a part of a listing's columns."""
+    return starmap(ListedRow, rows_in(part))
+
+
+def in_path_order(rows: Iterable[ListedRow]) -> RowColumns[ListedRow]:
+    """Rows sorted by the bytes of their paths; rows with the same path keep their order.
+
+    Raises:
+        DataError: a path is not one that a file can have.
+    """
+    found = columns_of(rows, listed_rows)
+    return RowColumns(sorted_by_path(found.parts), len(found), listed_rows)
+
+
+def missing_images(root: Root, paths: Sequence[str], where: str, advice: str) -> list[str]:
     """A note on listed images that are not there.
 
     Args:
@@ -68,7 +94,11 @@ def missing_images(root: Path, paths: Sequence[str], where: str, advice: str) ->
     Raises:
         DataError: most of them are not.
     """
-    missing = [path for path in paths if not (root / path).exists()]
+    if isinstance(root, Address):
+        there = set(root.files()) if paths else set[str]()
+        missing = [path for path in paths if path not in there]
+    else:
+        missing = [path for path in paths if not (root / path).exists()]
     if 2 * len(missing) > len(paths):
         raise DataError(
             f"{where}: expected {len(paths)} images, of which {len(missing)} are not there, such as "

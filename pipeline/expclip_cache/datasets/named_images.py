@@ -5,11 +5,12 @@ from pathlib import Path
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets.definition import Definition
+from expclip_cache.datasets.file_names import last_of_each_folder
 from expclip_cache.datasets.forms import NamesForm
 from expclip_cache.datasets.labels import labels_of
 from expclip_cache.datasets.listing import ListedRow, Listing, examples, in_path_order
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import last_of_each_folder, read_tree
+from expclip_cache.datasets.tree import read_tree
 
 
 def read_named_images(root: Path, form: NamesForm, definition: Definition, dataset: DatasetSettings) -> Listing:

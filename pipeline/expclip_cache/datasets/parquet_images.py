@@ -1,4 +1,4 @@
-"""The images in the rows of a Parquet file, as the library `datasets` writes them."""
+"""The images in the rows of a Parquet file, as the libraries `datasets` and img2dataset write them."""
 
 import errno
 import json
@@ -6,16 +6,25 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from threading import Lock
+from typing import TYPE_CHECKING, cast
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Address, Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 GROUPS = 2
 """Row groups whose images are kept in memory: one is read by neighbours, and a clip may reach into the next."""
+
+BYTES, TEXT = ("binary", "large_binary", "binary_view"), ("string", "large_string", "string_view")
+"""Names of the types of images and of their paths."""
+
+IMAGE_COLUMNS = ("image", "jpg", "jpeg", "png", "webp")
+"""Columns that hold the images if nothing says which: img2dataset names them by their format."""
 
 
 class ParquetImages:
@@ -28,26 +37,21 @@ class ParquetImages:
         starts: first row of each row group.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Root):
         """Read the footer.
 
         Raises:
             OSError: the file cannot be read.
             DataError: it is not a Parquet file.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         self.path = path
-        try:
-            with pq.ParquetFile(path) as file:
-                self.schema: pa.Schema = file.schema_arrow
-                groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path}: is not a Parquet file ({error}).") from None
-        self.starts = [sum(groups[:group]) for group in range(len(groups))]
-        self.rows = sum(groups)
+        self._footer: pq.FileMetaData | None = None
+        with self._opened("is not a Parquet file, or its end is damaged or cut off") as file:
+            self._footer, self.schema = file.metadata, cast("pa.Schema", file.schema_arrow)
+            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        *self.starts, self.rows = accumulate(sizes, initial=0)
         self._group = lru_cache(GROUPS)(self._read_group)
+        self._reading_group = Lock()
 
     @cached_property
     def features(self) -> dict[str, dict]:
@@ -60,34 +64,51 @@ class ParquetImages:
 
     @property
     def image_columns(self) -> list[str]:
-        """The columns that may hold the images: those that `datasets` calls an Image, or else one called `image`."""
+        """The columns that may hold the images: those that `datasets` calls an Image, or else `IMAGE_COLUMNS`."""
         named = [name for name, kind in self.features.items() if kind.get("_type") == "Image"]
-        return [name for name in named or ["image"] if name in self.schema.names]
+        return [name for name in named or IMAGE_COLUMNS if name in self.schema.names]
+
+    def holds_images(self, column: str) -> bool:
+        """Whether a column's type is one that images have: bytes, paths, or structs of the two."""
+        kind = self.schema.field(column).type
+        return _is_image(kind) or str(kind) in (*BYTES, *TEXT)
 
     def column(self, name: str) -> list:
         """The values of a column.
 
         Raises:
             OSError: the file cannot be read.
+            DataError: it is damaged.
         """
-        import pyarrow.parquet as pq
-
-        with self._reading(), pq.ParquetFile(self.path) as file:
+        with self._opened() as file:
             return file.read(columns=[name]).column(0).to_pylist()
 
-    def paths_beside(self, column: str) -> list[str] | None:
-        """The paths of the images, if the rows have paths and no images inside; the first row decides."""
-        import pyarrow as pa
-
+    def paths_beside(self, column: str) -> list[str | None] | None:
+        """The path of each row, if the rows have paths instead of images."""
         kind = self.schema.field(column).type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if str(kind) in TEXT:
             return self.column(column)
-        if not pa.types.is_struct(kind) or self.rows == 0:
+        if not _is_image(kind) or len(self.without_image(column)) < self.rows:
             return None
-        first = self._group(column, 0)[0].as_py() or {}
-        if isinstance(first.get("bytes"), bytes) or "path" not in first:
-            return None
-        return [value["path"] for value in self.column(f"{column}.path")]
+        return [(value or {}).get("path") for value in self.column(f"{column}.path")]
+
+    def without_image(self, column: str) -> set[int]:
+        """The rows that hold no image. Row groups that have an image in each row, as they say themselves, are not read.
+
+        Raises:
+            OSError: the file cannot be read.
+            DataError: it is damaged.
+        """
+        inside = _is_image(self.schema.field(column).type)
+        leaf, rows = f"{column}.bytes" if inside else column, set[int]()
+        with self._opened() as file:
+            for group, start in enumerate(self.starts):
+                if _nulls(file.metadata.row_group(group), leaf) == 0:
+                    continue
+                values = file.read_row_group(group, columns=[leaf]).column(0)
+                missing = (values.flatten()[0] if inside else values).is_null().to_pylist()
+                rows.update(start + row for row, is_missing in enumerate(missing) if is_missing)
+        return rows
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """The image in a row.
@@ -98,30 +119,52 @@ class ParquetImages:
 
         Raises:
             OSError: there is no such row, it has no image inside, or the file cannot be read.
+            DataError: the file is damaged.
         """
         column, _, number = name.rpartition("/")
         if not number.isdecimal() or int(number) >= self.rows or column not in self.schema.names:
             raise FileNotFoundError(errno.ENOENT, f"does not exist in {self.path}")
         row = int(number)
         group = bisect_right(self.starts, row) - 1
-        value = self._group(column, group)[row - self.starts[group]].as_py()
+        with self._reading_group:  # threads that need the same one would all read it
+            values = self._group(column, group)
+        value = values[row - self.starts[group]].as_py()
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
             raise FileNotFoundError(errno.ENOENT, f"{self.path} has no image in this row")
         return content
 
     def _read_group(self, column: str, group: int) -> "pa.ChunkedArray":
-        import pyarrow.parquet as pq
-
-        with self._reading(), pq.ParquetFile(self.path) as file:
+        with self._opened() as file:
             return file.read_row_group(group, columns=[column]).column(0)
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Damage of the file's pages is an error of reading."""
+    def _opened(self, otherwise: str = "is damaged") -> "Iterator[pq.ParquetFile]":
+        """The file, open. Damage is an error of the data: some comes as one of the system, but without a number."""
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
         try:
-            yield
-        except pa.ArrowInvalid as error:
-            raise FileNotFoundError(errno.ENOENT, f"{self.path} is damaged ({error})") from None
+            # pyarrow would read every part of a column by itself; a store answers late, so they are requested at once.
+            source = self.path.open("rb", buffering=0) if isinstance(self.path, Address) else self.path
+            with pq.ParquetFile(source, metadata=self._footer, pre_buffer=source is not self.path) as file:
+                yield file
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+                raise
+            raise DataError(f"{self.path}: {otherwise} ({error}).") from None
+
+
+def _is_image(kind: "pa.DataType") -> bool:
+    """Whether it is the type that `datasets` has for an Image."""
+    import pyarrow as pa
+
+    return pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}
+
+
+def _nulls(group: "pq.RowGroupMetaData", leaf: str) -> int | None:
+    """How many values are null in a column of a row group; None if it does not say."""
+    for column in map(group.column, range(group.num_columns)):
+        if column.path_in_schema == leaf and column.statistics is not None and column.statistics.has_null_count:
+            return column.statistics.null_count
+    return None

@@ -1,13 +1,18 @@
 """List a dataset: its settings and root -> its rows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from expclip_cache.base import DataError
+import numpy as np
+
+from expclip_cache.base import AddressAccessError, DataError
+from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.annotation_files import read_annotation_files
 from expclip_cache.datasets.clip_list import read_clip_list
 from expclip_cache.datasets.definition import Definition, definition_of
 from expclip_cache.datasets.ferplus_csv import read_ferplus_csv, read_label_csv
+from expclip_cache.datasets.file_names import VIDEO_SUFFIXES, is_video
 from expclip_cache.datasets.folders import read_frame_folders, read_image_folders
 from expclip_cache.datasets.forms import (
     AnnotationForm,
@@ -23,8 +28,8 @@ from expclip_cache.datasets.item_list import read_item_list
 from expclip_cache.datasets.listing import ListedRow, Listing, in_path_order
 from expclip_cache.datasets.named_images import read_named_images
 from expclip_cache.datasets.parquet_rows import read_parquet_rows
+from expclip_cache.datasets.row_columns import BOXES, FILES
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import is_video
 from expclip_cache.datasets.webdataset import read_webdataset
 
 _READERS = {
@@ -36,29 +41,34 @@ _READERS = {
     "ferplus-csv": read_ferplus_csv,
 }
 
+AT_ADDRESSES = ("image-folders", "frame-folders", "webdataset", "parquet")
+"""Layouts that are read at addresses too."""
 
-def read_rows(root: Path, dataset: DatasetSettings) -> Listing:
+
+def read_rows(root: Root, dataset: DatasetSettings) -> Listing:
     """List a dataset. File names and lists are read, and no image.
 
     Args:
-        root: its folder, see `resolve_root`.
+        root: its folder or address, see `resolve_root`.
         dataset: its settings.
 
     Raises:
         SettingsError: the settings contradict the definition they name.
         DataError: the folder is missing, empty, or does not match its layout; the message names the place.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     definition = definition_of(dataset)
     listing, read_as = _read_listing(root, definition, dataset)
-    rows, crop_notes = _cropped(listing.rows, definition, dataset)
+    rows, crop_notes = _cropped(listing, definition, dataset)
     notes = (*_count_notes(definition, dataset, listing), *read_as, *crop_notes, *listing.notes)
-    has_videos = any(is_video(row.files[0]) for row in rows)
-    short_clip = dataset.short_clip if has_videos else None
+    short_clip = dataset.short_clip if _has_videos(listing) else None
     return Listing(rows, listing.classes, notes, short_clip, dataset.used_appearance)
 
 
-def _read_listing(root: Path, definition: Definition, dataset: DatasetSettings) -> tuple[Listing, list[str]]:
+def _read_listing(root: Root, definition: Definition, dataset: DatasetSettings) -> tuple[Listing, list[str]]:
     """What the reader of the dataset's form or layout lists, and a note on the form."""
+    if isinstance(root, Address):
+        return _read_at_address(root, definition, dataset), []
     for form in definition.forms:
         if (place := place_of(form, root, dataset.fold)) is not None:
             read_as = [f"read as shipped: {place}"] if dataset.is_definition else []
@@ -71,20 +81,46 @@ def _read_listing(root: Path, definition: Definition, dataset: DatasetSettings) 
         raise _with_known_forms(error, definition, dataset) from None
 
 
+def _read_at_address(root: Address, definition: Definition, dataset: DatasetSettings) -> Listing:
+    """What the reader of the layout lists, if it is one that needs no other files than images and containers."""
+    if definition.layout not in AT_ADDRESSES:
+        raise DataError(
+            f"{root}: layout {definition.layout} needs a folder of this machine, because its lists are read from "
+            f"there. At an address can be {', '.join(AT_ADDRESSES)}."
+        )
+    try:
+        return _READERS[definition.layout](root, definition, dataset)
+    except AddressAccessError:
+        raise
+    except DataError as error:
+        if not definition.forms:
+            raise
+        raise DataError(
+            f"{error} As shipped, {definition.title} is read from a folder of this machine only; at an address its "
+            f"files must be {definition.layout}."
+        ) from None
+
+
 def _cropped(
-    rows: tuple[ListedRow, ...], definition: Definition, dataset: DatasetSettings
-) -> tuple[tuple[ListedRow, ...], list[str]]:
+    listing: Listing, definition: Definition, dataset: DatasetSettings
+) -> tuple[Sequence[ListedRow], list[str]]:
     """The rows with the boxes that are used, and a note on them."""
-    if not any(row.boxes for row in rows):
+    if not listing.columns.has(BOXES):
         if dataset.crop == "boxes":
             raise DataError(
                 f"{definition.title}: crop is boxes, but no table gives the boxes of its faces. Name their columns "
                 "(box:), or choose crop: detect or none."
             )
-        return rows, []
+        return listing.rows, []
     if dataset.crop in (None, "boxes"):
-        return rows, ["images are cropped to the boxes of the table (crop: none for whole images)"]
-    return tuple(replace(row, boxes=()) for row in rows), []
+        return listing.rows, ["images are cropped to the boxes of the table (crop: none for whole images)"]
+    return in_path_order(replace(row, boxes=()) for row in listing.rows), []
+
+
+def _has_videos(listing: Listing) -> bool:
+    if listing.columns.has(FILES):
+        return any(is_video(row.files[0]) for row in listing.rows)
+    return listing.columns.any_path_ends_in(VIDEO_SUFFIXES)
 
 
 def is_there_as_shipped(definition: Definition, root: Path, fold: int | None) -> bool:
@@ -127,10 +163,8 @@ def _with_known_forms(error: DataError, definition: Definition, dataset: Dataset
 
 def _count_notes(definition: Definition, dataset: DatasetSettings, listing: Listing) -> list[str]:
     """Notes on classes without items and on differences from the published numbers of test items."""
-    found = [0] * len(listing.classes)
-    for row in listing.rows:
-        if row.label >= 0:
-            found[row.label] += 1
+    labels = listing.columns.labels
+    found = np.bincount(labels[labels >= 0], minlength=len(listing.classes)).tolist()
     notes = []
     empty = [name for name, count in zip(listing.classes, found, strict=True) if count == 0]
     if empty:

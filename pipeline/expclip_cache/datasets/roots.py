@@ -5,18 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from expclip_cache.base import DataError, Reporter, SettingsError, load_yaml
+from expclip_cache.datasets.address import Address, Root, root_at
 from expclip_cache.datasets.definition import Definition, definition_of
 from expclip_cache.datasets.settings import DatasetSettings
 
 ROOTS_FILE = Path("roots.yaml")
-"""Optional, not tracked: dataset or definition name -> folder."""
+"""Optional, not tracked: dataset or definition name -> folder or address."""
 
 DRAWN = Path("data")
 """The folder with the images of all drawn datasets."""
 
 
-def dataset_root(name: str, dataset: DatasetSettings, report: Reporter) -> Path:
-    """The root folder of a dataset whose images are needed: a drawn dataset is drawn if it is not there.
+def dataset_root(name: str, dataset: DatasetSettings, report: Reporter) -> Root:
+    """The root of a dataset whose images are needed: a drawn dataset is drawn if it is not there.
 
     Args:
         name: the dataset's key in params.yaml.
@@ -49,8 +50,8 @@ def resolve_root(
     env: Mapping[str, str] = os.environ,
     roots_file: Path = ROOTS_FILE,
     given: Mapping[str, str] | None = None,
-) -> Path:
-    """Find the root folder of a dataset; nothing is drawn.
+) -> Root:
+    """Find the root of a dataset; nothing is drawn.
 
     The root of a drawn dataset is data/NAME. If the source is a folder of images, it is the root, and if it is a table,
     its folder. For a definition, the
@@ -61,16 +62,17 @@ def resolve_root(
         name: the dataset's key in params.yaml.
         dataset: its settings.
         env: the environment.
-        roots_file: YAML, dataset or definition name -> folder.
-        given: dataset or definition name -> folder; takes precedence over all of the above.
+        roots_file: YAML, dataset or definition name -> folder or address.
+        given: dataset or definition name -> folder or address; takes precedence over all of the above.
 
     Returns:
-        An existing folder, not resolved.
+        An existing folder, not resolved; or an address at which something is.
 
     Raises:
-        SettingsError: the definition or the roots file cannot be used.
+        SettingsError: the definition, the roots file or the address cannot be used.
         DataError: the root is not set anywhere or is not a folder, or a drawn dataset is not there as its settings
             say; the message says what to do.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     if dataset.draw:
         from expclip_cache.demo import is_drawn
@@ -123,7 +125,7 @@ def root_variable(name: str) -> str:
 
 
 def read_roots(file: Path = ROOTS_FILE) -> dict[str, str]:
-    """Dataset or definition name -> folder; empty if the file does not exist.
+    """Dataset or definition name -> folder or address; empty if the file does not exist.
 
     Raises:
         SettingsError: the file cannot be read, or is not a mapping of names to folders.
@@ -136,8 +138,13 @@ def read_roots(file: Path = ROOTS_FILE) -> dict[str, str]:
     return {str(name): path for name, path in tree.items()}
 
 
-def _existing_folder(path: str, where: str, advice: str) -> Path:
-    folder = Path(path).expanduser()
+def _existing_folder(path: str, where: str, advice: str) -> Root:
+    root = root_at(path)
+    if isinstance(root, Address):
+        if root.exists():
+            return root
+        raise DataError(f"{where}: expected images at {path}, found nothing. {advice}")
+    folder = root.expanduser()
     if folder.is_dir():
         return folder
     found = "a file" if folder.exists() else "nothing"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from expclip_cache.datasets.listing import examples
 from expclip_cache.datasets.manifest import Manifest, ManifestRow
+from expclip_cache.datasets.row_columns import LABEL
 
 
 def image_difference(first: Manifest, second: Manifest, names: tuple[str, str]) -> str:
@@ -15,6 +16,8 @@ def image_difference(first: Manifest, second: Manifest, names: tuple[str, str]) 
     Args:
         names: of the two, for the text.
     """
+    if not _rows_differ(first, second):
+        return _other_reading(first, second, names)
     for rows, others, name in ((first.rows, second.rows, names[0]), (second.rows, first.rows, names[1])):
         if only := {row.path for row in rows} - {row.path for row in others}:
             return f"only {name} has {examples(sorted(only, key=os.fsencode))}"
@@ -29,6 +32,23 @@ def image_difference(first: Manifest, second: Manifest, names: tuple[str, str]) 
         pairs = zip(first.rows, second.rows, strict=True)
         if differing := [row.path for row, other in pairs if aspect(row) != aspect(other)]:
             return f"{what}: {examples(differing)}"
+    return _other_reading(first, second, names)
+
+
+def _rows_differ(first: Manifest, second: Manifest) -> bool:
+    """Whether the rows differ in more than their labels; compared in columns, a part at a time."""
+    ours, theirs = first.columns, second.columns
+    if len(ours) != len(theirs):
+        return True
+    return any(
+        part.schema.names != other.schema.names
+        or any(part.column(name) != other.column(name) for name in part.schema.names if name != LABEL)
+        for part, other in zip(ours.parts, theirs.parts, strict=True)
+    )
+
+
+def _other_reading(first: Manifest, second: Manifest, names: tuple[str, str]) -> str:
+    """How the images of the same rows differ by how they are read."""
     if first.short_clip != second.short_clip:
         return f"short_clip is {first.short_clip} in {names[0]}, {second.short_clip} in {names[1]}"
     if first.appearance != second.appearance:

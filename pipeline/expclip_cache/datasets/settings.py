@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from expclip_cache.base import Section
+from expclip_cache.base import Section, is_address
+from expclip_cache.datasets.address import root_at
 from expclip_cache.datasets.appearance import Appearance
 from expclip_cache.datasets.forms import Table
 from expclip_cache.datasets.sample_settings import Samples
@@ -24,10 +25,11 @@ class DatasetSettings(Section):
     """One dataset: what DVC tracks for it, its layout on disk, and how its clips are sampled.
 
     Attributes:
-        source: a folder of images, whose `layout` is given here; with layout table, the table, whose folder has the
-            images; or a dataset definition (a .yaml file, see `Definition`), which sets the layout, the classes and
-            the published counts. The root folder of a definition comes from the environment or from roots.yaml, so
-            params.yaml holds no path of any machine. With `draw`, the folder of the drawing code.
+        source: a folder of images, or an address such as s3://bucket/faces, whose `layout` is given here; with layout
+            table, the table, whose folder has the images; or a dataset definition (a .yaml file, see `Definition`),
+            which sets the layout, the classes and the published counts. The root of a definition comes from the
+            environment or from roots.yaml, so params.yaml holds no path of any machine. With `draw`, the folder of the
+            drawing code.
         draw: draw the images, into data/NAME; they have the layout of the kind that is drawn.
         layout: of a source that is a folder of images or a table.
         table: the columns of a source that is a table.
@@ -75,6 +77,17 @@ class DatasetSettings(Section):
     def folder_layout(self) -> Layout | None:
         """The layout of the images that are drawn, or the one given for a folder of images."""
         return _DRAWN_LAYOUTS[self.draw.kind] if self.draw else self.layout
+
+    @model_validator(mode="after")
+    def _address_is_of_a_folder(self) -> Self:
+        if is_address(self.source):
+            root_at(self.source)  # refuses passwords
+            if self.table is not None or self.is_definition:
+                raise ValueError(
+                    f"the source {self.source} is at an address, but a table or a definition must be a file of this "
+                    "machine; the images of a definition can be at an address, see roots.yaml"
+                )
+        return self
 
     @model_validator(mode="after")
     def _draws_what_it_reads(self) -> Self:

@@ -1,81 +1,131 @@
 """Where the members of a tar shard are."""
 
 import errno
-import tarfile
+import posixpath
+from array import array
 from collections.abc import Collection, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Any, BinaryIO, Self
 
 from expclip_cache.base import DataError
+from expclip_cache.datasets.address import Root
+from expclip_cache.datasets.tar_headers import (
+    BLOCK,
+    FILES,
+    HARD_LINK,
+    SPARSE,
+    SYMBOLIC_LINK,
+    DamagedTarError,
+    Header,
+    read_headers,
+)
 
 
-class Member(NamedTuple):
-    """One file in a tar.
-
-    Attributes:
-        offset: of its first byte in the tar.
-        size: in bytes.
-    """
-
-    offset: int
-    size: int
+class CutOffError(FileNotFoundError):
+    """The tar ends within a member."""
 
 
 class TarIndex:
-    """The members of an uncompressed tar.
+    """The members of an uncompressed tar: some 150 bytes of memory for each.
+
+    Names have no `./` in front. A link has the content of the file in the same tar that it leads to.
 
     Attributes:
         path: of the tar.
-        members: name -> place, in the order of the tar; of several members with one name the last, as tar unpacks them.
-        repeated: names that several members have.
-        truncated: whether the tar ends within a member, or without the end that tar writes.
+        repeated: names that several members have, of which the last one counts, as tar unpacks them.
+        not_read: names of sparse files, and of links that lead to no file of the tar.
+        damage: what is wrong with the tar, to follow its name: `is cut off after 12 files`; empty if nothing is.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Root):
         """Read the headers of all members, and nothing else.
 
         Raises:
             OSError: the file cannot be read.
             DataError: it is not a tar, or it is compressed.
         """
-        self.path = path
-        self.members: dict[str, Member] = {}
-        self.repeated: list[str] = []
-        self.truncated = False
-        size = path.stat().st_size
-        try:
-            with tarfile.open(path, "r:") as tar:
-                self._read(tar)
-                self.truncated |= tar.offset > size
-        except tarfile.ReadError as error:
-            raise DataError(
-                f"{path}: is not an uncompressed tar ({error}). A compressed one cannot be read from the middle: "
-                "unpack it to a .tar first."
-            ) from None
+        self._begin(path)
+        with path.open("rb", buffering=8 * BLOCK) as file:
+            self._read(file, path.stat().st_size)
 
-    def _read(self, tar: tarfile.TarFile) -> None:
+    def _begin(self, path: Root) -> None:
+        self.path = path
+        self.repeated: list[str] = []
+        self.not_read: list[str] = []
+        self.damage = ""
+        self._numbers: dict[str, int] = {}
+        self._offsets, self._sizes = array("q"), array("q")
+
+    def described(self) -> dict[str, Any]:
+        """All that was read, as JSON has it."""
+        members = [[name, self._offsets[number], self._sizes[number]] for name, number in self._numbers.items()]
+        return {"members": members, "repeated": self.repeated, "not_read": self.not_read, "damage": self.damage}
+
+    @classmethod
+    def of(cls, path: Root, described: dict[str, Any]) -> Self:
+        """The index of a tar that was read before."""
+        index = cls.__new__(cls)
+        index._begin(path)
+        for member in described["members"]:
+            index._add(*member)
+        index.repeated, index.not_read = described["repeated"], described["not_read"]
+        index.damage = described["damage"]
+        return index
+
+    @property
+    def names(self) -> Collection[str]:
+        """Of the members, in the order of the tar, links last."""
+        return self._numbers.keys()
+
+    def _read(self, file: BinaryIO, size: int) -> None:
+        links: list[Header] = []
         try:
-            while (found := tar.next()) is not None:
-                if found.isreg():
-                    if found.name in self.members:
-                        self.repeated.append(found.name)
-                    self.members[found.name] = Member(found.offset_data, found.size)
-        except tarfile.ReadError:
-            if not self.members:
-                raise
-            self.truncated = True
+            for header in read_headers(file, size):
+                name = header.name.removeprefix("./")
+                if header.kind in FILES and not name.endswith("/"):
+                    self._add(name, header.offset, header.size)
+                elif header.kind in (HARD_LINK, SYMBOLIC_LINK):
+                    links.append(header._replace(name=name))
+                elif header.kind == SPARSE:
+                    self.not_read.append(name)
+        except DamagedTarError as error:
+            if error.offset == 0:
+                raise DataError(
+                    f"{self.path}: is not an uncompressed tar, or its first header is damaged. A compressed one cannot "
+                    "be read from the middle: unpack it to a .tar first."
+                ) from None
+            what = "is cut off" if error.offset is None else f"is damaged at byte {error.offset},"
+            self.damage = f"{what} after {len(self._numbers)} files"
+        for link in links:
+            self._follow(link)
+
+    def _add(self, name: str, offset: int, size: int) -> None:
+        if name in self._numbers:
+            self.repeated.append(name)
+        self._numbers[name] = len(self._offsets)
+        self._offsets.append(offset)
+        self._sizes.append(size)
+
+    def _follow(self, link: Header) -> None:
+        """Give a link the content that it leads to."""
+        folder = posixpath.dirname(link.name) if link.kind == SYMBOLIC_LINK else ""
+        number = self._numbers.get(posixpath.normpath(posixpath.join(folder, link.target)))
+        if number is None:
+            self.not_read.append(link.name)
+        else:
+            self._add(link.name, self._offsets[number], self._sizes[number])
 
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Name and bytes of some members, in the order of the tar, which is opened once.
+        """Name and bytes of some members in the order of the tar, which is opened once; those cut off are left out.
 
         Raises:
-            OSError: see `read`.
+            OSError: the tar cannot be read.
         """
         with self.path.open("rb") as file:
-            for name, (offset, size) in self.members.items():
+            for name in self._numbers:
                 if name in names:
-                    file.seek(offset)
-                    yield name, self._complete(name, file.read(size), size)
+                    with suppress(CutOffError):
+                        yield name, self._content(file, name)
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """The bytes of a member.
@@ -86,19 +136,17 @@ class TarIndex:
         Raises:
             OSError: there is no such member, or the tar cannot be read or ends within it.
         """
-        if name not in self.members:
+        if name not in self._numbers:
             raise FileNotFoundError(errno.ENOENT, f"does not exist in {self.path}")
-        offset, size = self.members[name]
-        wanted = size if most is None else min(size, most + 1)
         with self.path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            return self._complete(name, file.read(wanted), wanted)
+            return self._content(file, name, most)
 
-    def _complete(self, name: str, content: bytes, wanted: int) -> bytes:
-        """The content, if the tar does not end within it."""
+    def _content(self, file: BinaryIO, name: str, most: int | None = None) -> bytes:
+        number = self._numbers[name]
+        size = self._sizes[number]
+        wanted = size if most is None else min(size, most + 1)
+        file.seek(self._offsets[number])
+        content = file.read(wanted)
         if len(content) < wanted:
-            size = self.members[name].size
-            raise FileNotFoundError(
-                errno.ENOENT, f"{self.path} ends within it: of its {size} bytes {len(content)} are there"
-            )
+            raise CutOffError(errno.ENOENT, f"{self.path} ends within it: of its {size} bytes {len(content)} are there")
         return content

@@ -1,30 +1,14 @@
-"""Find the images below a folder, in an order that does not depend on the file system."""
+"""Find the images below a root, in an order that does not depend on the file system."""
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 
 from expclip_cache.base import DataError
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
-    | {".heic", ".heif", ".hif"}
-)
-"""Image suffixes in lower case; upper case is accepted too. Animated formats are deliberately not included."""
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv"})
-"""Suffixes of videos, likewise."""
-
-DEEPEST = 100
-"""Levels of folders that are walked."""
-
-SYSTEM_FOLDERS = frozenset(
-    {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
-)
-"""Folders that a file server or an operating system leaves, in lower case. Their images are thumbnails and waste."""
+from expclip_cache.datasets.address import Address, Root
+from expclip_cache.datasets.file_names import SYSTEM_FOLDERS, is_image, is_video, suffix_of
+from expclip_cache.datasets.folder_walk import walk
 
 
 @dataclass
@@ -56,149 +40,72 @@ class Tree:
         if self.system_folders:
             names = ", ".join(f"{count} {name}" for name, count in sorted(self.system_folders.items()))
             notes.append(f"folders ignored because a file server or an operating system made them: {names}")
-        ignored = self.ignored if videos else self.ignored + Counter(map(_suffix, self.videos))
+        ignored = self.ignored if videos else self.ignored + Counter(map(suffix_of, self.videos))
         if ignored:
             kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in sorted(ignored.items()))
             notes.append(f"files ignored because they are not images{' or videos' * videos}: {kinds}")
         return notes
 
 
-def read_tree(root: Path) -> Tree:
-    """Walk a folder.
+def read_tree(root: Root) -> Tree:
+    """Everything below a folder or an address.
 
     Hidden files and folders (with a leading dot) and `SYSTEM_FOLDERS` are skipped; links to folders are followed.
 
     Raises:
         DataError: `root` or a folder below it is missing or cannot be listed, or a link points to a folder above it.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     tree = Tree()
-    _walk(root, "", (), tree)
+    if isinstance(root, Address):
+        _fill(tree, files_at(root))
+    else:
+        walk(root, tree)
     tree.images.sort(key=os.fsencode)
     tree.videos.sort(key=os.fsencode)
     tree.leaves_without_images.sort(key=os.fsencode)
     return tree
 
 
-def frame_names(folder: Path) -> list[str]:
-    """Names of the images directly in a folder, in the order of `by_number`; empty if the folder does not exist.
+def files_at(root: Address) -> list[str]:
+    """Paths of all files below an address, relative to it.
 
     Raises:
-        DataError: the folder cannot be listed for another reason.
+        DataError: there is none.
+        AddressAccessError: the store cannot be reached, or refuses.
     """
     try:
-        names = [e.name for e in _entries(folder) if is_image(e.name) and _is_readable(e) and not _is_folder(e)]
+        paths = root.files()
     except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise DataError(f"{folder}: cannot list the clip's folder ({error.strerror}). Check its permissions.") from None
-    return sorted(names, key=by_number)
+        paths = []
+    if not paths:
+        found = "a file: give the address of its folder" if root.is_file() else "nothing: check it for a typing error"
+        raise DataError(f"{root}: expected files below this address, found {found}.")
+    return paths
 
 
-def by_number(name: str) -> tuple[list[tuple[bytes, int]], bytes]:
-    """Sort key of a frame: by the bytes of its name, but numbers count as numbers.
-
-    Names whose numbers are padded with zeros keep the order of their bytes.
-
-    >>> sorted(["10.jpg", "9.jpg", "1.jpg"], key=by_number)
-    ['1.jpg', '9.jpg', '10.jpg']
-    """
-    raw = os.fsencode(name)
-    # The zero stands for the digits that follow: they sort after "-" and before "a".
-    return [(text + b"0" * bool(digits), int(digits or 0)) for text, digits in re.findall(rb"(\D*)(\d*)", raw)], raw
-
-
-def last_of_each_folder(paths: Iterable[str], count: int) -> dict[str, list[str]]:
-    """Folder -> its last `count` images, in the order of `by_number`.
-
-    >>> last_of_each_folder(["a/9.png", "a/10.png", "b/1.png"], 1)
-    {'a': ['a/10.png'], 'b': ['b/1.png']}
-    """
-    images: dict[str, list[str]] = {}
+def _fill(tree: Tree, paths: Iterable[str]) -> None:
+    """What a walk would find, from the paths of all files."""
+    folders, with_images, passed_over = set[str](), set[str](), set[str]()
     for path in paths:
-        images.setdefault(path.rpartition("/")[0], []).append(path)
-    return {folder: sorted(names, key=by_number)[-count:] for folder, names in images.items()}
-
-
-def is_image(name: str) -> bool:
-    """Whether a file's name has an image suffix.
-
-    >>> is_image("a.JPG"), is_image("a.gif"), is_image("jpg")
-    (True, False, False)
-    """
-    return _suffix(name) in IMAGE_SUFFIXES
-
-
-def is_video(name: str) -> bool:
-    """Whether a file's name has a video suffix.
-
-    >>> is_video("a.MP4"), is_video("a.gif"), is_video("mp4")
-    (True, False, False)
-    """
-    return _suffix(name) in VIDEO_SUFFIXES
-
-
-def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: Tree) -> None:
-    try:
-        status = folder.stat()
-        entries = list(_entries(folder))
-    except OSError as error:
-        raise DataError(
-            f"{folder}: expected a folder of images, but it cannot be listed ({error.strerror}). "
-            "Check the path and its permissions."
-        ) from None
-    if len(above) > DEEPEST:
-        raise DataError(
-            f"{folder}: is {DEEPEST} folders below the dataset's, deeper than any dataset. Check the path, or move the "
-            "images up."
-        )
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        raise DataError(
-            f"{folder}: is a link to a folder above it, which would make the walk endless. Remove the link."
-        )
-    images: list[str] = []
-    videos: list[str] = []
-    folders: list[str] = []
-    for entry in entries:
-        if _is_folder(entry):
-            if entry.name.lower() in SYSTEM_FOLDERS:
-                tree.system_folders[entry.name] += 1
-            else:
-                folders.append(entry.name)
-        elif is_image(entry.name) and _is_readable(entry):
-            images.append(entry.name)
-        elif is_video(entry.name) and _is_readable(entry):
-            videos.append(entry.name)
+        folder, _, name = path.rpartition("/")
+        parts = folder.split("/") if folder else []
+        if any(part.startswith(".") for part in parts):
+            continue
+        system = next((place for place, part in enumerate(parts) if part.lower() in SYSTEM_FOLDERS), None)
+        if system is not None:
+            passed_over.add("/".join(parts[: system + 1]))
+            parts = parts[:system]
+        folders.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
+        if system is not None or name.startswith("."):
+            continue
+        if is_image(name):
+            tree.images.append(path)
+            with_images.add(folder)
+        elif is_video(name):
+            tree.videos.append(path)
+            with_images.add(folder)
         else:
-            tree.ignored[_suffix(entry.name)] += 1
-    tree.images.extend(_joined(prefix, images))
-    tree.videos.extend(_joined(prefix, videos))
-    if prefix and not images and not videos and not folders:
-        tree.leaves_without_images.append(prefix)
-    for name, path in zip(folders, _joined(prefix, folders), strict=True):
-        _walk(folder / name, path, (*above, here), tree)
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        yield from (entry for entry in entries if not entry.name.startswith("."))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _is_readable(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file or a link; opening a pipe or socket would block."""
-    return entry.is_symlink() or entry.is_file()
-
-
-def _joined(prefix: str, names: Iterable[str]) -> Iterator[str]:
-    return (f"{prefix}/{name}" if prefix else name for name in names)
-
-
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+            tree.ignored[suffix_of(name)] += 1
+    tree.system_folders.update(path.rpartition("/")[2] for path in passed_over)
+    tree.leaves_without_images += folders - with_images - {folder.rpartition("/")[0] for folder in folders}

@@ -4,139 +4,91 @@ The members of a tar that are neither an image nor a label are passed over, and 
 as the tables that img2dataset writes.
 """
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.contained import TAR, open_container
-from expclip_cache.datasets.container_files import container_files
+from expclip_cache.datasets.address import Root
+from expclip_cache.datasets.contained import TAR, open_containers
+from expclip_cache.datasets.container_files import container_files, split_notes
 from expclip_cache.datasets.definition import Definition
-from expclip_cache.datasets.labels import labels_of
-from expclip_cache.datasets.listing import ListedRow, Listing, examples, in_path_order
+from expclip_cache.datasets.listing import Listing, examples
 from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tar_index import TarIndex
-from expclip_cache.datasets.tree import is_image
-
-LABELS = ("cls", "txt", "json.label")
-"""Where a sample's class is looked for if nothing is said: the first that the samples have."""
+from expclip_cache.datasets.tar_samples import LABELS, samples_of
+from expclip_cache.datasets.worded_rows import WordedRows
 
 
-class Sample(NamedTuple):
-    """An image and what its label's file says.
-
-    Attributes:
-        path: of the image, as if the tar were a folder.
-        word: its class in the dataset's own words; None without one.
-    """
-
-    path: str
-    word: str | None
-
-
-def read_webdataset(root: Path, definition: Definition, dataset: DatasetSettings) -> Listing:
+def read_webdataset(root: Root, definition: Definition, dataset: DatasetSettings) -> Listing:
     """One row per sample that has an image.
 
     Raises:
         DataError: there is no tar or no image, a tar cannot be read or has two files of one name, a sample has several
             images or none of the samples has a label, or a class is unknown.
     """
-    samples, notes = [], list[str]()
     settings = dataset.samples or Samples()
-    without_image = 0
-    for place in container_files(root, settings.files, TAR):
-        index = open_container(root / place)
-        assert isinstance(index, TarIndex)
-        if index.repeated:
-            raise DataError(
-                f"{index.path}: has several files called {examples(index.repeated)}. Which of them belongs to a sample "
-                "cannot be known: write the shard again."
-            )
-        if index.truncated:
-            notes.append(f"{place} is cut off after {len(index.members)} files")
-        found, missing = _samples_of(index, place, settings, dataset.labelled)
-        samples += found
-        without_image += missing
-    if not samples:
+    places = container_files(root, settings.files, TAR)
+    found = _Tars(root, places, settings, dataset.labelled)
+    rows = WordedRows(found.images())
+    if not rows and not found.without_class:
+        others = f", but {found.without_image} samples without one, such as {found.example}" * bool(found.without_image)
         raise DataError(
-            f"{root}: expected images in its tar shards, found none. Check samples.image and samples.files."
+            f"{root}: expected images in its tar shards, found none{others}. Names are divided at their first dot. "
+            "Check samples.image and samples.files."
         )
-    if without_image:
-        notes.append(f"{without_image} samples have no image and are ignored")
-    kept = [sample for sample in samples if sample.word is not None] if dataset.labelled else samples
-    if not kept:
+    if not rows:
         raise DataError(
-            f"{root}: expected a class for each sample, in a file {settings.label or ' or '.join(LABELS)}, found none. "
-            "Say where it is (samples.label), or set labelled: false."
+            f"{root}: expected a class for each sample, in a file {settings.label or ' or '.join(LABELS)}, found none "
+            f"in {', '.join(sorted(found.extensions)[:10])}. Say where it is (samples.label), or set labelled: false."
         )
     own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
-    words = [sample.word or "" for sample in kept]
-    labels, classes, label_notes = labels_of(words, own, dataset.labelled, str(root), "samples")
+    listed, classes, label_notes = rows.labelled(own, dataset.labelled, str(root), "samples")
+    notes = [*split_notes(places), *found.notes]
+    if found.without_image:
+        notes.append(f"{found.without_image} samples have no image and are ignored, such as {found.example}")
     notes += label_notes
-    if len(kept) < len(samples):
-        notes.append(f"{len(samples) - len(kept)} samples have no class and are ignored")
-    rows = (
-        ListedRow(sample.path, label, (sample.path,))
-        for sample, label in zip(kept, labels, strict=True)
-        if label is not None
-    )
-    return Listing(in_path_order(rows), classes, tuple(notes))
+    if found.without_class:
+        notes.append(f"{found.without_class} samples have no class and are ignored")
+    return Listing(listed, classes, tuple(notes))
 
 
-def _samples_of(index: TarIndex, place: str, settings: Samples, labelled: bool) -> tuple[list[Sample], int]:
-    """The samples of a tar, and how many have no image."""
-    parts: dict[str, dict[str, str]] = {}
-    for name in index.members:
-        folder, _, base = name.rpartition("/")
-        stem, _, extension = base.partition(".")
-        if stem and extension:
-            parts.setdefault(f"{folder}/{stem}" if folder else stem, {})[extension.lower()] = name
-    images = {key: image for key, part in parts.items() if (image := _image(part, key, index.path, settings))}
-    words = dict(_words(index, parts, settings, images)) if labelled else {}
-    samples = [Sample(f"{place}/{image}", words.get(key)) for key, image in images.items()]
-    return samples, sum(key not in images for key in parts)
+@dataclass
+class _Tars:
+    """What is found in tar shards, one after the other.
+
+    Attributes:
+        example: a sample without an image, as text.
+        extensions: that files of samples have.
+    """
+
+    root: Root
+    places: Sequence[str]
+    settings: Samples
+    labelled: bool
+    without_image: int = 0
+    without_class: int = 0
+    example: str = ""
+    extensions: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def images(self) -> Iterator[tuple[str, str]]:
+        """Path and word of each sample that has an image and, if the samples are labelled, a class."""
+        for place, index in zip(self.places, open_containers(self.root, self.places), strict=True):
+            assert isinstance(index, TarIndex)
+            self.notes += _notes_on(index, place)
+            found = samples_of(index, self.settings, self.labelled)
+            self.without_image, self.example = self.without_image + found.without_image, self.example or found.example
+            self.extensions |= found.extensions
+            for image, word in found.samples:
+                if self.labelled and word is None:
+                    self.without_class += 1
+                else:
+                    yield f"{place}/{image}", word or ""
 
 
-def _image(part: dict[str, str], key: str, tar: Path, settings: Samples) -> str | None:
-    """The name of a sample's image; None without one."""
-    if settings.image is not None:
-        return part.get(settings.image.lower())
-    found = [name for extension, name in part.items() if "." not in extension and is_image(name)]
-    if len(found) > 1:
-        raise DataError(f"{tar}: sample {key!r} has several images, {examples(found)}. Say which: samples.image.")
-    return found[0] if found else None
-
-
-def _words(
-    index: TarIndex, parts: dict[str, dict[str, str]], settings: Samples, images: dict[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Key and class of each sample with an image that has a file with its class."""
-    kinds = {extension for part in parts.values() for extension in part}
-    choices = (settings.label,) if settings.label else LABELS
-    label = next((each for each in choices if each.partition(".")[0] in kinds), None)
-    if label is None:
-        return
-    extension, _, field = label.partition(".")
-    wanted = {part[extension]: key for key, part in parts.items() if extension in part and key in images}
-    for name, content in index.contents(wanted):
-        word = _word(content, field, f"{index.path}/{name}")
-        if word is not None:
-            yield wanted[name], word
-
-
-def _word(content: bytes, field: str, where: str) -> str | None:
-    """What a label's file says; of a JSON file one of its fields."""
-    text = content.decode("utf-8", "surrogateescape").strip()
-    if not field:
-        return text
-    try:
-        value = json.loads(text)
-        for part in field.split("."):
-            value = value[part]
-    except (KeyError, TypeError):
-        return None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: is not JSON ({error}).") from None
-    return None if value is None else str(value)
+def _notes_on(index: TarIndex, place: str) -> list[str]:
+    notes = [f"{place} {index.damage}"] if index.damage else []
+    if index.not_read:
+        notes.append(f"{place} has links that lead to none of its files, or sparse files: {examples(index.not_read)}")
+    return notes

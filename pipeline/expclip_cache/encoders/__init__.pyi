@@ -10,8 +10,10 @@ from .image_text import ImageTextEncoder as ImageTextEncoder
 from .image_text import TemporalEncoder as TemporalEncoder
 from .image_text import load_backbone as load_backbone
 from .images import as_viewed as as_viewed
+from .images import decode_image as decode_image
 from .images import decode_pixels as decode_pixels
 from .images import read_image as read_image
+from .images import read_listed_file as read_listed_file
 from .images import read_pixels as read_pixels
 from .kinds.registry import KINDS as KINDS
 from .libraries import library_differences as library_differences
@@ -33,6 +35,7 @@ from .preprocess import to_square as to_square
 from .row_files import read_row_files as read_row_files
 from .row_files import reason_of as reason_of
 from .row_files import unreadable as unreadable
+from .row_images import decode_row_images as decode_row_images
 from .row_images import read_row_images as read_row_images
 from .settings import ClipSettings as ClipSettings
 from .versions import PIXELS as PIXELS

@@ -13,7 +13,17 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from expclip_cache.base import DataError, FileAccessError
-from expclip_cache.datasets import FULL, NO_FACE, Appearance, Box, contained_file, orientation_of, white_of
+from expclip_cache.datasets import (
+    FULL,
+    NO_FACE,
+    Address,
+    Appearance,
+    Box,
+    Root,
+    contained_file,
+    orientation_of,
+    white_of,
+)
 from expclip_cache.encoders.preprocess import MAX_PIXELS, Preprocess, to_square
 
 # Pillow warns about large images before it refuses them; our own limit is checked for each of them. For the whole
@@ -83,20 +93,24 @@ def read_file(path: str | Path) -> bytes:
     return content
 
 
-def read_listed_file(root: Path, name: str) -> bytes:
+def read_listed_file(root: Root, name: str) -> bytes:
     """The bytes of a file of a manifest: one of its own, or one inside a tar shard or Parquet file.
 
     Args:
-        root: folder of the images.
+        root: folder or address of the images.
         name: relative to it.
 
     Raises:
+        AddressAccessError: the store cannot be reached, or refuses.
         FileAccessError, DataError: see `read_file`.
     """
-    with one_line_errors(root / name):
+    path = root / name
+    with one_line_errors(path):
         inside = contained_file(root, name, MAX_BYTES)
-    if inside is None:
-        return read_file(root / name)
+        if inside is None:
+            if not isinstance(path, Address):
+                return read_file(path)
+            inside = path.read(0, MAX_BYTES + 1)
     if len(inside) > MAX_BYTES:
         raise DataError(TOO_LARGE)
     return inside

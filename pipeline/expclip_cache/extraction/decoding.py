@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,22 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from expclip_cache.base import DataError, FileAccessError, LostWorkerError, exit_with_parent, stop_signals_blocked
-from expclip_cache.datasets import Manifest, is_video
+from expclip_cache.base import (
+    CONCURRENT,
+    DataError,
+    FileAccessError,
+    LostWorkerError,
+    exit_with_parent,
+    stop_signals_blocked,
+    thread_map,
+)
+from expclip_cache.datasets import Address, Manifest, Root, is_video
 from expclip_cache.encoders import (
     Preprocess,
     decode_pixels,
+    decode_row_images,
     give_back_freed_memory,
     read_row_files,
-    read_row_images,
     reason_of,
     to_square,
     unreadable,
@@ -44,12 +52,12 @@ class Images:
     """The images of one dataset.
 
     Attributes:
-        root: their folder.
+        root: their folder or address.
         keep_in: folder where decoded images are kept, and taken from if they are there already.
     """
 
     manifest: Manifest
-    root: Path
+    root: Root
     keep_in: Path | None = None
 
 
@@ -67,10 +75,9 @@ class _Decoder(Dataset[Batch | PipedBatch]):
         dataset, rows = place
         size = self.how.size
         pixels = np.zeros((len(rows), self.images[dataset].manifest.frames, 3, size, size), dtype=np.uint8)
-        errors, failure = [], ""
+        errors, failure = list[str](), ""
         try:
-            for row_id, row_pixels in zip(rows, pixels, strict=True):
-                errors.append(self._decode(dataset, row_id, row_pixels))
+            errors = self._decode_rows(self.images[dataset], self.kept[dataset], rows, pixels)
         except DataError as error:
             # As a value: an exception would reach the client wrapped in the loader's own words.
             failure = str(error)
@@ -78,32 +85,38 @@ class _Decoder(Dataset[Batch | PipedBatch]):
         # Torch hands over its tensors in shared memory, and a process that finds none is killed without a word.
         return piped if pixels.nbytes * self.ahead > free_shared_memory() else piped.in_memory
 
-    def _decode(self, dataset: int, row_id: int, pixels: np.ndarray) -> str:
-        """Fill (f, 3, size, size) with the row's frames; returns the reason if one cannot be read.
+    def _decode_rows(self, images: Images, kept: KeptPixels | None, rows: range, pixels: np.ndarray) -> list[str]:
+        """Fill (n, f, 3, size, size) with the rows' frames; says of each row why one cannot be read, or nothing.
 
         Raises:
             DataError: the files are not those of the manifest, or decoded images cannot be kept.
             FileAccessError: a file that could be read when the manifest was made cannot be read now.
         """
-        images, kept = self.images[dataset], self.kept[dataset]
-        if kept and all(kept.take(row_id, frame, pixels[frame]) for frame in range(len(pixels))):
-            return ""
-        decoded, reason = self._decode_files(images, row_id)
-        if reason:
-            pixels[:] = 0
-            return reason
-        for frame, square in enumerate(decoded):
-            pixels[frame] = square
-            if kept:
-                kept.keep(row_id, frame, pixels[frame])
-        return ""
+        manifest, errors = images.manifest, [""] * len(rows)
+        missing = [place for place, row_id in enumerate(rows) if not (kept and _taken(kept, row_id, pixels[place]))]
+        # A store answers late, but many questions at once.
+        threads = CONCURRENT if isinstance(images.root, Address) else 1
 
-    def _decode_files(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
-        """The pixels of each frame of a row, or the reason if one cannot be read; every file is read and hashed."""
+        def read(place: int) -> tuple[dict[str, bytes], str]:
+            return read_row_files(manifest.name, images.root, rows[place], manifest.rows[rows[place]])
+
+        for place, (files, reason) in zip(missing, thread_map(read, missing, threads), strict=True):
+            decoded, reason = ([], reason) if reason else self._decode(images, rows[place], files)
+            errors[place] = reason
+            for frame, square in enumerate(decoded):
+                pixels[place, frame] = square
+                if kept:
+                    kept.keep(rows[place], frame, pixels[place, frame])
+            if reason:
+                pixels[place] = 0
+        return errors
+
+    def _decode(self, images: Images, row_id: int, files: Mapping[str, bytes]) -> tuple[list[np.ndarray], str]:
+        """The pixels of each frame of a row, or the reason if one cannot be decoded."""
         manifest, row = images.manifest, images.manifest.rows[row_id]
         if row.boxes or is_video(row.files[0]):
-            return self._decode_at_full_size(images, row_id)
-        files, reason = read_row_files(manifest.name, images.root, row_id, row)
+            frames, reason = decode_row_images(manifest, images.root, row_id, row, files)
+            return [to_square(frame, self.how) for frame in frames], reason
         square_of: dict[str, np.ndarray] = {}
         for name, file in files.items():
             try:
@@ -112,12 +125,12 @@ class _Decoder(Dataset[Batch | PipedBatch]):
                 raise unreadable(manifest.name, images.root, row_id, row, name, error) from None
             except DataError as error:
                 return [], reason_of(row, name, error)
-        return [] if reason else [square_of[name] for name in row.files], reason
+        return [square_of[name] for name in row.files], ""
 
-    def _decode_at_full_size(self, images: Images, row_id: int) -> tuple[list[np.ndarray], str]:
-        """The same for crops and videos."""
-        frames, reason = read_row_images(images.manifest, images.root, row_id, images.manifest.rows[row_id])
-        return [to_square(frame, self.how) for frame in frames], reason
+
+def _taken(kept: KeptPixels, row_id: int, pixels: np.ndarray) -> bool:
+    """Whether all frames of a row are kept; they are copied to (f, 3, size, size)."""
+    return all(kept.take(row_id, frame, pixels[frame]) for frame in range(len(pixels)))
 
 
 @contextmanager

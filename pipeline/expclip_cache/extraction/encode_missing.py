@@ -67,7 +67,6 @@ def cache_to_fill(run: JobRun) -> CacheToFill:
     """What workers are told about one cache."""
     one_of_each = {canonical_json(entry.identity.encoder): entry for entry in run.there}
     return CacheToFill(
-        manifest=run.job.manifest,
         root=run.root,
         store=run.writer.store,
         settings=run.decision.settings or run.writer.settings,

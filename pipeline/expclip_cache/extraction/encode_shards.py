@@ -123,7 +123,7 @@ class EncodingLoop:
             self.worker.advance(shard.task, len(batch.rows))
         if pending:
             _fetch(manifest, features, rows, *pending, self.cache)
-        members = [manifest.rows[row] for row in rows]
+        members = manifest.rows[rows.start : rows.stop]
         return Block(
             number=shard.number,
             first_row=rows.start,
@@ -161,7 +161,7 @@ def _apply_policy(manifest: Manifest, batch: Batch, cache: CacheSettings) -> Non
 def _refuse_infinite(manifest: Manifest, features: np.ndarray, rows: np.ndarray, cache: CacheSettings) -> None:
     wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if wrong.size:
-        path = manifest.rows[rows[wrong[0]]].path
+        path = manifest.rows[int(rows[wrong[0]])].path
         raise EncoderError(
             f"{manifest.name}: the features of {path!r} are not finite in {cache.dtype} ({wrong.size} rows of this "
             "batch). Use precision: fp32, or cache.dtype: float32 if they are only too large for half precision."

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from expclip_cache.base import Reporter, SettingsError, SilentReporter
 from expclip_cache.cache import CacheSettings, FeatureCache
-from expclip_cache.datasets import DatasetSettings, FolderLayout, Manifest, build_manifest
+from expclip_cache.datasets import DatasetSettings, FolderLayout, Manifest, Root, build_manifest, root_at
 from expclip_cache.encoders import ClipSettings, LlmSettings
 from expclip_cache.extraction.jobs import clip_job, llm_job
 from expclip_cache.extraction.run import run_job
@@ -12,7 +12,7 @@ from expclip_cache.workers import RunSettings
 
 
 def extract(
-    images: Path | str,
+    images: Root | str,
     out: Path | str,
     encoder: ClipSettings | LlmSettings | None = None,
     *,
@@ -27,7 +27,7 @@ def extract(
     """Run a frozen encoder over a folder of images once and cache its features; resumes by itself.
 
     Args:
-        images: the folder.
+        images: the folder, or an address such as s3://bucket/faces.
         out: folder or address of the cache.
         encoder: a CLIP for image features or an LLM for targets; by default the demo's CLIP.
         layout: `images` is any tree without labels, `image-folders` is <class>/<image>, `frame-folders` is
@@ -45,7 +45,7 @@ def extract(
     Raises:
         CacheError, DataError, EncoderError, SettingsError: see `run_job` and `build_manifest`.
     """
-    root, report = Path(images), report or SilentReporter()
+    root, report = root_at(images), report or SilentReporter()
     if manifest is None:
         if isinstance(layout, DatasetSettings) and layout.crop == "detect":
             raise SettingsError(

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 
 from expclip_cache.base import ExpclipError, ReadOnlyCacheError, Reporter, SettingsError
 from expclip_cache.cache import INDEX, CacheSettings, CacheWriter, FeatureCache, ShardEntry, plan_shards
+from expclip_cache.datasets import Root
 from expclip_cache.extraction.complete import record_other_parts, refuse_all_skipped
 from expclip_cache.extraction.decide import Decision, Request, decide
 from expclip_cache.extraction.jobs import Job, RequestedEncoder
@@ -22,7 +22,7 @@ class JobRun:
         writer: of the cache; records the shards that are made.
         plan: the rows of each shard of the cache.
         decision: which shards to make, and how.
-        root: folder of the images, if there is a shard to make.
+        root: folder or address of the images, if there is a shard to make.
         there: shards that are there and stay; those that are made must come from the same encoder.
         commits: of the repositories on the hub that the features there were made from; missing shards are made from
             the same, so that a commit on the hub does not strand a cache that is half finished.
@@ -32,7 +32,7 @@ class JobRun:
     """
 
     decision: Decision
-    root: Path
+    root: Root
     _request: Request
 
     def __init__(self, job: Job, encoder: RequestedEncoder, cache: CacheSettings, part: range | None, report: Reporter):

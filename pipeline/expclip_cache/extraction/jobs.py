@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from expclip_cache.cache import Json, canonical_json
-from expclip_cache.datasets import Manifest
+from expclip_cache.datasets import Manifest, Root
 from expclip_cache.encoders import KINDS, AnswerSettings, ClipSettings, LlmSettings, file_hashes, library_versions
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ class Job:
     """One extraction: whose images, which encoder, into which cache.
 
     Attributes:
-        root: gives the folder of the images; called only if there is something to encode.
+        root: gives the folder or address of the images; called only if there is something to encode.
         out: folder or address of the cache.
         shared_with: how many other encoders of the study read these images with the same preprocessing; decides
             whether `run.pixels: auto` keeps the decoded images.
     """
 
     manifest: Manifest
-    root: Callable[[], Path]
+    root: Callable[[], Root]
     encoder: RequestedEncoder
     out: Path | str
     shared_with: int = 0
@@ -167,12 +167,12 @@ def answer_encoder(answers: AnswerSettings, classes: Sequence[str]) -> Requested
     )
 
 
-def clip_job(manifest: Manifest, root: Callable[[], Path], clip: ClipSettings, out: Path | str) -> Job:
+def clip_job(manifest: Manifest, root: Callable[[], Root], clip: ClipSettings, out: Path | str) -> Job:
     """CLIP image features of a dataset; nothing is loaded yet."""
     return Job(manifest, root, clip_encoder(clip), out)
 
 
-def llm_job(manifest: Manifest, root: Callable[[], Path], llm: LlmSettings, out: Path | str, draw: int = 0) -> Job:
+def llm_job(manifest: Manifest, root: Callable[[], Root], llm: LlmSettings, out: Path | str, draw: int = 0) -> Job:
     """LLM targets of a dataset; nothing is loaded yet.
 
     Args:

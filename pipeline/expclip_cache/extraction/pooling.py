@@ -124,7 +124,7 @@ def _block(frames: FeatureCache, manifest: Manifest, number: int, pooling: Frame
                 "the frames with cache.dtype: float32."
             )
         pooled[part - rows.start] = found
-    members = [manifest.rows[row] for row in rows]
+    members = manifest.rows[rows.start : rows.stop]
     return Block(
         number=number,
         first_row=rows.start,
@@ -160,7 +160,7 @@ def _manifest(frames: FeatureCache) -> Manifest:
         )
     if (manifest := manifest_of(frames)) is None:
         raise CacheError(
-            f"{frames}: has no manifest.jsonl of its rows, which the pooled features need. Encode the clips again."
+            f"{frames}: has no manifest of its rows, which the pooled features need. Encode the clips again."
         )
     return manifest
 

@@ -1,6 +1,6 @@
 """Bring the place of a cache to the state that was decided on, before any shard is made."""
 
-from expclip_cache.cache import INDEX, MANIFEST, CacheWriter, shard_name
+from expclip_cache.cache import INDEX, MANIFEST, OLD_MANIFEST, CacheWriter, shard_name
 from expclip_cache.extraction.decide import Decision
 
 
@@ -9,7 +9,7 @@ def prepare(decision: Decision, writer: CacheWriter) -> None:
     store = writer.store
     if decision.replace:
         shards = {name for name in store.sizes() if name.startswith("shard-")} | store.waiting()
-        for name in [INDEX, MANIFEST, *sorted(shards)]:
+        for name in [INDEX, MANIFEST, OLD_MANIFEST, *sorted(shards)]:
             store.remove(name)
     if decision.drop_index:
         with writer.claim.index():

@@ -18,9 +18,10 @@ from expclip_cache.cache import (
     differences,
     identity_differences,
     is_signed,
+    manifest_with,
     refuse_other_identity,
 )
-from expclip_cache.datasets import Manifest
+from expclip_cache.datasets import Manifest, Root
 from expclip_cache.extraction.jobs import Encoder, keeps_frames
 from expclip_cache.extraction.tasks import ShardTask, WorkerTasks
 from expclip_cache.workers import RunSettings, Worker
@@ -31,16 +32,15 @@ class CacheToFill:
     """A cache with missing shards, and what they are made from.
 
     Attributes:
-        root: folder of the images, as every worker sees it.
-        store: where the cache is stored, as every worker sees it.
+        root: folder or address of the images, as every worker sees it.
+        store: where the cache and the manifest are stored, as every worker sees them.
         settings: of the identity of the shards.
         there: shards of the cache that are there already, one for each encoder that made them.
         signature: the client's, in the lock file of the store's folder.
         shared_with: see `Job`.
     """
 
-    manifest: Manifest
-    root: Path
+    root: Root
     store: Store
     settings: Mapping[str, Json]
     there: tuple[ShardEntry, ...]
@@ -57,6 +57,14 @@ class CacheToFill:
         return next(
             (entry.identity for entry in self.there if not identity_differences(entry.identity, wanted)), wanted
         )
+
+    def manifest(self) -> Manifest:
+        """Which images the rows are; mapped, so that a worker reads only what its shards need.
+
+        Raises:
+            CacheError, DataError: it cannot be read.
+        """
+        return manifest_with(self.store, self.settings["manifest"])
 
     def check_folder(self) -> None:
         """Make sure that a worker elsewhere writes where the client looks.
@@ -136,7 +144,7 @@ class EncodeShards:
         loop = EncodingLoop(
             encoder=encoder,
             images=[
-                Images(filled.manifest, filled.root, folder)
+                Images(filled.manifest(), filled.root, folder)
                 for filled, folder in zip(self.caches, folders, strict=True)
             ],
             cache=self.cache,

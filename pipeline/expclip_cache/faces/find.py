@@ -18,7 +18,7 @@ from expclip_cache.base import (
     process_map,
     sole_process,
 )
-from expclip_cache.datasets import NO_FACE, Manifest, ManifestRow
+from expclip_cache.datasets import NO_FACE, Manifest, ManifestRow, Root
 from expclip_cache.encoders import read_row_images
 from expclip_cache.faces.crop_file import (
     Boxes,
@@ -41,7 +41,7 @@ KEEP_SECONDS = 10
 
 def complete_crops(
     manifest: Manifest,
-    root: Callable[[], Path],
+    root: Callable[[], Root],
     file: str | Path,
     report: Reporter | None = None,
     processes: int | None = None,
@@ -52,7 +52,7 @@ def complete_crops(
     not searched again, even if the manifest has changed.
 
     Args:
-        root: gives the folder of the images; called only if there is something to search.
+        root: gives the folder or address of the images; called only if there is something to search.
         file: for the boxes.
         report: shows a progress bar, and says in how many images no face was found; by default nobody hears it.
         processes: how many search at once; by default one per processor.
@@ -110,7 +110,7 @@ class Search:
 
 
 def _search(
-    manifest: Manifest, root: Path, todo: Sequence[Search], unfinished: Path, report: Reporter, processes: int
+    manifest: Manifest, root: Root, todo: Sequence[Search], unfinished: Path, report: Reporter, processes: int
 ) -> dict[str, Boxes]:
     """Search the rows in several processes; what is found goes to the file every few seconds."""
     FaceFinder()  # an error of the detector's is told here, and not by a process
@@ -141,12 +141,12 @@ def _search(
     return found
 
 
-def _find_in_rows(manifest: Manifest, root: Path, searches: Sequence[Search]) -> list[Boxes]:
+def _find_in_rows(manifest: Manifest, root: Root, searches: Sequence[Search]) -> list[Boxes]:
     finder = FaceFinder()
     return [_find_in_row(finder, manifest, root, search) for search in searches]
 
 
-def _find_in_row(finder: FaceFinder, manifest: Manifest, root: Path, search: Search) -> Boxes:
+def _find_in_row(finder: FaceFinder, manifest: Manifest, root: Root, search: Search) -> Boxes:
     """The box in each of a row's files; `NO_FACE` in all of them if none has a face or one cannot be decoded."""
     images, reason = read_row_images(manifest, root, search.row_id, search.row)
     # The extraction meets the same reason and records it.

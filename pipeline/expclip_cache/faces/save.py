@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from expclip_cache.base import DataError, Reporter
-from expclip_cache.datasets import Manifest
+from expclip_cache.datasets import Manifest, Root
 from expclip_cache.encoders import read_row_images
 
 
-def save_crops(manifest: Manifest, root: Path, out: Path, report: Reporter) -> int:
+def save_crops(manifest: Manifest, root: Root, out: Path, report: Reporter) -> int:
     """Write every crop of a manifest with boxes: <path>.png for an image <path>, <path>/<frame>.png for a clip.
 
     Args:
-        root: folder of the images.
+        root: folder or address of the images.
         out: folder for the crops.
 
     Returns:
@@ -22,7 +22,7 @@ def save_crops(manifest: Manifest, root: Path, out: Path, report: Reporter) -> i
         FileAccessError: an image cannot be read at the moment.
         OSError: a crop cannot be written.
     """
-    if not any(row.boxes for row in manifest.rows):
+    if not manifest.has_boxes:
         raise DataError(f"{manifest.name}: the manifest has no boxes; its images are used whole.")
     without = 0
     with report.bar(f"cropping {manifest.name}", len(manifest.rows), "row") as bar:

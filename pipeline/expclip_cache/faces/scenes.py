@@ -1,14 +1,13 @@
 """Whether images look like whole scenes where face crops are expected."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from statistics import median
 
 from PIL import Image
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets import ListedRow, ManifestRow, is_video
-from expclip_cache.encoders import decode_video, read_image
+from expclip_cache.datasets import ListedRow, ManifestRow, Root, is_video
+from expclip_cache.encoders import decode_image, decode_video, read_listed_file
 from expclip_cache.faces.detector import FaceFinder, can_find_faces
 
 LOOKED_AT = 16
@@ -23,13 +22,13 @@ SHARE = 0.25
 PUBLISHED = "The published scores, and the reference's head, are those of face crops"
 
 
-def scene_note(root: Path, rows: Sequence[ListedRow | ManifestRow]) -> str | None:
+def scene_note(root: Root, rows: Sequence[ListedRow | ManifestRow]) -> str | None:
     """A note if images look like scenes: most are far from square, or their faces are small.
 
     Looks at a few images, spread over the rows; those that cannot be decoded, and those with a box, do not count. The
     faces are looked for only if the detector is installed.
     """
-    images = list(_sample(root, [row for row in rows if not row.boxes]))
+    images = list(_sample(root, rows))
     oblong = [image for image in images if max(image.size) > SQUARE * min(image.size)]
     if 2 * len(oblong) > len(images):
         width, height = oblong[0].size
@@ -52,15 +51,15 @@ def scene_note(root: Path, rows: Sequence[ListedRow | ManifestRow]) -> str | Non
     )
 
 
-def _sample(root: Path, rows: Sequence[ListedRow | ManifestRow]) -> Iterator[Image.Image]:
+def _sample(root: Root, rows: Sequence[ListedRow | ManifestRow]) -> Iterator[Image.Image]:
     step = max(1, -(-len(rows) // LOOKED_AT))
-    for row in rows[::step]:
-        file = root / row.files[0]
+    for row in (row for row in rows[::step] if not row.boxes):
+        name = row.files[0]
         try:
-            if is_video(file.name):
-                with file.open("rb") as video:
+            if is_video(name):
+                with (root / name).open("rb") as video:
                     yield from decode_video(video, 1, "edge")
             else:
-                yield read_image(file)
+                yield decode_image(read_listed_file(root, name), "viewed")
         except (DataError, OSError):
             continue

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from expclip_cache.base import DataError
-from expclip_cache.cache import MANIFEST, FeatureCache
-from expclip_cache.datasets import parse_manifest
+from expclip_cache.cache import FeatureCache, read_stored_manifest
 from expclip_cache.scoring import MIN_NORM, PredictionFile, refuse_unlabelled
 
 
@@ -112,10 +111,10 @@ def probe_features(images: FeatureCache) -> np.ndarray:
 def _image_keys(images: FeatureCache) -> np.ndarray:
     """(n,) keys of the good rows: their content. Rows whose content is unknown have keys of their own."""
     unknown = [f"{images} {row}" for row in range(len(images))]
-    if not images.store.size(MANIFEST):
+    manifest = read_stored_manifest(images.store)
+    if manifest is None:
         return np.array(unknown)[images.good_rows]
-    rows = parse_manifest(images.store.read(MANIFEST), images.store.path(MANIFEST)).rows
-    keys = [row.digest or own for row, own in zip(rows, unknown, strict=True)]
+    keys = [row.digest or own for row, own in zip(manifest.rows, unknown, strict=True)]
     return np.array(keys)[images.good_rows]
 
 

@@ -1,13 +1,22 @@
 """The datasets of a preset on this machine: which have a root, and what is in it."""
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from expclip_cache.base import DataError
-from expclip_cache.datasets import DatasetSettings, definition_of, read_rows, resolve_root, root_names, root_variable
+from expclip_cache.datasets import (
+    DatasetSettings,
+    Root,
+    definition_of,
+    read_rows,
+    resolve_root,
+    root_names,
+    root_variable,
+)
 from expclip_cache.faces import scene_note
 
 
@@ -24,7 +33,7 @@ class FoundDataset:
     """
 
     name: str
-    root: Path
+    root: Root
     items: int
     counts: Mapping[str, int]
     published: tuple[int, ...] | None
@@ -57,12 +66,12 @@ def list_dataset(name: str, dataset: DatasetSettings, given: Mapping[str, str], 
         )
     root = resolve_root(name, dataset, roots_file=roots_file, given=given)
     listing = read_rows(root, dataset)
-    items = Counter(row.label for row in listing.rows)
+    items = np.bincount(listing.columns.labels + 1, minlength=len(listing.classes) + 1).tolist()
     return FoundDataset(
         name=name,
         root=root,
         items=len(listing.rows),
-        counts={class_name: items[label] for label, class_name in enumerate(listing.classes)},
+        counts=dict(zip(listing.classes, items[1:], strict=True)),
         published=definition_of(dataset).published_counts(dataset.fold) if dataset.labelled else None,
         notes=listing.notes,
         scenes=scene_note(root, listing.rows) if dataset.crop is None else None,

@@ -48,7 +48,7 @@ TEACHERS = Path("teachers")
 
 def manifest_file(dataset: str) -> Path:
     """The manifest of a dataset."""
-    return Path("manifests") / f"{dataset}.jsonl"
+    return Path("manifests") / f"{dataset}.arrow"
 
 
 def crop_file(dataset: str) -> Path:

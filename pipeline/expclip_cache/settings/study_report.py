@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from expclip_cache.base import DataError, read_stage_times
-from expclip_cache.datasets import DatasetSettings, resolve_root
+from expclip_cache.datasets import DatasetSettings, Root, resolve_root
 from expclip_cache.reporting import (
     ReportInputs,
     compare_with_published,
@@ -118,8 +118,8 @@ def write_files(folder: Path, texts: Mapping[str, str | bytes]) -> None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
 
 
-def _image_root(name: str, dataset: DatasetSettings) -> Path | None:
-    """The folder of a dataset's images; None on a machine without them, for which the page shows paths instead."""
+def _image_root(name: str, dataset: DatasetSettings) -> Root | None:
+    """The root of a dataset's images; None on a machine without them, for which the page shows paths instead."""
     try:
         return resolve_root(name, dataset)
     except DataError:

@@ -13,12 +13,13 @@ from test_stores import CACHE, RUN, bucket, files_in, job, model  # noqa: F401 -
 
 from caches import make_cache
 from changed_jobs import untouchable
+from expclip_cache.base.addresses import ATTEMPTS, MIRROR_VARIABLE
 from expclip_cache.base.errors import CacheError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.format import INDEX, MANIFEST, shard_name
 from expclip_cache.cache.inspection import inspect_cache
 from expclip_cache.cache.reader import FeatureCache
-from expclip_cache.cache.stores.remote import ATTEMPTS, MIRROR_VARIABLE, Remote
+from expclip_cache.cache.stores.remote import Remote
 from expclip_cache.cache.verify import verify_cache
 from expclip_cache.extraction.run import run_job
 from stores import FAILURES, assert_complete, retry_at_once, rows_of, visible, visible_in_flaky
@@ -42,7 +43,7 @@ def tried(self, what, done, work):
     return result
 
 Remote._tried = tried
-for path in sorted(Path(folder).glob("shard-*.h5")) + [Path(folder) / "manifest.jsonl", Path(folder) / "index.json"]:
+for path in sorted(Path(folder).glob("shard-*.h5")) + [Path(folder) / "manifest.arrow", Path(folder) / "index.json"]:
     (store.folder / path.name).write_bytes(path.read_bytes())
     store.put(path.name)
 """

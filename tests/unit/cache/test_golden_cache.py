@@ -13,14 +13,17 @@ import h5py
 import numpy as np
 from typer.testing import CliRunner
 
-from expclip_cache.cache.format import INDEX, MANIFEST
+from expclip_cache.cache.format import INDEX, MANIFEST, OLD_MANIFEST
 from expclip_cache.cache.reader import FeatureCache
 from expclip_cache.cache.shard import open_shard
+from expclip_cache.cache.stored_manifest import manifest_with
 from expclip_cache.cache.writer import CacheWriter
 from expclip_cache.commands.app import app
-from expclip_cache.datasets.manifest import Manifest, ManifestRow, read_manifest
+from expclip_cache.datasets.manifest import Manifest, ManifestRow
+from expclip_cache.datasets.manifest_file import check_manifest, read_manifest
 
 GOLDEN = Path(__file__).parents[2] / "data/golden-cache-v1"
+GOLDEN_MANIFEST = Path(__file__).parents[2] / "data/golden-manifest-v2.arrow"
 FINGERPRINT = "3a85b72a715bc84204b8b5602381e01a24e621b1ccf5b7a2e88c82d3b79030e2"
 MANIFEST_SHA256 = "326ff077f05af9ca50a6dc38c892f03788d578933170fefb39d5e588d19a91e5"
 LATIN = os.fsdecode(b"caf\xe9.jpg")
@@ -86,7 +89,7 @@ def test_every_field_is_read_back_as_it_was_written():
         "xxh3_128": "3c41acb0c8a62d2158d6c6425bbec20f",
     }
     assert cache.libraries == (LIBRARY,)
-    manifest = read_manifest(GOLDEN / MANIFEST)
+    manifest = read_manifest(GOLDEN / OLD_MANIFEST)
     assert manifest.sha256 == MANIFEST_SHA256
     assert [row.path for row in manifest.rows] == PATHS
 
@@ -116,8 +119,25 @@ def test_verify_finds_it_intact():
 
 def test_the_current_writer_gives_the_same_bytes(tmp_path):
     write_golden(tmp_path / "new")
-    for name in (INDEX, MANIFEST, "shard-00000.h5", "shard-00001.h5"):
+    for name in (INDEX, "shard-00000.h5", "shard-00001.h5"):
         assert (tmp_path / "new" / name).read_bytes() == (GOLDEN / name).read_bytes(), name
+    assert (tmp_path / "new" / MANIFEST).read_bytes() == GOLDEN_MANIFEST.read_bytes()
+
+
+def test_both_formats_of_the_manifest_have_the_same_rows_and_hash():
+    old, new = read_manifest(GOLDEN / OLD_MANIFEST), read_manifest(GOLDEN_MANIFEST)
+    assert old == new
+    assert new.sha256 == MANIFEST_SHA256
+    check_manifest(new, GOLDEN_MANIFEST)
+
+
+def test_an_extraction_goes_on_in_a_cache_with_the_old_manifest(tmp_path):
+    """It is kept: the shards say by its hash which images they are of."""
+    shutil.copytree(GOLDEN, tmp_path / "copy")
+    with CacheWriter(tmp_path / "copy", manifest=read_manifest(GOLDEN_MANIFEST)) as writer:
+        writer.put_manifest()
+    assert not (tmp_path / "copy" / MANIFEST).exists()
+    assert manifest_with(writer.store, MANIFEST_SHA256) == read_manifest(GOLDEN / OLD_MANIFEST)
 
 
 def test_one_changed_byte_is_noticed(tmp_path):

@@ -14,7 +14,7 @@ from tiny_caches import write_cache
 
 def manifest(*names: str, labels: tuple[int, ...] | None = None) -> Manifest:
     rows = tuple(
-        ManifestRow(name, label, (name,), 1, name)
+        ManifestRow(name, label, (name,), 1, name.encode().hex().ljust(32, "0"))
         for name, label in zip(names, labels or (-1,) * len(names), strict=True)
     )
     return Manifest("m", ("happiness", "anger") if labels else (), rows)
@@ -50,12 +50,12 @@ def test_other_images_are_named_with_the_longer_list_to_take(tmp_path, ours, the
     with pytest.raises(CacheError) as error:
         paired_rows(images, targets)
     assert f"but only {full} has 'd'. Make {short} again from the images of {full}" in str(error.value)
-    assert f"--manifest {full}/manifest.jsonl --on-mismatch replace." in str(error.value)
+    assert f"--manifest {full}/manifest.arrow --on-mismatch replace." in str(error.value)
 
 
 def test_a_manifest_of_other_images_beside_the_shards_is_not_believed(tmp_path):
     images, targets = cache_of(tmp_path / "i", manifest("a", "b")), cache_of(tmp_path / "t", manifest("a", "c"))
-    (tmp_path / "t/manifest.jsonl").write_bytes((tmp_path / "i/manifest.jsonl").read_bytes())
+    (tmp_path / "t/manifest.arrow").write_bytes((tmp_path / "i/manifest.arrow").read_bytes())
     with pytest.raises(CacheError, match="found different manifests"):
         paired_rows(images, targets)
 

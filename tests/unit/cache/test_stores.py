@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from caches import make_cache
 from changed_jobs import refuse, untouchable, with_encoder
+from expclip_cache.base.addresses import MIRROR_VARIABLE
 from expclip_cache.base.errors import CacheError
 from expclip_cache.base.progress import SilentReporter
 from expclip_cache.cache.format import INDEX, MANIFEST, shard_name
@@ -32,7 +33,7 @@ from expclip_cache.cache.settings import CacheSettings
 from expclip_cache.cache.stores import remote
 from expclip_cache.cache.stores.folder import Folder
 from expclip_cache.cache.stores.lease import LEASES, LENGTH, _sign
-from expclip_cache.cache.stores.remote import MIRROR_VARIABLE, Remote
+from expclip_cache.cache.stores.remote import Remote
 from expclip_cache.cache.stores.store import store_at
 from expclip_cache.cache.verify import repair
 from expclip_cache.cache.writer import CacheWriter
@@ -42,6 +43,7 @@ from expclip_cache.datasets.listing import ListedRow, Listing
 from expclip_cache.extraction.jobs import clip_job
 from expclip_cache.extraction.run import run_job
 from expclip_cache.workers.settings import RunSettings
+from s3_server import s3_server
 from stores import assert_complete, retry_at_once, rows_of, visible
 from tiny_encoders import write_clip
 
@@ -59,22 +61,8 @@ def mirror(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def bucket():
     """Address of a bucket on an S3 server that runs on this machine."""
-    boto3 = pytest.importorskip("boto3")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="bucket")
+    with s3_server():
         yield "s3://bucket"
-    server.stop()
 
 
 @pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.slow)])
@@ -430,7 +418,7 @@ def test_of_two_extractions_that_start_at_the_same_moment_the_later_one_yields(a
     ("address", "message"),
     [
         ("gs://bucket/features", r"gs:// is not installed: pip install 'expclip-cache\[gcs\]'"),
-        ("nonsense://bucket/features", "is not the address of a cache"),
+        ("nonsense://bucket/features", "is not an address that can be used"),
     ],
 )
 def test_an_address_that_no_package_can_open(address, message):

@@ -27,7 +27,7 @@ from expclip_cache.cache.verify import _not_once, repair, verify_cache
 from expclip_cache.commands.app import app
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.listing import ListedRow, Listing
-from expclip_cache.datasets.manifest import write_manifest
+from expclip_cache.datasets.manifest_file import write_manifest
 
 HOLD = """
 import sys, time
@@ -246,8 +246,8 @@ def test_another_manifest(cache, manifest, tmp_path):
     other = type(manifest)(manifest.name, manifest.classes, manifest.rows[:9])
     found = broken(cache, manifest=other)
     assert found == {"manifest": f"cached {manifest.sha256[:12]}..., given {other.sha256[:12]}..."}
-    write_manifest(other, tmp_path / "other.jsonl")
-    assert invoke("verify", cache, "--manifest", tmp_path / "other.jsonl").exit_code == 1
+    write_manifest(other, tmp_path / "other.arrow")
+    assert invoke("verify", cache, "--manifest", tmp_path / "other.arrow").exit_code == 1
 
 
 def test_changed_images(cache, images):
@@ -357,12 +357,12 @@ def test_a_sample_reads_only_so_many_shards_and_checks_the_presence_and_length_o
     assert invoke("verify", folder, "--sample", "3").exit_code == 1
 
 
-def test_a_sample_reads_only_the_first_line_of_the_manifest(cache, manifest, monkeypatch):
-    monkeypatch.setattr("expclip_cache.cache.verify.parse_manifest", pytest.fail)
+def test_a_sample_reads_only_the_header_of_the_manifest(cache, manifest, monkeypatch):
+    monkeypatch.setattr("expclip_cache.datasets.manifest_file.StoredParts", pytest.fail)
     assert broken(cache, sample=1) == {}
     other = type(manifest)(manifest.name, manifest.classes, manifest.rows[:9])
     write_manifest(other, cache / MANIFEST)
-    assert broken(cache, sample=1) == {MANIFEST: "its first line is not that of this cache's manifest"}
+    assert broken(cache, sample=1) == {MANIFEST: "its header is not that of this cache's manifest"}
     (cache / INDEX).unlink()
     assert broken(cache, sample=1).keys() == {INDEX}
 

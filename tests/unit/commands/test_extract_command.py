@@ -51,23 +51,23 @@ def test_a_head_for_a_folder_of_photos(photos):
     extract("llm", "--encoder", "llm", "--on-mismatch", "replace")
     failure = run(*TRAIN, fails=True)
     assert "only llm has 'sad/new.png'. Make img again from the images of llm" in failure
-    assert "--manifest llm/manifest.jsonl --on-mismatch replace" in failure
-    extract("img", "--manifest", "llm/manifest.jsonl", "--on-mismatch", "replace")
+    assert "--manifest llm/manifest.arrow --on-mismatch replace" in failure
+    extract("img", "--manifest", "llm/manifest.arrow", "--on-mismatch", "replace")
     assert f"on {IMAGES + 1} images" in run(*TRAIN)
 
 
 def test_a_list_needs_no_layout(photos):
-    write_manifest(build_manifest(photos), Path("list.jsonl"))
-    failure = extract("img", "--manifest", "list.jsonl", "--layout", "image-folders", fails=True)
+    write_manifest(build_manifest(photos), Path("list.arrow"))
+    failure = extract("img", "--manifest", "list.arrow", "--layout", "image-folders", fails=True)
     assert "--layout says how to list a folder, but --manifest is a list; remove one." in failure
 
 
 def test_a_list_with_boxes_is_not_cropped_again(photos):
     whole = build_manifest(photos)
     rows = tuple(replace(row, boxes=((0, 0, 9, 9),)) for row in whole.rows)
-    write_manifest(replace(whole, rows=rows), Path("list.jsonl"))
-    failure = extract("img", "--manifest", "list.jsonl", "--crops", "boxes.jsonl", fails=True)
-    assert "--crops: the images of list.jsonl are cropped already; remove --crops." in failure
+    write_manifest(replace(whole, rows=rows), Path("list.arrow"))
+    failure = extract("img", "--manifest", "list.arrow", "--crops", "boxes.jsonl", fails=True)
+    assert "--crops: the images of list.arrow are cropped already; remove --crops." in failure
     assert not Path("boxes.jsonl").exists()
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from expclip_cache.commands.app import app
 from expclip_cache.datasets.build import build_manifest
-from expclip_cache.datasets.manifest import read_manifest, write_manifest
+from expclip_cache.datasets.manifest_file import read_manifest, write_manifest
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.encoders.images import decode_image, decode_pixels, read_image
 from expclip_cache.encoders.preprocess import preprocess
@@ -88,8 +88,8 @@ def test_the_manifest_says_how_and_notes_what(tmp_path):
     )
     assert viewed.rows == stored.rows
     assert viewed.sha256 != stored.sha256
-    write_manifest(viewed, tmp_path / "manifest.jsonl")
-    assert read_manifest(tmp_path / "manifest.jsonl") == viewed
+    write_manifest(viewed, tmp_path / "manifest.arrow")
+    assert read_manifest(tmp_path / "manifest.arrow") == viewed
     (tmp_path / "photos/a.jpg").unlink()
     plain = [build_manifest(tmp_path / "photos", settings(rule)) for rule in ("viewed", "stored")]
     assert plain[0] == plain[1]

@@ -90,16 +90,16 @@ def test_files_of_other_writers(tmp_path, folder):
     """Bytes without a struct, a label in words, another name of the columns, and 120 rows in small groups."""
     images = sorted(folder.rglob("*.jpg"), key=lambda file: file.name)
     table = {
-        "jpeg": [images[row % 14].read_bytes() for row in range(120)],
+        "picture": [images[row % 14].read_bytes() for row in range(120)],
         "emotion": [images[row % 14].parent.name for row in range(120)],
     }
     pq.write_table(pa.table(table), tmp_path / "a.parquet", row_group_size=7)
-    with pytest.raises(DataError, match=r"expected one as the column of images, found the columns jpeg, emotion"):
+    with pytest.raises(DataError, match=r"expected one column of images, found the columns picture, emotion"):
         listed(tmp_path, "parquet", label="emotion", files="*.parquet")
-    manifest = listed(tmp_path, "parquet", label="emotion", image="jpeg", files="*.parquet")
-    assert [row.path for row in manifest.rows] == [f"a.parquet/jpeg/{row:03}" for row in range(120)]
+    manifest = listed(tmp_path, "parquet", label="emotion", image="picture", files="*.parquet")
+    assert [row.path for row in manifest.rows] == [f"a.parquet/picture/{row:03}" for row in range(120)]
     for row in (0, 6, 7, 119):
-        assert contained_file(tmp_path, f"a.parquet/jpeg/{row:03}") == images[row % 14].read_bytes()
+        assert contained_file(tmp_path, f"a.parquet/picture/{row:03}") == images[row % 14].read_bytes()
 
 
 def test_paths_beside_a_parquet_file(folder):
@@ -166,7 +166,10 @@ def test_samples_without_an_image_or_a_class_are_noted(tars):
     rewrite(tars / "faces-000001.tar", lambda m: [(n, c) for n, c in m if n not in ("0008.jpg", "0009.txt")])
     manifest = listed(tars, "webdataset", label="txt")
     assert len(manifest.rows) == 12
-    assert manifest.notes == ("1 samples have no image and are ignored", "1 samples have no class and are ignored")
+    assert manifest.notes == (
+        "1 samples have no image and are ignored, such as '0008' with cls, json, txt",
+        "1 samples have no class and are ignored",
+    )
 
 
 def test_no_sample_with_a_class_is_an_error(tars):

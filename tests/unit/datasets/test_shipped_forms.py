@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from expclip_cache.base.errors import DataError, SettingsError
 from expclip_cache.datasets.definition import builtin_definitions, load_definition
+from expclip_cache.datasets.file_names import by_number
 from expclip_cache.datasets.read import read_rows
 from expclip_cache.datasets.settings import DatasetSettings
-from expclip_cache.datasets.tree import by_number
 from native_trees import write_dataset, write_shipped
 
 SHIPPED = {

@@ -218,8 +218,8 @@ def test_shards_of_other_weights_end_their_own_dataset_only(jobs, alone):
     with pytest.raises(CacheError, match=r"^2 of 3 caches(.|\n)*photos: shard-0000.\.h5 was made with another"):
         run_jobs(others, CACHE, RUN, SilentReporter())
     assert FeatureCache(jobs[2].out).identity.encoder["logit_scale"] == 3.0
-    assert sorted(files_in(Path(jobs[0].out))) == ["manifest.jsonl", shard_name(0), shard_name(2)]
-    assert sorted(files_in(Path(jobs[1].out))) == ["manifest.jsonl", shard_name(0)]
+    assert sorted(files_in(Path(jobs[0].out))) == ["manifest.arrow", shard_name(0), shard_name(2)]
+    assert sorted(files_in(Path(jobs[1].out))) == ["manifest.arrow", shard_name(0)]
 
 
 def test_files_are_hashed_once_for_all_datasets(jobs):
@@ -276,7 +276,7 @@ from expclip_cache.workers import RunSettings
 
 folder, model, *names = sys.argv[1:]
 encoder = clip_encoder(ClipSettings(model=model))
-jobs = [Job(read_manifest(Path(folder) / f"{name}.jsonl"), exit, encoder, Path(folder) / name) for name in names]
+jobs = [Job(read_manifest(Path(folder) / f"{name}.arrow"), exit, encoder, Path(folder) / name) for name in names]
 caches = run_jobs(jobs, CacheSettings(shard_rows=4, dtype="float32"), RunSettings(device="cpu"), SilentReporter())
 assert [len(cache) for cache in caches] == [10, 5, 20]
 print(sorted({"torch", "open_clip", "transformers", "PIL"} & set(sys.modules)))
@@ -287,7 +287,7 @@ print(sorted({"torch", "open_clip", "transformers", "PIL"} & set(sys.modules)))
 def test_complete_caches_are_passed_over_without_the_encoders_libraries(jobs, model, tmp_path):
     run_jobs(jobs, CACHE, RUN, SilentReporter())
     for job in jobs:
-        write_manifest(job.manifest, tmp_path / f"together/{job.manifest.name}.jsonl")
+        write_manifest(job.manifest, tmp_path / f"together/{job.manifest.name}.arrow")
     command = [sys.executable, "-c", PASS_OVER, str(tmp_path / "together"), model.model, *NAMES]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"

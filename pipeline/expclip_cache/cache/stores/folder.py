@@ -77,6 +77,11 @@ class Folder(Store):
             raise unreadable(path, error) from None
 
     @override
+    def local_file(self, name: str, head: int) -> Path:
+        self.read(name, 0, 0)
+        return self._folder / name
+
+    @override
     def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
         path = self._folder / record["name"]
         if not path.is_file():

@@ -7,13 +7,10 @@ is verified by its checksum before it gets its name there.
 
 import base64
 import contextlib
-import errno
 import hashlib
 import os
-import random
 import re
 import secrets
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -24,45 +21,38 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 from typing_extensions import override
 
-from expclip_cache.base import CacheError, atomic_file, final_name, remove_temporaries
-from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, Json
+from expclip_cache.base import (
+    CONCURRENT,
+    MIRROR_VARIABLE,
+    CacheError,
+    FailedCallError,
+    atomic_file,
+    file_system_at,
+    final_name,
+    mirror_root,
+    remove_temporaries,
+    tried,
+)
+from expclip_cache.cache.format import CONDITIONING, INDEX, MANIFEST, OLD_MANIFEST, Json
 from expclip_cache.cache.header import SEALED_FROM, sealed_digest
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry, open_shard
 from expclip_cache.cache.skim import Skimmed, skim
+from expclip_cache.cache.stores.lease import LEASES, lease
 from expclip_cache.cache.stores.store import Store
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-from expclip_cache.cache.stores.lease import LEASES, lease
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-MIRROR_VARIABLE = "EXPCLIP_CACHE_MIRROR"
-"""Environment variable that names the folder for mirrored shards and for shards not yet put."""
-
 ATOMIC_PUT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
 """Protocols of object stores, in which an object appears complete when its PUT, or the last step of it, ends."""
-
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-"""Protocol -> our extra that installs its package."""
-
-ATTEMPTS = 8
-FIRST_WAIT = 0.2
-"""Seconds before the second attempt, doubled for each further one, each shortened at random by up to half."""
-
-CONCURRENT = 16
-"""Concurrent requests, where there are many."""
 
 PROBE = 1 << 16
 """Bytes read back from either end of a file whose checksum the store does not state."""
 
 T = TypeVar("T")
-
-PERMANENT = (PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ImportError)
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-"""What another attempt would not change. Every other error of a store is retried: their packages raise errors of many
-kinds for the same trouble."""
 
 
 class Remote(Store):
@@ -113,7 +103,7 @@ class Remote(Store):
         return {
             name: size
             for name, size in self._listing("").items()
-            if name in (INDEX, MANIFEST, CONDITIONING) or name.startswith("shard-")
+            if name in (INDEX, MANIFEST, OLD_MANIFEST, CONDITIONING) or name.startswith("shard-")
         }
 
     @override
@@ -130,6 +120,18 @@ class Remote(Store):
             return found
 
         return self._tried(name, "read", work)
+
+    @override
+    def local_file(self, name: str, head: int) -> Path:
+        path, size = self.mirror / name, self._info(name)["size"]
+        start = self.read(name, 0, min(head, size))
+        if path.is_file() and path.stat().st_size == size:
+            with path.open("rb") as file:
+                if file.read(len(start)) == start:
+                    return path
+        with atomic_file(path) as temporary:
+            self._copy(name, temporary, size)
+        return path
 
     @override
     def shard(self, record: Json, known: Seal | None = None, into: np.ndarray | None = None) -> Shard:
@@ -230,18 +232,8 @@ class Remote(Store):
 
     def _open(self, name: str) -> tuple["AbstractFileSystem", str]:
         """The file system, and the path of a file in it."""
-        from fsspec.core import url_to_fs
-
-        protocol = self.address.partition("://")[0]
-        try:
-            # Not stored here: fsspec caches it, and gives a forked process one of its own.
-            filesystem, root = url_to_fs(self.address)
-        except ImportError as error:
-            how = f"pip install 'expclip-cache[{EXTRAS[protocol]}]'" if protocol in EXTRAS else str(error)
-            raise CacheError(f"{self.address}: the package for {protocol}:// is not installed: {how}.") from None
-        except ValueError as error:
-            raise CacheError(f"{self.address}: is not the address of a cache ({error}).") from None
-        return filesystem, f"{root.rstrip('/')}/{name}".rstrip("/")
+        filesystem, root = file_system_at(self.address, CacheError)
+        return filesystem, f"{root}/{name}".rstrip("/")
 
     def _info(self, name: str) -> dict[str, Json]:
         def work() -> dict[str, Json]:
@@ -266,18 +258,22 @@ class Remote(Store):
 
         return self._tried(below, "listed", work)
 
-    def _fetch(self, name: str, temporary: Path) -> Shard:
-        """Copy a shard to a temporary name of this machine, and open it there."""
+    def _copy(self, name: str, local: Path, size: int) -> None:
+        """Copy a file to this machine."""
 
         def work() -> None:
             filesystem, path = self._open(name)
-            filesystem.get_file(path, str(temporary))
-            if temporary.stat().st_size != size:
-                raise _IncompleteError(f"{temporary.stat().st_size} of {size} bytes arrived")
+            filesystem.get_file(path, str(local))
+            if local.stat().st_size != size:
+                raise _IncompleteError(f"{local.stat().st_size} of {size} bytes arrived")
 
+        self._tried(name, "read", work)
+
+    def _fetch(self, name: str, temporary: Path) -> Shard:
+        """Copy a shard to a temporary name of this machine, and open it there."""
         size = self._info(name)["size"]
         for attempt in (1, 2):
-            self._tried(name, "read", work)
+            self._copy(name, temporary, size)
             try:
                 return open_shard(temporary)
             except CacheError as error:
@@ -325,27 +321,19 @@ class Remote(Store):
         Raises:
             CacheError: it failed permanently, or too often.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                return work()
-            except CacheError:
-                raise
-            except FileNotFoundError as error:
-                if done == "read":
-                    raise _MissingError(f"{self.path(name)}: is missing.") from None
-                raise CacheError(
-                    f"{self.path(name)}: cannot be {done}, because the place does not exist ({error})."
-                ) from None
-            except Exception as error:  # noqa: BLE001 - see PERMANENT
-                permanent = isinstance(error, PERMANENT) or getattr(error, "errno", None) in DISK_FULL
-                if permanent or attempt == ATTEMPTS - 1:
-                    times = "" if permanent else f" in {ATTEMPTS} attempts"
-                    raise CacheError(
-                        f"{self.path(name)}: cannot be {done}{times} ({type(error).__name__}: {error}). "
-                        "Check the store and run the same command again: what was finished is kept."
-                    ) from None
-            time.sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1))
-        raise AssertionError
+        try:
+            return tried(work, (CacheError, FileNotFoundError))
+        except FileNotFoundError as error:
+            if done == "read":
+                raise _MissingError(f"{self.path(name)}: is missing.") from None
+            raise CacheError(
+                f"{self.path(name)}: cannot be {done}, because the place does not exist ({error})."
+            ) from None
+        except FailedCallError as failed:
+            raise CacheError(
+                f"{self.path(name)}: cannot be {done} {failed}. "
+                "Check the store and run the same command again: what was finished is kept."
+            ) from None
 
 
 class _IncompleteError(Exception):
@@ -365,14 +353,6 @@ def _created(folder: Path) -> Path:
             f"environment variable {MIRROR_VARIABLE}."
         ) from None
     return folder
-
-
-def mirror_root() -> Path:
-    """The folder for copies of remote caches on this machine."""
-    import platformdirs
-
-    chosen = os.environ.get(MIRROR_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_cache_path("expclip-cache")
 
 
 def _stated_digest(path: Path) -> str | None:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from expclip_cache.base import is_address
 from expclip_cache.cache.format import Json
 from expclip_cache.cache.shard import Seal, Shard, ShardEntry
 from expclip_cache.cache.skim import Skimmed
@@ -41,6 +42,17 @@ class Store(Protocol):
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Bytes of a file from `start` to `end`, or to its end.
+
+        Raises:
+            CacheError: it is missing or cannot be read.
+        """
+        ...
+
+    def local_file(self, name: str, head: int) -> Path:
+        """A file, on this machine: in a folder the file itself, of a remote store a copy that is kept.
+
+        Args:
+            head: a copy is made again if its length or so many of its first bytes are not those of the file.
 
         Raises:
             CacheError: it is missing or cannot be read.
@@ -121,7 +133,7 @@ def store_at(place: "str | Path | Store", mirror: Path | None = None) -> Store:
         mirror: for an address, the folder that keeps shards on this machine; by default that of the environment
             variable EXPCLIP_CACHE_MIRROR, else one in the user's cache folder.
     """
-    if isinstance(place, Path) or (isinstance(place, str) and "://" not in place):
+    if isinstance(place, Path) or (isinstance(place, str) and not is_address(place)):
         from expclip_cache.cache.stores.folder import Folder
 
         return Folder(Path(place))

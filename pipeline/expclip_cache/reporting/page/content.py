@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from expclip_cache.cache import Json
+from expclip_cache.datasets import Root
 from expclip_cache.probes import ProbeResults
 from expclip_cache.reporting.comparison import Comparison
 from expclip_cache.reporting.other_systems import OtherSystems
@@ -36,7 +37,7 @@ class ReportInputs:
         answers: every LLM's own answers on every test set, likewise.
         statistics: of these scores.
         calibration: of the percentages behind them.
-        roots: test set -> folder of its images, None if they are not on this machine.
+        roots: test set -> folder or address of its images, None where they cannot be reached.
         heads: folder of the results of the heads: metrics.json, details.json and loss.csv.
         trained_on: name of the training set.
         drawn: names of the test sets whose faces are no photographs.
@@ -50,7 +51,7 @@ class ReportInputs:
     scores: Sequence[TestSetScores]
     statistics: Statistics
     calibration: StudyCalibration
-    roots: Mapping[str, Path | None]
+    roots: Mapping[str, Root | None]
     heads: Path
     trained_on: str
     drawn: Collection[str]

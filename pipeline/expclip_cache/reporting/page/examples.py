@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from expclip_cache.cache import Json
+from expclip_cache.datasets import Root
 from expclip_cache.reporting.page.thumbnails import thumbnail
 
 
@@ -30,7 +30,7 @@ class FaceExample:
 class ExampleReader:
     """Makes the examples of a page; an image that several of them show is read once."""
 
-    def __init__(self, roots: Mapping[str, Path | None]):
+    def __init__(self, roots: Mapping[str, Root | None]):
         self._roots = roots
         self._thumbnails: dict[tuple[str, str], str | None] = {}
 

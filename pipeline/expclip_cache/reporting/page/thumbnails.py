@@ -3,19 +3,18 @@
 import base64
 import io
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets import contained_file, is_video
-from expclip_cache.encoders import MAX_PIXELS, decode_video
+from expclip_cache.datasets import Root, is_video
+from expclip_cache.encoders import MAX_PIXELS, decode_video, read_listed_file
 
 SIDE = 96
 """Longest side of a thumbnail, in pixels."""
 
 
-def thumbnail(root: Path | None, path: str) -> str | None:
+def thumbnail(root: Root | None, path: str) -> str | None:
     """The image at `path` under `root` as a JPEG data URI; for a clip, its middle frame.
 
     Returns:
@@ -24,8 +23,7 @@ def thumbnail(root: Path | None, path: str) -> str | None:
     if root is None:
         return None
     try:
-        inside = contained_file(root, path)
-        small = _of_file(root / path) if inside is None else _image(io.BytesIO(inside))
+        small = _shown(root, path)
     except (DataError, OSError, ValueError, IndexError, SyntaxError, Image.DecompressionBombError):
         return None
     if small is None:
@@ -36,20 +34,15 @@ def thumbnail(root: Path | None, path: str) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _of_file(file: Path) -> Image.Image | None:
+def _shown(root: Root, path: str) -> Image.Image | None:
     """The image in a file, or the middle frame of a video or of a folder of frames."""
-    if file.is_dir():
-        frames = sorted(entry for entry in file.iterdir() if entry.is_file() and not entry.name.startswith("."))
-        file = frames[len(frames) // 2]
-    return _middle_frame(file) if is_video(file.name) else _image(file)
-
-
-def _image(file: Path | BinaryIO) -> Image.Image | None:
-    with Image.open(file) as image:
+    place = root / path
+    if isinstance(place, Path) and place.is_dir():
+        frames = sorted(entry.name for entry in place.iterdir() if entry.is_file() and not entry.name.startswith("."))
+        path = f"{path}/{frames[len(frames) // 2]}"
+    if is_video(path):
+        with (root / path).open("rb") as video:
+            (frame,) = decode_video(video, 1, "edge")
+        return frame
+    with Image.open(io.BytesIO(read_listed_file(root, path))) as image:
         return None if image.width * image.height > MAX_PIXELS else image.convert("RGB")
-
-
-def _middle_frame(file: Path) -> Image.Image:
-    with file.open("rb") as video:
-        (frame,) = decode_video(video, 1, "edge")
-    return frame

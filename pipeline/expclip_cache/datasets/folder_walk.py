@@ -1,0 +1,102 @@
+"""Walk a folder of this machine."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expclip_cache.base import DataError
+from expclip_cache.datasets.file_names import SYSTEM_FOLDERS, by_number, is_image, is_video, suffix_of
+
+if TYPE_CHECKING:
+    from expclip_cache.datasets.tree import Tree
+
+DEEPEST = 100
+"""Levels of folders that are walked."""
+
+
+def walk(folder: Path, tree: "Tree", prefix: str = "", above: tuple[tuple[int, int], ...] = ()) -> None:
+    """Add everything below a folder to a tree, in no order.
+
+    Args:
+        prefix: path of the folder in the tree.
+        above: device and number of each folder above it.
+
+    Raises:
+        DataError: see `read_tree`.
+    """
+    try:
+        status = folder.stat()
+        entries = list(_entries(folder))
+    except OSError as error:
+        raise DataError(
+            f"{folder}: expected a folder of images, but it cannot be listed ({error.strerror}). "
+            "Check the path and its permissions."
+        ) from None
+    if len(above) > DEEPEST:
+        raise DataError(
+            f"{folder}: is {DEEPEST} folders below the dataset's, deeper than any dataset. Check the path, or move the "
+            "images up."
+        )
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise DataError(
+            f"{folder}: is a link to a folder above it, which would make the walk endless. Remove the link."
+        )
+    images: list[str] = []
+    videos: list[str] = []
+    folders: list[str] = []
+    for entry in entries:
+        if _is_folder(entry):
+            if entry.name.lower() in SYSTEM_FOLDERS:
+                tree.system_folders[entry.name] += 1
+            else:
+                folders.append(entry.name)
+        elif is_image(entry.name) and _is_readable(entry):
+            images.append(entry.name)
+        elif is_video(entry.name) and _is_readable(entry):
+            videos.append(entry.name)
+        else:
+            tree.ignored[suffix_of(entry.name)] += 1
+    tree.images.extend(_joined(prefix, images))
+    tree.videos.extend(_joined(prefix, videos))
+    if prefix and not images and not videos and not folders:
+        tree.leaves_without_images.append(prefix)
+    for name, path in zip(folders, _joined(prefix, folders), strict=True):
+        walk(folder / name, tree, path, (*above, here))
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_readable(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file or a link; opening a pipe or socket would block."""
+    return entry.is_symlink() or entry.is_file()
+
+
+def _joined(prefix: str, names: Iterable[str]) -> Iterator[str]:
+    return (f"{prefix}/{name}" if prefix else name for name in names)
+
+
+def frame_names(folder: Path) -> list[str]:
+    """Names of the images directly in a folder, in the order of `by_number`; empty if the folder does not exist.
+
+    Raises:
+        DataError: the folder cannot be listed for another reason.
+    """
+    try:
+        names = [e.name for e in _entries(folder) if is_image(e.name) and _is_readable(e) and not _is_folder(e)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{folder}: cannot list the clip's folder ({error.strerror}). Check its permissions.") from None
+    return sorted(names, key=by_number)
