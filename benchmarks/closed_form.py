@@ -19,12 +19,12 @@ from expclip_cache.base import SilentReporter
 from expclip_cache.cache import CacheWriter, FeatureCache
 from expclip_cache.heads import (
     ContrastiveSettings,
+    HeldOutRows,
     Moments,
     RidgePath,
     RidgeSettings,
     ShardGroups,
     complete_moments,
-    even_batches,
     held_out_losses,
     sum_all_groups,
     train_heads,
@@ -124,8 +124,7 @@ def speed(folder: Path, rows: int, repeats: int, clock: Callable[[], float]) -> 
     def chosen() -> None:
         groups = freshly_opened(0.1)
         path = RidgePath(total(groups))
-        batches = ((groups.images[b], groups.targets[b]) for b in even_batches(groups.held_out_rows, 512))
-        losses = held_out_losses(path, LAMBDAS, batches, 100.0)
+        losses = held_out_losses(path, LAMBDAS, HeldOutRows(groups).batches(512), 100.0)
         path.head(LAMBDAS[int(losses.losses.argmin())])
 
     whole = timed(chosen)

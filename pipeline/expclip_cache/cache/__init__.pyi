@@ -14,6 +14,7 @@ from .format import shard_name as shard_name
 from .inspection import inspect_cache as inspect_cache
 from .layout import RowLayout as RowLayout
 from .lock import is_signed as is_signed
+from .pairing import PairedRows as PairedRows
 from .pairing import manifest_of as manifest_of
 from .pairing import paired_rows as paired_rows
 from .reader import FeatureCache as FeatureCache

@@ -53,7 +53,6 @@ class FeatureCache:
         classes: the c class names that labels index; empty for an unlabelled cache.
         shards: the row ids of each shard.
         shard_rows: rows per shard; the last may have fewer.
-        skipped: row id -> reason, for the rows without features.
         libraries: names and versions of what made the features, one string for each combination.
     """
 
@@ -83,7 +82,6 @@ class FeatureCache:
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.shard_rows: int = index["shard_rows"]
         self.shards = plan_shards(index["rows"], self.shard_rows)
-        self.skipped: dict[int, str] = {item["row"]: item["reason"] for item in self._skipped_records}
         self.libraries: tuple[str, ...] = tuple(index["libraries"])
         self._rows: int = index["rows"]
         self._mapped: OrderedDict[int, Shard] = OrderedDict()
@@ -135,10 +133,20 @@ class FeatureCache:
         return self.layout.item_vectors(np.atleast_2d(self[rows]))
 
     @cached_property
+    def skipped(self) -> dict[int, str]:
+        """Row id -> reason, for the rows without features."""
+        return {item["row"]: item["reason"] for item in self._skipped_records}
+
+    @cached_property
+    def skipped_rows(self) -> np.ndarray:
+        """(k,) int64, ids of the rows without features, ascending."""
+        return np.array([item["row"] for item in self._skipped_records], dtype=np.int64)
+
+    @cached_property
     def good_rows(self) -> np.ndarray:
         """(m,) int64, ids of the rows that have features, ascending."""
         good = np.ones(self._rows, dtype=bool)
-        good[list(self.skipped)] = False
+        good[self.skipped_rows] = False
         return np.flatnonzero(good)
 
     @cached_property
@@ -326,7 +334,7 @@ class FeatureCache:
 
     def _refuse_skipped(self, ids: np.ndarray, ascending: bool) -> None:
         # A bit per row would do too, but of 100 million rows few are skipped.
-        skipped = self._skipped_rows
+        skipped = self.skipped_rows
         sought, among = (skipped, ids) if ascending and len(skipped) < len(ids) else (ids, skipped)
         if not among.size:
             return
@@ -345,8 +353,3 @@ class FeatureCache:
         for start, stop in pairwise([0, *ends.tolist(), len(ids)] if len(ids) else []):
             places = slice(start, stop)
             yield int(ascending[start]), places if order is None else order[places]
-
-    @cached_property
-    def _skipped_rows(self) -> np.ndarray:
-        """Their ids, ascending."""
-        return np.array([*self.skipped], dtype=np.int64)

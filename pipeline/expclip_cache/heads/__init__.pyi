@@ -20,6 +20,7 @@ from .published import fetch_published_head as fetch_published_head
 from .results import write_head_results as write_head_results
 from .ridge.fitting import RidgeHead as RidgeHead
 from .ridge.fitting import fit_ridge as fit_ridge
+from .ridge.held_out import HeldOutRows as HeldOutRows
 from .ridge.lambda_choice import HeldOutLosses as HeldOutLosses
 from .ridge.lambda_choice import choose_lambda as choose_lambda
 from .ridge.lambda_choice import even_batches as even_batches

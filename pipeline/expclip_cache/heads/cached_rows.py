@@ -1,4 +1,4 @@
-"""Rows of feature caches: those that a fit is limited to, and one matrix of them that is read on access."""
+"""One matrix of the rows of several feature caches, read on access."""
 
 from collections.abc import Sequence
 
@@ -50,19 +50,3 @@ class CachedRows:
             own = np.flatnonzero(numbers == number)
             found[own] = self._caches[number].item_vectors(self._rows[places[own]])
         return found
-
-
-def chosen_rows(paired: np.ndarray, only: np.ndarray | None) -> np.ndarray:
-    """The rows that a head is fitted on.
-
-    >>> chosen_rows(np.array([0, 1, 3]), np.array([3, 2, 0])).tolist()
-    [0, 3]
-
-    Args:
-        paired: (m,) int64 ids of the rows with features in every cache, ascending.
-        only: (k,) int64 ids to which they are limited, in any order; None: all.
-
-    Returns:
-        int64 ids, ascending.
-    """
-    return paired if only is None else np.intersect1d(paired, only)

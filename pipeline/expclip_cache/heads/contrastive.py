@@ -9,7 +9,7 @@ import torch
 
 from expclip_cache.base import Bar, Reporter, SilentReporter
 from expclip_cache.cache import FeatureCache, Json, paired_rows
-from expclip_cache.heads.cached_rows import CachedRows, chosen_rows
+from expclip_cache.heads.cached_rows import CachedRows
 from expclip_cache.heads.head_file import write_head
 from expclip_cache.heads.memory import fits_in_memory
 from expclip_cache.heads.recipe import Recipe, contrastive_record, recipes_of
@@ -91,7 +91,7 @@ def train_on_caches(
         only: see `fit_contrastive`.
     """
     where, scale = resolve_device(device), images.logit_scale
-    rows = chosen_rows(paired_rows(images, *targets), only)
+    rows = paired_rows(images, *targets, only=only)
     x, y = CachedRows([images], rows), CachedRows(targets, rows)
     resident = fits_in_memory(4 * (x.shape[0] * x.shape[1] + y.shape[0] * y.shape[1]), where)
     if not resident:

@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import xxhash
-
 from expclip_cache.base import DataError, SettingsError, source_sha256
-from expclip_cache.cache import FeatureCache, Json, paired_rows
+from expclip_cache.cache import FeatureCache, Json, PairedRows
 from expclip_cache.heads.head_file import read_head, read_record
 from expclip_cache.heads.recipe import contrastive_record, recipes_of
 from expclip_cache.heads.ridge.fitting import ridge_record
@@ -51,7 +49,7 @@ def made_by(images: FeatureCache, targets: Sequence[FeatureCache]) -> dict[str, 
     """What the file of every head records besides its settings and caches."""
     return {
         "code": source_sha256("expclip_cache.heads"),
-        "paired_rows": xxhash.xxh3_128_hexdigest(paired_rows(images, *targets).tobytes()),
+        "paired_rows": PairedRows(images, *targets).xxh3_128(),
     }
 
 

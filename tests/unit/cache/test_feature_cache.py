@@ -81,6 +81,7 @@ def test_labels_and_paths_are_the_ones_written(cache):
 
 def test_a_skipped_row_has_a_label_and_a_path_but_no_features(cache_with_gaps):
     assert cache_with_gaps.skipped == {2: "truncated", 9: "truncated"}
+    assert cache_with_gaps.skipped_rows.tolist() == [2, 9]
     assert cache_with_gaps.paths([2]) == ["2.png"]
     assert cache_with_gaps.labels[2] == -1
     with pytest.raises(CacheError, match="row 9 has no features: truncated"):

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
 
 from expclip_cache.base import CacheError
-from expclip_cache.cache import CacheWriter, FeatureCache, paired_rows
+from expclip_cache.cache import CacheWriter, FeatureCache, PairedRows, paired_rows, pairing
 from expclip_cache.datasets import Manifest, ManifestRow
 from tiny_caches import write_cache
 
@@ -55,3 +58,41 @@ def test_a_manifest_of_other_images_beside_the_shards_is_not_believed(tmp_path):
     (tmp_path / "t/manifest.arrow").write_bytes((tmp_path / "i/manifest.arrow").read_bytes())
     with pytest.raises(CacheError, match="found different manifests"):
         paired_rows(images, targets)
+
+
+BAD = ((0, 3, 17, 18, 39), (3, 9, 30))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """40 rows, some of them skipped in one cache, in the other or in both."""
+    folder, features = tmp_path_factory.mktemp("pair"), np.ones((40, 3), dtype=np.float16)
+    return write_cache(folder / "i", features, 7, bad=BAD[0]), write_cache(folder / "t", features, 11, bad=BAD[1])
+
+
+ONLY = st.none() | st.lists(st.integers(0, 60), max_size=40)
+
+
+@given(only=ONLY, ends=st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted))
+def test_paired_rows_of_a_part_are_those_of_the_whole(pair, only, ends):
+    expected = [row for row in range(40) if row not in BAD[0] + BAD[1] and (only is None or row in only)]
+    whole = paired_rows(*pair, only=None if only is None else np.array(only))
+    assert (whole.dtype, whole.tolist()) == (np.int64, expected)
+    part = PairedRows(*pair, only=only).within(range(*ends))
+    assert (part.dtype, part.tolist()) == (np.int64, [row for row in expected if ends[0] <= row < ends[1]])
+
+
+@given(only=ONLY, block=st.integers(1, 50))
+def test_the_hash_of_paired_rows_is_that_of_the_whole(pair, only, block):
+    expected = xxhash.xxh3_128_hexdigest(paired_rows(*pair, only=only).tobytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairing, "BLOCK", block)
+        assert PairedRows(*pair, only=only).xxh3_128() == expected
+
+
+def test_rows_beyond_the_end_of_a_shorter_cache_are_not_paired(tmp_path):
+    """Such caches can only be of the same name for the list of rows, which whoever writes them answers for."""
+    short, long = (write_cache(tmp_path / str(n), np.ones((n, 3), dtype=np.float16), 4, bad=(n - 1,)) for n in (6, 9))
+    for images, targets in ((short, long), (long, short)):
+        assert paired_rows(images, targets).tolist() == [0, 1, 2, 3, 4]
+        assert not PairedRows(images, targets).within(range(6, 9)).size

@@ -358,7 +358,7 @@ def test_a_sample_reads_only_so_many_shards_and_checks_the_presence_and_length_o
 
 
 def test_a_sample_reads_only_the_header_of_the_manifest(cache, manifest, monkeypatch):
-    monkeypatch.setattr("expclip_cache.datasets.manifest_file.StoredParts", pytest.fail)
+    monkeypatch.setattr("expclip_cache.cache.verify.read_stored_manifest", pytest.fail)
     assert broken(cache, sample=1) == {}
     other = type(manifest)(manifest.name, manifest.classes, manifest.rows[:9])
     write_manifest(other, cache / MANIFEST)

@@ -10,7 +10,8 @@ from expclip_cache.base import Reporter, SettingsError, SilentReporter
 from expclip_cache.cache import FeatureCache, Json
 from expclip_cache.heads.head_file import write_head
 from expclip_cache.heads.origin import fitted_on
-from expclip_cache.heads.ridge.lambda_choice import HeldOutLosses, choose_lambda, even_batches, held_out_losses
+from expclip_cache.heads.ridge.held_out import HeldOutRows
+from expclip_cache.heads.ridge.lambda_choice import HeldOutLosses, choose_lambda, held_out_losses
 from expclip_cache.heads.ridge.ridge_path import RidgePath
 from expclip_cache.heads.ridge.shard_groups import ShardGroups
 from expclip_cache.heads.ridge.stored_moments import complete_moments
@@ -96,17 +97,19 @@ def fit_ridge(
     """
     report = report or SilentReporter()
     groups = ShardGroups(images, targets, settings.held_out_share, only)
-    held_out, scale = groups.held_out_rows, images.logit_scale
+    held_out, scale = HeldOutRows(groups), images.logit_scale
     if settings.choose == "held_out" and len(held_out) < 2:
+        paired = len(held_out) + sum(groups.rows(group) for group in range(len(groups)))
         raise SettingsError(
-            f"held_out is {settings.held_out}, which holds out {len(held_out)} of {len(groups.paired_rows)} "
+            f"held_out is {settings.held_out}, which holds out {len(held_out)} of {paired} "
             f"images of {images}; lambda is chosen on 2 or more. Hold out more, or use choose: fixed."
         )
     sums = complete_moments(moments, groups, run, report) if moments else sum_all_groups(groups, run, report)
     path, losses, chosen = RidgePath(sums), None, settings.fixed
     if settings.choose == "held_out":
-        batches = ((images.item_vectors(rows), targets[rows]) for rows in even_batches(held_out, settings.batch_size))
-        losses = held_out_losses(path, settings.lambdas, batches, scale)
+        with report.bar("choosing lambda", len(held_out), "image") as bar:
+            batches = held_out.batches(settings.batch_size, bar.advance)
+            losses = held_out_losses(path, settings.lambdas, batches, scale)
         chosen = choose_lambda(losses, settings.tolerance)
     return RidgeHead(
         weights=path.head(chosen).astype(np.float32),

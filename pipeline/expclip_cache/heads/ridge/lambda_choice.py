@@ -61,8 +61,13 @@ def even_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
     Neighbours in a manifest are often the same person or film, so a batch takes every k-th row.
     """
-    count = max(1, round(len(rows) / size))
+    count = batch_count(len(rows), size)
     return [rows[start::count] for start in range(count)]
+
+
+def batch_count(rows: int, size: int) -> int:
+    """k, the number of batches that `even_batches` makes of some rows."""
+    return max(1, round(rows / size))
 
 
 def held_out_losses(

@@ -9,10 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import xxhash
 
-from expclip_cache.cache import FeatureCache, Store, json_sha256, paired_rows
-from expclip_cache.heads.cached_rows import chosen_rows
+from expclip_cache.cache import FeatureCache, PairedRows, Store, json_sha256
 from expclip_cache.heads.ridge.lambda_choice import is_held_out
 from expclip_cache.heads.ridge.moments import BLOCK, Moments
 
@@ -57,25 +55,15 @@ class ShardGroups:
             "group_shards": GROUP_SHARDS,
             "images": self.images.identity.fingerprint,
             "targets": self.targets.fingerprint,
-            "paired_rows": xxhash.xxh3_128_hexdigest(self.paired_rows.tobytes()),
+            "paired_rows": self._paired.xxh3_128(),
             "shard_rows": self.images.shard_rows,
             "held_out": self.held_out,
         }
         return json_sha256(settings)
 
     @cached_property
-    def paired_rows(self) -> np.ndarray:
-        """(m,) int64 ids of the rows that have features in both caches, and are among `only`.
-
-        Raises:
-            CacheError: the caches come from different manifests.
-        """
-        return chosen_rows(paired_rows(self.images, self.targets), self.only)
-
-    @property
-    def held_out_rows(self) -> np.ndarray:
-        """int64 ids of the paired rows that are left out of the sums."""
-        return self.paired_rows[is_held_out(self.paired_rows, self.held_out)]
+    def _paired(self) -> PairedRows:
+        return PairedRows(self.images, self.targets, only=self.only)
 
     def shards(self, group: int) -> range:
         """The shards of a group, by number."""
@@ -83,7 +71,17 @@ class ShardGroups:
 
     def rows(self, group: int) -> int:
         """How many rows the sums of a group are over."""
-        return sum(len(self._rows_of(shard)) for shard in self.shards(group))
+        return sum(len(self.rows_of(shard)[0]) for shard in self.shards(group))
+
+    def rows_of(self, shard: int) -> tuple[np.ndarray, np.ndarray]:
+        """int64 ids, ascending, of the paired rows of a shard: those of the sums, and those that are held out.
+
+        Raises:
+            CacheError: the caches come from different manifests.
+        """
+        rows = self._paired.within(self.images.shards[shard])
+        held_out = is_held_out(rows, self.held_out)
+        return rows[~held_out], rows[held_out]
 
     def sum(self, group: int, advance: Callable[[int], None] = lambda _: None) -> Moments:
         """The moments of one group; one shard at a time is in memory.
@@ -96,16 +94,10 @@ class ShardGroups:
         """
         moments = Moments(self.images.layout.width, self.targets.width)
         for shard in self.shards(group):
-            rows = self._rows_of(shard)
+            rows, _ = self.rows_of(shard)
             moments.add_rows(self.images.item_vectors(rows), self.targets[rows])
             advance(len(rows))
         return moments
-
-    def _rows_of(self, shard: int) -> np.ndarray:
-        ends = shard * self.images.shard_rows, (shard + 1) * self.images.shard_rows
-        first, last = np.searchsorted(self.paired_rows, ends)
-        rows = self.paired_rows[first:last]
-        return rows[~is_held_out(rows, self.held_out)]
 
 
 def _open(images: Store, targets: Store, vector: int | None, held_out: float, only: np.ndarray | None) -> ShardGroups:

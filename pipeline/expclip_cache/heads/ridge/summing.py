@@ -1,6 +1,7 @@
 """Sum moments over all groups of shards: workers sum whole groups, where the shards are; the caller adds them up."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +12,12 @@ from typing_extensions import override
 
 from expclip_cache.base import Bar, Reporter
 from expclip_cache.heads.ridge.moments import Moments
-from expclip_cache.heads.ridge.moments_file import read_moments
+from expclip_cache.heads.ridge.moments_file import read_moments, write_moments
 from expclip_cache.heads.ridge.shard_groups import ShardGroups
 from expclip_cache.workers import Listener, RunSettings, Worker, execute
+
+MAX_WAITING = 16
+"""Groups that wait in memory until those before them are finished. More of them wait on disk."""
 
 
 def sum_all_groups(
@@ -22,7 +26,8 @@ def sum_all_groups(
     """The moments of all groups, added in the order of the groups.
 
     Any number of workers, and any groups that were summed before, give the same bits. A group that is finished early
-    waits in memory for its turn; while the workers keep pace with one another, about one group per worker waits.
+    waits for its turn. While the workers keep pace with one another, about one group per worker waits; however slow one
+    of them is, at most `MAX_WAITING` wait in memory, and the others in a temporary folder.
 
     Args:
         run: executor and number of processes. Sums are made on CPUs, by default in this process.
@@ -34,14 +39,15 @@ def sum_all_groups(
     """
     stored = stored or {}
     missing = [group for group in range(len(groups)) if group not in stored]
-    total = _TotalInOrder(groups, stored, report)
-    if missing:
-        function = SumGroups(groups, int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
-        processes = 1 if run.processes == "auto" else run.processes
-        rows = sum(groups.rows(group) for group in missing)
-        with report.bar("moments", rows, "image") as total.bar:
-            execute(function, missing, run.model_copy(update={"device": "cpu"}), lambda: ["cpu"] * processes, total)
-    return total.complete()
+    with tempfile.TemporaryDirectory(prefix="moments-") as folder:
+        total = _TotalInOrder(groups, stored, report, Path(folder))
+        if missing:
+            function = SumGroups(groups, int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+            processes = 1 if run.processes == "auto" else run.processes
+            rows = sum(groups.rows(group) for group in missing)
+            with report.bar("moments", rows, "image") as total.bar:
+                execute(function, missing, run.model_copy(update={"device": "cpu"}), lambda: ["cpu"] * processes, total)
+        return total.complete()
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class _TotalInOrder(Listener):
 
     bar: Bar
 
-    def __init__(self, groups: ShardGroups, stored: Mapping[int, Path], report: Reporter):
-        self._groups, self._stored, self._report = groups, stored, report
+    def __init__(self, groups: ShardGroups, stored: Mapping[int, Path], report: Reporter, folder: Path):
+        self._groups, self._stored, self._report, self._folder = groups, dict(stored), report, folder
         self._total = Moments(groups.images.layout.width, groups.targets.width)
         self._added = 0
         self._waiting: dict[int, Moments] = {}
@@ -87,6 +93,11 @@ class _TotalInOrder(Listener):
         if task >= self._added:
             self._waiting[task] = record
             self._add_next_groups()
+            if len(self._waiting) > MAX_WAITING:
+                last = max(self._waiting)
+                path = self._folder / f"{last}.safetensors"
+                write_moments(path, self._waiting.pop(last), range(last, last + 1), self._groups.fingerprint)
+                self._stored[last] = path
 
     @override
     def advance(self, task: int, steps: int, /) -> None:
