@@ -28,11 +28,11 @@ from .manifest import Manifest as Manifest
 from .manifest import ManifestRow as ManifestRow
 from .manifest import inconsistency as inconsistency
 from .manifest import refuse_unlabelled as refuse_unlabelled
-from .manifest_file import HEADER_BYTES as HEADER_BYTES
 from .manifest_file import check_manifest as check_manifest
 from .manifest_file import read_manifest as read_manifest
-from .manifest_file import recorded_sha256 as recorded_sha256
 from .manifest_file import write_manifest as write_manifest
+from .manifest_header import HEADER_BYTES as HEADER_BYTES
+from .manifest_header import recorded_sha256 as recorded_sha256
 from .read import is_there_as_shipped as is_there_as_shipped
 from .read import read_rows as read_rows
 from .roots import ROOTS_FILE as ROOTS_FILE

@@ -10,7 +10,8 @@ from expclip_cache.base import DataError
 from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.appearance import Appearance
 from expclip_cache.datasets.boxes import Box
-from expclip_cache.datasets.row_columns import RowColumns, columns_of, rows_in, sorted_by_path
+from expclip_cache.datasets.row_columns import RowColumns, rows_in
+from expclip_cache.datasets.row_parts import columns_of, sorted_by_path
 from expclip_cache.datasets.sampling import ShortClip
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from expclip_cache.datasets.boxes import Box
 from expclip_cache.datasets.listing import UNLABELLED
 from expclip_cache.datasets.manifest_lines import json_line, row_lines
 from expclip_cache.datasets.row_checks import impossible_rows
-from expclip_cache.datasets.row_columns import BOXES, BYTES, DIGEST, RowColumns, columns_of, rows_in
+from expclip_cache.datasets.row_columns import BOXES, BYTES, DIGEST, RowColumns, rows_in
+from expclip_cache.datasets.row_parts import columns_of
 from expclip_cache.datasets.sampling import ShortClip
 
 if TYPE_CHECKING:

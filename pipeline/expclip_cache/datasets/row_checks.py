@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expclip_cache.datasets.listing import UNLABELLED
-from expclip_cache.datasets.row_columns import (
-    BOXES,
-    BYTES,
-    FILES,
-    LABEL,
-    PART_ROWS,
-    PATH,
-    is_ascending,
-    path_order,
-    rows_in,
-)
+from expclip_cache.datasets.row_columns import BOXES, BYTES, FILES, LABEL, PART_ROWS, PATH, rows_in
+from expclip_cache.datasets.row_parts import is_ascending, path_order
 
 if TYPE_CHECKING:
     import pyarrow as pa

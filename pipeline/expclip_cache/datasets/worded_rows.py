@@ -7,7 +7,8 @@ import numpy as np
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.labels import Labels, ignored_note
 from expclip_cache.datasets.listing import UNLABELLED, ListedRow, listed_rows
-from expclip_cache.datasets.row_columns import LABEL, RowColumns, columns_of, sorted_by_path, with_labels
+from expclip_cache.datasets.row_columns import LABEL, RowColumns
+from expclip_cache.datasets.row_parts import columns_of, sorted_by_path, with_labels
 
 IGNORED = -2
 """In place of a label: of a class that is not used."""

@@ -1,6 +1,7 @@
 """The Arrow file of a manifest: the same bytes for the same rows, read in parts, and no damage goes unnoticed."""
 
 import json
+import os
 import pickle
 from dataclasses import replace
 
@@ -9,22 +10,17 @@ import pytest
 import xxhash
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets import Manifest, ManifestRow, manifest_file, row_checks, row_columns
+from expclip_cache.datasets import Manifest, ManifestRow, row_checks, row_columns, row_parts, stored_parts
 from expclip_cache.datasets.manifest import in_columns, inconsistency
-from expclip_cache.datasets.manifest_file import (
-    HEADER,
-    HEADER_HASH,
-    check_manifest,
-    read_manifest,
-    recorded_sha256,
-    write_manifest,
-)
+from expclip_cache.datasets.manifest_file import check_manifest, read_manifest, write_manifest
+from expclip_cache.datasets.manifest_header import HEADER, HEADER_HASH, recorded_sha256
+from expclip_cache.datasets.stored_parts import part_hash
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """Parts of four rows."""
-    for module in (row_columns, row_checks, manifest_file):
+    for module in (row_columns, row_parts, row_checks, stored_parts):
         monkeypatch.setattr(module, "PART_ROWS", 4)
 
 
@@ -86,11 +82,11 @@ def test_the_same_rows_give_the_same_bytes(file, tmp_path):
 def test_the_hash_of_a_part_depends_on_its_values_alone(changed):
     """Not on where in a buffer they are."""
     part = in_columns([row(0), row(1, **changed), row(2)]).parts[0]
-    others = {manifest_file.part_hash(in_columns([row(0), row(number), row(2)]).parts[0]) for number in (1, 3)}
-    assert len(others - {manifest_file.part_hash(part)}) == (2 if changed else 1)
+    others = {part_hash(in_columns([row(0), row(number), row(2)]).parts[0]) for number in (1, 3)}
+    assert len(others - {part_hash(part)}) == (2 if changed else 1)
     twice = pa.Table.from_batches([part, part]).combine_chunks().to_batches()[0]
     for same in (twice.slice(0, 3), twice.slice(3)):
-        assert manifest_file.part_hash(same) == manifest_file.part_hash(part)
+        assert part_hash(same) == part_hash(part)
 
 
 def test_it_is_an_arrow_file_for_everybody(file):
@@ -102,8 +98,8 @@ def test_it_is_an_arrow_file_for_everybody(file):
 
 def test_only_the_parts_that_are_used_are_read(file, monkeypatch):
     hashed = []
-    original = manifest_file.part_hash
-    monkeypatch.setattr(manifest_file, "part_hash", lambda part: hashed.append(part) or original(part))
+    original = stored_parts.part_hash
+    monkeypatch.setattr(stored_parts, "part_hash", lambda part: hashed.append(part) or original(part))
     found = read_manifest(file)
     assert (len(found.rows), found.sha256, found.classes) == (10, manifest().sha256, ("x", "y"))
     assert not hashed
@@ -176,7 +172,7 @@ def test_a_manifest_that_is_replaced_while_it_is_in_use_is_not_copied(file, tmp_
 def rewritten(path, batches, /, **changed):
     """A file whose hashes are right, as somebody could make it on purpose."""
     header = json.loads(pa.ipc.open_file(path).schema.metadata[HEADER])
-    header |= {"parts": [manifest_file.part_hash(part) for part in batches], "rows": sum(map(len, batches))} | changed
+    header |= {"parts": [part_hash(part) for part in batches], "rows": sum(map(len, batches))} | changed
     text = json.dumps(header).encode()
     metadata = {HEADER: text, HEADER_HASH: xxhash.xxh3_128_hexdigest(text).encode()}
     with pa.ipc.new_file(path, batches[0].schema.with_metadata(metadata)) as writer:
@@ -259,6 +255,12 @@ def test_an_arrow_file_of_something_else_is_no_manifest(tmp_path):
     with pytest.raises(DataError, match="no header that matches its hash"):
         read_manifest(tmp_path / "m.arrow")
     assert recorded_sha256((tmp_path / "m.arrow").read_bytes()) is None
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.arrow")
+    with pytest.raises(DataError, match="found a pipe"):
+        read_manifest(tmp_path / "m.arrow")
 
 
 def test_the_hash_is_found_in_the_beginning_of_the_file(file):
