@@ -80,13 +80,14 @@ def finished_run(tmp_path_factory):
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(tiny_encoders, "WORDS", words(ELEVEN))
-        config = {
-            **tiny_encoders.CLIP_MODEL,
-            "text_cfg": {**tiny_encoders.CLIP_MODEL["text_cfg"], "context_length": 16},
-        }
-        tiny_encoders.write_clip(folder / "ViT-B-32-quickgelu", config)
-        tiny_encoders.write_blip2(folder / "Salesforce/blip2-flan-t5-xxl")
+        with pytest.MonkeyPatch.context() as other_words:
+            other_words.setattr(tiny_encoders, "WORDS", words(ELEVEN))
+            config = {
+                **tiny_encoders.CLIP_MODEL,
+                "text_cfg": {**tiny_encoders.CLIP_MODEL["text_cfg"], "context_length": 16},
+            }
+            tiny_encoders.write_clip(folder / "ViT-B-32-quickgelu", config)
+            tiny_encoders.write_blip2(folder / "Salesforce/blip2-flan-t5-xxl")
         given = ["init", "--preset", "paper", "--backbones", "b32", "--data", str(data)]
         init = CliRunner().invoke(app, given)
         assert init.exit_code == 0, init.output

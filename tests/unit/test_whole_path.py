@@ -63,12 +63,13 @@ def finished_run(tmp_path_factory):
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(tiny_encoders, "WORDS", words(ELEVEN))
-        for number, model in enumerate(("ViT-B-32-quickgelu", "ViT-B-16-quickgelu")):
-            config = {**tiny_encoders.CLIP_MODEL, "embed_dim": 24 + 8 * number}
-            config["text_cfg"] = {**config["text_cfg"], "context_length": 16}
-            tiny_encoders.write_clip(folder / model, config)
-        tiny_encoders.write_blip2(folder / "Salesforce/blip2-flan-t5-xxl")
+        with pytest.MonkeyPatch.context() as other_words:
+            other_words.setattr(tiny_encoders, "WORDS", words(ELEVEN))
+            for number, model in enumerate(("ViT-B-32-quickgelu", "ViT-B-16-quickgelu")):
+                config = {**tiny_encoders.CLIP_MODEL, "embed_dim": 24 + 8 * number}
+                config["text_cfg"] = {**config["text_cfg"], "context_length": 16}
+                tiny_encoders.write_clip(folder / model, config)
+            tiny_encoders.write_blip2(folder / "Salesforce/blip2-flan-t5-xxl")
         run_init("b32,b16", top / "data", ROOTS)
         run_stages()
         yield folder, {name: truths[root] for name, root in ROOTS.items()}
