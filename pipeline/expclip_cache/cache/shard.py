@@ -4,6 +4,7 @@ import errno
 import mmap
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -213,13 +214,26 @@ def _read(descriptor: int, header: Header, into: np.ndarray, hashed: "xxhash.xxh
     start = features.offset - len(before)
     for parts in reads:
         size = sum(map(len, parts))
-        if os.preadv(descriptor, parts, start) != size:
-            raise OSError(errno.EIO, "it was truncated while it was read")
+        _fill(descriptor, parts, start)
         start += size
         if hashed:
             for part in parts:
                 hashed.update(part)
     return {name: into if column is features else column.of(after, end) for name, column in header.columns.items()}
+
+
+def _fill(descriptor: int, parts: Sequence[memoryview], start: int) -> None:
+    """Read as many bytes of an open file as fit, from `start`; network file systems may give fewer at a time."""
+    left = [part for part in parts if len(part)]
+    while left:
+        size = os.preadv(descriptor, left, start)
+        if not size:
+            raise OSError(errno.EIO, "it was truncated while it was read")
+        start += size
+        while left and size >= len(left[0]):
+            size -= len(left.pop(0))
+        if size:
+            left[0] = left[0][size:]
 
 
 def _hash(descriptor: int, hashed: "xxhash.xxh3_128") -> None:

@@ -18,15 +18,18 @@ def manifest_sha256(store: Store) -> str | None:
     return recorded_sha256(store.read(name, 0, min(HEADER_BYTES, store.size(name) or 0)))
 
 
-def read_stored_manifest(store: Store) -> Manifest | None:
+def read_stored_manifest(store: Store, *, fresh: bool = False) -> Manifest | None:
     """The manifest in a cache, finished or not; None if there is none. It is mapped from a file of this machine.
+
+    Args:
+        fresh: copy it from a remote store, even if there is a copy already.
 
     Raises:
         CacheError: the file cannot be read.
         DataError: it is not a manifest.
     """
     name = manifest_name(store)
-    return None if name is None else read_manifest(store.local_file(name, HEADER_BYTES))
+    return None if name is None else read_manifest(store.local_file(name, HEADER_BYTES, fresh=fresh))
 
 
 def manifest_with(store: Store, sha256: str) -> Manifest:

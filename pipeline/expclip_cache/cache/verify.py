@@ -160,7 +160,7 @@ def _require_cache(store: Store, sizes: Mapping[str, int]) -> None:
 
 def _own_manifest(store: Store, name: str, known: Known, sizes: Mapping[str, int]) -> Finding:
     try:
-        manifest = read_stored_manifest(store)
+        manifest = read_stored_manifest(store, fresh=True)
         assert manifest is not None
         check_manifest(manifest, store.path(name))
     except (DataError, CacheError) as error:

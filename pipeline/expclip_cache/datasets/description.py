@@ -8,7 +8,7 @@ import numpy as np
 from expclip_cache.datasets.listing import UNLABELLED
 from expclip_cache.datasets.manifest import Manifest
 from expclip_cache.datasets.manifest_lines import row_lines
-from expclip_cache.datasets.row_columns import BYTES, DIGEST
+from expclip_cache.datasets.row_columns import BYTES, DIGEST, numbers
 
 
 def describe_manifest(manifest: Manifest) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
         "name": manifest.name,
         "rows": len(manifest.rows),
         "frames": manifest.frames,
-        "bytes": sum(int(part.column(BYTES).to_numpy().sum()) for part in columns.parts),
+        "bytes": sum(int(numbers(part.column(BYTES)).sum()) for part in columns.parts),
         "classes": {name: rows.get(label, 0) for label, name in enumerate(manifest.classes)},
         "without_label": rows.get(UNLABELLED, 0),
         "unreadable": sum(part.column(DIGEST).null_count for part in columns.parts),

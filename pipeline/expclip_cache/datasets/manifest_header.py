@@ -20,7 +20,7 @@ HEADER, HEADER_HASH = b"expclip-cache", b"expclip-cache.xxh3_128"
 MAGIC = b"ARROW1"
 
 HEADER_BYTES = 1 << 22
-"""How many bytes of a manifest file to read to be sure of having its header: room for the hashes of 8,000 million rows.
+"""How many bytes of a manifest file to read to be sure of having its header: room for the hashes of 7,000 million rows.
 """
 
 
@@ -63,10 +63,22 @@ def recorded_sha256(raw: bytes) -> str | None:
 
     try:
         if raw.startswith(MAGIC):
-            return parsed_header(header_text(pa.ipc.read_schema(pa.py_buffer(raw[8:]))))["sha256"]
+            return parsed_header(leading_header_text(pa.py_buffer(raw)))["sha256"]
         return json.loads(raw.partition(b"\n")[0])["sha256"]
-    except (ValueError, KeyError, TypeError, RecursionError, OSError):
+    except (pa.ArrowException, ValueError, KeyError, TypeError, RecursionError, OSError):
         return None
+
+
+def leading_header_text(content: "pa.Buffer") -> bytes:
+    """The header in the schema at the beginning of a file; Arrow writes the schema at its end too.
+
+    Raises:
+        pa.ArrowException, OSError: it is damaged.
+        ValueError: there is none, or it is damaged.
+    """
+    import pyarrow as pa
+
+    return header_text(pa.ipc.read_schema(content.slice(len(MAGIC) + 2)))
 
 
 def refuse_other_columns(schema: "pa.Schema") -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expclip_cache.datasets.listing import UNLABELLED
-from expclip_cache.datasets.row_columns import BOXES, BYTES, FILES, LABEL, PART_ROWS, PATH, rows_in
+from expclip_cache.datasets.row_columns import BOXES, BYTES, FILES, LABEL, PART_ROWS, PATH, numbers, rows_in
 from expclip_cache.datasets.row_parts import is_ascending, path_order
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def impossible_part(part: "pa.RecordBatch", first: int, classes: int, frames: in
 
     if empty := _first_missing(part):
         return f"row {first + empty[0]} has no {empty[1]}"
-    label = part.column(LABEL).to_numpy()
+    label = numbers(part.column(LABEL))
     if (wrong := _first((label < UNLABELLED) | (label >= classes))) is not None:
         return f"{row(wrong)} has the label {label[wrong]}, but there are {classes} classes"
-    size = part.column(BYTES).to_numpy()
+    size = numbers(part.column(BYTES))
     if (wrong := _first(size < 0)) is not None:
         return f"{row(wrong)} has {size[wrong]} bytes"
     found = _file_counts(part)
@@ -76,7 +76,7 @@ def _first_missing(part: "pa.RecordBatch") -> tuple[int, str] | None:
             continue
         column = part.column(name)
         if name in (PATH, LABEL, BYTES) and column.null_count:
-            return int(column.is_null().to_numpy(zero_copy_only=False).argmax()), name
+            return int(numbers(column.is_null()).argmax()), name
         if name in (FILES, BOXES) and (column.flatten().null_count or (name == BOXES and _edges(column).null_count)):
             return next(place for place, value in enumerate(column.to_pylist()) if "None" in repr(value or ())), name
     return None
@@ -100,7 +100,7 @@ def _lengths(part: "pa.RecordBatch", column: str) -> np.ndarray:
     """(n,) lengths of a column's lists; 1 for null."""
     import pyarrow.compute as pc
 
-    return pc.fill_null(pc.list_value_length(part.column(column)), 1).to_numpy()
+    return numbers(pc.fill_null(pc.list_value_length(part.column(column)), 1))
 
 
 def _wrong_boxes(part: "pa.RecordBatch", files: np.ndarray) -> int | None:
@@ -110,9 +110,9 @@ def _wrong_boxes(part: "pa.RecordBatch", files: np.ndarray) -> int | None:
     if BOXES not in part.schema.names:
         return None
     column = part.column(BOXES)
-    counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-    wrong = (column.is_valid().to_numpy(zero_copy_only=False)) & (counts != files)
-    edges = _edges(column).to_numpy(zero_copy_only=False).reshape(-1, 4)
+    counts = numbers(pc.fill_null(pc.list_value_length(column), 0))
+    wrong = numbers(column.is_valid()) & (counts != files)
+    edges = numbers(_edges(column)).reshape(-1, 4)
     left, top, right, bottom = edges.T
     possible = ~edges.any(axis=1) | ((edges >= 0).all(axis=1) & (left < right) & (top < bottom))
     wrong[np.repeat(np.arange(len(counts)), counts)[~possible]] = True
@@ -149,7 +149,7 @@ def _matches(names: "pa.Array", pattern: bytes) -> np.ndarray:
     import pyarrow.compute as pc
 
     found = pc.match_substring_regex(names.cast(pa.binary()), pattern.decode())
-    return found.to_numpy(zero_copy_only=False)
+    return numbers(found)
 
 
 def _contradiction(parts: Sequence["pa.RecordBatch"]) -> str | None:
@@ -166,12 +166,12 @@ def _contradiction(parts: Sequence["pa.RecordBatch"]) -> str | None:
     for part in parts:
         table = pa.Table.from_batches([last, part])
         path = table.column(PATH)
-        again = 1 + np.flatnonzero(pc.equal(path.slice(1), path.slice(0, len(path) - 1)).to_numpy())
+        again = 1 + np.flatnonzero(numbers(pc.equal(path.slice(1), path.slice(0, len(path) - 1))))
         if not table.take(again).equals(table.take(again - 1)):
             second = next(row for row in again.tolist() if not table.slice(row, 1).equals(table.slice(row - 1, 1)))
             places = [start - len(last) + row for row in (second - 1, second)]
-            numbers = sorted(places if order is None else order.take(places).to_pylist())
+            both = sorted(places if order is None else order.take(places).to_pylist())
             name = next(rows_in(table.slice(second, 1).to_batches()[0]))[0]
-            return f"rows {numbers[0]} and {numbers[1]} are both {name!r}, but with different labels or contents"
+            return f"rows {both[0]} and {both[1]} are both {name!r}, but with different labels or contents"
         last, start = part.slice(part.num_rows - 1), start + part.num_rows
     return None

@@ -104,7 +104,7 @@ class RowColumns(Sequence[R]):
         """(n,) int32."""
         if not self._count:
             return np.empty(0, dtype=np.int32)
-        return np.concatenate([part.column(LABEL).to_numpy() for part in self.parts])
+        return np.concatenate([numbers(part.column(LABEL)) for part in self.parts])
 
     def has(self, column: str) -> bool:
         """Whether a column is there."""
@@ -133,6 +133,20 @@ def rows_in(batch: "pa.RecordBatch") -> Iterator[tuple[str, int, tuple[str, ...]
         paths, _values(batch, LABEL), _values(batch, FILES), _values(batch, BOXES), strict=True
     ):
         yield path, label, (path,) if files is None else tuple(map(_text, files)), tuple(map(tuple, boxes or ()))
+
+
+def numbers(column: "pa.Array | pa.ChunkedArray") -> np.ndarray:
+    """A column of whole numbers or truth values without nulls. `to_numpy` would import pandas where it is installed."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_boolean(column.type):
+        return numbers(column.cast(pa.int8())).astype(bool)
+    kind = np.dtype(str(column.type))
+    if not len(column):
+        return np.empty(0, kind)
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * kind.itemsize)
 
 
 def fixed_bytes(column: "pa.FixedSizeBinaryArray") -> memoryview:

@@ -7,6 +7,9 @@ from expclip_cache.datasets.listing import examples
 from expclip_cache.datasets.manifest import Manifest, ManifestRow
 from expclip_cache.datasets.row_columns import LABEL
 
+NAMED = 1_000_000
+"""Rows up to which differing images are named, which takes seconds and hundreds of megabytes."""
+
 
 def image_difference(first: Manifest, second: Manifest, names: tuple[str, str]) -> str:
     """How the images of two manifests differ, as text; empty if each row is the same image in both.
@@ -18,6 +21,8 @@ def image_difference(first: Manifest, second: Manifest, names: tuple[str, str]) 
     """
     if not _rows_differ(first, second):
         return _other_reading(first, second, names)
+    if max(len(first.rows), len(second.rows)) > NAMED:
+        return f"{names[0]} has {len(first.rows)} images, {names[1]} {len(second.rows)}, and they are not the same"
     for rows, others, name in ((first.rows, second.rows, names[0]), (second.rows, first.rows, names[1])):
         if only := {row.path for row in rows} - {row.path for row in others}:
             return f"only {name} has {examples(sorted(only, key=os.fsencode))}"

@@ -1,5 +1,6 @@
 """The rows in a manifest's Arrow file, mapped and compared with their hashes part by part."""
 
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -9,9 +10,15 @@ import xxhash
 from typing_extensions import override
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.manifest_header import header_text, no_manifest, parsed_header, refuse_other_columns
+from expclip_cache.datasets.manifest_header import (
+    header_text,
+    leading_header_text,
+    no_manifest,
+    parsed_header,
+    refuse_other_columns,
+)
 from expclip_cache.datasets.row_checks import impossible_part
-from expclip_cache.datasets.row_columns import PART_ROWS
+from expclip_cache.datasets.row_columns import PART_ROWS, numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,27 +27,35 @@ if TYPE_CHECKING:
 class StoredParts(Sequence["pa.RecordBatch"]):
     """The parts of the rows in a manifest's file; each is compared with its hash when it is first used.
 
-    Pickled as the path of the file.
+    Pickled as the path of the file and its header's hash.
 
     Attributes:
-        path: of the file.
+        path: of the file, absolute.
         header: see docs/cache-format.md; as JSON `header_text`.
         rows: how many.
         hashes: of each part, see `part_hash`.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, header_hash: str | None = None):
         """Read the header.
 
+        Args:
+            header_hash: what the file's header must have, see `header_hash`; any if it is None.
+
         Raises:
-            DataError: it is not a manifest, or cannot be read.
+            DataError: it is not a manifest, cannot be read, or has another header.
         """
         import pyarrow as pa
 
-        self.path = path
+        self.path = path.absolute()
         try:
-            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            with path.open("rb") as file:
+                # Not by pyarrow, which cannot open names that are not UTF-8.
+                mapped = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            self._reader = pa.ipc.open_file(mapped)
             self.header_text = header_text(self._reader.schema)
+            if leading_header_text(mapped) != self.header_text:
+                raise ValueError("the headers at its beginning and at its end differ")
             self.header = parsed_header(self.header_text)
             rows, frames, hashes = self.header["rows"], self.header["frames"], self.header["parts"]
             # As numbers and texts, or what follows would raise.
@@ -53,10 +68,17 @@ class StoredParts(Sequence["pa.RecordBatch"]):
             raise DataError(f"{path}: the manifest cannot be read ({error}).") from None
         except (pa.ArrowException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise no_manifest(path, error) from None
+        if header_hash not in (None, self.header_hash):
+            raise DataError(f"{path}: was replaced while it was in use. Run the same command again.")
         self._used: dict[int, pa.RecordBatch] = {}
 
     def __reduce__(self) -> tuple[Callable[..., "StoredParts"], tuple[object, ...]]:
-        return StoredParts, (self.path,)
+        return StoredParts, (self.path, self.header_hash)
+
+    @property
+    def header_hash(self) -> str:
+        """XXH3-128 of the header, hex. It covers the hashes of the parts, and so the whole content."""
+        return xxhash.xxh3_128_hexdigest(self.header_text)
 
     @override
     def __len__(self) -> int:
@@ -111,7 +133,7 @@ def _values(column: "pa.Array") -> Iterator[bytes | memoryview]:
 
     kind, start, stop = column.type, column.offset, column.offset + len(column)
     if column.null_count:
-        yield np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
+        yield np.packbits(numbers(column.is_valid())).tobytes()
     if pa.types.is_fixed_size_list(kind):
         yield from _values(column.flatten())
     elif pa.types.is_list(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind):

@@ -7,7 +7,7 @@ import numpy as np
 from expclip_cache.datasets.definition import Definition
 from expclip_cache.datasets.labels import Labels, ignored_note
 from expclip_cache.datasets.listing import UNLABELLED, ListedRow, listed_rows
-from expclip_cache.datasets.row_columns import LABEL, RowColumns
+from expclip_cache.datasets.row_columns import LABEL, RowColumns, numbers
 from expclip_cache.datasets.row_parts import columns_of, sorted_by_path, with_labels
 
 IGNORED = -2
@@ -64,7 +64,7 @@ class WordedRows:
 
         kept, ignored = list[pa.RecordBatch](), 0
         for part in self._rows.parts:
-            label = labels[part.column(LABEL).to_numpy()]
+            label = labels[numbers(part.column(LABEL))]
             used = label != IGNORED
             ignored += int(np.count_nonzero(~used))
             kept.append(with_labels(part, label).filter(pa.array(used)))

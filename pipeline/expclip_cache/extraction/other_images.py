@@ -7,12 +7,9 @@ from expclip_cache.cache import Store, read_stored_manifest
 from expclip_cache.datasets import Manifest, image_difference
 from expclip_cache.extraction.survey import Survey
 
-COMPARED = 1_000_000
-"""Rows up to which images are compared one by one, which takes seconds and hundreds of megabytes."""
-
 
 def other_images(found: Survey, store: Store, manifest: Manifest) -> str:
-    """The first difference, in words; empty if there is none, no list of the cache's images, or too many rows.
+    """The first difference, in words; empty if there is none, or no list of the cache's images.
 
     Args:
         found: in the store.
@@ -23,6 +20,6 @@ def other_images(found: Survey, store: Store, manifest: Manifest) -> str:
         return ""
     with suppress(CacheError, DataError):  # what is wrong with the cache is said elsewhere
         there = read_stored_manifest(store)
-        if there is not None and max(len(there.rows), len(manifest.rows)) <= COMPARED:
+        if there is not None:
             return image_difference(there, manifest, ("the cache", "the dataset"))
     return ""

@@ -1,6 +1,8 @@
 """The cache format: bytes, round trip, rows by id, paired rows, and refusal of files that contradict each other."""
 
 import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -300,3 +302,15 @@ def test_canonical_json_is_ascii_and_independent_of_order(value):
     backwards = dict(reversed(list(value.items())))
     assert canonical_json(value) == canonical_json(backwards)
     assert json.loads(canonical_json(value).decode("ascii")) == value
+
+
+def test_a_file_system_may_give_fewer_bytes_than_asked_for(tmp_path, monkeypatch):
+    expected = FeatureCache(make_cache(tmp_path / "c"))[:].copy()
+    original = os.preadv
+
+    def few(descriptor, buffers, offset):
+        return original(descriptor, [buffers[0][:100]], offset)
+
+    monkeypatch.setattr("expclip_cache.cache.shard.os.preadv", few)
+    shutil.copytree(tmp_path / "c", tmp_path / "copy")
+    np.testing.assert_array_equal(FeatureCache(tmp_path / "copy")[:], expected)

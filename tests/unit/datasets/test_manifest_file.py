@@ -115,13 +115,28 @@ def test_it_travels_between_processes_as_a_path(file):
     assert pickle.loads(pickle.dumps(built)) == built
 
 
+def test_another_file_of_the_same_name_is_not_taken_for_it(file):
+    pickled = pickle.dumps(read_manifest(file))
+    write_manifest(manifest(9), file)
+    with pytest.raises(DataError, match="was replaced while it was in use"):
+        pickle.loads(pickled)
+
+
+def test_its_folder_may_have_a_name_that_is_not_utf_8(file, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    write_manifest(read_manifest(file), folder / "m.arrow")
+    assert read_manifest(folder / "m.arrow") == manifest()
+
+
 def outcome(path) -> object:
+    stated = recorded_sha256(path.read_bytes())
     try:
         found = read_manifest(path)
         rows = list(found.rows)
         check_manifest(found, path)
     except DataError:
         return "refused"
+    assert stated == found.sha256
     return found.name, found.classes, found.notes, rows, found.sha256
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from expclip_cache.datasets import Manifest, ManifestRow, image_difference
+from expclip_cache.datasets import Manifest, ManifestRow, image_difference, same_images
 
 NAMES = ("first", "second")
 
@@ -30,6 +30,13 @@ def test_labels_names_and_notes_do_not_count():
 def test_a_file_that_cannot_be_read_is_the_same_in_both():
     unreadable = manifest(row("a.png"), replace(row("b.png"), bytes=0, digest=None))
     assert image_difference(unreadable, replace(unreadable, name="other"), NAMES) == ""
+
+
+def test_of_long_lists_the_images_are_not_named(monkeypatch):
+    monkeypatch.setattr(same_images, "NAMED", 1)
+    assert image_difference(AB, replace(AB, name="other"), NAMES) == ""
+    other = manifest(row("b.png"))
+    assert image_difference(AB, other, NAMES) == "first has 2 images, second 1, and they are not the same"
 
 
 @pytest.mark.parametrize(

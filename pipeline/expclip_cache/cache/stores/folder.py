@@ -77,7 +77,7 @@ class Folder(Store):
             raise unreadable(path, error) from None
 
     @override
-    def local_file(self, name: str, head: int) -> Path:
+    def local_file(self, name: str, head: int, *, fresh: bool = False) -> Path:
         self.read(name, 0, 0)
         return self._folder / name
 

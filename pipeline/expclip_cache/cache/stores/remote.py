@@ -122,10 +122,10 @@ class Remote(Store):
         return self._tried(name, "read", work)
 
     @override
-    def local_file(self, name: str, head: int) -> Path:
+    def local_file(self, name: str, head: int, *, fresh: bool = False) -> Path:
         path, size = self.mirror / name, self._info(name)["size"]
         start = self.read(name, 0, min(head, size))
-        if path.is_file() and path.stat().st_size == size:
+        if not fresh and path.is_file() and path.stat().st_size == size:
             with path.open("rb") as file:
                 if file.read(len(start)) == start:
                     return path

@@ -48,11 +48,12 @@ class Store(Protocol):
         """
         ...
 
-    def local_file(self, name: str, head: int) -> Path:
+    def local_file(self, name: str, head: int, *, fresh: bool = False) -> Path:
         """A file, on this machine: in a folder the file itself, of a remote store a copy that is kept.
 
         Args:
             head: a copy is made again if its length or so many of its first bytes are not those of the file.
+            fresh: make it again in any case.
 
         Raises:
             CacheError: it is missing or cannot be read.
