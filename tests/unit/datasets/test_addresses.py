@@ -16,6 +16,7 @@ from expclip_cache.base import AddressAccessError, DataError, SettingsError, add
 from expclip_cache.base.addresses import MIRROR_VARIABLE
 from expclip_cache.datasets import DatasetSettings, build_manifest, changed_rows, contained_file, root_at
 from expclip_cache.datasets import address as address_module
+from expclip_cache.datasets import contained
 from expclip_cache.datasets.address import READ_AHEAD
 from expclip_cache.datasets.roots import resolve_root
 from put_files import CONTAINERS, class_folders, put_files
@@ -188,13 +189,30 @@ def test_an_index_that_cannot_be_kept_is_no_fault_of_an_image(tmp_path, mirror):
         listed(f"memory://{tmp_path.name}", "webdataset")
 
 
-def test_a_damaged_index_is_read_again(tmp_path, mirror):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:100],
+        lambda raw: b"",
+        lambda raw: b"{}",
+        lambda raw: b"}",
+        lambda raw: b"[1]",
+        lambda raw: raw.replace(b'.cls", 1536,', b'.cls", 1537,', 1),
+        lambda raw: raw + b" ",
+    ],
+)
+def test_a_damaged_index_is_read_again(tmp_path, mirror, damage):
     put_files(CONTAINERS / "webdataset", f"memory://{tmp_path.name}")
     expected = listed(f"memory://{tmp_path.name}", "webdataset").sha256
     kept = sorted((mirror / "tars").iterdir())
     assert [file.suffix for file in kept] == [".json", ".json"]
-    kept[0].write_bytes(kept[0].read_bytes()[:100])
+    whole = [file.read_bytes() for file in kept]
+    for file, raw in zip(kept, whole, strict=True):
+        assert damage(raw) != raw
+        file.write_bytes(damage(raw))
+    contained._opened.cache_clear()
     assert listed(f"memory://{tmp_path.name}", "webdataset").sha256 == expected
+    assert [file.read_bytes() for file in kept] == whole
 
 
 class HalfAnswers(MemoryFileSystem):
