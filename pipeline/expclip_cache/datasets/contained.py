@@ -66,9 +66,22 @@ def contained_file(root: Root, name: str, most: int | None = None) -> bytes | No
 
 
 def open_containers(root: Root, places: Sequence[str]) -> Iterator[Container]:
-    """The containers at some paths below a root, in their order; at an address several are read at once."""
-    threads = CONCURRENT if isinstance(root, Address) else 1
-    return thread_map(lambda place: open_container(root / place), places, threads)
+    """The containers at some paths below a root, in their order; at an address several are read at once.
+
+    Raises:
+        DataError: one cannot be read, or is not a tar or Parquet file.
+        AddressAccessError: the store cannot be reached, or refuses.
+    """
+
+    def opened(place: str) -> Container:
+        try:
+            return open_container(root / place)
+        except OSError as error:
+            raise DataError(
+                f"{root / place}: cannot be read ({error.strerror}). Check it, or choose others: samples.files."
+            ) from None
+
+    return thread_map(opened, places, CONCURRENT if isinstance(root, Address) else 1)
 
 
 def open_container(path: Root) -> Container:

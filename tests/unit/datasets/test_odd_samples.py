@@ -1,6 +1,7 @@
 """Tar shards and Parquet files as users have them: what counts as a sample, what is noted and what is refused."""
 
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets import DatasetSettings, build_manifest, contained_file
+from put_files import put_files
 
 DATA = Path(__file__).parents[2] / "data" / "containers"
 IMG2DATASET = DATA / "img2dataset"
@@ -176,6 +178,46 @@ def test_equal_keys_and_equal_images_in_several_shards_are_samples_of_their_own(
         write_tar(tmp_path / name, {"0.jpg": b"same", "0.txt": b"fear"})
     manifest = listed(tmp_path, "webdataset")
     assert paths(manifest) == ["c.tar/0.jpg", "sub/a.tar/0.jpg", "sub/b.tar/0.jpg"]
+
+
+def test_shards_in_linked_folders_are_read_and_those_of_systems_passed_over(tmp_path):
+    for name in ("data/a.tar", "data/@eaDir/b.tar", "data/.hidden/c.tar", "data/.d.tar", "elsewhere/e.tar"):
+        write_tar(tmp_path / name, {"0.jpg": b"x"})
+    (tmp_path / "data/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data/f.tar").symlink_to(tmp_path / "elsewhere/e.tar")
+    expected = ["a.tar/0.jpg", "f.tar/0.jpg", "linked/e.tar/0.jpg"]
+    assert paths(listed(tmp_path / "data", "webdataset", labelled=False)) == expected
+    (tmp_path / "data/linked").unlink()
+    (tmp_path / "data/f.tar").unlink()
+    address = put_files(tmp_path / "data", f"memory://{tmp_path.name}")
+    assert paths(listed(address, "webdataset", labelled=False)) == expected[:1]
+
+
+def test_a_link_to_a_folder_above_the_shards_is_refused(tmp_path):
+    write_tar(tmp_path / "a.tar", {"0.jpg": b"x"})
+    (tmp_path / "again").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="again: is a link to a folder above it"):
+        listed(tmp_path, "webdataset", labelled=False)
+
+
+@pytest.mark.parametrize(("layout", "suffix"), [("webdataset", "tar"), ("parquet", "parquet")])
+def test_a_shard_whose_link_is_broken_is_an_error(tmp_path, layout, suffix):
+    shutil.copytree(DATA / layout, tmp_path / "data")
+    (tmp_path / f"data/z.{suffix}").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match=rf"z\.{suffix}: cannot be read \(No such file or directory\)"):
+        listed(tmp_path / "data", layout, labelled=False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_of_shards_that_may_not_be_listed_is_an_error(tmp_path):
+    write_tar(tmp_path / "data/a.tar", {"0.jpg": b"x"})
+    write_tar(tmp_path / "data/closed/b.tar", {"0.jpg": b"x"})
+    (tmp_path / "data/closed").chmod(0)
+    try:
+        with pytest.raises(DataError, match=r"closed: .* cannot be listed \(Permission denied\)"):
+            listed(tmp_path / "data", "webdataset", labelled=False)
+    finally:
+        (tmp_path / "data/closed").chmod(0o700)
 
 
 def test_shards_without_files(tmp_path):
