@@ -242,7 +242,9 @@ def test_an_answer_that_is_cut_short_is_asked_for_again(tmp_path, monkeypatch, l
     assert listed(f"half://{tmp_path.name}", layout).sha256 == listed(folder, layout).sha256
     assert HalfAnswers.left == 0
     monkeypatch.setattr(HalfAnswers, "left", 10**6)
-    with pytest.raises(AddressAccessError, match=r"cannot be read now in 8 attempts \(OSError: of \d+ bytes, \d+ came\)"):
+    with pytest.raises(
+        AddressAccessError, match=r"cannot be read now in 8 attempts \(OSError: of \d+ bytes, \d+ came\)"
+    ):
         listed(f"half://{tmp_path.name}", layout)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import shutil
 import tarfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets import DatasetSettings, build_manifest, contained_file
@@ -81,7 +83,7 @@ def test_captions_are_not_classes():
     [
         ("json", r"000000\.json: expected the field with the class, found the fields emotion, caption, url"),
         ("emotion", r"expected a class for each sample, in a file emotion, found none in jpg, json, txt"),
-        ("json.mood", r"expected a class for each sample, in a file json\.mood, found none in jpg, json, txt"),
+        ("json.mood", r"in the field 'mood' of a file json, found the fields emotion, caption, url, key, status"),
     ],
 )
 def test_a_label_that_is_not_there(label, message):
@@ -223,7 +225,7 @@ def test_a_folder_of_shards_that_may_not_be_listed_is_an_error(tmp_path):
 def test_shards_without_files(tmp_path):
     write_tar(tmp_path / "a.tar", {})
     (tmp_path / "b.tar").touch()
-    with pytest.raises(DataError, match=r"expected images in its tar shards, found none\. Names"):
+    with pytest.raises(DataError, match=r"in its tar shards, found none\. .* Of the tars: b\.tar is cut off after 0 f"):
         listed(tmp_path, "webdataset", labelled=False)
     write_tar(tmp_path / "c.tar", {"0.jpg": b"x"})
     manifest = listed(tmp_path, "webdataset", labelled=False)
@@ -255,7 +257,45 @@ def test_a_label_that_is_cut_off(tmp_path):
     shard.write_bytes(shard.read_bytes()[: 512 * 15])
     manifest = listed(root, "webdataset", native={"fear" * 300: "fear"})
     assert paths(manifest) == ["a.tar/0.jpg"]
-    assert manifest.notes == ("a.tar is cut off after 4 files", "1 samples have no class and are ignored")
+    assert manifest.notes == ("a.tar is cut off after 4 files", "1 samples have no class in a file txt and are ignored")
+
+
+def test_a_tar_that_has_been_cut_off_says_so_of_each_file_that_is_gone(tmp_path):
+    root = write_tar(tmp_path / "a.tar", {f"{n}.jpg": b"x" * 600 for n in range(3)})
+    (root / "a.tar").write_bytes((root / "a.tar").read_bytes()[: 512 * 6])
+    with pytest.raises(FileNotFoundError, match=r"does not exist in \S+/a\.tar, which is cut off after 2 files"):
+        contained_file(root, "a.tar/2.jpg")
+
+
+def test_the_first_tar_with_a_label_says_where_all_labels_are(tmp_path):
+    write_tar(tmp_path / "0.tar", {"0.jpg": b"x"})
+    write_tar(tmp_path / "a.tar", {"1.jpg": b"x", "1.txt": b"fear"})
+    root = write_tar(tmp_path / "b.tar", {f"{n}.{e}": b"anger" for n in (2, 3) for e in ("jpg", "cls")})
+    write_tar(tmp_path / "c.tar", {"4.jpg": b"x", "4.txt": b"fear", "4.cls": b"anger"})
+    manifest = listed(root, "webdataset")
+    assert paths(manifest) == ["a.tar/1.jpg", "c.tar/4.jpg"]
+    assert manifest.classes == ("fear",)
+    assert manifest.notes == ("3 samples have no class in a file txt and are ignored",)
+    assert paths(listed(root, "webdataset", label="cls")) == ["b.tar/2.jpg", "b.tar/3.jpg", "c.tar/4.jpg"]
+
+
+def test_a_large_file_is_no_label(tmp_path):
+    root = write_tar(tmp_path / "a.tar", {"0.jpg": b"x", "0.txt": b"fear" + b" " * (1 << 20)})
+    with pytest.raises(DataError, match=r"a\.tar/0\.txt: expected a class, found more than 1048576 bytes"):
+        listed(root, "webdataset")
+
+
+def test_a_large_member_is_hashed_in_blocks(tmp_path):
+    import tracemalloc
+
+    content = random.Random(0).randbytes(40 << 20)
+    root = write_tar(tmp_path / "a.tar", {"0.jpg": content})
+    tracemalloc.start()
+    manifest = listed(root, "webdataset", labelled=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(row.bytes, row.digest) for row in manifest.rows] == [(40 << 20, xxhash.xxh3_128_hexdigest(content))]
+    assert peak < 25 << 20
 
 
 def write_hub(root: Path, splits: dict[str, list[str | None]]) -> Path:
