@@ -62,9 +62,10 @@ def samples_of(index: TarIndex, settings: Samples, labelled: bool, label: LabelP
     parts = _parts(index)
     images = {key: image for key, part in parts.items() if (image := _image(part, key, index.path, settings))}
     extensions = {extension for part in parts.values() for extension in part}
-    label = label or LabelPlace.among(extensions, settings.label)
+    if labelled:
+        label = label or LabelPlace.among(extensions, settings.label)
     files = {key: parts[key][label.extension] for key in images if label.extension in parts[key]} if label else {}
-    words = words_in(index, set(files.values()), label) if label and labelled else Words({}, ())
+    words = words_in(index, set(files.values()), label) if label else Words({}, ())
     first = next((key for key in parts if key not in images), None)
     return TarSamples(
         [Sample(image, words.of_file.get(files.get(key, ""))) for key, image in images.items()],

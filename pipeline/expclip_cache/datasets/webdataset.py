@@ -56,7 +56,7 @@ def read_webdataset(root: Root, definition: Definition, dataset: DatasetSettings
         notes.append(f"{found.without_image} samples have no image and are ignored, such as {found.example}")
     notes += label_notes
     if found.without_class:
-        where = f" in a file {found.label.extension}" * (found.label is not None and settings.label is None)
+        where = f" in a file {found.label.extension}" if found.label and not settings.label else ""
         notes.append(f"{found.without_class} samples have no class{where} and are ignored")
     return Listing(listed, classes, tuple(notes))
 

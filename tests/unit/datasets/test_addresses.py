@@ -14,9 +14,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from expclip_cache.base import AddressAccessError, DataError, SettingsError, addresses
 from expclip_cache.base.addresses import MIRROR_VARIABLE
-from expclip_cache.datasets import DatasetSettings, build_manifest, changed_rows, contained_file, root_at
+from expclip_cache.datasets import DatasetSettings, build_manifest, changed_rows, contained, contained_file, root_at
 from expclip_cache.datasets import address as address_module
-from expclip_cache.datasets import contained
 from expclip_cache.datasets.address import READ_AHEAD
 from expclip_cache.datasets.roots import resolve_root
 from put_files import CONTAINERS, class_folders, put_files
