@@ -1,6 +1,7 @@
 """A dataset's root at an address such as s3://bucket/faces, and files below it. Nothing there is ever written.
 
-Files are read by ranges of bytes, with one request each, and never copied to this machine as a whole.
+Files are read by ranges of bytes, with one request each, and never copied to this machine as a whole. An answer that
+is shorter than what was asked for is compared with the size that the store states.
 """
 
 import errno
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from typing_extensions import Buffer
 
@@ -23,6 +24,9 @@ from expclip_cache.base import (
     is_address,
     tried,
 )
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 T = TypeVar("T")
 
@@ -96,7 +100,7 @@ class Address:
         return Address(self.root, str(PurePosixPath(self.below).with_suffix(suffix)))
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end`, fewer where the file ends; one request."""
+        """The bytes from `start` to `end`; one request, and where the file ends before, another for its size."""
 
         def work() -> bytes:
             filesystem, path = self._place
@@ -106,10 +110,12 @@ class Address:
                 raise
             except Exception:
                 # Stores refuse a range that begins at the end of a file, as in an empty one.
-                if start < filesystem.info(path)["size"]:
+                if start < _size_now(filesystem, path):
                     raise
                 return b""
             assert isinstance(found, bytes)
+            if len(found) < end - start and start + len(found) < (size := _size_now(filesystem, path)):
+                raise OSError(f"of {min(end, size) - start} bytes, {len(found)} came")
             return found
 
         content = self._asked(work)
@@ -121,7 +127,7 @@ class Address:
         return content
 
     def blocks(self) -> Iterator[bytes]:
-        """The whole content, `READ_AHEAD` bytes at a time; one request for most images."""
+        """The whole content, `READ_AHEAD` bytes at a time; for most images one request, and one for their size."""
         start, block = 0, b"first"
         while block and start % READ_AHEAD == 0:
             block = self.read(start, start + READ_AHEAD)
@@ -237,8 +243,14 @@ def root_at(place: str | Path | Address) -> Root:
     return Address(place.rstrip("/"))
 
 
+def _size_now(filesystem: "AbstractFileSystem", path: str) -> int:
+    """The size of a file in bytes, asked for again; 0 where a server does not say it."""
+    filesystem.invalidate_cache(path.rpartition("/")[0])
+    return filesystem.info(path)["size"] or 0
+
+
 class _Ranges(io.RawIOBase):
-    """A file at an address; every read is one request, of exactly the bytes that are asked for."""
+    """A file at an address; every read is one request, of the bytes that are asked for and not beyond its end."""
 
     def __init__(self, address: Address):
         super().__init__()
@@ -260,7 +272,8 @@ class _Ranges(io.RawIOBase):
 
     def readinto(self, buffer: Buffer) -> int:
         view = memoryview(buffer).cast("B")
-        found = self._address.read(self._at, self._at + len(view)) if len(view) else b""
+        end = min(self._at + len(view), self._address.stat().st_size)
+        found = self._address.read(self._at, end) if self._at < end else b""
         view[: len(found)] = found
         self._at += len(found)
         return len(found)

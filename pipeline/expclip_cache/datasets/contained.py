@@ -8,6 +8,7 @@ import errno
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
 
@@ -54,21 +55,65 @@ def contained_file(root: Root, name: str, most: int | None = None) -> bytes | No
             `strerror` says why.
         AddressAccessError: the store cannot be reached, or refuses.
     """
-    for container, rest in places(name):
-        if not (root / container).is_dir():
-            try:
-                return open_container(root / container).read(rest, most)
-            except AddressAccessError:
-                raise
-            except DataError as error:
-                raise FileNotFoundError(errno.ENOENT, str(error)) from None
-    return None
+    if (place := _place(root, name)) is None:
+        return None
+    container, rest = place
+    with _missing_if_unusable():
+        return open_container(container).read(rest, most)
+
+
+def contained_blocks(root: Root, name: str) -> Iterator[bytes] | None:
+    """The bytes of a file that is inside a container, in blocks: a large one in a tar is not kept in memory as a whole.
+
+    Args, and what is raised, by the blocks: see `contained_file`.
+    """
+    place = _place(root, name)
+    return None if place is None else _blocks(*place)
+
+
+def _blocks(path: Root, name: str) -> Iterator[bytes]:
+    with _missing_if_unusable():
+        container = open_container(path)
+        if isinstance(container, TarIndex):
+            yield from container.blocks(name)
+        else:
+            yield container.read(name)
+
+
+def _place(root: Root, name: str) -> tuple[Root, str] | None:
+    """The container that a path leads into, and the rest of the path."""
+    found = ((root / container, rest) for container, rest in places(name))
+    return next((place for place in found if not place[0].is_dir()), None)
+
+
+@contextmanager
+def _missing_if_unusable() -> Iterator[None]:
+    """A file in what is not a container is a file that does not exist."""
+    try:
+        yield
+    except AddressAccessError:
+        raise
+    except DataError as error:
+        raise FileNotFoundError(errno.ENOENT, str(error)) from None
 
 
 def open_containers(root: Root, places: Sequence[str]) -> Iterator[Container]:
-    """The containers at some paths below a root, in their order; at an address several are read at once."""
-    threads = CONCURRENT if isinstance(root, Address) else 1
-    return thread_map(lambda place: open_container(root / place), places, threads)
+    """The containers at some paths below a root, in their order; at an address several are read at once.
+
+    Raises:
+        DataError: one cannot be read, or is not a tar or Parquet file.
+        AddressAccessError: the store cannot be reached, or refuses.
+    """
+
+    def opened(place: str) -> Container:
+        try:
+            return open_container(root / place)
+        except OSError as error:
+            raise DataError(
+                f"{root / place}: cannot be read ({error.strerror}). Check it, or choose others: samples.files."
+            ) from None
+
+    return thread_map(opened, places, CONCURRENT if isinstance(root, Address) else 1)
 
 
 def open_container(path: Root) -> Container:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets.address import Address, Root
+from expclip_cache.datasets.file_names import SYSTEM_FOLDERS
+from expclip_cache.datasets.folder_walk import files_with_suffix
 from expclip_cache.datasets.listing import examples
 from expclip_cache.datasets.tree import files_at
 
@@ -20,24 +22,25 @@ SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev|eval)(?:ing)
 def container_files(root: Root, pattern: str, suffix: str) -> list[str]:
     """Their paths relative to the root, sorted by their bytes.
 
+    Folders are walked and passed over as `read_tree` does. A broken link is listed too, so that opening it fails.
+
     Args:
         pattern: of a shell, such as `train-*.tar`; all with the suffix if it is empty.
         suffix: of the files, such as `.tar`.
 
     Raises:
-        DataError: there is none, or the root is not a folder.
+        DataError: there is none, or the root or a folder below it cannot be listed (see `read_tree`).
     """
     if isinstance(root, Path) and root.is_file():
         raise DataError(
             f"{root}: expected a folder with files {pattern or f'*{suffix}'}, found a file. Give its folder, and "
             f"{root.name} as samples.files."
         )
-    found = sorted(_paths(root, f"*{suffix}"), key=os.fsencode)
-    chosen = [path for path in found if not any(part.startswith(".") for part in path.split("/"))]
-    chosen = [path for path in chosen if not pattern or fnmatchcase(path, pattern)]
+    found = sorted(_paths(root, suffix), key=os.fsencode)
+    chosen = [path for path in found if not pattern or fnmatchcase(path, pattern)]
     if not chosen:
         others = f"{len(found)} others, such as {found[0]}" if found else "none"
-        compressed = [path.rpartition("/")[2] for path in _paths(root, "*") if path.endswith(COMPRESSED)]
+        compressed = [path.rpartition("/")[2] for each in COMPRESSED for path in _paths(root, each)]
         advice = "Check the source and samples.files."
         if suffix == ".tar" and compressed:
             advice = f"Compressed tars cannot be read from the middle: unpack {examples(compressed)} to .tar first."
@@ -45,11 +48,16 @@ def container_files(root: Root, pattern: str, suffix: str) -> list[str]:
     return chosen
 
 
-def _paths(root: Root, name: str) -> list[str]:
-    """Paths of all files with such a name, relative to the root."""
+def _paths(root: Root, suffix: str) -> list[str]:
+    """Paths of all files with a suffix, relative to the root."""
     if isinstance(root, Address):
-        return [path for path in files_at(root) if fnmatchcase(path.rpartition("/")[2], name)]
-    return [path.relative_to(root).as_posix() for path in root.rglob(name) if path.is_file()]
+        return [path for path in files_at(root) if path.endswith(suffix) and not _is_passed_over(path)]
+    return list(files_with_suffix(root, suffix))
+
+
+def _is_passed_over(path: str) -> bool:
+    *folders, name = path.split("/")
+    return name.startswith(".") or any(each.startswith(".") or each.lower() in SYSTEM_FOLDERS for each in folders)
 
 
 def split_notes(places: Sequence[str]) -> list[str]:

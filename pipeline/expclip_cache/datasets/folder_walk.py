@@ -1,6 +1,7 @@
 """Walk a folder of this machine."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +16,50 @@ DEEPEST = 100
 """Levels of folders that are walked."""
 
 
-def walk(folder: Path, tree: "Tree", prefix: str = "", above: tuple[tuple[int, int], ...] = ()) -> None:
+def walk(folder: Path, tree: "Tree") -> None:
     """Add everything below a folder to a tree, in no order.
 
+    Raises:
+        DataError: see `visited`.
+    """
+    for prefix, folders, entries in visited(folder, tree.system_folders):
+        images: list[str] = []
+        videos: list[str] = []
+        for entry in entries:
+            if is_image(entry.name) and _is_readable(entry):
+                images.append(entry.name)
+            elif is_video(entry.name) and _is_readable(entry):
+                videos.append(entry.name)
+            else:
+                tree.ignored[suffix_of(entry.name)] += 1
+        tree.images.extend(_joined(prefix, images))
+        tree.videos.extend(_joined(prefix, videos))
+        if prefix and not images and not videos and not folders:
+            tree.leaves_without_images.append(prefix)
+
+
+def files_with_suffix(folder: Path, suffix: str) -> Iterator[str]:
+    """Paths of the files and links below a folder that end so, relative to it, in no order; those that `walk` visits.
+
+    Raises:
+        DataError: see `visited`.
+    """
+    for prefix, _, entries in visited(folder, Counter()):
+        yield from _joined(prefix, (e.name for e in entries if e.name.endswith(suffix) and _is_readable(e)))
+
+
+def visited(
+    folder: Path, system_folders: Counter[str], prefix: str = "", above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[tuple[str, list[str], list[os.DirEntry[str]]]]:
+    """A folder and those below it: path relative to the first, names of the folders in it, and its other entries.
+
     Args:
-        prefix: path of the folder in the tree.
+        system_folders: counts those that are passed over.
+        prefix: path of the folder.
         above: device and number of each folder above it.
 
     Raises:
-        DataError: see `read_tree`.
+        DataError: a folder is missing or cannot be listed, is too deep, or is a link to a folder above it.
     """
     try:
         status = folder.stat()
@@ -43,27 +79,18 @@ def walk(folder: Path, tree: "Tree", prefix: str = "", above: tuple[tuple[int, i
         raise DataError(
             f"{folder}: is a link to a folder above it, which would make the walk endless. Remove the link."
         )
-    images: list[str] = []
-    videos: list[str] = []
     folders: list[str] = []
+    others: list[os.DirEntry[str]] = []
     for entry in entries:
-        if _is_folder(entry):
-            if entry.name.lower() in SYSTEM_FOLDERS:
-                tree.system_folders[entry.name] += 1
-            else:
-                folders.append(entry.name)
-        elif is_image(entry.name) and _is_readable(entry):
-            images.append(entry.name)
-        elif is_video(entry.name) and _is_readable(entry):
-            videos.append(entry.name)
+        if not _is_folder(entry):
+            others.append(entry)
+        elif entry.name.lower() in SYSTEM_FOLDERS:
+            system_folders[entry.name] += 1
         else:
-            tree.ignored[suffix_of(entry.name)] += 1
-    tree.images.extend(_joined(prefix, images))
-    tree.videos.extend(_joined(prefix, videos))
-    if prefix and not images and not videos and not folders:
-        tree.leaves_without_images.append(prefix)
+            folders.append(entry.name)
+    yield prefix, folders, others
     for name, path in zip(folders, _joined(prefix, folders), strict=True):
-        walk(folder / name, tree, path, (*above, here))
+        yield from visited(folder / name, system_folders, path, (*above, here))
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

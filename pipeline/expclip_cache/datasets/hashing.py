@@ -10,7 +10,7 @@ import xxhash
 from expclip_cache.base import CONCURRENT, DataError, FileAccessError, thread_map
 from expclip_cache.datasets.address import Address, Root
 from expclip_cache.datasets.appearance import Appearance, looks_different_in_a_viewer
-from expclip_cache.datasets.contained import contained_file
+from expclip_cache.datasets.contained import contained_blocks
 from expclip_cache.datasets.listing import ListedRow, Listing, examples, listed_rows
 from expclip_cache.datasets.manifest import Manifest, inconsistency, manifest_rows, with_contents
 from expclip_cache.datasets.row_columns import RowColumns
@@ -147,9 +147,9 @@ def _size_and_hash(
 def _blocks(root: Root, name: str) -> Iterator[bytes]:
     """The content of a file, some megabytes at a time."""
     path = root / name
-    inside = contained_file(root, name)
+    inside = contained_blocks(root, name)
     if inside is not None:
-        yield inside
+        yield from inside
     elif isinstance(path, Address):
         yield from path.blocks()
     elif not path.is_file():

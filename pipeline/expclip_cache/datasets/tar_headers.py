@@ -69,6 +69,8 @@ def read_headers(file: BinaryIO, size: int) -> Iterator[Header]:
     while place + BLOCK <= size:
         file.seek(place)
         block = file.read(BLOCK)
+        if len(block) < BLOCK:  # the file has become shorter
+            raise DamagedTarError(None)
         at_end = block == _ZEROS
         if at_end:
             place += BLOCK

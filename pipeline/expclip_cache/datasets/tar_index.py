@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Self
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.address import Root
+from expclip_cache.datasets.address import READ_AHEAD, Root
 from expclip_cache.datasets.tar_headers import (
     BLOCK,
     FILES,
@@ -116,8 +116,11 @@ class TarIndex:
         else:
             self._add(link.name, self._offsets[number], self._sizes[number])
 
-    def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    def contents(self, names: Collection[str], most: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of some members in the order of the tar, which is opened once; those cut off are left out.
+
+        Args:
+            most: see `read`.
 
         Raises:
             OSError: the tar cannot be read.
@@ -126,7 +129,7 @@ class TarIndex:
             for name in self._numbers:
                 if name in names:
                     with suppress(CutOffError):
-                        yield name, self._content(file, name)
+                        yield name, b"".join(self._blocks(file, name, most))
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """The bytes of a member.
@@ -137,19 +140,26 @@ class TarIndex:
         Raises:
             OSError: there is no such member, or the tar cannot be read or ends within it.
         """
-        if name not in self._numbers:
-            raise FileNotFoundError(errno.ENOENT, f"does not exist in {self.path}")
-        with self.path.open("rb", buffering=0) as file:
-            return self._content(file, name, most)
+        return b"".join(self.blocks(name, most))
 
-    def _content(self, file: BinaryIO, name: str, most: int | None = None) -> bytes:
+    def blocks(self, name: str, most: int | None = None) -> Iterator[bytes]:
+        """What `read` returns, `READ_AHEAD` bytes at a time."""
+        if name not in self._numbers:
+            damage = f", which {self.damage}" if self.damage else ""
+            raise FileNotFoundError(errno.ENOENT, f"does not exist in {self.path}{damage}")
+        with self.path.open("rb", buffering=0) as file:
+            yield from self._blocks(file, name, most)
+
+    def _blocks(self, file: BinaryIO, name: str, most: int | None) -> Iterator[bytes]:
         number = self._numbers[name]
         offset, size = self._offsets[number], self._sizes[number]
-        wanted, there = size if most is None else min(size, most + 1), self._bytes - offset
+        left, there = size if most is None else min(size, most + 1), self._bytes - offset
         if there < size:
             raise CutOffError(errno.ENOENT, f"{self.path} ends within it: of its {size} bytes {there} are there")
         file.seek(offset)
-        content = file.read(wanted)
-        if len(content) < wanted:
-            raise CutOffError(errno.ENOENT, f"{self.path} has been cut off within it")
-        return content
+        while left:
+            block = file.read(min(left, READ_AHEAD))
+            if not block:
+                raise CutOffError(errno.ENOENT, f"{self.path} has been cut off within it")
+            left -= len(block)
+            yield block

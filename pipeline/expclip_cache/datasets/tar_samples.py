@@ -1,7 +1,5 @@
 """The samples of a tar shard: files with the same name before the first dot."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,9 +9,7 @@ from expclip_cache.datasets.file_names import SYSTEM_FOLDERS, is_image
 from expclip_cache.datasets.listing import examples
 from expclip_cache.datasets.sample_settings import Samples
 from expclip_cache.datasets.tar_index import TarIndex
-
-LABELS = ("cls", "txt", "json.label")
-"""Where a sample's class is looked for if nothing is said: the first that the samples have."""
+from expclip_cache.datasets.tar_labels import LabelPlace, Words, words_in
 
 Parts = dict[str, dict[str, str]]
 """Key of a sample -> extension in lower case -> name of the file."""
@@ -40,19 +36,24 @@ class TarSamples:
         without_image: how many others there are.
         example: the first of these, as text: its key and extensions.
         extensions: that files of samples have.
+        label: where the classes were looked for; None if no tar has shown it yet.
+        other_fields: see `Words`.
     """
 
     samples: list[Sample]
     without_image: int
     example: str
     extensions: set[str]
+    label: LabelPlace | None
+    other_fields: tuple[str, ...]
 
 
-def samples_of(index: TarIndex, settings: Samples, labelled: bool) -> TarSamples:
+def samples_of(index: TarIndex, settings: Samples, labelled: bool, label: LabelPlace | None = None) -> TarSamples:
     """The samples of a tar, in its order.
 
     Args:
         labelled: whether to read the files with the classes.
+        label: where the classes are, as an earlier tar of the dataset has shown; None if none has.
 
     Raises:
         OSError: the tar cannot be read.
@@ -60,13 +61,19 @@ def samples_of(index: TarIndex, settings: Samples, labelled: bool) -> TarSamples
     """
     parts = _parts(index)
     images = {key: image for key, part in parts.items() if (image := _image(part, key, index.path, settings))}
-    words = dict(_words(index, parts, settings, images)) if labelled else {}
+    extensions = {extension for part in parts.values() for extension in part}
+    if labelled:
+        label = label or LabelPlace.among(extensions, settings.label)
+    files = {key: parts[key][label.extension] for key in images if label.extension in parts[key]} if label else {}
+    words = words_in(index, set(files.values()), label) if label else Words({}, ())
     first = next((key for key in parts if key not in images), None)
     return TarSamples(
-        [Sample(image, words.get(key)) for key, image in images.items()],
+        [Sample(image, words.of_file.get(files.get(key, ""))) for key, image in images.items()],
         len(parts) - len(images),
         "" if first is None else f"{first!r} with {', '.join(list(parts[first])[:3])}",
-        {extension for part in parts.values() for extension in part},
+        extensions,
+        label,
+        words.other_fields,
     )
 
 
@@ -106,51 +113,3 @@ def _image(part: dict[str, str], key: str, tar: Root, settings: Samples) -> str 
     if len(found) > 1:
         raise DataError(f"{tar}: sample {key!r} has several images, {examples(found)}. Say which: samples.image.")
     return found[0] if found else None
-
-
-def _words(index: TarIndex, parts: Parts, settings: Samples, images: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Key and class of each sample with an image that has a file with its class."""
-    kinds = {extension for part in parts.values() for extension in part}
-    choices = (settings.label,) if settings.label else LABELS
-    extension, field = next((found for each in choices if (found := _file_and_field(each, kinds))), ("", ""))
-    if not extension:
-        return
-    wanted = {part[extension]: key for key, part in parts.items() if extension in part and key in images}
-    for name, content in index.contents(wanted):
-        word = _word(content, field, f"{index.path}/{name}")
-        if word is not None:
-            yield wanted[name], word
-
-
-def _file_and_field(label: str, kinds: set[str]) -> tuple[str, str] | None:
-    """The extension with the class and the field of its JSON, if any; None if no sample has such a file.
-
-    >>> _file_and_field("json.emotion", {"jpg", "json"}), _file_and_field("emotion.TXT", {"jpg", "emotion.txt"})
-    (('json', 'emotion'), ('emotion.txt', ''))
-    """
-    words = label.split(".")
-    for length in range(len(words), 0, -1):
-        if (extension := ".".join(words[:length]).lower()) in kinds:
-            return extension, ".".join(words[length:])
-    return None
-
-
-def _word(content: bytes, field: str, where: str) -> str | None:
-    """What a label's file says; of a JSON file one of its fields."""
-    text = content.decode("utf-8", "surrogateescape").strip()
-    if not where.lower().endswith(".json"):
-        return text
-    try:
-        value = json.loads(text)
-        if not field and isinstance(value, dict):
-            raise DataError(
-                f"{where}: expected the field with the class, found the fields {', '.join(value)}. Say which: "
-                "samples.label, such as json.emotion."
-            )
-        for part in filter(None, field.split(".")):
-            value = value[part]
-    except (KeyError, TypeError):
-        return None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: is not JSON ({error}).") from None
-    return None if value is None else str(value)

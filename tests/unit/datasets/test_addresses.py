@@ -10,10 +10,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from expclip_cache.base import AddressAccessError, DataError, SettingsError, addresses
 from expclip_cache.base.addresses import MIRROR_VARIABLE
-from expclip_cache.datasets import DatasetSettings, build_manifest, changed_rows, contained_file, root_at
+from expclip_cache.datasets import DatasetSettings, build_manifest, changed_rows, contained, contained_file, root_at
 from expclip_cache.datasets import address as address_module
 from expclip_cache.datasets.address import READ_AHEAD
 from expclip_cache.datasets.roots import resolve_root
@@ -117,11 +118,12 @@ def test_requests_of_a_listing_and_of_each_image(s3, server, tmp_path):
     put_files(class_folders(tmp_path / "local"), s3)
     server.requests.clear()
     manifest = listed(s3, "image-folders")
-    assert [request.split()[0] for request in server.requests] == ["GET"] * 15
+    kinds = [request.split()[0] for request in server.requests]
+    assert (kinds.count("GET"), kinds.count("HEAD"), len(kinds)) == (15, 14, 29)
     assert sum("list-type" in request for request in server.requests) == 1
     server.requests.clear()
     changed_rows(manifest, root_at(s3), range(14))
-    assert len(server.requests) == 14
+    assert len(server.requests) == 28
 
 
 def test_requests_of_tars(s3, server):
@@ -186,13 +188,63 @@ def test_an_index_that_cannot_be_kept_is_no_fault_of_an_image(tmp_path, mirror):
         listed(f"memory://{tmp_path.name}", "webdataset")
 
 
-def test_a_damaged_index_is_read_again(tmp_path, mirror):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:100],
+        lambda raw: b"",
+        lambda raw: b"{}",
+        lambda raw: b"}",
+        lambda raw: b"[1]",
+        lambda raw: raw.replace(b'.cls", 1536,', b'.cls", 1537,', 1),
+        lambda raw: raw + b" ",
+    ],
+)
+def test_a_damaged_index_is_read_again(tmp_path, mirror, damage):
     put_files(CONTAINERS / "webdataset", f"memory://{tmp_path.name}")
     expected = listed(f"memory://{tmp_path.name}", "webdataset").sha256
     kept = sorted((mirror / "tars").iterdir())
     assert [file.suffix for file in kept] == [".json", ".json"]
-    kept[0].write_bytes(kept[0].read_bytes()[:100])
+    whole = [file.read_bytes() for file in kept]
+    for file, raw in zip(kept, whole, strict=True):
+        assert damage(raw) != raw
+        file.write_bytes(damage(raw))
+    contained._opened.cache_clear()
     assert listed(f"memory://{tmp_path.name}", "webdataset").sha256 == expected
+    assert [file.read_bytes() for file in kept] == whole
+
+
+class HalfAnswers(MemoryFileSystem):
+    """Sends only the first half of what is asked for, as often as `left` says."""
+
+    protocol = "half"
+    left = 0
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return MemoryFileSystem._strip_protocol(path.replace("half://", "memory://"))
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **more: object) -> bytes:
+        content = super().cat_file(path, start=start, end=end, **more)
+        if HalfAnswers.left < 1:
+            return content
+        HalfAnswers.left -= 1
+        return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize("layout", ["image-folders", "webdataset", "parquet"])
+def test_an_answer_that_is_cut_short_is_asked_for_again(tmp_path, monkeypatch, layout):
+    fsspec.register_implementation("half", HalfAnswers, clobber=True)
+    folder = class_folders(tmp_path / "local") if layout == "image-folders" else CONTAINERS / layout
+    put_files(folder, f"memory://{tmp_path.name}")
+    monkeypatch.setattr(HalfAnswers, "left", 5)
+    assert listed(f"half://{tmp_path.name}", layout).sha256 == listed(folder, layout).sha256
+    assert HalfAnswers.left == 0
+    monkeypatch.setattr(HalfAnswers, "left", 10**6)
+    with pytest.raises(
+        AddressAccessError, match=r"cannot be read now in 8 attempts \(OSError: of \d+ bytes, \d+ came\)"
+    ):
+        listed(f"half://{tmp_path.name}", layout)
 
 
 def test_an_object_that_goes_is_an_image_that_changed(place, tmp_path):

@@ -173,7 +173,7 @@ def test_samples_without_an_image_or_a_class_are_noted(tars):
 
 
 def test_no_sample_with_a_class_is_an_error(tars):
-    with pytest.raises(DataError, match=r"expected a class for each sample, in a file json\.mood, found none"):
+    with pytest.raises(DataError, match=r"expected a class for each sample, in the field 'mood' of a file json, "):
         listed(tars, "webdataset", label="json.mood")
 
 

@@ -1,6 +1,8 @@
 """Tar shards and Parquet files as users have them: what counts as a sample, what is noted and what is refused."""
 
 import io
+import os
+import random
 import shutil
 import tarfile
 from pathlib import Path
@@ -8,9 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 from expclip_cache.base import DataError
 from expclip_cache.datasets import DatasetSettings, build_manifest, contained_file
+from put_files import put_files
 
 DATA = Path(__file__).parents[2] / "data" / "containers"
 IMG2DATASET = DATA / "img2dataset"
@@ -79,7 +83,7 @@ def test_captions_are_not_classes():
     [
         ("json", r"000000\.json: expected the field with the class, found the fields emotion, caption, url"),
         ("emotion", r"expected a class for each sample, in a file emotion, found none in jpg, json, txt"),
-        ("json.mood", r"expected a class for each sample, in a file json\.mood, found none in jpg, json, txt"),
+        ("json.mood", r"in the field 'mood' of a file json, found the fields emotion, caption, url, key, status"),
     ],
 )
 def test_a_label_that_is_not_there(label, message):
@@ -178,10 +182,50 @@ def test_equal_keys_and_equal_images_in_several_shards_are_samples_of_their_own(
     assert paths(manifest) == ["c.tar/0.jpg", "sub/a.tar/0.jpg", "sub/b.tar/0.jpg"]
 
 
+def test_shards_in_linked_folders_are_read_and_those_of_systems_passed_over(tmp_path):
+    for name in ("data/a.tar", "data/@eaDir/b.tar", "data/.hidden/c.tar", "data/.d.tar", "elsewhere/e.tar"):
+        write_tar(tmp_path / name, {"0.jpg": b"x"})
+    (tmp_path / "data/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data/f.tar").symlink_to(tmp_path / "elsewhere/e.tar")
+    expected = ["a.tar/0.jpg", "f.tar/0.jpg", "linked/e.tar/0.jpg"]
+    assert paths(listed(tmp_path / "data", "webdataset", labelled=False)) == expected
+    (tmp_path / "data/linked").unlink()
+    (tmp_path / "data/f.tar").unlink()
+    address = put_files(tmp_path / "data", f"memory://{tmp_path.name}")
+    assert paths(listed(address, "webdataset", labelled=False)) == expected[:1]
+
+
+def test_a_link_to_a_folder_above_the_shards_is_refused(tmp_path):
+    write_tar(tmp_path / "a.tar", {"0.jpg": b"x"})
+    (tmp_path / "again").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="again: is a link to a folder above it"):
+        listed(tmp_path, "webdataset", labelled=False)
+
+
+@pytest.mark.parametrize(("layout", "suffix"), [("webdataset", "tar"), ("parquet", "parquet")])
+def test_a_shard_whose_link_is_broken_is_an_error(tmp_path, layout, suffix):
+    shutil.copytree(DATA / layout, tmp_path / "data")
+    (tmp_path / f"data/z.{suffix}").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match=rf"z\.{suffix}: cannot be read \(No such file or directory\)"):
+        listed(tmp_path / "data", layout, labelled=False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_of_shards_that_may_not_be_listed_is_an_error(tmp_path):
+    write_tar(tmp_path / "data/a.tar", {"0.jpg": b"x"})
+    write_tar(tmp_path / "data/closed/b.tar", {"0.jpg": b"x"})
+    (tmp_path / "data/closed").chmod(0)
+    try:
+        with pytest.raises(DataError, match=r"closed: .* cannot be listed \(Permission denied\)"):
+            listed(tmp_path / "data", "webdataset", labelled=False)
+    finally:
+        (tmp_path / "data/closed").chmod(0o700)
+
+
 def test_shards_without_files(tmp_path):
     write_tar(tmp_path / "a.tar", {})
     (tmp_path / "b.tar").touch()
-    with pytest.raises(DataError, match=r"expected images in its tar shards, found none\. Names"):
+    with pytest.raises(DataError, match=r"in its tar shards, found none\. .* Of the tars: b\.tar is cut off after 0 f"):
         listed(tmp_path, "webdataset", labelled=False)
     write_tar(tmp_path / "c.tar", {"0.jpg": b"x"})
     manifest = listed(tmp_path, "webdataset", labelled=False)
@@ -213,7 +257,45 @@ def test_a_label_that_is_cut_off(tmp_path):
     shard.write_bytes(shard.read_bytes()[: 512 * 15])
     manifest = listed(root, "webdataset", native={"fear" * 300: "fear"})
     assert paths(manifest) == ["a.tar/0.jpg"]
-    assert manifest.notes == ("a.tar is cut off after 4 files", "1 samples have no class and are ignored")
+    assert manifest.notes == ("a.tar is cut off after 4 files", "1 samples have no class in a file txt and are ignored")
+
+
+def test_a_tar_that_has_been_cut_off_says_so_of_each_file_that_is_gone(tmp_path):
+    root = write_tar(tmp_path / "a.tar", {f"{n}.jpg": b"x" * 600 for n in range(3)})
+    (root / "a.tar").write_bytes((root / "a.tar").read_bytes()[: 512 * 6])
+    with pytest.raises(FileNotFoundError, match=r"does not exist in \S+/a\.tar, which is cut off after 2 files"):
+        contained_file(root, "a.tar/2.jpg")
+
+
+def test_the_first_tar_with_a_label_says_where_all_labels_are(tmp_path):
+    write_tar(tmp_path / "0.tar", {"0.jpg": b"x"})
+    write_tar(tmp_path / "a.tar", {"1.jpg": b"x", "1.txt": b"fear"})
+    root = write_tar(tmp_path / "b.tar", {f"{n}.{e}": b"anger" for n in (2, 3) for e in ("jpg", "cls")})
+    write_tar(tmp_path / "c.tar", {"4.jpg": b"x", "4.txt": b"fear", "4.cls": b"anger"})
+    manifest = listed(root, "webdataset")
+    assert paths(manifest) == ["a.tar/1.jpg", "c.tar/4.jpg"]
+    assert manifest.classes == ("fear",)
+    assert manifest.notes == ("3 samples have no class in a file txt and are ignored",)
+    assert paths(listed(root, "webdataset", label="cls")) == ["b.tar/2.jpg", "b.tar/3.jpg", "c.tar/4.jpg"]
+
+
+def test_a_large_file_is_no_label(tmp_path):
+    root = write_tar(tmp_path / "a.tar", {"0.jpg": b"x", "0.txt": b"fear" + b" " * (1 << 20)})
+    with pytest.raises(DataError, match=r"a\.tar/0\.txt: expected a class, found more than 1048576 bytes"):
+        listed(root, "webdataset")
+
+
+def test_a_large_member_is_hashed_in_blocks(tmp_path):
+    import tracemalloc
+
+    content = random.Random(0).randbytes(40 << 20)
+    root = write_tar(tmp_path / "a.tar", {"0.jpg": content})
+    tracemalloc.start()
+    manifest = listed(root, "webdataset", labelled=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(row.bytes, row.digest) for row in manifest.rows] == [(40 << 20, xxhash.xxh3_128_hexdigest(content))]
+    assert peak < 25 << 20
 
 
 def write_hub(root: Path, splits: dict[str, list[str | None]]) -> Path:

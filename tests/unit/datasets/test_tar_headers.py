@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from expclip_cache.base import DataError
-from expclip_cache.datasets.tar_headers import BLOCK
+from expclip_cache.datasets.tar_headers import BLOCK, DamagedTarError, read_headers
 from expclip_cache.datasets.tar_index import TarIndex
 
 LONG = "folder/" * 40 + "a" * 120 + ".jpg"
@@ -133,6 +133,15 @@ def test_a_tar_that_is_cut_off_anywhere_says_so_and_keeps_what_is_whole(tmp_path
         if length < end:
             assert index.damage == f"is cut off after {len(index.names)} files"
         assert (found == whole) == (length >= end)
+
+
+def test_a_tar_that_becomes_shorter_while_it_is_read_is_cut_off(tmp_path):
+    write_tar(tmp_path / "a.tar", tarfile.PAX_FORMAT)
+    raw = (tmp_path / "a.tar").read_bytes()
+    for length in range(0, len(raw), 101):
+        with pytest.raises(DamagedTarError) as raised:
+            list(read_headers(io.BytesIO(raw[:length]), len(raw)))
+        assert raised.value.offset is None or raised.value.offset < length
 
 
 def test_a_flipped_bit_in_a_header_is_never_taken_for_the_end(tmp_path):

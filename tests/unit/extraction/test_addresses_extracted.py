@@ -101,7 +101,8 @@ def test_an_encoder_asks_once_for_each_image(tmp_path, clip, bucket, folder, ser
     manifest = build_manifest(bucket, "image-folders")
     server.requests.clear()
     extract(bucket, tmp_path / "out", clip, manifest=manifest, cache=CACHE, run=run(2))
-    assert len(server.requests) == 14
+    kinds = [request.split()[0] for request in server.requests]
+    assert (kinds.count("GET"), kinds.count("HEAD"), len(kinds)) == (14, 14, 28)  # the image, and its size
 
 
 def test_workers_take_the_index_that_the_listing_made(tmp_path, clip, bucket, server):
