@@ -59,7 +59,7 @@ def test_values_are_the_same_however_they_are_stored(tmp_path, kind):
     """Once in a dictionary, in full, or first the one and then the other; with rows that have none."""
     rng = np.random.default_rng(0)
     different = [rng.bytes(5_000) for _ in range(300)]
-    values = [different[row % 7] if row % 3 else different[row] for row in range(300)]
+    values: list[bytes | None] = [different[row % 7] if row % 3 else different[row] for row in range(300)]
     values[5] = values[77] = None
     stored = [v if v is None or kind != STRUCT else {"bytes": v, "path": "a.jpg"} for v in values]
     table = pa.table({"image": pa.array(stored, kind)})
