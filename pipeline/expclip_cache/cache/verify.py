@@ -16,7 +16,7 @@ from expclip_cache.cache.index import read_index
 from expclip_cache.cache.lock import writing
 from expclip_cache.cache.stored_manifest import manifest_sha256, read_stored_manifest
 from expclip_cache.cache.stores.store import Store, store_at
-from expclip_cache.datasets import Manifest, Root, changed_rows, check_manifest
+from expclip_cache.datasets import Manifest, Root, changed_rows, check_manifest, require_folder
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,14 @@ def verify_cache(
 
     Raises:
         CacheError: neither an index nor a shard is there.
+        DataError: `images` is not a folder.
         SettingsError: `images` is given, and there is no manifest to compare it with.
     """
     store = store_at(place)
     sizes = store.sizes()
     _require_cache(store, sizes)
+    if images is not None:
+        require_folder(images, "raw images", "Correct the path.")
     known, findings = Known(manifest=manifest), list[Finding]()
     skim_manifest = sample is not None and images is None
     stored = None if manifest else next((name for name in (MANIFEST, OLD_MANIFEST) if name in sizes), None)
@@ -139,7 +142,7 @@ def repair(
     Raises:
         CacheError: an extraction is writing to the folder, the folder cannot be written to, or neither an index nor a
             shard is there.
-        SettingsError: see `verify_cache`.
+        DataError, SettingsError: see `verify_cache`.
     """
     store = store_at(place)
     _require_cache(store, store.sizes())

@@ -237,8 +237,9 @@ def extract(
         ),
     ] = None,
     manifest: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
+            metavar="FILE",
             rich_help_panel=IMAGES,
             help="Take the list of images from this file, such as the manifest.arrow of a finished cache, instead of "
             "listing the folder.",
@@ -401,8 +402,8 @@ def extract(
 
 def _layout(images: str, layout: "FolderLayout", samples: dict[str, str | None]) -> "FolderLayout | DatasetSettings":
     """The layout, with what is said of its samples."""
-    from expclip_cache.base import SettingsError
-    from expclip_cache.datasets import DatasetSettings, Samples
+    from expclip_cache.base import SettingsError, build
+    from expclip_cache.datasets import DatasetSettings
 
     given = {name: value for name, value in samples.items() if value is not None}
     if not given:
@@ -410,29 +411,28 @@ def _layout(images: str, layout: "FolderLayout", samples: dict[str, str | None])
     if layout not in ("webdataset", "parquet"):
         options = ", ".join(f"--{name}" for name in given)
         raise SettingsError(f"{options}: is for --layout webdataset or parquet, found --layout {layout}; remove it.")
-    return DatasetSettings(
-        source=images, layout=layout, labelled="label" in given, samples=Samples.model_validate(given)
-    )
+    return build(DatasetSettings, source=images, layout=layout, labelled="label" in given, samples=given)
 
 
 def _listed(
     images: str,
     layout: "FolderLayout | DatasetSettings",
-    manifest_file: Path | None,
+    listed: str | None,
     crops: Path | None,
     report: "Reporter",
 ) -> "Manifest":
     """The images: those that a file lists or those of the folder, whole or cropped to their faces."""
     from expclip_cache.base import SettingsError
+    from expclip_cache.commands.manifest_argument import manifest_file
     from expclip_cache.datasets import build_manifest, read_manifest, root_at
 
-    manifest = read_manifest(manifest_file) if manifest_file else build_manifest(images, layout, report=report)
+    manifest = read_manifest(manifest_file(listed)) if listed else build_manifest(images, layout, report=report)
     for note in manifest.notes:
         report.say(note)
     if crops is None:
         return manifest
     if manifest.has_boxes:
-        raise SettingsError(f"--crops: the images of {manifest_file} are cropped already; remove --crops.")
+        raise SettingsError(f"--crops: the images of {listed} are cropped already; remove --crops.")
     from expclip_cache.faces import complete_crops  # imports Pillow and more
 
     return complete_crops(manifest, lambda: root_at(images), crops, report)

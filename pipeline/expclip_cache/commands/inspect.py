@@ -10,6 +10,9 @@ from expclip_cache.base import handle_errors
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+MANIFESTS = (".arrow", ".jsonl")
+"""Suffixes of the files of manifests."""
+
 
 def inspect(
     cache: Annotated[
@@ -36,17 +39,25 @@ def inspect(
         from rich.console import Console
 
         from expclip_cache.base import SettingsError
+        from expclip_cache.commands.manifest_argument import manifest_file
 
-        if rows and not Path(cache).is_file():
-            raise SettingsError(f"--rows: {cache} is not a manifest. Name its file, such as {cache}/manifest.arrow.")
         if rows:
-            _print_rows(Path(cache))
+            file = manifest_file(cache)
+            if not _is_manifest(cache):
+                raise SettingsError(f"--rows: {cache} is not a manifest. Name its file, such as {file}/manifest.arrow.")
+            _print_rows(file)
             return
-        found, shown = _manifest(Path(cache)) if Path(cache).is_file() else _cache(cache)
+        found, shown = _manifest(manifest_file(cache)) if _is_manifest(cache) else _cache(cache)
         if as_json:
             typer.echo(json.dumps(found, indent=2))
         else:
             Console().print(shown)
+
+
+def _is_manifest(place: str) -> bool:
+    """Whether it is, or is called, the file of a manifest. A cache is a folder."""
+    path = Path(place)
+    return not path.is_dir() and (path.exists() or path.suffix in MANIFESTS)
 
 
 def _cache(place: str) -> "tuple[dict[str, object], RenderableType]":

@@ -10,7 +10,7 @@ from expclip_cache.base import handle_errors, printable
 
 def save_crops(
     manifest: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="MANIFEST", help="Manifest with the boxes, such as features/images/clip-b32/caer-s/manifest.arrow."
         ),
@@ -24,10 +24,11 @@ def save_crops(
     """
     with handle_errors():
         from expclip_cache.base import DataError, TerminalReporter
+        from expclip_cache.commands.manifest_argument import manifest_file
         from expclip_cache.datasets import read_manifest, root_at
         from expclip_cache.faces import save_crops as save
 
-        found = read_manifest(manifest)
+        found = read_manifest(manifest_file(manifest))
         try:
             without = save(found, root_at(images), out, TerminalReporter())
         except OSError as error:

@@ -1,6 +1,5 @@
 """`expclip-cache verify`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ def verify(
         typer.Argument(metavar="CACHE", help="Folder with shards and index.json, or its address: s3://bucket/photos."),
     ],
     manifest: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help="What the cache was made from; by default its own manifest.arrow."),
     ] = None,
     images: Annotated[
@@ -49,10 +48,11 @@ def verify(
         from expclip_cache.cache import repair as verify_and_delete
         from expclip_cache.cache import verify_cache
         from expclip_cache.commands.cache_tables import verification_to_terminal
+        from expclip_cache.commands.manifest_argument import manifest_file
         from expclip_cache.datasets import read_manifest, root_at
 
         root = root_at(images) if images else None
-        given = read_manifest(manifest) if manifest else None
+        given = read_manifest(manifest_file(manifest)) if manifest else None
         deleted = list[str]()
         if repair:
             found, deleted = verify_and_delete(cache, TerminalReporter(), given, root, sample)

@@ -38,6 +38,7 @@ from .read import read_rows as read_rows
 from .roots import ROOTS_FILE as ROOTS_FILE
 from .roots import dataset_root as dataset_root
 from .roots import read_roots as read_roots
+from .roots import require_folder as require_folder
 from .roots import resolve_root as resolve_root
 from .roots import root_names as root_names
 from .roots import root_variable as root_variable

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from expclip_cache.base import Reporter, SilentReporter
+from expclip_cache.base import Reporter, SilentReporter, build
 from expclip_cache.datasets.address import Root, root_at
 from expclip_cache.datasets.hashing import hash_listing
 from expclip_cache.datasets.manifest import Manifest
@@ -35,7 +35,8 @@ def build_manifest(
         The manifest. Its `notes` say what was ignored and why.
 
     Raises:
-        SettingsError: the settings contradict the definition they name, or the address has a password in it.
+        SettingsError: the settings contradict the definition they name, the address has a password in it, or the path
+            is not UTF-8.
         DataError: the folder is missing, empty, or does not match its layout.
         AddressAccessError: the store cannot be reached, or refuses.
     """
@@ -43,8 +44,11 @@ def build_manifest(
     name = name or (root.absolute() if isinstance(root, Path) else root).name
     if not isinstance(layout, DatasetSettings):
         labelled = layout in ("image-folders", "frame-folders")
-        layout = DatasetSettings(
-            source=str(root), layout=layout if layout != "images" else "image-folders", labelled=labelled
+        layout = build(
+            DatasetSettings,
+            source=str(root),
+            layout=layout if layout != "images" else "image-folders",
+            labelled=labelled,
         )
     listing = read_rows(root, layout)
     with (report or SilentReporter()).bar(f"hashing {name}", len(listing.rows), "row") as bar:

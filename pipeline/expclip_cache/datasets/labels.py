@@ -39,7 +39,8 @@ class Labels:
             raise DataError(
                 f"{where}: no class is known for {examples(unknown, 10)}. Known classes: {known}."
                 f"{f' Also: {codes}.' if codes else ''} Rename or remove it, or give its class under `native:` of a "
-                "definition, a table or samples. Numbers and abbreviations are never guessed: they mean different "
+                "definition, or of a table or samples in params.yaml (see docs/datasets.md); no option of the command "
+                "line does. Numbers and abbreviations are never guessed: they mean different "
                 "classes in different datasets."
             )
         self.classes = definition.classes or canonical_order(filter(None, self._name_of.values()))

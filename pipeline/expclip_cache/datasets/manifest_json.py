@@ -23,7 +23,7 @@ def parse_json_lines(raw: bytes, path: Path | str) -> Manifest:
     """
     try:
         lines = io.BytesIO(raw)
-        header = json.loads(next(lines, b""))
+        header = _header(next(lines, b""))
         if header["format"] != FORMAT:
             raise DataError(f"expected the format {FORMAT!r}, found {header['format']!r}")
         manifest = Manifest(
@@ -47,6 +47,18 @@ def parse_json_lines(raw: bytes, path: Path | str) -> Manifest:
     if problem:
         raise DataError(f"{path}: {problem}. Fix the dataset and build the manifest again.")
     return manifest
+
+
+def _header(line: bytes) -> dict[str, Any]:
+    if not line:
+        raise DataError("it is empty")
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or "format" not in header:
+        raise DataError("it is neither an Arrow file nor JSON lines that begin with the header of a manifest")
+    return header
 
 
 def _rows(lines: Iterator[bytes]) -> Iterator[ManifestRow]:

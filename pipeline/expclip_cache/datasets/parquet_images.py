@@ -4,7 +4,7 @@ import errno
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 GROUPS = 2
 """Row groups whose images are kept in memory: one is read by neighbours, and a clip may reach into the next."""
+
+MOST_AT_ONCE = (1 << 31) - 2
+"""Bytes of distinct values that an Arrow dictionary can hold."""
+
+DIGITS = 20
+"""More than the number of any row has."""
 
 BYTES, TEXT = ("binary", "large_binary", "binary_view"), ("string", "large_string", "string_view")
 """Names of the types of images and of their paths."""
@@ -49,8 +55,10 @@ class ParquetImages:
         self._footer: pq.FileMetaData | None = None
         with self._opened("is not a Parquet file, or its end is damaged or cut off") as file:
             self._footer, self.schema = file.metadata, cast("pa.Schema", file.schema_arrow)
-            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        *self.starts, self.rows = accumulate(sizes, initial=0)
+            leaves = map(file.metadata.schema.column, range(file.metadata.num_columns))
+            self._place = {leaf.path: place for place, leaf in enumerate(leaves)}
+            self._sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        *self.starts, self.rows = accumulate(self._sizes, initial=0)
         self._group = lru_cache(GROUPS)(self._read_group)
         self._reading: dict[tuple[str, int], Lock] = defaultdict(Lock)
 
@@ -100,15 +108,14 @@ class ParquetImages:
             OSError: the file cannot be read.
             DataError: it is damaged.
         """
-        inside = _is_image(self.schema.field(column).type)
-        leaf, rows = f"{column}.bytes" if inside else column, set[int]()
-        with self._opened() as file:
-            for group, start in enumerate(self.starts):
-                if _nulls(file.metadata.row_group(group), leaf) == 0:
-                    continue
-                values = file.read_row_group(group, columns=[leaf]).column(0)
-                missing = (values.flatten()[0] if inside else values).is_null().to_pylist()
-                rows.update(start + row for row, is_missing in enumerate(missing) if is_missing)
+        inside, leaf = _is_image(self.schema.field(column).type), self._leaf(column)
+        rows = set[int]()
+        for group, start in enumerate(self.starts):
+            if self._nulls(leaf, group) == 0:
+                continue
+            values = self._values(leaf, leaf, group)
+            missing = (values.flatten()[0] if inside else values).is_null().to_pylist()
+            rows.update(start + row for row, is_missing in enumerate(missing) if is_missing)
         return rows
 
     def read(self, name: str, most: int | None = None) -> bytes:
@@ -123,7 +130,8 @@ class ParquetImages:
             DataError: the file is damaged.
         """
         column, _, number = name.rpartition("/")
-        if not number.isdecimal() or int(number) >= self.rows or column not in self.schema.names:
+        is_row = number.isascii() and number.isdecimal() and len(number) < DIGITS and int(number) < self.rows
+        if not is_row or self.schema.names.count(column) != 1 or not self.holds_images(column):
             raise FileNotFoundError(errno.ENOENT, f"does not exist in {self.path}")
         row = int(number)
         group = bisect_right(self.starts, row) - 1
@@ -136,22 +144,52 @@ class ParquetImages:
         return content
 
     def _read_group(self, column: str, group: int) -> "pa.ChunkedArray":
-        with self._opened() as file:
-            values = file.read_row_group(group, columns=[column]).column(0)
-        if len(values) != file.metadata.row_group(group).num_rows:
+        values = self._values(column, self._leaf(column), group)
+        if len(values) != self._sizes[group]:
             raise DataError(f"{self.path}: is damaged (row group {group} has {len(values)} values).")
         return values
 
+    def _values(self, column: str, leaf: str, group: int) -> "pa.ChunkedArray":
+        """A column of a row group, or a leaf of it.
+
+        A file stores a value once that many rows have. So does the result, as a dictionary: in full they could be
+        thousands of times as large as the file.
+        """
+        once = [leaf] if self._chunk(leaf, group).total_uncompressed_size < MOST_AT_ONCE else []
+        with self._opened(once=once) as file:
+            return file.read_row_group(group, columns=[column]).column(0)
+
+    def _leaf(self, column: str) -> str:
+        """Where a file has the bytes of a column of images."""
+        return f"{column}.bytes" if _is_image(self.schema.field(column).type) else column
+
+    def _chunk(self, leaf: str, group: int) -> "pq.ColumnChunkMetaData":
+        """What the footer says of a leaf of a row group."""
+        assert self._footer is not None
+        return self._footer.row_group(group).column(self._place[leaf])
+
+    def _nulls(self, leaf: str, group: int) -> int | None:
+        """How many values of a leaf are null in a row group; None if the footer does not say."""
+        said = self._chunk(leaf, group).statistics
+        return said.null_count if said is not None and said.has_null_count else None
+
     @contextmanager
-    def _opened(self, otherwise: str = "is damaged") -> "Iterator[pq.ParquetFile]":
-        """The file, open. Damage is an error of the data: some comes as one of the system, but without a number."""
+    def _opened(self, otherwise: str = "is damaged", once: Sequence[str] = ()) -> "Iterator[pq.ParquetFile]":
+        """The file, open. Damage is an error of the data: some comes as one of the system, but without a number.
+
+        Args:
+            otherwise: what is said of damage.
+            once: leaves whose equal values are to be in memory once.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             # pyarrow would read every part of a column by itself; a store answers late, so they are requested at once.
             source = self.path.open("rb", buffering=0) if isinstance(self.path, Address) else self.path
-            with pq.ParquetFile(source, metadata=self._footer, pre_buffer=source is not self.path) as file:
+            with pq.ParquetFile(
+                source, metadata=self._footer, read_dictionary=once, pre_buffer=source is not self.path
+            ) as file:
                 yield file
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
@@ -163,12 +201,5 @@ def _is_image(kind: "pa.DataType") -> bool:
     """Whether it is the type that `datasets` has for an Image."""
     import pyarrow as pa
 
-    return pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}
-
-
-def _nulls(group: "pq.RowGroupMetaData", leaf: str) -> int | None:
-    """How many values are null in a column of a row group; None if it does not say."""
-    for column in map(group.column, range(group.num_columns)):
-        if column.path_in_schema == leaf and column.statistics is not None and column.statistics.has_null_count:
-            return column.statistics.null_count
-    return None
+    names = [field.name for field in kind] if pa.types.is_struct(kind) else []
+    return {"bytes", "path"} <= set(names) and len(set(names)) == len(names)

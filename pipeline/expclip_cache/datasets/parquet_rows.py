@@ -91,12 +91,22 @@ def _column(file: ParquetImages, settings: Samples) -> str:
             f"{file.path}: expected {expected}, found the columns {', '.join(file.schema.names)}. "
             f"{_tables_of_others(file.path) or 'Say which it is: samples.image.'}"
         )
+    _refuse_twice(file, columns[0])
     if not file.holds_images(columns[0]):
         raise DataError(
             f"{file.path}: expected images in the column {columns[0]}, as bytes or paths, found values of the type "
             f"{file.schema.field(columns[0]).type}. Say which column it is: samples.image."
         )
     return columns[0]
+
+
+def _refuse_twice(file: ParquetImages, column: str) -> None:
+    """A name must not stand for several columns."""
+    if (count := file.schema.names.count(column)) > 1:
+        raise DataError(
+            f"{file.path}: expected one column {column}, found {count} of that name. Write the file again with "
+            "different names."
+        )
 
 
 def _tables_of_others(file: Root) -> str:
@@ -140,6 +150,7 @@ def _words(file: ParquetImages, settings: Samples) -> Sequence[str | None]:
             f"{file.path}: expected the class in the column {column}, found the columns "
             f"{', '.join(file.schema.names)}. Say which (samples.label), or set labelled: false."
         )
+    _refuse_twice(file, column)
     values = file.column(column)
     kind = file.features.get(column, {})
     names = kind.get("names") if kind.get("_type") == "ClassLabel" else None

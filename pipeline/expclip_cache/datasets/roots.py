@@ -145,7 +145,23 @@ def _existing_folder(path: str, where: str, advice: str) -> Root:
             return root
         raise DataError(f"{where}: expected images at {path}, found nothing. {advice}")
     folder = root.expanduser()
-    if folder.is_dir():
-        return folder
-    found = "a file" if folder.exists() else "nothing"
-    raise DataError(f"{where}: expected a folder at {path}, found {found}. {advice}")
+    require_folder(folder, where, advice)
+    return folder
+
+
+def require_folder(root: Root, where: str, advice: str) -> None:
+    """Make sure that a root is a folder. Web servers have files alone, so https:// passes whatever is there.
+
+    Args:
+        where: what names the root, for the error.
+        advice: what to do, for the error.
+
+    Raises:
+        DataError: it is a file, or nothing.
+        AddressAccessError: the store cannot be reached, or refuses.
+    """
+    if isinstance(root, Address) and root.root.startswith(("http://", "https://")):
+        return
+    if not root.is_dir():
+        found = "a file" if root.exists() else "nothing"
+        raise DataError(f"{where}: expected a folder at {root}, found {found}. {advice}")

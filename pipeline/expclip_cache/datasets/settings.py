@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from expclip_cache.base import Section, is_address
 from expclip_cache.datasets.address import root_at
@@ -77,6 +77,16 @@ class DatasetSettings(Section):
     def folder_layout(self) -> Layout | None:
         """The layout of the images that are drawn, or the one given for a folder of images."""
         return _DRAWN_LAYOUTS[self.draw.kind] if self.draw else self.layout
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _source_is_text(cls, source: object) -> object:
+        if isinstance(source, str) and any("\ud800" <= character <= "\udfff" for character in source):
+            raise ValueError(
+                f"the path {source!r} is not UTF-8, as settings are. Rename the folder, or change into it and call "
+                "it `.`"
+            )
+        return source
 
     @model_validator(mode="after")
     def _address_is_of_a_folder(self) -> Self:

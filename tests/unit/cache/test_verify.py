@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import fsspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -261,6 +262,19 @@ def test_changed_images(cache, images):
     }
     assert broken(cache, images=images, sample=1) == {}
     assert repair(cache, SilentReporter(), images=images)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("root", "found"),
+    [("nosuch", "nothing"), ("file", "a file"), ("memory://nosuch", "nothing"), ("memory://bucket/file", "a file")],
+)
+def test_raw_images_are_in_a_folder(cache, tmp_path, root, found):
+    fsspec.filesystem("memory").pipe("/bucket/file", b"text")
+    (tmp_path / "file").write_text("text")
+    place = root if "://" in root else tmp_path / root
+    refused = invoke("verify", cache, "--images", place)
+    assert refused.exit_code == 1
+    assert f"raw images: expected a folder at {place}, found {found}." in " ".join(refused.output.split())
 
 
 def test_images_cannot_be_compared_without_a_manifest(cache, images):

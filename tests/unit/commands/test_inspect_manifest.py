@@ -1,6 +1,7 @@
 """`expclip-cache inspect` of a manifest, which is no text file."""
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -50,3 +51,49 @@ def test_a_cache_has_its_rows_in_its_manifest(file):
     assert "is not a manifest" in " ".join(refused.output.split())
     (file.parent / "other.txt").write_text("text")
     assert "is not a manifest" in " ".join(run("inspect", file.parent / "other.txt").output.split())
+
+
+def said(*arguments: object) -> str:
+    """What a command that fails says, in one line."""
+    result = run(*arguments)
+    assert result.exit_code == 1
+    return " ".join(result.output.split())
+
+
+def test_what_is_called_like_a_manifest_is_looked_for_as_one(tmp_path):
+    assert "the manifest cannot be read (No such file or directory)" in said("inspect", tmp_path / "nosuch.arrow")
+    os.mkfifo(tmp_path / "pipe")
+    assert "found a pipe" in said("inspect", tmp_path / "pipe")
+    assert "is not a feature cache" in said("inspect", tmp_path)
+    assert "--rows:" in said("inspect", "--rows", tmp_path / "nosuch")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "ADDRESS"),
+        ("inspect", "--rows", "ADDRESS"),
+        ("verify", "cache", "--manifest", "ADDRESS"),
+        ("extract", "images", "out", "--model", "demo", "--manifest", "ADDRESS"),
+        ("save-crops", "ADDRESS", "images", "out"),
+    ],
+    ids=" ".join,
+)
+def test_a_manifest_is_a_file_of_this_machine(arguments):
+    address = "s3://bucket/faces/manifest.arrow"
+    text = said(*(address if argument == "ADDRESS" else argument for argument in arguments))
+    assert f"{address}: expected the manifest's file on this machine, found an address" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "it is empty"),
+        (b"\x89PNG", "it is neither an Arrow file nor JSON lines"),
+        (b"[" * 100_000, "it is neither an Arrow file nor JSON lines"),
+        (b'{"images": []}', "it is neither an Arrow file nor JSON lines"),
+    ],
+)
+def test_a_file_of_something_else(tmp_path, content, problem):
+    (tmp_path / "m.jsonl").write_bytes(content)
+    assert f"is not a manifest ({problem}" in said("inspect", tmp_path / "m.jsonl")

@@ -68,8 +68,11 @@ def test_samples_of_tar_shards_are_those_of_the_folder(tars, folder, samples):
 
 
 def test_numbers_are_never_guessed(tars):
-    with pytest.raises(DataError, match=r"no class is known for '3'.*Numbers and abbreviations are never guessed"):
+    with pytest.raises(
+        DataError, match=r"no class is known for '3'.*Numbers and abbreviations are never guessed"
+    ) as error:
         listed(tars, "webdataset")
+    assert "in params.yaml (see docs/datasets.md); no option of the command line does" in str(error.value)
 
 
 def test_rows_of_parquet_files_are_those_of_the_folder(folder):

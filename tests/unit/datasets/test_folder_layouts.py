@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from expclip_cache.base.errors import DataError, SettingsError
+from expclip_cache.datasets.build import build_manifest
 from expclip_cache.datasets.read import read_rows
 from expclip_cache.datasets.settings import DatasetSettings
 from expclip_cache.datasets.tree import read_tree
@@ -304,3 +305,13 @@ def test_a_tree_without_an_end_is_an_error(tmp_path, monkeypatch):
         monkeypatch.chdir("d")
     with pytest.raises(DataError, match="is 100 folders below the dataset's, deeper than any dataset"):
         read_tree(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names of files are UTF-8")
+def test_a_folder_whose_path_is_not_utf8_is_read_from_within(tmp_path, monkeypatch):
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    write_files(root, "a/1.jpg")
+    with pytest.raises(SettingsError, match=r"the path '.*caf\\udce9' is not UTF-8.*call it `\.`"):
+        build_manifest(root)
+    monkeypatch.chdir(root)
+    assert [row.path for row in build_manifest(".").rows] == ["a/1.jpg"]
