@@ -233,6 +233,8 @@ def root_at(place: str | Path | Address) -> Root:
     """
     if not isinstance(place, str) or not is_address(place):
         return Path(place) if isinstance(place, str) else place
+    if not place.partition("://")[2].strip("/"):
+        raise SettingsError(f"{place}: expected an address such as s3://bucket/faces, found nothing behind ://.")
     if SECRET.search(place):
         shown = re.sub("://[^/]*@", "://***@", place).partition("?")[0]
         raise SettingsError(

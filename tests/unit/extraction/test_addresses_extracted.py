@@ -96,7 +96,7 @@ def test_a_cache_of_local_tars_is_continued_from_the_bucket(tmp_path, clip, buck
     assert all(shard.stat().st_mtime_ns == modified for shard, modified in kept.items())
 
 
-def test_an_encoder_asks_once_for_each_image(tmp_path, clip, bucket, folder, server):
+def test_an_encoder_asks_for_each_image_and_its_size(tmp_path, clip, bucket, folder, server):
     put_files(folder, bucket)
     manifest = build_manifest(bucket, "image-folders")
     server.requests.clear()
