@@ -261,6 +261,7 @@ def test_an_object_that_goes_is_an_image_that_changed(place, tmp_path):
         ("memory://nothing/here", DataError, "expected files below this address, found nothing"),
         ("gs://bucket/x", SettingsError, r"gs:// is not installed: pip install 'expclip-cache\[gcs\]'"),
         ("nonsense://bucket/x", SettingsError, "is not an address that can be used"),
+        ("s3://", SettingsError, r"s3://: expected an address such as s3://bucket/faces, found nothing behind ://"),
         ("sftp://me:secret@host/x", SettingsError, r"sftp://\*\*\*@host/x: has a password or a signature in it"),
         ("https://host/x?signature=secret", SettingsError, r"https://host/x: has a password or a signature in it"),
     ],
