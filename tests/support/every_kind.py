@@ -1,5 +1,7 @@
 """A study with a backbone of every kind side by side, all tiny and with random weights."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,18 @@ WRITERS = {
 }
 
 
+@contextmanager
+def known_words() -> Iterator[None]:
+    """The tiny tokenizers that are written meanwhile know the words of the prompts; later ones do not."""
+    before = tiny_encoders.WORDS[:]
+    # In place: other modules have the same list.
+    tiny_encoders.WORDS[:] = list(dict.fromkeys([*before, *words(CLASSES)]))
+    try:
+        yield
+    finally:
+        tiny_encoders.WORDS[:] = before
+
+
 def write_every_kind(folder: Path, roots: Path, items: int = 4) -> None:
     """Write params.yaml, the models, RAF-DB and AFEW as their makers ship them, and where these are.
 
@@ -49,10 +63,11 @@ def write_every_kind(folder: Path, roots: Path, items: int = 4) -> None:
         roots: of the two datasets.
         items: of each class in them.
     """
-    tiny_encoders.WORDS[:] = list(dict.fromkeys([*tiny_encoders.WORDS, *words(CLASSES)]))
+    with known_words():
+        models = {name: write(folder / "models" / name) for name, write in WRITERS.items()}
     backbones: dict[str, dict[str, Any]] = {"demo-clip": {}}
-    for name, write in WRITERS.items():
-        entry = _set(write(folder / "models" / name)) | {"preprocess": "clip"}
+    for name, model in models.items():
+        entry = _set(model) | {"preprocess": "clip"}
         if name in ("emoclip", "emotionclip"):
             backbones[f"{name}-frames"] = {**entry, "pool": "none"}
             entry["pool"] = "temporal"
