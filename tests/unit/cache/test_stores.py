@@ -35,7 +35,7 @@ from expclip_cache.cache.stores.folder import Folder
 from expclip_cache.cache.stores.lease import LEASES, LENGTH, _sign
 from expclip_cache.cache.stores.remote import Remote
 from expclip_cache.cache.stores.store import store_at
-from expclip_cache.cache.verify import repair
+from expclip_cache.cache.verify import repair, verify_cache
 from expclip_cache.cache.writer import CacheWriter
 from expclip_cache.commands.app import app
 from expclip_cache.datasets.hashing import hash_listing
@@ -505,3 +505,24 @@ def test_a_writer_that_slept_while_another_machine_replaced_the_cache_writes_no_
     cache = FeatureCache(address)
     assert cache.identity.settings["preprocess"] == "clip"
     assert len(cache[cache.good_rows]) == len(cache.good_rows)
+
+
+def flipped(content: bytes) -> bytes:
+    """With another last letter in the path of row 5."""
+    assert content.count(b"5.png") == 1
+    return content.replace(b"5.png", b"5.pnh")
+
+
+def test_verify_looks_at_the_manifest_in_the_store_and_not_at_a_copy_here(job, tmp_path, monkeypatch):
+    """The beginning, by which a copy is recognised, ends before the rows."""
+    remote = tmp_path / "remote"
+    run_job(replace(job, out=f"file://{remote}"), CACHE, RUN, SilentReporter())
+    intact, store = (remote / MANIFEST).read_bytes(), Remote(f"file://{remote}")
+    monkeypatch.setattr("expclip_cache.cache.stored_manifest.HEADER_BYTES", intact.index(b"5.png") - 16)
+    copy = store.local_file(MANIFEST, 16)
+    copy.write_bytes(flipped(intact))
+    assert not verify_cache(str(store), SilentReporter()).broken
+    assert copy.read_bytes() == intact
+    (remote / MANIFEST).write_bytes(flipped(intact))
+    (broken,) = verify_cache(str(store), SilentReporter()).broken
+    assert "rows 0 to 9 do not match their hash" in broken.problem
