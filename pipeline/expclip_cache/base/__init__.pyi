@@ -15,7 +15,6 @@ from .classes import CANONICAL as CANONICAL
 from .classes import canonical_name as canonical_name
 from .classes import canonical_order as canonical_order
 from .console import handle_errors as handle_errors
-from .csv_text import csv_rows as csv_rows
 from .csv_text import csv_text as csv_text
 from .csv_text import read_csv_rows as read_csv_rows
 from .csv_text import rows_to_csv as rows_to_csv
@@ -44,6 +43,7 @@ from .progress import Reporter as Reporter
 from .progress import Says as Says
 from .progress import SilentReporter as SilentReporter
 from .progress import TerminalReporter as TerminalReporter
+from .sealed_json import sealed_json as sealed_json
 from .section import Name as Name
 from .section import Section as Section
 from .section import build as build

@@ -32,24 +32,26 @@ def rows_to_csv(kind: type[Line], rows: Iterable[Line]) -> str:
     return csv_text(names, ([getattr(row, name) for name in names] for row in rows))
 
 
-def read_csv_rows(kind: type[Line], path: Path, made_by: str) -> list[Line]:
-    """The lines of a csv file, see `csv_rows`.
+def read_csv_rows(kind: type[Line], path: Path, made_by: str, if_damaged: str = "") -> list[Line]:
+    """The lines of a csv file, see `rows_to_csv`.
 
     Args:
         made_by: the command that writes the file, for errors.
+        if_damaged: what to do about a damaged one; by default delete it and run the command.
 
     Raises:
         DataError: the file is missing or damaged.
     """
     try:
-        return csv_rows(kind, path.read_text(encoding="utf-8"))
+        return _csv_rows(kind, path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Run `{made_by}`.") from None
     except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: is damaged ({error!r}). Delete it and run `{made_by}`.") from None
+        remedy = if_damaged or f"Delete it and run `{made_by}`."
+        raise DataError(f"{path}: is damaged ({error!r}). {remedy}") from None
 
 
-def csv_rows(kind: type[Line], text: str) -> list[Line]:
+def _csv_rows(kind: type[Line], text: str) -> list[Line]:
     """The lines of a csv file as instances of a dataclass whose fields are named as the columns are.
 
     Fields are strings, numbers, or numbers or None; an empty cell of these is None.

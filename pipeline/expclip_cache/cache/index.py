@@ -7,9 +7,7 @@ from dataclasses import asdict
 from operator import itemgetter
 from pathlib import Path
 
-import xxhash
-
-from expclip_cache.base import CacheError, write_atomically
+from expclip_cache.base import CacheError, sealed_json, write_atomically
 from expclip_cache.cache.format import (
     FEATURE_TYPES,
     FORMAT,
@@ -27,9 +25,6 @@ from expclip_cache.cache.stores.store import Store
 
 MAX_BYTES = 1 << 28
 """Largest index that is read: enough for a quarter of a million shards and about a million skipped rows."""
-
-_CHECKSUM = ',"xxh3_128":"{}"}}\n'
-"""The end of the file; the key sorts after all others."""
 
 
 def write_index(
@@ -68,8 +63,7 @@ def write_index(
 
 def index_bytes(body: Json) -> bytes:
     """The content of an index file: canonical JSON with its own checksum, so that any changed byte is noticed."""
-    text = canonical_json(body)
-    return text[:-1] + _CHECKSUM.format(xxhash.xxh3_128_hexdigest(text)).encode()
+    return sealed_json(canonical_json(body)) + b"\n"
 
 
 def read_index(store: Store) -> Json:

@@ -8,14 +8,16 @@ from expclip_cache.datasets import HEADER_BYTES, Manifest, read_manifest, record
 
 def manifest_name(store: Store) -> str | None:
     """The name of its file; None if there is none."""
-    return next((name for name in (MANIFEST, OLD_MANIFEST) if store.size(name)), None)
+    found = _name_and_size(store)
+    return found and found[0]
 
 
 def manifest_sha256(store: Store) -> str | None:
     """The hash that the file states; None if there is no file, or one that states none."""
-    if (name := manifest_name(store)) is None:
+    if (found := _name_and_size(store)) is None:
         return None
-    return recorded_sha256(store.read(name, 0, min(HEADER_BYTES, store.size(name) or 0)))
+    name, size = found
+    return recorded_sha256(store.read(name, 0, min(HEADER_BYTES, size)))
 
 
 def read_stored_manifest(store: Store, *, fresh: bool = False) -> Manifest | None:
@@ -50,3 +52,8 @@ def manifest_with(store: Store, sha256: str) -> Manifest:
             "cache while it was being made: run the same command again."
         )
     return manifest
+
+
+def _name_and_size(store: Store) -> tuple[str, int] | None:
+    names = (MANIFEST, OLD_MANIFEST)
+    return next(((name, size) for name in names if (size := store.size(name))), None)

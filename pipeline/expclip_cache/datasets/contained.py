@@ -21,7 +21,7 @@ from expclip_cache.datasets.tar_index import TarIndex
 TAR, PARQUET = ".tar", ".parquet"
 
 OPENED = 4
-"""Containers that a process keeps open: rows are read in the order of their paths, and a Parquet file keeps images."""
+"""Containers whose index a process remembers. Rows are read in the order of paths, and a Parquet file keeps images."""
 
 Container = TarIndex | ParquetImages
 

@@ -89,6 +89,10 @@ class Definition(Section):
         """The numbers of the folds; empty for most datasets."""
         return tuple(self.counts) if isinstance(self.counts, dict) else ()
 
+    def with_native(self, native: Native) -> Self:
+        """The same with other words or numbers for its classes, if some are given."""
+        return self.model_copy(update={"native": native}) if native else self
+
     def published_counts(self, fold: int | None) -> tuple[int, ...] | None:
         """(c,) published test items per class, or None if none are known."""
         if isinstance(self.counts, dict):

@@ -3,7 +3,6 @@
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 
 import xxhash
 
@@ -17,7 +16,6 @@ from expclip_cache.datasets.row_columns import RowColumns
 
 OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
 """Error numbers of a file that is not there or may not be read. All others are the machine's."""
-
 
 AT_ONCE = 32
 """Rows that a thread takes at once: handing over each of them costs as much as reading a small image."""
@@ -48,13 +46,13 @@ def hash_listing(name: str, root: Root, listing: Listing, advance: Callable[[int
     parts = []
     # Of a store, neighbours are read at the same time, so that few row groups of Parquet files are in use.
     threads, at_once = (CONCURRENT, 1) if isinstance(root, Address) else (min(8, os.cpu_count() or 1), AT_ONCE)
-    with ThreadPoolExecutor(threads) as pool:
-        for part in listing.columns.parts:
-            rows, contents = [*listed_rows(part)], []
-            for some in pool.map(look_at, (rows[start : start + at_once] for start in range(0, len(rows), at_once))):
-                contents += some
-                advance(len(some))
-            parts.append(with_contents(part, contents))
+    for part in listing.columns.parts:
+        rows, contents = [*listed_rows(part)], []
+        groups = (rows[start : start + at_once] for start in range(0, len(rows), at_once))
+        for some in thread_map(look_at, groups, threads):
+            contents += some
+            advance(len(some))
+        parts.append(with_contents(part, contents))
     notes = (*listing.notes, *_notes_on_appearance(affected, listing.appearance))
     appearance = "viewed" if affected and listing.appearance == "viewed" else None
     columns = RowColumns(parts, len(listing.rows), manifest_rows)

@@ -32,7 +32,7 @@ def read_item_list(root: Path, file: Path, form: ListForm, definition: Definitio
     lines = [(where, entry) for where, entry in lines if _is_of_the_split(form, entry, f"{file}, {where}")]
     if not lines:
         raise DataError(f"{file}: expected one {'clip' if form.clips else 'image'} per line, found none.")
-    own = definition.model_copy(update={"native": form.native}) if form.native else definition
+    own = definition.with_native(form.native)
     labels, classes, notes = _labels(lines, form, own, dataset, file)
     kept = [(line, label) for line, label in zip(lines, labels, strict=True) if label is not None]
     paths = _paths(root, form, [line for line, _ in kept], file)

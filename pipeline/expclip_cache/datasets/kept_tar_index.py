@@ -12,13 +12,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
 from expclip_cache.base import (
     MIRROR_VARIABLE,
     AddressAccessError,
     CacheError,
     mirror_root,
+    sealed_json,
     sole_process,
     write_atomically,
 )
@@ -27,9 +26,6 @@ from expclip_cache.datasets.tar_index import TarIndex
 
 FORMAT = 2
 """Counts the changes of what is kept."""
-
-_CHECKSUM = b',"xxh3_128":"'
-"""Before the checksum, which ends the file, of everything before it."""
 
 
 def kept_tar_index(path: Address, version: str) -> TarIndex:
@@ -51,7 +47,7 @@ def kept_tar_index(path: Address, version: str) -> TarIndex:
             return TarIndex.of(path, found)
         index = TarIndex(path)
         try:
-            write_atomically(file, _sealed(json.dumps(index.described()).encode("ascii")))
+            write_atomically(file, sealed_json(json.dumps(index.described()).encode("ascii")))
         except CacheError as error:
             raise _not_kept(file, str(error)) from None
     return index
@@ -78,16 +74,11 @@ def _not_kept(file: Path, why: str) -> AddressAccessError:
     )
 
 
-def _sealed(text: bytes) -> bytes:
-    """A JSON object with its checksum as its last value."""
-    return text[:-1] + _CHECKSUM + xxhash.xxh3_128_hexdigest(text).encode() + b'"}'
-
-
 def _kept(file: Path) -> dict[str, Any] | None:
     """What is kept in a file; None if there is none or any of its bytes has changed."""
     try:
         raw = file.read_bytes()
     except OSError:
         return None
-    text = raw.rpartition(_CHECKSUM)[0] + b"}"
-    return json.loads(text) if _sealed(text) == raw else None
+    text = raw.rpartition(b',"xxh3_128":')[0] + b"}"
+    return json.loads(text) if sealed_json(text) == raw else None

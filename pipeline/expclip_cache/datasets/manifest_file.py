@@ -34,7 +34,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     import pyarrow as pa
 
     if not manifest.rows:
-        raise DataError(f"{path}: {manifest.name} has no rows, so there is no manifest of it.")
+        raise DataError(f"{path}: the dataset {manifest.name} has no rows, and a manifest needs at least one.")
     parts = manifest.columns.parts
     stored = parts if isinstance(parts, StoredParts) else None
     header = {

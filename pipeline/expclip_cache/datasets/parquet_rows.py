@@ -31,7 +31,7 @@ def read_parquet_rows(root: Root, definition: Definition, dataset: DatasetSettin
             image, or a class is unknown.
     """
     settings = dataset.samples or Samples()
-    own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
+    own = definition.with_native(settings.native)
     places = container_files(root, settings.files, PARQUET)
     found = _Files(root, places, settings, dataset.labelled)
     rows = WordedRows(found.images())

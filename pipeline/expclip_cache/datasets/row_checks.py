@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expclip_cache.datasets.listing import UNLABELLED
-from expclip_cache.datasets.row_columns import BOXES, BYTES, FILES, LABEL, PART_ROWS, PATH, numbers, rows_in
+from expclip_cache.datasets.row_columns import BOXES, BYTES, FILES, LABEL, PART_ROWS, PATH, numbers, rows_in, text_of
 from expclip_cache.datasets.row_parts import is_ascending, path_order
 
 if TYPE_CHECKING:
@@ -93,24 +93,22 @@ def _frames_of(part: "pa.RecordBatch") -> int:
 
 def _file_counts(part: "pa.RecordBatch") -> np.ndarray:
     """(n,) files of each row."""
-    return _lengths(part, FILES) if FILES in part.schema.names else np.ones(part.num_rows, dtype=np.int64)
+    return _lengths(part.column(FILES), 1) if FILES in part.schema.names else np.ones(part.num_rows, dtype=np.int64)
 
 
-def _lengths(part: "pa.RecordBatch", column: str) -> np.ndarray:
-    """(n,) lengths of a column's lists; 1 for null."""
+def _lengths(lists: "pa.ListArray", of_null: int) -> np.ndarray:
+    """(n,) lengths of lists."""
     import pyarrow.compute as pc
 
-    return numbers(pc.fill_null(pc.list_value_length(part.column(column)), 1))
+    return numbers(pc.fill_null(pc.list_value_length(lists), of_null))
 
 
 def _wrong_boxes(part: "pa.RecordBatch", files: np.ndarray) -> int | None:
     """The first row whose boxes are not one for each file, or are impossible."""
-    import pyarrow.compute as pc
-
     if BOXES not in part.schema.names:
         return None
     column = part.column(BOXES)
-    counts = numbers(pc.fill_null(pc.list_value_length(column), 0))
+    counts = _lengths(column, 0)
     wrong = numbers(column.is_valid()) & (counts != files)
     edges = numbers(_edges(column)).reshape(-1, 4)
     left, top, right, bottom = edges.T
@@ -132,8 +130,7 @@ def _invalid_path(part: "pa.RecordBatch", first: int) -> str | None:
     for pattern, reason in reasons.items():
         for names in columns:
             if (wrong := _first(_matches(names, pattern))) is not None:
-                name = names[wrong].as_py()
-                name = name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
+                name = text_of(names[wrong].as_py())
                 return f"{_where(part, first, name)}: the path {name!r} {reason}"
     return None
 
@@ -148,8 +145,7 @@ def _matches(names: "pa.Array", pattern: bytes) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.match_substring_regex(names.cast(pa.binary()), pattern.decode())
-    return numbers(found)
+    return numbers(pc.match_substring_regex(names.cast(pa.binary()), pattern.decode()))
 
 
 def _contradiction(parts: Sequence["pa.RecordBatch"]) -> str | None:

@@ -128,11 +128,16 @@ class RowColumns(Sequence[R]):
 
 def rows_in(batch: "pa.RecordBatch") -> Iterator[tuple[str, int, tuple[str, ...], tuple[Box, ...]]]:
     """Path, label, files and boxes of each row of a batch."""
-    paths = map(_text, _values(batch, PATH))
+    paths = map(text_of, _values(batch, PATH))
     for path, label, files, boxes in zip(
         paths, _values(batch, LABEL), _values(batch, FILES), _values(batch, BOXES), strict=True
     ):
-        yield path, label, (path,) if files is None else tuple(map(_text, files)), tuple(map(tuple, boxes or ()))
+        yield path, label, (path,) if files is None else tuple(map(text_of, files)), tuple(map(tuple, boxes or ()))
+
+
+def text_of(path: str | bytes) -> str:
+    """A path in a column as Python has it."""
+    return path if isinstance(path, str) else path.decode("utf-8", "surrogateescape")
 
 
 def numbers(column: "pa.Array | pa.ChunkedArray") -> np.ndarray:
@@ -157,7 +162,3 @@ def fixed_bytes(column: "pa.FixedSizeBinaryArray") -> memoryview:
 
 def _values(batch: "pa.RecordBatch", name: str) -> list[Any]:
     return batch.column(name).to_pylist() if name in batch.schema.names else [None] * batch.num_rows
-
-
-def _text(path: str | bytes) -> str:
-    return path if isinstance(path, str) else path.decode("utf-8", "surrogateescape")

@@ -49,7 +49,7 @@ def read_webdataset(root: Root, definition: Definition, dataset: DatasetSettings
             f"{root}: expected a class for each sample, in {where}. Say where it is (samples.label), or set labelled: "
             f"false.{found.noted()}"
         )
-    own = definition.model_copy(update={"native": settings.native}) if settings.native else definition
+    own = definition.with_native(settings.native)
     listed, classes, label_notes = rows.labelled(own, dataset.labelled, str(root), "samples")
     notes = [*split_notes(places), *found.notes]
     if found.without_image:

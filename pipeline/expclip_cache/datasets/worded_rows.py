@@ -54,14 +54,14 @@ class WordedRows:
         Raises:
             DataError: a word has no known class.
         """
+        import pyarrow as pa
+
         labels, classes = np.full(len(self.words), UNLABELLED, dtype=np.int32), tuple[str, ...]()
         if labelled:
             label_of = Labels(definition, self.words, where)
             classes = label_of.classes
             found = [label_of.label(word) for word in self.words]
             labels[:] = [IGNORED if label is None else label for label in found]
-        import pyarrow as pa
-
         kept, ignored = list[pa.RecordBatch](), 0
         for part in self._rows.parts:
             label = labels[numbers(part.column(LABEL))]

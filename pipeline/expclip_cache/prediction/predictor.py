@@ -6,6 +6,7 @@ print(predictor("photo.jpg").best)
 """
 
 import math
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -15,17 +16,17 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from expclip_cache.base import EncoderError, SettingsError
+from expclip_cache.base import EncoderError, SettingsError, thread_map
 from expclip_cache.datasets import ShortClip
 from expclip_cache.encoders import ClipSettings, TemporalEncoder, frames_every, stated_seconds
 from expclip_cache.extraction import FRAME_POOLINGS
 from expclip_cache.faces import DetectedFace, FaceFinder
 from expclip_cache.heads import read_head
+from expclip_cache.prediction.batches import in_batches
 from expclip_cache.prediction.class_prompts import classes_of, prompts_from
 from expclip_cache.prediction.clips import open_video
 from expclip_cache.prediction.confidence import refuse_confidence
 from expclip_cache.prediction.head_choice import choose_head, refuse_misfit
-from expclip_cache.prediction.read_ahead import in_batches, read_ahead
 from expclip_cache.prediction.result import Answer, Moment, Prediction, Ranked
 from expclip_cache.prediction.sources import PixelReader, Pixels, Source, read_or_reason
 from expclip_cache.scoring import PromptIndex, softmax_percent
@@ -129,7 +130,9 @@ class Predictor:
             path = str(source) if isinstance(source, str | Path) else ""
             return read_or_reason(partial(self._reader.read, source), path, self._encoder.image_size)
 
-        for batch in in_batches(read_ahead(read, sources, batch_size), batch_size):
+        # Decoding images and finding faces in them let other threads run meanwhile.
+        found = thread_map(read, sources, os.cpu_count() or 1, ahead=batch_size)
+        for batch in in_batches(found, batch_size):
             yield from self._predictions(batch, batch_size)
 
     def over_time(self, video: str | Path, every: float = 0.5, batch_size: int = 32) -> Iterator[Moment]:

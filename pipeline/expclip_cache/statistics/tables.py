@@ -1,12 +1,11 @@
 """The files of the stage `intervals`, in results/statistics: five csv files."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
-from expclip_cache.base import DataError, csv_rows, csv_text
+from expclip_cache.base import csv_text, read_csv_rows
 from expclip_cache.statistics.calibration_results import CalibrationRow, ReliabilityRow, StudyCalibration
 from expclip_cache.statistics.results import ClassRecall, Difference, ScoredRow, Statistics
 from expclip_cache.statistics.settings import StatisticsSettings
@@ -63,12 +62,7 @@ def _write(lines: Sequence[Line], kind: type[Line], path: Path) -> None:
 
 
 def _read(kind: type[Line], path: Path) -> list[Line]:
-    try:
-        return csv_rows(kind, path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Run `dvc repro intervals`.") from None
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: is damaged ({error!r}). Run `dvc repro -f intervals`.") from None
+    return read_csv_rows(kind, path, "dvc repro intervals", if_damaged="Run `dvc repro -f intervals`.")
 
 
 def _cell(name: str, value: object) -> object:
